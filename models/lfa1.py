@@ -1,0 +1,71 @@
+"""LFA-1 on CD8+ T cells as the sensor of free Mg, and the delayed T-cell competence that follows.
+
+Three hypotheses stand side by side because the literature does not decide between them: H1 an empirical Hill response of
+effector function, H2 Mg competing with Ca at the MIDAS site (Labadia 1998, Baldwin 1998), H3 a site that is nearly saturated.
+Weights choose one or mix them; a result is the range over all three.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+
+
+class LFA1(AbstractMechanism):
+    """Fold change of LFA-1 function against the subject's own untreated tumour, and competence lagging behind it."""
+
+    name = "lfa1"
+    states = {"lfa1.competence": Var("1", "Mg-set T-cell competence relative to untreated")}
+    signals = {
+        "lfa1.gain_H1": Var("1", "LFA-1 function relative to untreated, empirical Hill (H1)"),
+        "lfa1.gain_H2": Var("1", "LFA-1 function relative to untreated, Ca-competitive (H2)"),
+        "lfa1.gain_H3": Var("1", "LFA-1 function relative to untreated, near-saturated (H3)"),
+        "lfa1.gain": Var("1", "LFA-1 function relative to untreated, weighted over the hypotheses"),
+    }
+    constants = {
+        "lfa1.function_H1": Var("1", "LFA-1 function at the untreated concentration, H1"),
+        "lfa1.function_H2": Var("1", "LFA-1 function at the untreated concentration, H2"),
+        "lfa1.function_H3": Var("1", "LFA-1 function at the untreated concentration, H3"),
+    }
+    reads = ("interstitium.C", "interstitium.C_0")
+
+    EC50: Scalar = param("umol/mL", "free Mg for half of the Mg-dependent effector function (H1)")
+    n: Scalar = param("1", "Hill coefficient (H1)")
+    f0: Scalar = param("1", "Mg-independent floor of effector function (H1)")
+    K_Mg: Scalar = param("umol/mL", "Mg affinity of LFA-1 without Ca (H2)")
+    K_Ca: Scalar = param("umol/mL", "Ca affinity of the alphaL I domain (H2)")
+    Ca: Scalar = param("umol/mL", "ionised Ca in interstitial fluid (H2)")
+    K_sat: Scalar = param("umol/mL", "Mg affinity of a nearly saturated site (H3)")
+    k_act: Scalar = param("1/h", "rate at which competence follows LFA-1")
+    w_H1: Scalar = param("1", "weight of hypothesis H1")
+    w_H2: Scalar = param("1", "weight of hypothesis H2")
+    w_H3: Scalar = param("1", "weight of hypothesis H3")
+
+    def functions(self, C):
+        """LFA-1 function at free Mg `C` [mmol/L] under H1, H2, H3."""
+        # Hill by way of the logarithm: finite gradients in n and C also where C is small
+        occupied = 1.0 / (1.0 + jnp.exp(-self.n * jnp.log(C / self.EC50)))
+        competed = self.K_Mg * (1.0 + self.Ca / self.K_Ca)
+        return self.f0 + (1.0 - self.f0) * occupied, C / (C + competed), C / (C + self.K_sat)
+
+    def derive(self, x):
+        one, two, three = self.functions(x["interstitium.C_0"])
+        return {"lfa1.function_H1": one, "lfa1.function_H2": two, "lfa1.function_H3": three}
+
+    def initial(self, x):
+        return {"lfa1.competence": 1.0}
+
+    def evaluate(self, x):
+        one, two, three = self.functions(x["interstitium.C"])
+        one, two, three = one / x["lfa1.function_H1"], two / x["lfa1.function_H2"], three / x["lfa1.function_H3"]
+        total = self.w_H1 + self.w_H2 + self.w_H3
+        return {
+            "lfa1.gain_H1": one,
+            "lfa1.gain_H2": two,
+            "lfa1.gain_H3": three,
+            "lfa1.gain": (self.w_H1 * one + self.w_H2 * two + self.w_H3 * three) / total,
+        }
+
+    def fluxes(self, x):
+        yield Flux(None, "lfa1.competence", self.k_act * (x["lfa1.gain"] - x["lfa1.competence"]))

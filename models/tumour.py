@@ -1,0 +1,72 @@
+"""Tumour growth: viable, dying and dead cells.
+
+The growth law is the generalised logistic (Richards) family: `shape` near 0 is Gompertz, 1 is logistic. Proliferation needs
+Mg: low interstitial Mg slows the primary tumour, which is why Mg given to a host without T cells can feed it.
+"""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+
+
+class Tumour(AbstractMechanism):
+    """Cells and mass of one tumour on a bed of host tissue; whatever kills adds a flux from viable to dying cells."""
+
+    name = "tumour"
+    states = {
+        "tumour.viable": Var("Mcell", "viable tumour cells", "tumour cell"),
+        "tumour.dying": Var("Mcell", "dying tumour cells, membrane still closed", "tumour cell"),
+        "tumour.dead": Var("Mcell", "dead tumour cells not yet cleared", "tumour cell"),
+    }
+    signals = {
+        "tumour.mass": Var("g", "mass of the tumour with its bed"),
+        "tumour.cell_mass": Var("g", "mass of cells that hold Mg, with the bed"),
+        "tumour.lysis": Var("g/h", "mass of cells that lyse per hour"),
+        "tumour.volume": Var("mL", "tumour volume"),
+    }
+    constants = {
+        "tumour.mass_0": Var("g", "mass of the tumour with its bed at time 0"),
+        "tumour.cell_mass_0": Var("g", "mass of cells that hold Mg at time 0"),
+    }
+    reads = ("interstitium.C", "interstitium.C_0")
+
+    viable_0: Scalar = param("Mcell", "viable tumour cells at time 0")
+    g: Scalar = param("1/h", "growth rate constant of the Richards law")
+    viable_max: Scalar = param("Mcell", "viable cells at which growth stops")
+    shape: Scalar = param("1", "exponent of the Richards law: near 0 Gompertz, 1 logistic")
+    K_g: Scalar = param("umol/mL", "free Mg for half of the maximum proliferation")
+    k_turnover: Scalar = param("1/h", "spontaneous death rate of tumour cells")
+    k_lysis: Scalar = param("1/h", "rate at which dying cells lose their membrane")
+    k_clear: Scalar = param("1/h", "clearance rate of dead cells")
+    density: Scalar = param("Mcell/g", "tumour cells per mass")
+    specific_mass: Scalar = param("g/mL", "mass per volume of tumour")
+    bed: Scalar = param("g", "mass of the host tissue that the tumour sits in")
+
+    def derive(self, x):
+        mass = self.viable_0 / self.density + self.bed
+        return {"tumour.mass_0": mass, "tumour.cell_mass_0": mass}
+
+    def initial(self, x):
+        return {"tumour.viable": self.viable_0}
+
+    def evaluate(self, x):
+        closed = (x["tumour.viable"] + x["tumour.dying"]) / self.density
+        dead = x["tumour.dead"] / self.density
+        return {
+            "tumour.mass": closed + dead + self.bed,
+            "tumour.cell_mass": closed + self.bed,
+            "tumour.lysis": self.k_lysis * x["tumour.dying"] / self.density,
+            "tumour.volume": (closed + dead) / self.specific_mass,
+        }
+
+    def fluxes(self, x):
+        C, C_0, V = x["interstitium.C"], x["interstitium.C_0"], x["tumour.viable"]
+        fed = C / (C + self.K_g) * (C_0 + self.K_g) / C_0
+        # the bed keeps the logarithm finite where no tumour is left
+        filled = jnp.log((V + self.bed * self.density) / self.viable_max)
+        yield Flux(None, "tumour.viable", -self.g * jnp.expm1(self.shape * filled) / self.shape * fed * V)
+        yield Flux("tumour.viable", "tumour.dying", self.k_turnover * V)
+        yield Flux("tumour.dying", "tumour.dead", self.k_lysis * x["tumour.dying"])
+        yield Flux("tumour.dead", None, self.k_clear * x["tumour.dead"])

@@ -1,0 +1,30 @@
+from . import models
+from .dosing import Dose
+from .errors import InputError, NanomgError
+from .library import Library
+from .mechanism import AbstractMechanism, Flux, Port, Var, param
+from .model import Model
+from .results import open
+from .scenario import Scenario
+from .service import optimize, simulate
+
+__version__: str
+
+__all__ = [
+    "AbstractMechanism",
+    "Dose",
+    "Flux",
+    "InputError",
+    "Library",
+    "Model",
+    "NanomgError",
+    "Port",
+    "Scenario",
+    "Var",
+    "__version__",
+    "models",
+    "open",
+    "optimize",
+    "param",
+    "simulate",
+]

@@ -1,0 +1,143 @@
+"""Cards: parameter values in TOML, each with unit, source, place in the source, and how it is known.
+
+    title = "C57BL/6 mouse, 25 g"
+    species = "mouse"
+
+    [magnesium]
+    GFR = { value = 15, unit = "mL/h", low = 10, high = 20, cv = 0.2, basis = "recalled", source = "…", note = "0.25 mL/min" }
+
+The table's name and the key together are the parameter's dotted name. `low` and `high` are the 5 % and 95 % points of what is
+believed; `cv` is the between-subject coefficient of variation. `basis` is how the value is known: `measured`, `fitted`,
+`scaled`, `recalled` or `assumed`; the first two need a `source` (a key of references.bib), the last needs a `note` that says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nanomg import units
+from nanomg.errors import InputError, unknown
+
+BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One value of a card. `low` and `high` [unit] are its 5 % and 95 % points, None where nothing is known."""
+
+    name: str
+    value: float
+    unit: str
+    basis: str
+    low: float | None = None
+    high: float | None = None
+    cv: float = 0.0
+    source: str = ""
+    place: str = ""
+    note: str = ""
+    card: str = ""
+
+    def to(self, unit: str) -> Parameter:
+        """The same parameter expressed in another unit."""
+        where = f"card {self.card!r}, {self.name}"
+        change = lambda v: None if v is None else units.convert(v, self.unit, unit, where)
+        return dataclasses.replace(
+            self, value=units.convert(self.value, self.unit, unit, where), low=change(self.low), high=change(self.high), unit=unit
+        )
+
+
+_FIELDS = {f.name for f in dataclasses.fields(Parameter)} - {"name", "card"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A named set of parameters from one file."""
+
+    name: str
+    title: str
+    species: str
+    parameters: Mapping[str, Parameter]
+    path: Path
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file; a missing, unreadable or broken one is an `InputError` of one sentence."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise InputError("there is no such file", str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the file cannot be read ({error})", str(path)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"this is not valid TOML: {error}", str(path)) from None
+
+
+def _number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
+    value = entry.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError(f"{key} must be a finite number, not {value!r}", where)
+    return float(value)
+
+
+def _parameter(name: str, entry: Any, card: str) -> Parameter:
+    where = f"card {card!r}, {name}"
+    if not isinstance(entry, Mapping):
+        raise InputError("a parameter is a table with value, unit and basis", where)
+    for key in entry:
+        if key not in _FIELDS:
+            raise unknown("field", key, _FIELDS, where)
+    value, low, high, cv = (_number(entry, key, where) for key in ("value", "low", "high", "cv"))
+    if value is None:
+        raise InputError("the value is missing", where)
+    basis = entry.get("basis")
+    if basis not in BASES:
+        raise InputError(f"basis must be one of {', '.join(BASES)}, not {basis!r}", where)
+    if basis in ("measured", "fitted") and not entry.get("source"):
+        raise InputError(f"a {basis} value needs its source (a key of references.bib)", where)
+    if basis == "assumed" and not entry.get("note"):
+        raise InputError("an assumed value needs a note that says why", where)
+    if (low is not None and low > value) or (high is not None and high < value):
+        raise InputError(f"the value {value:g} lies outside its own range {low} to {high}", where)
+    if cv is not None and cv < 0:
+        raise InputError("cv must not be negative", where)
+    units.dimension(str(entry.get("unit", "")))
+    text = {key: str(entry.get(key, "")) for key in ("unit", "source", "place", "note")}
+    return Parameter(name=name, value=value, low=low, high=high, cv=cv or 0.0, basis=str(basis), card=card, **text)
+
+
+def load_card(path: Path) -> Card:
+    """Read and check one card."""
+    data = load_toml(path)
+    parameters = {}
+    for group, table in data.items():
+        if isinstance(table, Mapping):
+            for key, entry in table.items():
+                parameters[f"{group}.{key}"] = _parameter(f"{group}.{key}", entry, path.stem)
+        elif group not in ("title", "species"):
+            raise unknown("key", group, ("title", "species"), f"card {path.stem!r}")
+    return Card(path.stem, str(data.get("title", "")), str(data.get("species", "any")), parameters, path)
+
+
+def merge(cards: Iterable[Card]) -> dict[str, Parameter]:
+    """All parameters of the cards; where two cards give the same name the later card holds."""
+    merged: dict[str, Parameter] = {}
+    for card in cards:
+        merged.update(card.parameters)
+    return merged
+
+
+def read_bibliography(path: Path) -> dict[str, str]:
+    """BibTeX entries by key, as written. Enough of a reader for a file of our own making: an entry starts with `@` in column 1."""
+    entries: dict[str, str] = {}
+    for block in ("\n" + path.read_text(encoding="utf-8")).split("\n@")[1:]:
+        key = block.split("{", 1)[1].split(",", 1)[0].strip()
+        entries[key] = "@" + block.rstrip() + "\n"
+    return entries

@@ -1,0 +1,116 @@
+"""A mechanism: parameters are its fields, states and signals are declared with units, the equations are fluxes.
+
+    class Carrier(AbstractMechanism):
+        '''Antibody-coated, Mg-loaded liposome.'''
+
+        name = "carrier"
+        states = {"carrier.plasma": Var("umol", "encapsulated Mg in plasma", "Mg")}
+        signals = {"carrier.C": Var("mmol/L", "encapsulated Mg per volume of plasma")}
+        reads = ("tumour.mass",)
+
+        V: Scalar = param("mL", "plasma volume")
+        K_ext: Scalar = param("mL/g/h", "extravasation clearance per mass of tumour")
+
+        def evaluate(self, x):
+            return {"carrier.C": x["carrier.plasma"] / self.V}
+
+        def fluxes(self, x):
+            yield Flux("carrier.plasma", "interstitium.carrier", self.K_ext * x["tumour.mass"] * x["carrier.C"])
+
+Everything is elementwise: a value is a scalar or a `(batch,)` array, so one set of equations runs on one subject and on many.
+Time is in hours throughout. A mechanism knows no solver.
+
+Stoichiometry. A flux moves `rate` [unit of the source per hour] from `source` to `target`. Where one process consumes or yields
+several states, or amounts in different units, `source` and `target` are mappings from state to coefficient: the state then
+changes by coefficient times rate. `None` is the outside world (intake, urine).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+
+Scalar = Any  # a float, or an array of shape () or (batch,)
+Values = Mapping[str, Any]
+Ends = str | Mapping[str, Scalar] | None
+
+
+class Var(NamedTuple):
+    """Declaration of a state, signal, constant or input.
+
+    `substance` is what a state holds, for balances: a name, or a mapping from substance to the amount of it per unit of state
+    (a number, or the name of a parameter or constant). None: the state is a read-out that holds nothing.
+    """
+
+    unit: str
+    text: str
+    substance: str | Mapping[str, float | str] | None = None
+    default: float = 0.0
+
+
+class Port(NamedTuple):
+    """A way in for doses: an amount in `unit` becomes `into[state]` units of each state per unit of dose.
+
+    A coefficient is a number or the name of a parameter or constant. `uptake` names a method of the mechanism that maps the
+    amount of a dose to the amount that arrives (saturable absorption). `molar_mass` names the parameter through which a dose
+    given as a mass is converted when `unit` is an amount of substance. `free` is the port or state that receives the same Mg
+    when it is given unencapsulated by the same route. `F` and `lag` name parameters.
+    """
+
+    unit: str
+    text: str
+    into: Mapping[str, float | str]
+    uptake: str | None = None
+    molar_mass: str | None = None
+    free: str | None = None
+    F: str | None = None
+    lag: str | None = None
+
+
+class Flux(NamedTuple):
+    """`rate` leaves `source` and enters `target`; see the stoichiometry note of this module."""
+
+    source: Ends
+    target: Ends
+    rate: Any
+
+
+def param(unit: str, text: str) -> Any:
+    """Declare a parameter of a mechanism: its unit and what it is. The value comes from a card."""
+    return eqx.field(metadata={"unit": unit, "text": text})
+
+
+class AbstractMechanism(eqx.Module):
+    """Base of every mechanism. Subclasses are final: no method is overridden twice."""
+
+    name: ClassVar[str]
+    states: ClassVar[Mapping[str, Var]] = {}
+    signals: ClassVar[Mapping[str, Var]] = {}
+    constants: ClassVar[Mapping[str, Var]] = {}
+    inputs: ClassVar[Mapping[str, Var]] = {}
+    ports: ClassVar[Mapping[str, Port]] = {}
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    def derive(self, x: Values) -> Values:
+        """The `constants`: values that follow from parameters alone, computed once per subject, before the solve."""
+        return {}
+
+    def initial(self, x: Values) -> Values:
+        """Amounts at time 0 from parameters and constants; states left out start at 0."""
+        return {}
+
+    def evaluate(self, x: Values) -> Values:
+        """The `signals`, from states, inputs, constants and signals of other mechanisms."""
+        return {}
+
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        """The equations."""
+        yield from ()
+
+    @classmethod
+    def parameters(cls) -> dict[str, Var]:
+        """Declared parameters by dotted name."""
+        fields = cls.__dataclass_fields__.values()
+        return {f"{cls.name}.{f.name}": Var(f.metadata["unit"], f.metadata["text"]) for f in fields if "unit" in f.metadata}

@@ -1,0 +1,256 @@
+"""The result file: one HDF5 file per run, valid netCDF-4, written whole or not at all, opened by xarray, h5py, MATLAB and R.
+
+Groups hold datasets; the root holds attributes that say what the file is, what made it and from which input. Strings are UTF-8 of
+variable length, flags are int8 with `flag_values` and `flag_meanings`, attributes are str, int, float or 1-D arrays.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import math
+import os
+import platform
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import xarray
+
+from nanomg import __version__
+from nanomg.errors import InputError
+
+if TYPE_CHECKING:
+    from nanomg.model import Model
+
+SCHEMA_VERSION = 1
+OLDEST_SCHEMA_VERSION = 1
+
+_COMPRESS_FROM = 16_384  # [bytes] a smaller variable costs more as a compressed chunk than it saves
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "xarray", "h5netcdf", "h5py", "pint")
+
+StrPath = str | os.PathLike[str]
+
+
+# ---------------------------------------------------------------------- what goes in
+def root_attributes(
+    *, title: str, config: Mapping[str, Any], seed: int, model: Model, command: str = "", summary: Mapping[str, Any] | None = None
+) -> dict[str, str | int]:
+    """Attributes of the root: what the file is, when, by which command, software and input it was made.
+
+    `summary` is the object that `--json` prints; `nanomg summary` shows it again without computing.
+    """
+    import jax  # a file is read without it
+
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    config_json = to_json(config, sort_keys=True)
+    device = jax.devices()[0]
+    versions = {"python": platform.python_version(), "nanomg": __version__}
+    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    attributes: dict[str, str | int] = {
+        "Conventions": "CF-1.11",
+        "title": title,
+        "source": f"nanomg {__version__}",
+        "history": f"{now} {command or 'nanomg, called from Python'}",
+        "id": str(uuid.uuid4()),
+        "date_created": now,
+        "nanomg_schema_version": SCHEMA_VERSION,
+        "model_hash": model_hash(model),
+        "config_json": config_json,
+        "config_hash": _sha256(config_json),
+        "rng_seed": seed,
+        "dtype": "float64" if jax.config.jax_enable_x64 else "float32",
+        "device": f"{device.platform}: {device.device_kind}",
+        "package_versions_json": to_json(versions),
+    }
+    return attributes if summary is None else attributes | {"summary_json": to_json(summary)}
+
+
+def model_hash(model: Model) -> str:
+    """SHA-256 of the mechanisms' names, in order, and of the source files that hold their equations."""
+    modules = {mechanism.__module__: inspect.getmodule(mechanism) for mechanism in model.mechanisms}
+    sources = [inspect.getsource(module) for _, module in sorted(modules.items()) if module is not None]
+    return _sha256("\n".join([*(mechanism.__name__ for mechanism in model.mechanisms), *sources]))
+
+
+def flags(dims: str | Sequence[str], codes: Any, meanings: Sequence[str], long_name: str) -> xarray.Variable:
+    """An int8 variable of codes 0, 1, 2, …, one per meaning. CF separates meanings by blanks, so blanks inside become `_`."""
+    attributes = {
+        "long_name": long_name,
+        "flag_values": np.arange(len(meanings), dtype=np.int8),
+        "flag_meanings": " ".join(meaning.replace(" ", "_") for meaning in meanings),
+    }
+    return xarray.Variable(dims, np.asarray(codes, dtype=np.int8), attributes)
+
+
+def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+    """JSON in which a number that is not finite is null; arrays become lists."""
+    return json.dumps(_jsonable(value), indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, str | bool | int | None):
+        return value
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX
+        return _jsonable(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{value!r} has no place in JSON")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---------------------------------------------------------------------- writing
+def check_output(path: StrPath, force: bool = False) -> Path:
+    """The file that `path` names, once it is sure that it may be written. Raises `InputError` of one sentence.
+
+    A link is followed, so that its target is replaced and the link stays.
+    """
+    target = Path(os.path.realpath(path))
+    where = str(path)
+    if target.is_dir():
+        raise InputError("this is a folder; name a file in it", where)
+    if target.exists() and not target.is_file():
+        raise InputError("this is not a regular file, so no result can replace it", where)
+    if target.exists() and not force:
+        raise InputError("the file exists; name another one, or overwrite it with --force (force=True)", where)
+    if not target.parent.is_dir():
+        raise InputError(f"the folder {str(target.parent)!r} does not exist; create it first", where)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"the folder {str(target.parent)!r} is not writable", where)
+    return target
+
+
+def write(
+    path: StrPath, groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any], force: bool = False
+) -> Path:
+    """Write the groups and the root's attributes to one file; what was there before stays until the new file is complete.
+
+    Raises `InputError` where the file may not or cannot be written, `TypeError` for an attribute that other readers would not read.
+    """
+    target = check_output(path, force)
+    nodes = {"/": xarray.Dataset(attrs=dict(attributes))} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
+    for name, dataset in nodes.items():
+        for holder, attrs in [(name, dataset.attrs), *((f"{name}/{v}", dataset[v].attrs) for v in dataset.variables)]:
+            for key, value in attrs.items():
+                _check_attribute(f"{holder}@{key}", value)
+    encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
+    # In memory first: an HDF5 library that meets a full disk leaves half a file and cannot close it.
+    image = xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
+    _replace(target, image, str(path))
+    return Path(path)
+
+
+def _check_attribute(where: str, value: Any) -> None:
+    array = np.asarray(value)
+    if isinstance(value, bool) or array.ndim > 1 or array.dtype.kind not in "iufU":
+        raise TypeError(f"{where}: an attribute is str, int, float or a 1-D array of them, not {value!r}")
+
+
+def _encoding(dataset: xarray.Dataset, name: Any) -> dict[str, Any]:
+    variable = dataset[name]
+    encoding: dict[str, Any] = {}
+    if variable.dtype.kind in "iuf" and variable.nbytes >= _COMPRESS_FROM:
+        encoding |= {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
+    if name in dataset.coords:
+        encoding["_FillValue"] = None  # CF: a coordinate has no missing values
+    return encoding
+
+
+def _replace(target: Path, image: Any, where: str) -> None:
+    temporary = target.with_name(f".nanomg-{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(image)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise InputError(f"the file cannot be written ({error.strerror})", where) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------------- reading
+def open(path: StrPath) -> xarray.DataTree:
+    """The whole result file in memory; the file itself is closed again.
+
+    Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
+    """
+    read_attributes(path)
+    try:
+        tree = xarray.open_datatree(path, engine="h5netcdf")
+        try:
+            return tree.load()
+        finally:
+            tree.close()
+    except (OSError, RuntimeError, KeyError, ValueError):
+        raise InputError("the file is damaged and cannot be read", str(path)) from None
+
+
+def read_attributes(path: StrPath) -> dict[str, Any]:
+    """The root's attributes of a result file, after the checks of `open`."""
+    where = str(path)
+    try:
+        with Path(path).open("rb"):
+            pass
+    except FileNotFoundError:
+        raise InputError("there is no such file", where) from None
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({error.strerror})", where) from None
+    if not h5py.is_hdf5(path):
+        raise InputError("this is not a result file: it is not HDF5", where)
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {key: _from_hdf5(value) for key, value in file.attrs.items()}
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        cut = "truncated" in str(error)
+        raise InputError("the file is cut short" if cut else "the file is damaged and cannot be read", where) from None
+    _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where)
+    return attributes
+
+
+def read_summary(path: StrPath) -> dict[str, Any]:
+    """The summary that the run printed, as stored in its result file."""
+    text = read_attributes(path).get("summary_json")
+    if text is None:
+        raise InputError("this result file holds no summary", str(path))
+    return dict(json.loads(text))
+
+
+def _from_hdf5(value: Any) -> Any:
+    """netCDF stores a lone number as an array of one."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "iuf" else value
+
+
+def _check_schema(version: Any, source: Any, where: str) -> None:
+    if version is None:
+        raise InputError("this HDF5 file was not written by nanomg (it has no nanomg_schema_version)", where)
+    if not isinstance(version, int):
+        raise InputError(f"the schema version of this result file is {version!r}, not a whole number", where)
+    reads = f"this nanomg {__version__} reads {OLDEST_SCHEMA_VERSION} to {SCHEMA_VERSION}"
+    if version > SCHEMA_VERSION:
+        raise InputError(f"the file, made by {source}, has schema version {version} and {reads}; install a newer nanomg", where)
+    if version < OLDEST_SCHEMA_VERSION:
+        raise InputError(f"the file, made by {source}, has schema version {version} and {reads}; make it again", where)
