@@ -1,7 +1,7 @@
 """LFA-1 on CD8+ T cells as the sensor of free Mg, and the delayed T-cell competence that follows.
 
 Three hypotheses stand side by side because the literature does not decide between them: H1 an empirical Hill response of
-effector function, H2 Mg competing with Ca at the MIDAS site (Labadia 1998, Baldwin 1998), H3 a site that is nearly saturated.
+effector function, H2 Mg competing with Ca at the MIDAS site (Labadia 1998, Griggs 1998), H3 a site that is nearly saturated.
 Weights choose one or mix them; a result is the range over all three.
 """
 

@@ -1,6 +1,6 @@
 """Magnesium in the body: gut, extracellular fluid, fast and deep pools, red cells, kidney.
 
-Model lineage: two-compartment PK of MgSO4 (Chuan 2002, Salinger 2013), slow pools by 28Mg (Silver 1960, Avioli 1966), a renal
+Model lineage: two-compartment PK of MgSO4 (Lu 2002, Salinger 2013), slow pools by 28Mg (Silver 1960, Avioli 1966), a renal
 reabsorption threshold in proportion to GFR. Only the ionised part leaves the plasma for the tumour.
 """
 

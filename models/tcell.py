@@ -40,6 +40,7 @@ class TCells(AbstractMechanism):
     clone: Scalar = param("Mcell", "naive tumour-specific clone that can be primed")
     k_prime: Scalar = param("1/h", "priming rate of the naive clone")
     k_pro: Scalar = param("1/h", "proliferation rate of primed cells in the lymph node")
+    lymph_max: Scalar = param("Mcell", "primed cells at which proliferation in the lymph node is halved")
     K_antigen: Scalar = param("Mcell", "dying and dead tumour cells for half-maximum antigen presentation")
     k_exit: Scalar = param("1/h", "exit rate from the lymph node")
     k_home: Scalar = param("1/g/h", "homing rate from blood per mass of tumour")
@@ -72,12 +73,13 @@ class TCells(AbstractMechanism):
     def fluxes(self, x):
         A, antigen, engaged = x["lfa1.competence"], x["tcell.antigen"], x["tcell.engaged"]
         ifng, T, V = x["tcell.ifng"], x["tcell.tumour"], x["tumour.viable"]
-        prime = self.k_prime * self.clone * antigen * A + self.k_pro * antigen * x["tcell.lymph"]
+        lymph = x["tcell.lymph"]
+        divide = self.k_pro * antigen * lymph / (1.0 + lymph / self.lymph_max)
         homing = self.k_home * x["tumour.mass"] / (1.0 + x["tumour.mass"] / self.K_mass) * (1.0 + self.r_ifng * ifng)
         growth = self.rho * A * engaged * (1.0 - x["checkpoint.block"]) / (1.0 + engaged / self.crowd)
         exhaustion = self.k_exhaust * V / (V + self.K_exhaust) * x["checkpoint.exhaustion"]
-        yield Flux(None, "tcell.lymph", prime)
-        yield Flux("tcell.lymph", "tcell.blood", self.k_exit * x["tcell.lymph"])
+        yield Flux(None, "tcell.lymph", self.k_prime * self.clone * antigen * A + divide)
+        yield Flux("tcell.lymph", "tcell.blood", self.k_exit * lymph)
         yield Flux("tcell.blood", "tcell.tumour", homing * x["tcell.blood"])
         yield Flux("tcell.blood", None, self.k_death * x["tcell.blood"])
         yield Flux(None, "tcell.tumour", growth)

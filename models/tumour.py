@@ -27,6 +27,8 @@ class Tumour(AbstractMechanism):
         "tumour.volume": Var("mL", "tumour volume"),
     }
     constants = {
+        "tumour.dying_0": Var("Mcell", "dying tumour cells at time 0, in step with growth"),
+        "tumour.dead_0": Var("Mcell", "dead tumour cells at time 0, in step with growth"),
         "tumour.mass_0": Var("g", "mass of the tumour with its bed at time 0"),
         "tumour.cell_mass_0": Var("g", "mass of cells that hold Mg at time 0"),
     }
@@ -44,12 +46,25 @@ class Tumour(AbstractMechanism):
     specific_mass: Scalar = param("g/mL", "mass per volume of tumour")
     bed: Scalar = param("g", "mass of the host tissue that the tumour sits in")
 
+    def relative_growth(self, V):
+        """Growth rate per cell [1/h] of the Richards law at `V` viable cells."""
+        # the bed keeps the logarithm finite where no tumour is left
+        return -self.g * jnp.expm1(self.shape * jnp.log((V + self.bed * self.density) / self.viable_max)) / self.shape
+
     def derive(self, x):
-        mass = self.viable_0 / self.density + self.bed
-        return {"tumour.mass_0": mass, "tumour.cell_mass_0": mass}
+        net = self.relative_growth(self.viable_0) - self.k_turnover
+        dying = self.k_turnover * self.viable_0 / (self.k_lysis + net)
+        dead = self.k_lysis * dying / (self.k_clear + net)
+        closed = (self.viable_0 + dying) / self.density + self.bed
+        return {
+            "tumour.dying_0": dying,
+            "tumour.dead_0": dead,
+            "tumour.mass_0": closed + dead / self.density,
+            "tumour.cell_mass_0": closed,
+        }
 
     def initial(self, x):
-        return {"tumour.viable": self.viable_0}
+        return {"tumour.viable": self.viable_0, "tumour.dying": x["tumour.dying_0"], "tumour.dead": x["tumour.dead_0"]}
 
     def evaluate(self, x):
         closed = (x["tumour.viable"] + x["tumour.dying"]) / self.density
@@ -64,9 +79,7 @@ class Tumour(AbstractMechanism):
     def fluxes(self, x):
         C, C_0, V = x["interstitium.C"], x["interstitium.C_0"], x["tumour.viable"]
         fed = C / (C + self.K_g) * (C_0 + self.K_g) / C_0
-        # the bed keeps the logarithm finite where no tumour is left
-        filled = jnp.log((V + self.bed * self.density) / self.viable_max)
-        yield Flux(None, "tumour.viable", -self.g * jnp.expm1(self.shape * filled) / self.shape * fed * V)
+        yield Flux(None, "tumour.viable", self.relative_growth(V) * fed * V)
         yield Flux("tumour.viable", "tumour.dying", self.k_turnover * V)
         yield Flux("tumour.dying", "tumour.dead", self.k_lysis * x["tumour.dying"])
         yield Flux("tumour.dead", None, self.k_clear * x["tumour.dead"])

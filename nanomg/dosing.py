@@ -45,7 +45,7 @@ MOST_DOSES = 100_000
 
 @dataclasses.dataclass(frozen=True)
 class Dose:
-    """One administration: `amt` (in the unit of its port) into `cmt` at `time` [h], over `duration` [h] (0: a bolus)."""
+    """One administration: `amt` (in the unit of its port) into `cmt` at `time` [h] over `duration` [h] (0: bolus)."""
 
     time: float
     amt: float
@@ -298,6 +298,12 @@ def _hours(value: float, unit: str, what: str) -> float:
     return _not_negative(units.convert(value, spelled, "h") if unit else value, what, "h")
 
 
+def amount_in(text: str | float, unit: str, molar_mass: float | None, what: str, where: str | None = None) -> float:
+    """A written amount in the unit of its port; a mass is taken where the molar mass [mg/umol] is known."""
+    with _at(where):
+        return _amount(*_number(text, what), unit, molar_mass, what)
+
+
 def _amount(value: float, unit: str, to: str, molar_mass: float | None, what: str) -> float:
     """An amount in the unit of its port."""
     if not unit and units.dimension(to):
@@ -305,7 +311,7 @@ def _amount(value: float, unit: str, to: str, molar_mass: float | None, what: st
     _not_negative(value, what, unit)
     if units.dimension(unit) == units.dimension("mg") and units.dimension(to) == units.dimension("umol"):
         if not molar_mass:
-            raise InputError(f"{what} is a mass in {unit!r}, but its port counts {to!r} and has no molar mass to convert by")
+            raise InputError(f"{what} is a mass in {unit!r}, but its port counts {to!r} and no molar mass is known")
         value, unit = units.convert(value, unit, "mg") / molar_mass, "umol"
     return _finite(units.convert(value, unit, to), what)
 

@@ -58,9 +58,10 @@ def order_of(events: Events) -> np.ndarray:
     return np.argsort(np.asarray(_edges(events)), axis=0, kind="stable").astype(np.int32)
 
 
-def output_rows(order: np.ndarray, outputs: int) -> np.ndarray:
-    """(output, lane): the interval at whose end each output lies."""
-    rank = np.argsort(order, axis=0, kind="stable").astype(np.int32)
+def output_rows(order: jax.Array, outputs: int) -> jax.Array:
+    """(output, lane): the interval at whose end each output lies, from the inverse of the order."""
+    edge = jnp.arange(order.shape[0], dtype=jnp.int32)[:, None]
+    rank = jnp.zeros(order.shape, jnp.int32).at[order, jnp.arange(order.shape[1])].set(edge)
     return rank[order.shape[0] - outputs :]
 
 

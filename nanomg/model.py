@@ -210,6 +210,10 @@ class Model:
         """How much of `substance` one unit of each state holds, in the order of `states`."""
         return [_contents(var, x).get(substance, 0.0) for var in self.states.values()]
 
+    def mechanism_of(self, name: str, x: Values) -> AbstractMechanism:
+        """The mechanism that declares `name`, with its parameters from `x`."""
+        return self._build(self.owner[name], x)
+
     @property
     def substances(self) -> tuple[str, ...]:
         """Every substance that some state holds."""

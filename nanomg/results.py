@@ -40,7 +40,13 @@ StrPath = str | os.PathLike[str]
 
 # ---------------------------------------------------------------------- what goes in
 def root_attributes(
-    *, title: str, config: Mapping[str, Any], seed: int, model: Model, command: str = "", summary: Mapping[str, Any] | None = None
+    *,
+    title: str,
+    config: Mapping[str, Any],
+    seed: int,
+    model: Model,
+    command: str = "",
+    summary: Mapping[str, Any] | None = None,
 ) -> dict[str, str | int]:
     """Attributes of the root: what the file is, when, by which command, software and input it was made.
 
@@ -116,12 +122,8 @@ def _sha256(text: str) -> str:
 
 # ---------------------------------------------------------------------- writing
 def check_output(path: StrPath, force: bool = False) -> Path:
-    """The file that `path` names, once it is sure that it may be written. Raises `InputError` of one sentence.
-
-    A link is followed, so that its target is replaced and the link stays.
-    """
-    target = Path(os.path.realpath(path))
-    where = str(path)
+    """`path`, once it is sure that a result may be written there. Raises `InputError` of one sentence."""
+    target, where = Path(path), str(path)
     if target.is_dir():
         raise InputError("this is a folder; name a file in it", where)
     if target.exists() and not target.is_file():
@@ -140,6 +142,7 @@ def write(
 ) -> Path:
     """Write the groups and the root's attributes to one file; what was there before stays until the new file is complete.
 
+    A link is followed: its target is replaced and the link stays.
     Raises `InputError` where the file may not or cannot be written, `TypeError` for an attribute that other readers would not read.
     """
     target = check_output(path, force)
@@ -151,8 +154,8 @@ def write(
     encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
     # In memory first: an HDF5 library that meets a full disk leaves half a file and cannot close it.
     image = xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
-    _replace(target, image, str(path))
-    return Path(path)
+    _replace(Path(os.path.realpath(target)), image, str(path))
+    return target
 
 
 def _check_attribute(where: str, value: Any) -> None:
@@ -251,6 +254,8 @@ def _check_schema(version: Any, source: Any, where: str) -> None:
         raise InputError(f"the schema version of this result file is {version!r}, not a whole number", where)
     reads = f"this nanomg {__version__} reads {OLDEST_SCHEMA_VERSION} to {SCHEMA_VERSION}"
     if version > SCHEMA_VERSION:
-        raise InputError(f"the file, made by {source}, has schema version {version} and {reads}; install a newer nanomg", where)
+        raise InputError(
+            f"the file, made by {source}, has schema version {version} and {reads}; install a newer nanomg", where
+        )
     if version < OLDEST_SCHEMA_VERSION:
         raise InputError(f"the file, made by {source}, has schema version {version} and {reads}; make it again", where)

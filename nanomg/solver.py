@@ -143,7 +143,7 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
 
         finite = jnp.isfinite(y1).all(0) & jnp.isfinite(error).all(0)
         peak_now = jnp.maximum(peak, jnp.abs(p.y))
-        size = jnp.maximum(jnp.abs(p.y), jnp.abs(y1)) + 1e-3 * peak_now
+        size = jnp.maximum(jnp.abs(p.y), jnp.abs(y1)) + 1e-3 * peak_now + 1e-30  # a state that stays 0 has no error
         lane_error = jnp.sqrt(jnp.mean((error / (inputs.rtol * size)) ** 2, 0))
         lane_error = jnp.where(alive, jnp.where(finite, lane_error, jnp.inf), 0.0)
         worst = lane_error.max()

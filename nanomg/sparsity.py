@@ -23,7 +23,7 @@ Entry = tuple[int, int]
 _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "remat")
 
 
-def _dependencies(jaxpr: Any, inputs: Sequence[frozenset[int]]) -> list[frozenset[int]]:
+def dependencies(jaxpr: Any, inputs: Sequence[frozenset[int]]) -> list[frozenset[int]]:
     """The inputs that each output depends on; a primitive that is not a call mixes all of its operands."""
     known = dict(zip(jaxpr.invars, inputs, strict=True))
 
@@ -34,7 +34,7 @@ def _dependencies(jaxpr: Any, inputs: Sequence[frozenset[int]]) -> list[frozense
         inner = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr")
         operands = [read(atom) for atom in eqn.invars]
         if inner is not None and eqn.primitive.name in _CALLS:
-            outputs = _dependencies(getattr(inner, "jaxpr", inner), operands)
+            outputs = dependencies(getattr(inner, "jaxpr", inner), operands)
         else:
             outputs = [frozenset().union(*operands)] * len(eqn.outvars)
         known.update(zip(eqn.outvars, outputs, strict=True))
@@ -50,7 +50,7 @@ def pattern(model: Model) -> list[Entry]:
         return [jnp.asarray(r) for r in model.rates({**others, **dict(zip(names, amounts, strict=True))})]
 
     jaxpr = jax.make_jaxpr(rates)(*np.ones(len(names))).jaxpr
-    columns = _dependencies(jaxpr, [frozenset([j]) for j in range(len(names))])
+    columns = dependencies(jaxpr, [frozenset([j]) for j in range(len(names))])
     return sorted((i, j) for i, row in enumerate(columns) for j in row)
 
 

@@ -1,0 +1,22 @@
+"""`nanomg list`."""
+
+from __future__ import annotations
+
+from nanomg.cli import options, render
+
+
+def list(json: options.Json = False, library: options.Folders = None) -> None:
+    """List the scenarios."""
+    from nanomg import models
+    from nanomg.card import load_toml
+
+    entries = []
+    for name, path in sorted(models.library(*library or ()).scenarios.items()):
+        data = load_toml(path)
+        kind = "optimize" if {"objective", "free"} <= data.keys() else "simulate"
+        entries.append({"name": name, "title": data.get("title", ""), "species": data.get("species", ""), "kind": kind})
+    if json:
+        render.emit_json(entries)
+    else:
+        columns = ("name", "species", "kind", "title")
+        render.table(columns, "llll", ([entry[column] for column in columns] for entry in entries))

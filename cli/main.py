@@ -1,0 +1,67 @@
+"""The program `nanomg`: its commands, and how a mistake is told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+import nanomg
+from nanomg.cli import cite, list, optimize, show, simulate, summary
+from nanomg.cli.options import Interrupted
+from nanomg.errors import NanomgError
+
+# Typer carries its own copy of Click, whose usage errors it shows to others only as the base of this one.
+(_UsageError,) = typer.BadParameter.__bases__
+
+commands = typer.Typer(
+    name="nanomg",
+    help="Simulate and optimise the dosing of magnesium nanocarriers and tumour immunity.",
+    epilog="Exit codes: 0 done, 1 a simulation failed, 2 wrong usage or input, 3 no feasible regimen found, 130 interrupted.",
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (simulate.simulate, optimize.optimize, list.list, show.show, summary.summary, cite.cite):
+    commands.command(_command.__name__)(_command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"nanomg {nanomg.__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def app() -> NoReturn:
+    """Run the command line. A user's mistake is one line on stderr (an object with `--json`); a bug shows its traceback."""
+    try:
+        code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
+    except NanomgError as error:
+        _fail(error.message, error.where, error.exit_code)
+    except _UsageError as error:
+        _fail(error.format_message(), None, error.exit_code)  # type: ignore[attr-defined]
+    if code == Interrupted.exit_code:  # Typer makes Ctrl-C this code
+        _fail("interrupted", None, code)
+    sys.exit(code)
+
+
+def _fail(message: str, where: str | None, code: int) -> NoReturn:
+    message = " ".join(message.split())
+    if "--json" in sys.argv:
+        line = json.dumps({"error": message, "where": where}, ensure_ascii=False)
+    else:
+        line = f"nanomg: {message}" if where is None else f"nanomg: {where}: {message}"
+    typer.echo(line, err=True)
+    sys.exit(code)

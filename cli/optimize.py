@@ -1,0 +1,56 @@
+"""`nanomg optimize`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.errors import InfeasibleError, InputError
+
+
+def optimize(
+    scenario: options.ScenarioName,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps at most; the scenario's own number if left out.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left.")
+    ] = False,
+    assignments: options.Assignments = None,
+    doses: options.Doses = None,
+    output: options.Output = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    library: options.Folders = None,
+) -> None:
+    """Find the best amounts and times of doses within the limits."""
+    overrides = options.parse_assignments(assignments)
+    if resume and output is None:
+        raise InputError("the checkpoint lies beside the output file, so name that with -o", "--resume")
+    from nanomg import models, service
+    from nanomg.cli.summary import show_summary
+
+    try:
+        with render.progress() as progress:
+            run = service.optimize(
+                scenario,
+                steps=steps,
+                seed=seed,
+                set=overrides,
+                dose=tuple(doses or ()),
+                output=output,
+                force=force,
+                resume=resume,
+                library=models.library(*library or ()),
+                command=options.command_line(),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        hint = "" if output is None else "; the same command with --resume goes on from here"
+        raise options.Interrupted(f"interrupted{hint}") from None
+    show_summary(run.summary, json)
+    if not run.summary["feasible"]:
+        raise typer.Exit(InfeasibleError.exit_code)

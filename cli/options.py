@@ -1,0 +1,59 @@
+"""Arguments and options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanomg.errors import InputError, NanomgError
+
+ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="Name of a scenario, or path of a TOML file.")]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help='Set a parameter: --set magnesium.GFR="12 mL/h". Repeatable.'),
+]
+Doses = Annotated[
+    list[str] | None,
+    typer.Option("--dose", metavar='"PORT: TEXT"', help='Give instead: --dose "pd1.ip: 0.2 mg q 3 d x 4". Repeatable.'),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the run to this HDF5 file. Without it no file is written."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of tables.")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Option("--library", metavar="FOLDER", help="Folder of further mechanisms, cards and scenarios. Repeatable."),
+]
+
+
+class Interrupted(NanomgError):
+    """Ctrl-C where there is something to say about it."""
+
+    exit_code = 130
+
+
+def parse_assignments(texts: Sequence[str] | None) -> dict[str, str]:
+    """`["a.b=0.03 L/h"]` to `{"a.b": "0.03 L/h"}`."""
+    values: dict[str, str] = {}
+    for text in texts or ():
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise InputError(f"{text!r} is not NAME=VALUE with a unit, such as magnesium.GFR='12 mL/h'", "--set")
+        if name in values:
+            raise InputError(f"{name!r} is set twice", "--set")
+        values[name] = value
+    return values
+
+
+def command_line() -> str:
+    """The command as typed, for the history of the result file."""
+    return shlex.join(["nanomg", *sys.argv[1:]])

@@ -1,0 +1,205 @@
+"""`nanomg show`."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.cli.render import number, span
+
+if TYPE_CHECKING:
+    from nanomg.card import Card, Parameter
+    from nanomg.library import Library
+    from nanomg.mechanism import AbstractMechanism
+    from nanomg.scenario import Limit, Scenario
+
+_VALUE = ("value", "unit", "low", "high", "basis", "source", "place", "note", "card")
+
+
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A scenario, a mechanism or a card.")],
+    json: options.Json = False,
+    library: options.Folders = None,
+) -> None:
+    """Show what a scenario, mechanism or card is made of."""
+    from nanomg import models
+
+    found = _describe(name, models.library(*library or ()))
+    if json:
+        render.emit_json(found)
+    else:
+        _print(found)
+
+
+# ---------------------------------------------------------------------- the object that --json prints
+def _describe(name: str, library: Library) -> dict[str, Any]:
+    from nanomg.errors import unknown
+    from nanomg.scenario import load
+
+    if name in library.scenarios or name.endswith(".toml"):
+        return _describe_scenario(load(name, library))
+    if name in library.mechanisms:
+        return _describe_mechanism(library.mechanisms[name], [library.card(card) for card in library.cards])
+    if name in library.cards:
+        return _describe_card(library.card(name))
+    known = [*library.scenarios, *library.mechanisms, *library.cards]
+    raise unknown("scenario, mechanism or card", name, known)
+
+
+def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
+    model = scenario.model
+    return {
+        "name": scenario.name,
+        "kind": "scenario",
+        "title": scenario.title,
+        "species": scenario.species,
+        "description": scenario.description,
+        "horizon_h": scenario.horizon,
+        "mechanisms": [mechanism.__name__ for mechanism in model.mechanisms],
+        "cards": [card.name for card in scenario.cards],
+        "doses": [
+            {"time_h": d.time, "cmt": d.cmt, "amt": d.amt, "unit": model.unit(d.cmt), "duration_h": d.duration}
+            for d in scenario.doses
+        ],
+        "windows": [dataclasses.asdict(window) | {"unit": model.unit(window.name)} for window in scenario.windows],
+        "objective": [dataclasses.asdict(term) for term in scenario.terms],
+        "limits": [_limit(limit, model.unit(limit.signal)) for limit in scenario.limits],
+        "free": [dataclasses.asdict(free) | {"unit": model.unit(free.cmt)} for free in scenario.free],
+        "outputs": {
+            name: {"unit": unit, "text": model.declaration(name).text} for name, unit in scenario.outputs.items()
+        },
+        "parameters": {
+            name: {"text": model.parameters[name].text, "values": [_value(parameter)]}
+            for name, parameter in scenario.parameters.items()
+        },
+    }
+
+
+def _limit(limit: Limit, unit: str) -> dict[str, Any]:
+    from nanomg.units import convert
+
+    maximum = convert(limit.maximum, unit, limit.unit)
+    return {"name": limit.name, "signal": limit.signal, "maximum": maximum, "unit": limit.unit}
+
+
+def _describe_mechanism(mechanism: type[AbstractMechanism], cards: Iterable[Card]) -> dict[str, Any]:
+    values = [parameter for card in cards for parameter in card.parameters.values()]
+    described: dict[str, Any] = {
+        "name": mechanism.__name__,
+        "kind": "mechanism",
+        "title": (inspect.getdoc(mechanism) or "").partition("\n")[0],
+    }
+    for kind in ("states", "signals", "constants", "inputs", "ports"):
+        table = getattr(mechanism, kind)
+        described[kind] = {name: {"unit": entry.unit, "text": entry.text} for name, entry in table.items()}
+    described["reads"] = list(mechanism.reads)
+    described["parameters"] = {
+        name: {"unit": var.unit, "text": var.text, "values": [_value(p) for p in values if p.name == name]}
+        for name, var in mechanism.parameters().items()
+    }
+    return described
+
+
+def _describe_card(card: Card) -> dict[str, Any]:
+    parameters = {name: {"values": [_value(parameter)]} for name, parameter in card.parameters.items()}
+    return {"name": card.name, "kind": "card", "title": card.title, "species": card.species, "parameters": parameters}
+
+
+def _value(parameter: Parameter) -> dict[str, Any]:
+    return {field: getattr(parameter, field) for field in _VALUE}
+
+
+# ---------------------------------------------------------------------- the same on the screen
+def _print(found: Mapping[str, Any]) -> None:
+    render.paragraph(f"{found['name']}, {found['kind']}: {found['title']}", style="bold")
+    if found.get("description"):
+        render.paragraph(" ".join(found["description"].split()))
+    facts = {"species": found.get("species")}
+    if "horizon_h" in found:
+        facts["horizon"] = f"{number(found['horizon_h'])} h"
+    facts |= {key: ", ".join(found.get(key, ())) for key in ("mechanisms", "cards", "reads")}
+    for key, fact in facts.items():
+        if fact:
+            render.paragraph(f"{key}: {fact}")
+    if found.get("doses"):
+        render.heading("Doses")
+        rows = (
+            [number(d["time_h"]), d["cmt"], number(d["amt"]), d["unit"], number(d["duration_h"])]
+            for d in found["doses"]
+        )
+        render.table(("time [h]", "into", "amount", "unit", "over [h]"), "rlrlr", rows)
+    if found.get("windows"):
+        render.heading("Inputs in time")
+        rows = (
+            [w["name"], number(w["value"]), w["unit"], number(w["start"]), number(w["stop"])] for w in found["windows"]
+        )
+        render.table(("", "value", "unit", "from [h]", "to [h]"), "lrlrr", rows)
+    if found.get("objective"):
+        render.heading("Objective")
+        rows = ([t["name"], t["statistic"], t["signal"] or t["cmt"], number(t["weight"])] for t in found["objective"])
+        render.table(("", "statistic", "of", "weight"), "lllr", rows)
+    if found.get("limits"):
+        render.heading("Limits")
+        rows = ([c["name"], c["signal"], number(c["maximum"]), c["unit"]] for c in found["limits"])
+        render.table(("", "signal", "at most", "unit"), "llrl", rows)
+    if found.get("free"):
+        render.heading("Free doses")
+        rows = (
+            [f["cmt"], span(*f["amount"]), number(f["total"]), f["unit"], span(*f["time"]), number(f["interval"])]
+            for f in found["free"]
+        )
+        render.table(("into", "amount", "in all", "unit", "time [h]", "apart [h]"), "lrrlrr", rows)
+    if found.get("windows"):
+        render.heading("Inputs in time")
+        rows = (
+            [w["name"], number(w["value"]), w["unit"], number(w["start"]), number(w["stop"])] for w in found["windows"]
+        )
+        render.table(("", "value", "unit", "from [h]", "to [h]"), "lrlrr", rows)
+    if found.get("objective"):
+        render.heading("Objective")
+        rows = ([t["name"], t["statistic"], t["signal"] or t["cmt"], number(t["weight"])] for t in found["objective"])
+        render.table(("", "statistic", "of", "weight"), "lllr", rows)
+    if found.get("limits"):
+        render.heading("Limits")
+        rows = ([c["name"], c["signal"], number(c["maximum"]), c["unit"]] for c in found["limits"])
+        render.table(("", "signal", "at most", "unit"), "llrl", rows)
+    if found.get("free"):
+        render.heading("Free doses")
+        rows = (
+            [f["cmt"], span(*f["amount"]), number(f["total"]), f["unit"], span(*f["time"]), number(f["interval"])]
+            for f in found["free"]
+        )
+        render.table(("into", "amount", "in all", "unit", "time [h]", "apart [h]"), "lrrlrr", rows)
+    for kind in ("states", "signals", "constants", "inputs", "ports", "outputs"):
+        if found.get(kind):
+            render.heading(kind.capitalize())
+            rows = ([name, entry["unit"], entry["text"]] for name, entry in found[kind].items())
+            render.table(("", "unit", ""), "lll", rows, prose=True)
+    if found["parameters"]:
+        render.heading("Parameters")
+        rows = (row for name, entry in found["parameters"].items() for row in _parameter_rows(name, entry))
+        headers = ("", "value", "unit", "5 % – 95 %", "basis", "source", "card", "note")
+        render.table(headers, "lrllllll", rows, prose=True)
+
+
+def _parameter_rows(name: str, entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
+    """One row per value; a parameter that no card gives shows what it is and its unit."""
+    if not entry["values"]:
+        yield [name, render.MISSING, entry["unit"], "", "", "", "", entry["text"]]
+    for i, v in enumerate(entry["values"]):
+        spread = span(v["low"], v["high"])
+        yield [
+            name if i == 0 else "",
+            number(v["value"]),
+            v["unit"] or "1",
+            spread,
+            v["basis"],
+            v["source"],
+            v["card"],
+            v["note"],
+        ]

@@ -1,0 +1,37 @@
+"""`nanomg simulate`."""
+
+from __future__ import annotations
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.errors import SimulationError
+
+
+def simulate(
+    scenario: options.ScenarioName,
+    assignments: options.Assignments = None,
+    doses: options.Doses = None,
+    output: options.Output = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    library: options.Folders = None,
+) -> None:
+    """Run a scenario beside arms without Mg and with Mg given free."""
+    overrides = options.parse_assignments(assignments)
+    from nanomg import models, service
+    from nanomg.cli.summary import show_summary
+
+    with render.working("simulating"):
+        run = service.simulate(
+            scenario,
+            set=overrides,
+            dose=tuple(doses or ()),
+            output=output,
+            force=force,
+            library=models.library(*library or ()),
+            command=options.command_line(),
+        )
+    show_summary(run.summary, json)
+    if run.summary["status"]["failed"]:
+        raise typer.Exit(SimulationError.exit_code)

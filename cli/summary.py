@@ -1,0 +1,126 @@
+"""`nanomg summary`, and the same view of a run right after it."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.cli.render import number
+
+_ACTIVE = 0.01  # a limit is active where the slack is below this share of it
+_ROUNDING = 1e-9
+
+_MG_ROWS = {
+    "hours_per_day_above_0.02": "h/day above +0.02 mmol/L",
+    "hours_per_day_above_0.3": "h/day above +0.3 mmol/L",
+    "mean_competence_gain": "mean gain of competence",
+}
+
+
+def summary(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")], json: options.Json = False
+) -> None:
+    """Show again what a run found, from its result file."""
+    from nanomg.results import read_summary
+
+    show_summary(read_summary(file) | {"output": str(file)}, json)
+
+
+def show_summary(found: Mapping[str, Any], json: bool) -> None:
+    """The summary of a simulation or optimisation on stdout, as tables or as the JSON object itself."""
+    if json:
+        render.emit_json(found)
+        return
+    render.paragraph(found["verdict"], style="bold")
+    status = found["status"]
+    failed = f"{status['failed']} of {status['trajectories']} trajectories failed: {status['reason']}"
+    solved = f"{status['trajectories']} trajectories, all solved"
+    render.paragraph(f"{found['scenario']}: {failed if status['failed'] else solved}")
+    if "objective" in found:
+        _show_optimum(found)
+    _show_signals(found["signals"])
+    if found["mg"]:
+        _show_magnesium(found["mg"])
+    if found["output"]:
+        render.paragraph(f"\nResult file: {found['output']}")
+
+
+def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
+    columns = ("initial", "final", "min", "max", "auc")
+    rows = [[name, signal["unit"], *(number(signal[c]) for c in columns)] for name, signal in signals.items()]
+    render.heading("Signals")
+    render.table(("", "unit", *columns[:-1], "AUC [× h]"), "llrrrrr", rows)
+
+
+def _show_optimum(found: Mapping[str, Any]) -> None:
+    state = "every limit kept" if found["feasible"] else "NOT FEASIBLE"
+    effort = f"{found['evaluations']} evaluations in {number(found['seconds'], 3)} s"
+    render.paragraph(f"Search: {state}, {effort}, KKT residual {number(found['kkt_residual'], 2)}")
+
+    render.heading("Objective")
+    rows = [(name, number(term["baseline"]), number(term["optimum"])) for name, term in found["terms"].items()]
+    rows.append(("total", number(found["baseline_objective"]), number(found["objective"])))
+    render.table(("", "baseline", "optimum"), "lrr", rows)
+
+    render.heading("Limits")
+    limits = found["constraints"]
+    rows = [
+        (c["name"], number(c["limit"]), number(c["value"]), number(c["slack"]), c["unit"], _state(c)) for c in limits
+    ]
+    render.table(("", "limit", "value", "slack", "unit", ""), "lrrrll", rows)
+
+    render.heading("Regimen")
+    headers = ("into", "time [h]", "was", "amount", "was", "unit", "over [h]")
+    render.table(headers, "lrrrrlr", _paired_doses(found["regimen"], found["baseline_regimen"]))
+
+    if found["starts"]:
+        kept = [start["objective"] for start in found["starts"] if start["feasible"]]
+        text = f"\n{len(found['starts'])} starts, {len(kept)} within every limit"
+        if kept:
+            text += f", objective {number(min(kept))} to {number(max(kept))}, median {number(statistics.median(kept))}"
+        render.paragraph(text)
+
+
+def _state(constraint: Mapping[str, Any]) -> str:
+    """Whether a limit holds the optimum back."""
+    slack, limit = constraint["slack"], abs(constraint["limit"])
+    if slack is None or slack < -_ROUNDING * limit:
+        return "exceeded"
+    return "active" if slack <= _ACTIVE * limit else ""
+
+
+def _paired_doses(
+    optimum: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]
+) -> Iterator[Sequence[str]]:
+    """Rows of optimum beside baseline: the first dose into a port beside the first, and so on."""
+    ports = dict.fromkeys(dose["cmt"] for dose in [*optimum, *baseline])
+    for port in ports:
+        now, was = ([dose for dose in doses if dose["cmt"] == port] for doses in (optimum, baseline))
+        for new, old in itertools.zip_longest(now, was, fillvalue={}):
+            cells = (number(dose.get(key)) for key in ("time_h", "amt") for dose in (new, old))
+            yield [port, *cells, (new or old)["unit"], number((new or old)["duration_h"])]
+
+
+def _show_magnesium(mg: Mapping[str, Any]) -> None:
+    arms = {"as dosed": mg} | ({"given free": mg["free"]} if mg["free"] else {})
+    hypotheses = sorted(mg["mean_competence_gain"])
+    render.heading("Magnesium in the tumour, against the same treatment without it")
+    headers = ["", *hypotheses] + ([f"free {h}" for h in hypotheses] if mg["free"] else [])
+    rows = [
+        [label, *(number(arm[key][hypothesis], 3) for arm in arms.values() for hypothesis in hypotheses)]
+        for key, label in _MG_ROWS.items()
+    ]
+    render.table(headers, "l" + "r" * (len(headers) - 1), rows)
+    render.paragraph("")
+    rises = [
+        [name, number(arm["mean_rise"]["value"], 3), number(arm["peak_rise"]["value"], 3), arm["mean_rise"]["unit"]]
+        + [render.percent(arm[share]) for share in ("share_local", "share_serum")]
+        for name, arm in arms.items()
+    ]
+    render.table(("rise", "mean", "peak", "unit", "local", "through serum"), "lrrlrr", rises)

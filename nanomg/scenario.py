@@ -1,0 +1,376 @@
+"""A scenario: one TOML file that names mechanisms and cards and says what is dosed, observed and optimised.
+
+    title = "…"                       species = "mouse"
+    mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
+    horizon = "28 d"                  every = "6 h"                 the regular output times
+    [outputs]                         "tumour.volume" = "mm^3"      signals or states to show, with the unit to show them in
+    [parameters]                      "tumour.viable_0" = "20 Mcell"
+    [[dose]]                          see nanomg.dosing
+    [[input]]                         name, value, from, to
+    [objective], [[limit]], [[free]]  see nanomg.optimization
+
+Overrides (`--set`) act on parameters last of all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanomg import units
+from nanomg.card import Card, Parameter, load_toml, merge
+from nanomg.dosing import Dose, LookUp, amount_in, parse_dose_option, parse_records
+from nanomg.errors import InputError, unknown
+from nanomg.library import Library
+from nanomg.model import Model
+
+_KEYS = {
+    "title",
+    "description",
+    "species",
+    "mechanisms",
+    "cards",
+    "horizon",
+    "every",
+    "outputs",
+    "parameters",
+    "dose",
+    "input",
+    "objective",
+    "limit",
+    "free",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """An input held at `value` from `start` to `stop` [h]."""
+
+    name: str
+    value: float
+    start: float
+    stop: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One term of an objective: `statistic` of `signal` (or of the doses into `cmt`) times `weight`."""
+
+    name: str
+    statistic: str
+    weight: float
+    signal: str = ""
+    cmt: str = ""
+    amount: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A signal that must stay at or below `maximum` [unit of the signal]; shown in `unit`."""
+
+    name: str
+    signal: str
+    maximum: float
+    unit: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """Doses into `cmt` that may be optimised: bounds on amounts [unit of the port] and times [h]."""
+
+    cmt: str
+    amount: tuple[float, float]
+    time: tuple[float, float]
+    interval: float
+    total: float
+    strength: float = 0.0  # amount per mL of what is injected; 0 where volume does not matter
+    volume: float = 0.0  # mL
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A checked scenario; times in h, values in the unit that the model declares."""
+
+    name: str
+    title: str
+    description: str
+    species: str
+    path: Path
+    model: Model
+    parameters: Mapping[str, Parameter]
+    cards: tuple[Card, ...]
+    doses: tuple[Dose, ...]
+    windows: tuple[Window, ...]
+    horizon: float
+    every: float
+    outputs: Mapping[str, str]
+    terms: tuple[Term, ...]
+    limits: tuple[Limit, ...]
+    free: tuple[Free, ...]
+    config: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`optimize` where the scenario has an objective and free doses, else `simulate`."""
+        return "optimize" if self.terms and self.free else "simulate"
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Parameter values by dotted name."""
+        return {name: p.value for name, p in self.parameters.items()}
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of the resolved configuration."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+
+
+def load(
+    name: str, library: Library, overrides: Mapping[str, str | float] | None = None, doses: Sequence[str] = ()
+) -> Scenario:
+    """Read a shipped scenario by name, or any by path. `doses` (prescriptions) replace the file's doses.
+
+    Raises `InputError` for everything that is wrong with it, in one sentence that says where.
+    """
+    path = _find(name, library)
+    data = load_toml(path)
+    where = f"scenario {path.stem!r}"
+    for key in data:
+        if key not in _KEYS:
+            raise unknown("key", key, _KEYS, where)
+    for key in ("mechanisms", "cards", "horizon"):
+        if key not in data:
+            raise InputError(f"the key {key!r} is missing", where)
+    model = Model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
+    cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
+    parameters = _parameters(model, cards, _table(data, "parameters", where), overrides or {}, where)
+    horizon = _positive(data["horizon"], "h", f"{where}, horizon")
+    every = _positive(data.get("every", "6 h"), "h", f"{where}, every")
+    if horizon / every > 100_000:
+        raise InputError(f"horizon / every gives {horizon / every:.0f} output times; 100000 at most", where)
+
+    def port(cmt: str) -> tuple[str, float | None]:
+        unit = dosed_unit(model, cmt)
+        mass = model.ports[cmt].molar_mass if cmt in model.ports else None
+        return unit, parameters[mass].value if mass else None
+
+    regimen = parse_records(_tables(data, "dose", where), port, where)
+    if doses:
+        regimen = tuple(sorted((d for text in doses for d in parse_dose_option(text, port)), key=lambda d: d.time))
+    for dose in regimen:
+        if dose.time > horizon:
+            raise InputError(f"a dose into {dose.cmt!r} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
+    outputs = _outputs(model, _table(data, "outputs", where), where)
+    windows = tuple(_window(model, w, f"{where}, [[input]]") for w in _tables(data, "input", where))
+    terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
+    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in _tables(data, "limit", where))
+    free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in _tables(data, "free", where))
+    for entry in free:
+        if not any(d.cmt == entry.cmt for d in regimen):
+            raise InputError(f"[[free]] names {entry.cmt!r}, which has no dose to optimise", where)
+    config = {
+        "scenario": path.stem,
+        "file": data,
+        "set": {k: str(v) for k, v in (overrides or {}).items()},
+        "dose": list(doses),
+        "parameters": {p.name: [p.value, p.unit] for p in parameters.values()},
+    }
+    return Scenario(
+        name=path.stem,
+        title=str(data.get("title", path.stem)),
+        description=str(data.get("description", "")),
+        species=str(data.get("species", "any")),
+        path=path,
+        model=model,
+        parameters=parameters,
+        cards=cards,
+        doses=regimen,
+        windows=windows,
+        horizon=horizon,
+        every=every,
+        outputs=outputs,
+        terms=terms,
+        limits=limits,
+        free=free,
+        config=config,
+    )
+
+
+def dosed_unit(model: Model, cmt: str) -> str:
+    """The unit in which doses into a port or state are counted. Raises `InputError` for an unknown name."""
+    for table in (model.ports, model.states):
+        if cmt in table:
+            return table[cmt].unit
+    raise unknown("port or state to dose", cmt, [*model.ports, *model.states])
+
+
+def _find(name: str, library: Library) -> Path:
+    if name in library.scenarios:
+        return library.scenarios[name]
+    path = Path(name)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError("there is no such scenario file", name)
+        return path
+    raise unknown("scenario", name, library.scenarios)
+
+
+def _parameters(
+    model: Model, cards: Sequence[Card], table: Mapping[str, Any], overrides: Mapping[str, Any], where: str
+) -> dict[str, Parameter]:
+    known = merge(cards)
+    values = {}
+    for name, declared in model.parameters.items():
+        if name not in known:
+            raise InputError(f"no card gives the parameter {name!r} ({declared.text}, [{declared.unit}])", where)
+        values[name] = known[name].to(declared.unit)
+    for source, changes in ((where, table), ("--set", overrides)):
+        for name, text in changes.items():
+            if name not in values:
+                raise unknown("parameter", name, values, source)
+            value = units.parse_quantity(text, values[name].unit, f"{source}, {name}")
+            note = "set in the scenario" if source == where else "set by the user"
+            values[name] = dataclasses.replace(
+                values[name], value=value, low=None, high=None, basis="assumed", source="", place="", note=note, card=source
+            )
+    return values
+
+
+def _outputs(model: Model, table: Mapping[str, Any], where: str) -> dict[str, str]:
+    outputs = {}
+    for name, unit in table.items():
+        if name not in model.signals and name not in model.states:
+            raise unknown("signal or state", name, [*model.signals, *model.states], f"{where}, [outputs]")
+        units.convert(1.0, model.unit(name), str(unit), f"{where}, [outputs], {name}")
+        outputs[name] = str(unit)
+    return outputs
+
+
+def _window(model: Model, entry: Mapping[str, Any], where: str) -> Window:
+    _only(entry, {"name", "value", "from", "to"}, {"name", "value", "from", "to"}, where)
+    if entry["name"] not in model.inputs:
+        raise unknown("input", str(entry["name"]), model.inputs, where)
+    value = units.parse_quantity(entry["value"], model.inputs[entry["name"]].unit, where)
+    start, stop = (_time(entry[key], f"{where}, {key}") for key in ("from", "to"))
+    if stop <= start:
+        raise InputError(f"'to' ({stop:g} h) must be later than 'from' ({start:g} h)", where)
+    return Window(str(entry["name"]), value, start, stop)
+
+
+STATISTICS = ("final", "mean", "max", "log final", "log mean", "amount", "visits")
+
+
+def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Term, ...]:
+    if not isinstance(objective, Mapping):
+        raise InputError("[objective] is a table of terms", where)
+    terms = []
+    for name, entry in objective.items():
+        at = f"{where}, {name}"
+        _only(entry, {"signal", "cmt", "statistic", "weight", "amount", "unit"}, {"statistic", "weight"}, at)
+        statistic = entry["statistic"]
+        if statistic not in STATISTICS:
+            raise unknown("statistic", str(statistic), STATISTICS, at)
+        weight = units.parse_quantity(entry["weight"], "1", f"{at}, weight")
+        if statistic in ("amount", "visits"):
+            _only(entry, {"cmt", "statistic", "weight", "amount"}, {"cmt", "amount"}, at)
+            amount = amount_in(entry["amount"], *port(entry["cmt"]), "amount", at)
+            if not amount > 0:
+                raise InputError("amount must be above 0", at)
+            terms.append(Term(name, statistic, weight, cmt=entry["cmt"], amount=amount))
+        else:
+            _only(entry, {"signal", "statistic", "weight", "unit"}, {"signal", "unit"}, at)
+            if entry["signal"] not in model.signals and entry["signal"] not in model.states:
+                raise unknown("signal or state", entry["signal"], [*model.signals, *model.states], at)
+            amount = units.convert(1.0, entry["unit"], model.unit(entry["signal"]), at)
+            terms.append(Term(name, statistic, weight, signal=entry["signal"], amount=amount))
+    return tuple(terms)
+
+
+def _limit(model: Model, entry: Mapping[str, Any], where: str) -> Limit:
+    _only(entry, {"name", "signal", "max"}, {"name", "signal", "max"}, where)
+    if entry["signal"] not in model.signals and entry["signal"] not in model.states:
+        raise unknown("signal or state", str(entry["signal"]), [*model.signals, *model.states], where)
+    maximum = _positive(entry["max"], model.unit(entry["signal"]), f"{where}, {entry['name']}")
+    unit = units.split_quantity(entry["max"])[1] if isinstance(entry["max"], str) else "1"
+    return Limit(str(entry["name"]), str(entry["signal"]), maximum, unit)
+
+
+def _free(port: LookUp, entry: Mapping[str, Any], horizon: float, where: str) -> Free:
+    allowed = {"cmt", "amount", "time", "interval", "total", "strength", "volume"}
+    _only(entry, allowed, {"cmt", "amount", "time"}, where)
+    cmt = str(entry["cmt"])
+    unit, molar_mass = port(cmt)
+    amount = _pair(entry["amount"], lambda v: amount_in(v, unit, molar_mass, "amount", where), f"{where}, amount")
+    time = _pair(entry["time"], lambda v: _time(v, f"{where}, time"), f"{where}, time")
+    if time[1] > horizon:
+        raise InputError(f"doses may be given up to {time[1]:g} h, but the horizon is {horizon:g} h", where)
+    interval = _time(entry.get("interval", 0), f"{where}, interval")
+    total = amount_in(entry["total"], unit, molar_mass, "total", where) if "total" in entry else float("inf")
+    strength, volume = 0.0, 0.0
+    if "strength" in entry or "volume" in entry:
+        _only(entry, allowed, {"strength", "volume"}, where)
+        strength = _positive(entry["strength"], f"{unit}/mL", f"{where}, strength")
+        volume = _positive(entry["volume"], "mL", f"{where}, volume")
+        amount = amount[0], min(amount[1], strength * volume)
+    return Free(cmt, amount, time, interval, total, strength, volume)
+
+
+# ---------------------------------------------------------------- reading single values
+def _strings(data: Mapping[str, Any], key: str, where: str) -> list[str]:
+    value = data[key]
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or not value:
+        raise InputError(f"{key!r} must be a list of names", where)
+    return value
+
+
+def _table(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    value = data.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InputError(f"[{key}] must be a table", where)
+    return value
+
+
+def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
+        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
+    return value
+
+
+def _only(entry: Any, allowed: set[str], needed: set[str], where: str) -> None:
+    if not isinstance(entry, Mapping):
+        raise InputError("this must be a table", where)
+    for key in entry:
+        if key not in allowed:
+            raise unknown("key", key, allowed, where)
+    if missing := needed - set(entry):
+        raise InputError(f"the key {min(missing)!r} is missing", where)
+
+
+def _positive(value: Any, unit: str, where: str) -> float:
+    number = units.parse_quantity(value, unit, where) if isinstance(value, str | int | float) else float("nan")
+    if not number > 0:
+        raise InputError(f"this must be a number above 0 with a unit, not {value!r}", where)
+    return number
+
+
+def _time(value: Any, where: str) -> float:
+    if value == 0:
+        return 0.0
+    number = units.parse_quantity(value, "h", where) if isinstance(value, str | int | float) else float("nan")
+    if not number >= 0:
+        raise InputError(f"a time must not be negative; this is {value!r}", where)
+    return number
+
+
+def _pair(value: Any, read: Callable[[Any], float], where: str) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError("this must be a list of two, the lowest and the highest", where)
+    low, high = (0.0 if v == 0 else read(v) for v in value)
+    if not 0 <= low <= high:
+        raise InputError(f"the lowest must not be negative or above the highest; this is {value!r}", where)
+    return low, high

@@ -1,0 +1,239 @@
+"""Lanes through a model: doses to events, the compiled solve, signals at the output times.
+
+A lane is one subject under one regimen with one set of values. Everything that differs between lanes is a traced value; a
+`Plan` holds what a compiled program is made for, so changed doses, times and parameters never compile again.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg import events, solver, sparsity
+from nanomg.dosing import Dose
+from nanomg.mechanism import Port
+from nanomg.model import Model, stack
+from nanomg.scenario import Scenario, Window
+
+jax.config.update("jax_enable_x64", True)  # amounts span ten decades; float32 is a choice to make, not a default
+
+RTOL = 1e-5  # of the solver; the error that it achieves is measured in benchmarks/
+TIGHT = 1e-9
+
+# Output times around each dose and each end of an infusion [h]: just before, so that no jump is smeared over a grid interval;
+# then minutes for a peak of free Mg, hours for a depot.
+PROBES = (-1e-6, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+class Plan(NamedTuple):
+    """What a compiled simulation is made for: the model, the varied values, and for each dose its port and kind."""
+
+    model: Model
+    varied: tuple[str, ...]
+    cmt: tuple[str, ...]
+    bolus: tuple[bool, ...]
+    max_steps: int = 20_000
+    method: str = "rodas5p"
+
+
+class Lanes(NamedTuple):
+    """Values of `B` lanes. Doses `D`, windows `W`, inputs `I`, outputs `T`."""
+
+    values: dict[str, Any]  # every parameter, a scalar or (B,)
+    time: Any  # (D, B) [h]
+    amount: Any  # (D, B) [unit of the port]
+    duration: Any  # (D, B) [h], 1 where the dose is a bolus
+    start: Any  # (W, B) [h]
+    stop: Any  # (W, B) [h]
+    change: Any  # (W, I, B)
+    base: Any  # (I, B)
+    output: Any  # (T, B) [h]
+
+
+class Trajectory(NamedTuple):
+    """`y` (time, state, lane), `forcing` (time, input, lane), `status` (lane,), steps taken and rejected by the block."""
+
+    y: jax.Array
+    forcing: jax.Array
+    status: jax.Array
+    accepted: jax.Array
+    rejected: jax.Array
+
+
+def plan_for(model: Model, doses: Sequence[Dose], varied: Sequence[str] = (), **options: Any) -> Plan:
+    """The plan of a model and regimen. `varied` are parameters that differ between lanes or are differentiated."""
+    names = _with_dependants(model, tuple(varied))
+    return Plan(model, names, tuple(d.cmt for d in doses), tuple(d.duration == 0 for d in doses), **options)
+
+
+@functools.lru_cache(maxsize=256)
+def _with_dependants(model: Model, varied: tuple[str, ...]) -> tuple[str, ...]:
+    """`varied` and the constants that depend on them."""
+    names = list(model.parameters)
+    constants = list(model.constants)
+    jaxpr = jax.make_jaxpr(lambda *p: [jnp.asarray(model.derive(dict(zip(names, p, strict=True)))[c]) for c in constants])
+    depends = sparsity.dependencies(jaxpr(*np.ones(len(names))).jaxpr, [frozenset([i]) for i in range(len(names))])
+    chosen = {names.index(v) for v in varied}
+    return (*varied, *(c for c, on in zip(constants, depends, strict=True) if on & chosen))
+
+
+def lanes_for(
+    plan: Plan,
+    values: Mapping[str, Any],
+    doses: Sequence[Dose],
+    windows: Sequence[Window],
+    output: np.ndarray,
+    batch: int = 1,
+    amount: np.ndarray | None = None,
+) -> Lanes:
+    """Lanes that share doses, windows and output times; `amount` (dose, lane) replaces the doses' amounts."""
+
+    def wide(rows: Sequence[float]) -> np.ndarray:
+        return np.broadcast_to(np.asarray(rows, float).reshape(-1, 1), (len(rows), batch))
+
+    inputs = list(plan.model.inputs)
+    base = [plan.model.inputs[name].default for name in inputs]
+    change = np.zeros((len(windows), len(inputs), batch))
+    for w, window in enumerate(windows):
+        i = inputs.index(window.name)
+        change[w, i] = window.value - base[i]
+    return Lanes(
+        values=dict(values),
+        time=wide([d.time for d in doses]),
+        amount=wide([d.amt for d in doses]) if amount is None else amount,
+        duration=wide([d.duration or 1.0 for d in doses]),
+        start=wide([w.start for w in windows]),
+        stop=wide([w.stop for w in windows]),
+        change=change,
+        base=wide(base),
+        output=np.broadcast_to(np.asarray(output, float).reshape(len(output), -1), (len(output), batch)),
+    )
+
+
+def output_times(horizon: float, every: float, doses: Sequence[Dose] = (), probes: Sequence[float] = PROBES) -> np.ndarray:
+    """The regular grid from 0 to the horizon [h] with further times after each dose and end of infusion."""
+    regular = np.append(np.arange(0.0, horizon, every), horizon)
+    edges = {d.time for d in doses} | {d.time + d.duration for d in doses}
+    after = np.array([edge + offset for edge in edges for offset in probes] or [0.0])
+    times = np.union1d(regular, after[(after >= 0) & (after <= horizon)])
+    return times[np.append(True, np.diff(times) > 1e-9)]
+
+
+def channels(model: Model, cmt: Sequence[str]) -> tuple[int, ...]:
+    """Rows of the states that doses into these ports or states reach."""
+    states = list(model.states)
+    reached = {s for c in cmt for s in (model.ports[c].into if c in model.ports else (c,))}
+    return tuple(i for i, state in enumerate(states) if state in reached) or (0,)
+
+
+def events_of(plan: Plan, lanes: Lanes, x: Mapping[str, Any]) -> events.Events:
+    """Doses as amounts into states, lag and bioavailability applied; `x` holds parameters and constants."""
+    model, rows = plan.model, channels(plan.model, plan.cmt)
+    states = list(model.states)
+    batch = lanes.output.shape[1]
+    times, amounts = [], []
+    for d, cmt in enumerate(plan.cmt):
+        port = model.ports.get(cmt, Port("", "", {cmt: 1.0}))
+        amount, time = jnp.asarray(lanes.amount[d]), jnp.asarray(lanes.time[d])
+        if port.uptake is not None:
+            amount = getattr(model.mechanism_of(cmt, x), port.uptake)(amount)
+        if port.F is not None:
+            amount = amount * x[port.F]
+        if port.lag is not None:
+            time = time + x[port.lag]
+        share = {s: x[c] if isinstance(c, str) else c for s, c in port.into.items()}
+        times.append(jnp.broadcast_to(time, (batch,)))
+        amounts.append(stack([amount * share.get(states[row], 0.0) for row in rows], (batch,)))
+    none = jnp.zeros((0, batch))
+    return events.Events(
+        bolus=np.array(plan.bolus, bool),
+        time=jnp.stack(times) if times else none,
+        duration=jnp.asarray(lanes.duration),
+        amount=jnp.stack(amounts) if amounts else jnp.zeros((0, len(rows), batch)),
+        start=jnp.asarray(lanes.start),
+        stop=jnp.asarray(lanes.stop),
+        change=jnp.asarray(lanes.change),
+        base=jnp.asarray(lanes.base),
+        output=jnp.asarray(lanes.output),
+    )
+
+
+def _floor(plan: Plan, y0: jax.Array, found: events.Events) -> jax.Array:
+    """The size below which a state's error does not count: a small part of the largest amount in the same unit."""
+    model = plan.model
+    largest = jnp.abs(y0)
+    for c, row in enumerate(channels(model, plan.cmt)):
+        largest = largest.at[row].add(jnp.sum(found.amount[:, c], 0))
+    units = [var.unit for var in model.states.values()]
+    same = np.array([[u == v for v in units] for u in units])
+    return jax.lax.stop_gradient(1e-5 * jnp.max(jnp.where(same[:, :, None], largest[None], 0.0), 1))
+
+
+def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
+    """The solve as a traced function: differentiable in doses, dose times, windows and the plan's varied parameters.
+
+    `order` comes from `edge_order` for the same lanes: sorting is kept out of the compiled program.
+    """
+    batch = lanes.output.shape[1]
+    x = plan.model.derive(lanes.values)
+    y0 = stack(plan.model.initial(x), (batch,))
+    found = events_of(plan, lanes, x)
+    between = events.intervals(found, order)
+    problem = solver.Problem(plan.model, plan.varied, channels(plan.model, plan.cmt), plan.method, plan.max_steps)
+    fixed, varied = solver.pack(problem, x, batch)
+    inputs = solver.Inputs(y0, between, jax.lax.stop_gradient(fixed), varied, _floor(plan, y0, found), jnp.asarray(rtol))
+    solution = solver.solve(problem, inputs)
+    rows = events.output_rows(order, lanes.output.shape[0])[:, None]
+    y = jnp.take_along_axis(solution.ends, rows, 0)
+    forcing = jnp.take_along_axis(between.forcing, rows, 0)
+    return Trajectory(y, forcing, solution.status, solution.accepted, solution.rejected)
+
+
+def edge_order(plan: Plan, lanes: Lanes) -> np.ndarray:
+    """The order of all edges in time, decided on concrete values."""
+    return events.order_of(events_of(plan, lanes, plan.model.derive(lanes.values)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Trajectory:
+    return trajectory(plan, lanes, order, rtol)
+
+
+def run(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> Trajectory:
+    """Solve all lanes as one block."""
+    return _run(plan, lanes, edge_order(plan, lanes), jnp.asarray(rtol))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _observe(plan: Plan, values: dict[str, Any], y: jax.Array, forcing: jax.Array, names: tuple[str, ...]) -> list[jax.Array]:
+    x = observables(plan.model, values, y, forcing)
+    return [jnp.broadcast_to(x[name], y[:, 0].shape) for name in names]
+
+
+def observables(model: Model, values: Mapping[str, Any], y: jax.Array, forcing: jax.Array) -> dict[str, Any]:
+    """Everything that the model knows along a trajectory, each (time, lane) or a constant."""
+    x = model.derive(values)
+    x.update({name: y[:, i] for i, name in enumerate(model.states)})
+    x.update({name: forcing[:, i] for i, name in enumerate(model.inputs)})
+    return model.evaluate(x)
+
+
+def observe(plan: Plan, lanes: Lanes, solved: Trajectory, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """States, signals and inputs by name, each (time, lane)."""
+    rows = _observe(plan, lanes.values, solved.y, solved.forcing, tuple(names))
+    return {name: np.asarray(row) for name, row in zip(names, rows, strict=True)}
+
+
+def simulate(scenario: Scenario, rtol: float = RTOL) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """One lane: output times (time,) [h], every state and signal (time,), and the status."""
+    plan = plan_for(scenario.model, scenario.doses)
+    times = output_times(scenario.horizon, scenario.every, scenario.doses)
+    lanes = lanes_for(plan, scenario.values, scenario.doses, scenario.windows, times)
+    solved = run(plan, lanes, rtol)
+    found = observe(plan, lanes, solved, [*scenario.model.states, *scenario.model.signals])
+    return times, {name: rows[:, 0] for name, rows in found.items()}, np.asarray(solved.status)

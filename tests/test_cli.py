@@ -1,0 +1,441 @@
+"""The command line as its user meets it: help, tables, JSON, exit codes, one line per mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import xarray
+
+import nanomg
+from nanomg import models, results, service
+from nanomg.cli import options, render
+from nanomg.cli.main import app
+from nanomg.errors import InputError
+from nanomg.model import Model
+
+SCENARIO = "mouse-mc38-depot"
+COMMANDS = ("simulate", "optimize", "list", "show", "summary", "cite")
+PROGRAM = (sys.executable, "-P", "-c", "from nanomg.cli.main import app; app()")
+
+MG = {
+    "hours_per_day_above_0.02": {"H1": 4.21, "H2": 4.2, "H3": 4.19},
+    "hours_per_day_above_0.3": {"H1": 0.51, "H2": 0.5, "H3": 0.49},
+    "mean_competence_gain": {"H1": 0.0123, "H2": 0.1, "H3": -0.002},
+    "share_local": 0.9,
+    "share_serum": 0.1,
+    "mean_rise": {"value": 0.0312, "unit": "mmol/L"},
+    "peak_rise": {"value": 2.5, "unit": "mmol/L"},
+}
+
+
+def signal(unit: str, *values: float | None) -> dict[str, Any]:
+    return dict(zip(("initial", "final", "min", "max", "auc"), values, strict=True)) | {
+        "unit": unit,
+        "auc_unit": f"{unit} h",
+    }
+
+
+STATUS = {"code": 0, "reason": "done", "failed": 0, "trajectories": 9}
+SIGNALS = {
+    "interstitium.C_poor": signal("mmol/L", 0.51, 0.512345, 0.5, 12.25, 1234.5),
+    "tumour.volume": signal("mm^3", 100.0, 1.5e-7, None, 2345678.9, 1e5),
+}
+SIMULATED: dict[str, Any] = {
+    "scenario": SCENARIO,
+    "output": None,
+    "status": STATUS,
+    "signals": SIGNALS,
+    "verdict": "Mg raises [tumour] Mg for 4 h a day.",
+    "mg": MG | {"free": MG | {"share_local": None}},
+}
+
+
+def dose(time_h: float, amt: float, cmt: str = "pd1.ip") -> dict[str, Any]:
+    return {"time_h": time_h, "cmt": cmt, "amt": amt, "unit": "mg", "duration_h": 0.0}
+
+
+OPTIMIZED: dict[str, Any] = {
+    "scenario": SCENARIO,
+    "output": None,
+    "feasible": True,
+    "objective": -1.25,
+    "baseline_objective": 0.75,
+    "terms": {"tumour": {"baseline": 0.5, "optimum": -1.5}, "visits": {"baseline": 0.25, "optimum": 0.25}},
+    "constraints": [
+        {"name": "local Mg", "limit": 20.0, "value": 20.0, "slack": 0.0, "unit": "mmol/L"},
+        {"name": "serum Mg", "limit": 2.0, "value": 1.5, "slack": 0.5, "unit": "mmol/L"},
+        {"name": "volume", "limit": 0.05, "value": 0.06, "slack": -0.01, "unit": "mL"},
+    ],
+    "regimen": [dose(30.5, 0.25), dose(24.0, 1.0, "liposome.intratumoral")],
+    "baseline_regimen": [dose(24.0, 0.2), dose(48.0, 0.2), dose(24.0, 1.0, "liposome.intratumoral")],
+    "starts": [
+        {"objective": -1.25, "violation": 0.0, "feasible": True},
+        {"objective": -1.0, "violation": 0.0, "feasible": True},
+        {"objective": -9.0, "violation": 1.0, "feasible": False},
+    ],
+    "evaluations": 120,
+    "seconds": 31.4,
+    "kkt_residual": 1e-4,
+    "status": STATUS,
+    "signals": SIGNALS,
+    "verdict": "The optimum is better.",
+    "mg": MG | {"free": None},
+}
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Program = Callable[..., Outcome]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The program in this process."""
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["nanomg", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            app()
+        out, err = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+def write(path: Path, summary: dict[str, Any]) -> Path:
+    model = Model(models.library().mechanisms["Magnesium"])
+    return results.write(path, {}, results.root_attributes(title="t", config={}, seed=0, model=model, summary=summary))
+
+
+def run_of(summary: dict[str, Any], calls: list[dict[str, Any]]) -> Callable[..., service.Run]:
+    """A stand-in for `service.simulate` and `service.optimize` that notes how it is called."""
+
+    def call(scenario: str, **given: Any) -> service.Run:
+        calls.append({"scenario": scenario, **given})
+        return service.Run(xarray.DataTree(), summary, None)
+
+    return call
+
+
+# ---------------------------------------------------------------- help and usage
+def test_help_is_quick() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([*PROGRAM, "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.6
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = "{'jax', 'numpy', 'xarray', 'h5py', 'pint'}"
+    code = f"import sys, nanomg.cli.main; print(', '.join({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_help_names_every_command(program: Program) -> None:
+    for arguments in ((), ("--help",), ("-h",)):
+        code, out, err = program(*arguments)
+        assert (code, err) == (0, "")
+        assert all(f"\n  {command} " in out for command in COMMANDS)
+        assert "..." not in out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(program: Program, command: str) -> None:
+    code, out, _ = program(command, "--help")
+    assert code == 0
+    assert f"Usage: nanomg {command}" in out
+    assert "--json" in out
+
+
+def test_version(program: Program) -> None:
+    assert program("--version") == (0, f"nanomg {nanomg.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["simulat"], "Did you mean 'simulate'"),
+        (["simulate"], "SCENARIO"),
+        (["simulate", SCENARIO, "--jsn"], "--jsn"),
+        (["optimize", SCENARIO, "--steps", "0"], "--steps"),
+        (["optimize", SCENARIO, "--resume"], "-o"),
+        (["simulate", SCENARIO, "--set", "magnesium.GFR"], "NAME=VALUE"),
+        (["simulate", SCENARIO, "--set", "magnesium.GRF=12 mL/h"], "magnesium.GFR"),
+        (["simulate", SCENARIO, "--set", "magnesium.GFR=12 mL"], "mL/h"),
+        (["simulate", SCENARIO, "--set", "magnesium.GFR=12"], "mL/h"),
+        (["simulate", SCENARIO, "--dose", "pd1.ipp: 1 mg"], "pd1.ip"),
+        (["simulate", "mouse-mc38-depo"], f"did you mean '{SCENARIO}'"),
+        (["simulate", "missing/folder.toml"], "no such"),
+        (["simulate", SCENARIO, "-o", "missing/run.h5"], "does not exist"),
+        (["simulate", SCENARIO, "--library", "missing"], "missing"),
+        (["show", "Liposme"], "'Liposome'"),
+        (["cite", "mouse-mc38-depo"], SCENARIO),
+        (["summary", "missing.h5"], "no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(program: Program, arguments: list[str], told: str) -> None:
+    code, out, err = program(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("nanomg: ")
+    assert err.count("\n") == 1
+    assert told in err
+
+
+def test_a_mistake_in_json(program: Program) -> None:
+    code, out, err = program("summary", "missing.h5", "--json")
+    assert (code, out) == (2, "")
+    assert json.loads(err) == {"error": "there is no such file", "where": "missing.h5"}
+    assert json.loads(program("simulat", "--json").err)["where"] is None
+
+
+def test_a_bug_shows_its_traceback(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "read_summary", lambda path: {}["missing"])
+    with pytest.raises(KeyError):
+        program("summary", "run.h5")
+
+
+def test_interruption(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(results, "read_summary", interrupt)
+    assert program("summary", "run.h5") == (130, "", "nanomg: interrupted\n")
+
+
+@pytest.mark.parametrize("output", [(), ("-o", "run.h5")])
+def test_interrupted_search(program: Program, monkeypatch: pytest.MonkeyPatch, output: tuple[str, ...]) -> None:
+    def interrupt(scenario: str, **given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "optimize", interrupt)
+    code, out, err = program("optimize", "s", *output)
+    assert (code, out) == (130, "")
+    assert ("--resume" in err) == bool(output)
+
+
+def test_assignments() -> None:
+    assert options.parse_assignments(None) == {}
+    assert options.parse_assignments(["a.b = 0.03 L/h", "c.d=1"]) == {"a.b": "0.03 L/h", "c.d": "1"}
+    for wrong in (["a.b"], ["=1"], ["a.b="], ["a.b=1", "a.b=2"]):
+        with pytest.raises(InputError):
+            options.parse_assignments(wrong)
+
+
+# ---------------------------------------------------------------- what the commands hand on
+def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(service, "simulate", run_of(SIMULATED, calls))
+    arguments = ("--set", "a.b=1 L/h", "--dose", "c: 1 mg", "-o", "run.h5", "--force", "--json")
+    code, out, err = program("simulate", "s", *arguments)
+    assert (code, err) == (0, "")
+    assert json.loads(out) == SIMULATED
+    (call,) = calls
+    assert call.pop("library").scenarios
+    assert call == {
+        "scenario": "s",
+        "set": {"a.b": "1 L/h"},
+        "dose": ("c: 1 mg",),
+        "output": Path("run.h5"),
+        "force": True,
+        "command": "nanomg simulate s --set 'a.b=1 L/h' --dose 'c: 1 mg' -o run.h5 --force --json",
+    }
+
+
+def test_optimize_hands_its_options_on(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(service, "optimize", run_of(OPTIMIZED, calls))
+    code, out, err = program("optimize", "s", "--steps", "3", "--seed", "5", "--resume", "-o", "run.h5", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == OPTIMIZED
+    expected = {"steps": 3, "seed": 5, "resume": True, "output": Path("run.h5"), "force": False, "progress": None}
+    assert calls[0].items() >= expected.items()
+
+
+def test_exit_codes_of_runs(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = SIMULATED | {"status": {"code": 1, "reason": "too many steps", "failed": 2, "trajectories": 9}}
+    monkeypatch.setattr(service, "simulate", run_of(failed, []))
+    code, out, _ = program("simulate", "s")
+    assert code == 1
+    assert "2 of 9 trajectories failed: too many steps" in out
+    monkeypatch.setattr(service, "optimize", run_of(OPTIMIZED | {"feasible": False}, []))
+    code, out, _ = program("optimize", "s")
+    assert code == 3
+    assert "NOT FEASIBLE" in out
+
+
+# ---------------------------------------------------------------- what is shown
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[(0.0, "0"), (9, "9"), (0.012345, "0.01235"), (1.5e-7, "1.5e-7"), (123456.0, "1.235e5"), (-2.5, "-2.5")],
+        *[(None, "–"), (float("nan"), "–"), (float("inf"), "–")],
+    ],
+)
+def test_numbers(value: float | None, text: str) -> None:
+    assert render.number(value) == text
+
+
+def test_summary_of_a_simulation(program: Program, tmp_path: Path) -> None:
+    path = write(tmp_path / "run.h5", SIMULATED)
+    code, out, err = program("summary", str(path))
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == SIMULATED["verdict"]
+    (poor,) = (line.split() for line in lines if line.startswith("interstitium.C_poor"))
+    assert poor == ["interstitium.C_poor", "mmol/L", "0.51", "0.5123", "0.5", "12.25", "1234"]
+    (hours,) = (line for line in lines if "+0.02 mmol/L" in line)
+    assert hours.split()[-6:] == ["4.21", "4.2", "4.19"] * 2
+    assert [line.split() for line in lines if line.startswith("given free")] == [
+        ["given", "free", "0.0312", "2.5", "mmol/L", "–", "10", "%"]
+    ]
+    assert max(len(line) for line in lines if str(path) not in line) <= 80
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_summary_of_an_optimisation(program: Program, tmp_path: Path) -> None:
+    path = write(tmp_path / "run.h5", OPTIMIZED)
+    code, out, _ = program("summary", str(path))
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert ["total", "0.75", "-1.25"] in rows
+    assert ["local", "Mg", "20", "20", "0", "mmol/L", "active"] in rows
+    assert ["serum", "Mg", "2", "1.5", "0.5", "mmol/L"] in rows
+    assert ["volume", "0.05", "0.06", "-0.01", "mL", "exceeded"] in rows
+    assert ["pd1.ip", "30.5", "24", "0.25", "0.2", "mg", "0"] in rows
+    assert ["pd1.ip", "–", "48", "–", "0.2", "mg", "0"] in rows
+    assert "3 starts, 2 within every limit, objective -1.25 to -1, median -1.125" in out
+    assert max(len(line) for line in out.splitlines() if str(path) not in line) <= 80
+
+
+@pytest.mark.parametrize("summary", [SIMULATED, OPTIMIZED])
+def test_summary_in_json_is_that_of_the_run(program: Program, tmp_path: Path, summary: dict[str, Any]) -> None:
+    path = write(tmp_path / "run.h5", summary)
+    assert json.loads(program("summary", str(path), "--json").out) == summary | {"output": str(path)}
+
+
+def test_list(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "mine.toml").write_text('title = "My own"\nspecies = "rat"\n')
+    arguments = ("list", "--library", str(tmp_path))
+    entries = {entry["name"]: entry for entry in json.loads(program(*arguments, "--json").out)}
+    assert entries["mine"] == {"name": "mine", "title": "My own", "species": "rat", "kind": "simulate"}
+    assert entries[SCENARIO]["kind"] == "optimize"
+    out = program(*arguments).out
+    assert all(entry["title"] in out for entry in entries.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (SCENARIO, ["Doses", "Outputs", "Objective", "Limits", "Free doses", "Parameters", "magnesium.GFR", "mL/h"]),
+        ("AntiPD1", ["States", "pd1.central", "Signals", "pd1.RO", "Ports", "pd1.iv", "Parameters", "rmp1-14"]),
+        ("rmp1-14", ["Parameters", "pd1.CL", "basis", "source"]),
+    ],
+)
+def test_show(program: Program, name: str, words: list[str]) -> None:
+    code, out, err = program("show", name)
+    assert (code, err) == (0, "")
+    assert all(word in out for word in words)
+    found = json.loads(program("show", name, "--json").out)
+    assert found["name"] == name
+    value = next(iter(found["parameters"].values()))["values"][0]
+    assert {"value", "unit", "low", "high", "basis", "source", "note", "card"} <= value.keys()
+
+
+def test_cite(program: Program) -> None:
+    shelf = models.library()
+    code, out, _ = program("cite", SCENARIO)
+    assert code == 0
+    entries = json.loads(program("cite", SCENARIO, "--json").out)
+    assert 0 < len(entries) <= len(shelf.references)
+    assert out.count("\n@") + 1 == len(entries)
+    assert all(entry["bibtex"] == shelf.references[entry["key"]] for entry in entries)
+
+
+# ---------------------------------------------------------------- on a terminal
+def on_terminal(*arguments: str, **environment: str) -> str:
+    """What the program writes to a terminal of 80 columns."""
+    main, terminal = pty.openpty()
+    kept = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    env = kept | {"TERM": "xterm-256color"} | environment
+    process = subprocess.Popen([*PROGRAM, *arguments], stdout=terminal, stderr=subprocess.PIPE, env=env)
+    os.close(terminal)
+    written = b""
+    while True:
+        try:
+            chunk = os.read(main, 4096)
+        except OSError:  # Linux tells the end so
+            break
+        if not chunk:
+            break
+        written += chunk
+    os.close(main)
+    assert process.communicate()[1] == b""
+    assert process.returncode == 0
+    return written.decode().replace("\r\n", "\n")
+
+
+def test_terminal_has_style_unless_unwanted(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "run.h5", SIMULATED))
+    assert "\x1b[" in on_terminal("summary", path)
+    assert "\x1b" not in on_terminal("summary", path, NO_COLOR="1")
+    assert "\x1b" not in on_terminal("summary", path, "--json")
+
+
+# ---------------------------------------------------------------- with the engine
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    path = tmp_path_factory.mktemp("cli") / "run.h5"
+    done = subprocess.run(
+        [*PROGRAM, "simulate", SCENARIO, "-o", str(path), "--json"], capture_output=True, text=True, check=False
+    )
+    return path, Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def test_simulate(simulated: tuple[Path, Outcome], program: Program) -> None:
+    path, (code, out, err) = simulated
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert SIMULATED.keys() <= found.keys()
+    assert found["output"] == str(path)
+    assert found["status"]["failed"] == 0
+    for signal in found["signals"].values():
+        assert {"unit", "initial", "final", "min", "max", "auc", "auc_unit"} <= signal.keys()
+    assert MG.keys() | {"free"} <= found["mg"].keys()
+    assert json.loads(program("summary", str(path), "--json").out) == found
+    assert found["verdict"] in program("summary", str(path)).out
+
+
+def test_simulated_file(simulated: tuple[Path, Outcome]) -> None:
+    """Variables carry units and names, flags their meanings."""
+    tree = nanomg.open(simulated[0])
+    simulation = tree["simulation"].to_dataset()
+    for name, variable in simulation.variables.items():
+        if variable.dtype.kind == "f":
+            assert variable.attrs["units"], name
+            assert variable.attrs["long_name"], name
+    assert simulation["status"].dtype == "int8"
+    assert simulation["status"].attrs["flag_meanings"]
+    assert "nanomg simulate" in tree.attrs["history"]
+
+
+def test_existing_output(simulated: tuple[Path, Outcome], program: Program) -> None:
+    code, out, err = program("simulate", SCENARIO, "-o", str(simulated[0]))
+    assert (code, out) == (2, "")
+    assert "--force" in err
