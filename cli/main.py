@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,7 +14,7 @@ from nanomg.cli.options import Interrupted
 from nanomg.errors import NanomgError
 
 # Typer carries its own copy of Click, whose usage errors it shows to others only as the base of this one.
-(_UsageError,) = typer.BadParameter.__bases__
+_UsageError: Any = typer.BadParameter.__bases__[0]
 
 commands = typer.Typer(
     name="nanomg",
@@ -51,7 +51,7 @@ def app() -> NoReturn:
     except NanomgError as error:
         _fail(error.message, error.where, error.exit_code)
     except _UsageError as error:
-        _fail(error.format_message(), None, error.exit_code)  # type: ignore[attr-defined]
+        _fail(error.format_message(), None, error.exit_code)
     if code == Interrupted.exit_code:  # Typer makes Ctrl-C this code
         _fail("interrupted", None, code)
     sys.exit(code)

@@ -36,17 +36,10 @@ def span(low: float | None, high: float | None) -> str:
     return "" if low is None and high is None else f"{number(low)} – {number(high)}"
 
 
-def heading(text: str) -> None:
-    """A bold line after an empty one."""
-    console = _stdout()
-    console.print()
-    console.print(text, style="bold")
-
-
 def paragraph(text: str, style: str | None = None) -> None:
     """Running text, broken at the edge of a terminal and nowhere else."""
     if sys.stdout.isatty():
-        text = textwrap.fill(text, shutil.get_terminal_size().columns)
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
     _stdout().print(text, style=style)
 
 
@@ -69,6 +62,14 @@ def table(headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], pro
     with console.capture() as captured:
         console.print(shown)
     sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+
+
+def section(title: str, headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], prose: bool = False) -> None:
+    """A table under its title, after an empty line; nothing where there are no rows."""
+    if rows := list(rows):
+        paragraph("")
+        paragraph(title, style="bold")
+        table(headers, align, rows, prose)
 
 
 def emit_json(value: Any) -> None:

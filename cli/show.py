@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -126,80 +126,58 @@ def _print(found: Mapping[str, Any]) -> None:
     for key, fact in facts.items():
         if fact:
             render.paragraph(f"{key}: {fact}")
-    if found.get("doses"):
-        render.heading("Doses")
-        rows = (
-            [number(d["time_h"]), d["cmt"], number(d["amt"]), d["unit"], number(d["duration_h"])]
-            for d in found["doses"]
-        )
-        render.table(("time [h]", "into", "amount", "unit", "over [h]"), "rlrlr", rows)
-    if found.get("windows"):
-        render.heading("Inputs in time")
-        rows = (
-            [w["name"], number(w["value"]), w["unit"], number(w["start"]), number(w["stop"])] for w in found["windows"]
-        )
-        render.table(("", "value", "unit", "from [h]", "to [h]"), "lrlrr", rows)
-    if found.get("objective"):
-        render.heading("Objective")
-        rows = ([t["name"], t["statistic"], t["signal"] or t["cmt"], number(t["weight"])] for t in found["objective"])
-        render.table(("", "statistic", "of", "weight"), "lllr", rows)
-    if found.get("limits"):
-        render.heading("Limits")
-        rows = ([c["name"], c["signal"], number(c["maximum"]), c["unit"]] for c in found["limits"])
-        render.table(("", "signal", "at most", "unit"), "llrl", rows)
-    if found.get("free"):
-        render.heading("Free doses")
-        rows = (
-            [f["cmt"], span(*f["amount"]), number(f["total"]), f["unit"], span(*f["time"]), number(f["interval"])]
-            for f in found["free"]
-        )
-        render.table(("into", "amount", "in all", "unit", "time [h]", "apart [h]"), "lrrlrr", rows)
-    if found.get("windows"):
-        render.heading("Inputs in time")
-        rows = (
-            [w["name"], number(w["value"]), w["unit"], number(w["start"]), number(w["stop"])] for w in found["windows"]
-        )
-        render.table(("", "value", "unit", "from [h]", "to [h]"), "lrlrr", rows)
-    if found.get("objective"):
-        render.heading("Objective")
-        rows = ([t["name"], t["statistic"], t["signal"] or t["cmt"], number(t["weight"])] for t in found["objective"])
-        render.table(("", "statistic", "of", "weight"), "lllr", rows)
-    if found.get("limits"):
-        render.heading("Limits")
-        rows = ([c["name"], c["signal"], number(c["maximum"]), c["unit"]] for c in found["limits"])
-        render.table(("", "signal", "at most", "unit"), "llrl", rows)
-    if found.get("free"):
-        render.heading("Free doses")
-        rows = (
-            [f["cmt"], span(*f["amount"]), number(f["total"]), f["unit"], span(*f["time"]), number(f["interval"])]
-            for f in found["free"]
-        )
-        render.table(("into", "amount", "in all", "unit", "time [h]", "apart [h]"), "lrrlrr", rows)
-    for kind in ("states", "signals", "constants", "inputs", "ports", "outputs"):
-        if found.get(kind):
-            render.heading(kind.capitalize())
-            rows = ([name, entry["unit"], entry["text"]] for name, entry in found[kind].items())
-            render.table(("", "unit", ""), "lll", rows, prose=True)
-    if found["parameters"]:
-        render.heading("Parameters")
-        rows = (row for name, entry in found["parameters"].items() for row in _parameter_rows(name, entry))
-        headers = ("", "value", "unit", "5 % – 95 %", "basis", "source", "card", "note")
-        render.table(headers, "lrllllll", rows, prose=True)
+    if found["kind"] == "scenario":
+        _print_treatment(found)
+    declared = ["states", "signals", "constants", "inputs", "ports", "outputs"]
+    if found["kind"] == "mechanism":
+        declared.append("parameters")
+    for kind in declared:
+        rows = [(name, entry["unit"], entry["text"]) for name, entry in found.get(kind, {}).items()]
+        render.section(kind.capitalize(), ("", "unit", ""), "lll", rows, prose=True)
+    headers = ("", "value", "unit", "5 % – 95 %", "basis", "source", "card", "note")
+    values = [row for name, entry in found["parameters"].items() for row in _parameter_rows(name, entry)]
+    render.section("Values", headers, "lrllllll", values, prose=True)
 
 
-def _parameter_rows(name: str, entry: Mapping[str, Any]) -> Iterable[Sequence[str]]:
-    """One row per value; a parameter that no card gives shows what it is and its unit."""
-    if not entry["values"]:
-        yield [name, render.MISSING, entry["unit"], "", "", "", "", entry["text"]]
+def _print_treatment(found: Mapping[str, Any]) -> None:
+    """What a scenario does to the model: doses, inputs, and what may be optimised."""
+    render.section(
+        "Doses",
+        ("time [h]", "into", "amount", "unit", "over [h]"),
+        "rlrlr",
+        [(number(d["time_h"]), d["cmt"], number(d["amt"]), d["unit"], number(d["duration_h"])) for d in found["doses"]],
+    )
+    render.section(
+        "Inputs in time",
+        ("", "value", "unit", "from [h]", "to [h]"),
+        "lrlrr",
+        [(w["name"], number(w["value"]), w["unit"], number(w["start"]), number(w["stop"])) for w in found["windows"]],
+    )
+    render.section(
+        "Objective",
+        ("", "statistic", "of", "weight"),
+        "lllr",
+        [(t["name"], t["statistic"], t["signal"] or t["cmt"], number(t["weight"])) for t in found["objective"]],
+    )
+    render.section(
+        "Limits",
+        ("", "signal", "at most", "unit"),
+        "llrl",
+        [(c["name"], c["signal"], number(c["maximum"]), c["unit"]) for c in found["limits"]],
+    )
+    render.section(
+        "Free doses",
+        ("into", "amount", "in all", "unit", "time [h]", "apart [h]"),
+        "lrrlrr",
+        [
+            (f["cmt"], span(*f["amount"]), number(f["total"]), f["unit"], span(*f["time"]), number(f["interval"]))
+            for f in found["free"]
+        ],
+    )
+
+
+def _parameter_rows(name: str, entry: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """One row for each card that gives a value."""
     for i, v in enumerate(entry["values"]):
-        spread = span(v["low"], v["high"])
-        yield [
-            name if i == 0 else "",
-            number(v["value"]),
-            v["unit"] or "1",
-            spread,
-            v["basis"],
-            v["source"],
-            v["card"],
-            v["note"],
-        ]
+        label, spread = name if i == 0 else "", span(v["low"], v["high"])
+        yield label, number(v["value"]), v["unit"] or "1", spread, v["basis"], v["source"], v["card"], v["note"]

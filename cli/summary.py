@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,14 +49,14 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
     if found["mg"]:
         _show_magnesium(found["mg"])
     if found["output"]:
-        render.paragraph(f"\nResult file: {found['output']}")
+        render.paragraph("")
+        render.paragraph(f"Result file: {found['output']}")
 
 
 def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
     columns = ("initial", "final", "min", "max", "auc")
-    rows = [[name, signal["unit"], *(number(signal[c]) for c in columns)] for name, signal in signals.items()]
-    render.heading("Signals")
-    render.table(("", "unit", *columns[:-1], "AUC [× h]"), "llrrrrr", rows)
+    rows = [(name, signal["unit"], *(number(signal[c]) for c in columns)) for name, signal in signals.items()]
+    render.section("Signals", ("", "unit", *columns[:-1], "AUC [× h]"), "llrrrrr", rows)
 
 
 def _show_optimum(found: Mapping[str, Any]) -> None:
@@ -63,34 +64,33 @@ def _show_optimum(found: Mapping[str, Any]) -> None:
     effort = f"{found['evaluations']} evaluations in {number(found['seconds'], 3)} s"
     render.paragraph(f"Search: {state}, {effort}, KKT residual {number(found['kkt_residual'], 2)}")
 
-    render.heading("Objective")
-    rows = [(name, number(term["baseline"]), number(term["optimum"])) for name, term in found["terms"].items()]
-    rows.append(("total", number(found["baseline_objective"]), number(found["objective"])))
-    render.table(("", "baseline", "optimum"), "lrr", rows)
+    terms = [(name, number(term["baseline"]), number(term["optimum"])) for name, term in found["terms"].items()]
+    total = ("total", number(found["baseline_objective"]), number(found["objective"]))
+    render.section("Objective", ("", "baseline", "optimum"), "lrr", [*terms, total])
 
-    render.heading("Limits")
-    limits = found["constraints"]
-    rows = [
-        (c["name"], number(c["limit"]), number(c["value"]), number(c["slack"]), c["unit"], _state(c)) for c in limits
+    limits = [
+        (c["name"], *(number(c[key]) for key in ("limit", "value", "slack")), c["unit"], _state(c))
+        for c in found["constraints"]
     ]
-    render.table(("", "limit", "value", "slack", "unit", ""), "lrrrll", rows)
+    render.section("Limits", ("", "limit", "value", "slack", "unit", ""), "lrrrll", limits)
 
-    render.heading("Regimen")
     headers = ("into", "time [h]", "was", "amount", "was", "unit", "over [h]")
-    render.table(headers, "lrrrrlr", _paired_doses(found["regimen"], found["baseline_regimen"]))
+    render.section("Regimen", headers, "lrrrrlr", _paired_doses(found["regimen"], found["baseline_regimen"]))
 
-    if found["starts"]:
-        kept = [start["objective"] for start in found["starts"] if start["feasible"]]
-        text = f"\n{len(found['starts'])} starts, {len(kept)} within every limit"
-        if kept:
-            text += f", objective {number(min(kept))} to {number(max(kept))}, median {number(statistics.median(kept))}"
-        render.paragraph(text)
+    kept = [start["objective"] for start in found["starts"] if start["feasible"]]
+    text = f"{len(found['starts'])} starts, {len(kept)} within every limit"
+    if kept:
+        text += f", objective {number(min(kept))} to {number(max(kept))}, median {number(statistics.median(kept))}"
+    render.paragraph("")
+    render.paragraph(text)
 
 
 def _state(constraint: Mapping[str, Any]) -> str:
     """Whether a limit holds the optimum back."""
     slack, limit = constraint["slack"], abs(constraint["limit"])
-    if slack is None or slack < -_ROUNDING * limit:
+    if slack is None or math.isnan(slack):
+        return "unknown"
+    if slack < -_ROUNDING * limit:
         return "exceeded"
     return "active" if slack <= _ACTIVE * limit else ""
 
@@ -102,21 +102,22 @@ def _paired_doses(
     ports = dict.fromkeys(dose["cmt"] for dose in [*optimum, *baseline])
     for port in ports:
         now, was = ([dose for dose in doses if dose["cmt"] == port] for doses in (optimum, baseline))
-        for new, old in itertools.zip_longest(now, was, fillvalue={}):
+        pairs: Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]] = itertools.zip_longest(now, was, fillvalue={})
+        for new, old in pairs:
             cells = (number(dose.get(key)) for key in ("time_h", "amt") for dose in (new, old))
-            yield [port, *cells, (new or old)["unit"], number((new or old)["duration_h"])]
+            yield port, *cells, (new or old)["unit"], number((new or old)["duration_h"])
 
 
 def _show_magnesium(mg: Mapping[str, Any]) -> None:
     arms = {"as dosed": mg} | ({"given free": mg["free"]} if mg["free"] else {})
     hypotheses = sorted(mg["mean_competence_gain"])
-    render.heading("Magnesium in the tumour, against the same treatment without it")
     headers = ["", *hypotheses] + ([f"free {h}" for h in hypotheses] if mg["free"] else [])
     rows = [
         [label, *(number(arm[key][hypothesis], 3) for arm in arms.values() for hypothesis in hypotheses)]
         for key, label in _MG_ROWS.items()
     ]
-    render.table(headers, "l" + "r" * (len(headers) - 1), rows)
+    title = "Magnesium in the tumour, against the same treatment without it"
+    render.section(title, headers, "l" + "r" * (len(headers) - 1), rows)
     render.paragraph("")
     rises = [
         [name, number(arm["mean_rise"]["value"], 3), number(arm["peak_rise"]["value"], 3), arm["mean_rise"]["unit"]]

@@ -90,12 +90,15 @@ class Outcome(NamedTuple):
 
 
 # ---------------------------------------------------------------- variables
-def problem_of(scenario: Scenario, batch: int = STARTS) -> Problem:
-    """The optimisation problem of a scenario. Raises `InputError` where it has no objective or nothing free."""
+def problem_of(scenario: Scenario, batch: int = STARTS, varied: Sequence[str] = ()) -> Problem:
+    """The optimisation problem of a scenario; `varied` parameters may differ between lanes and be differentiated.
+
+    Raises `InputError` where the scenario has no objective, or nothing free, or doses that do not fit their bounds.
+    """
     if scenario.kind != "optimize":
         raise InputError("this scenario has no [objective] or no [[free]] doses, so there is nothing to optimise", scenario.name)
     members = tuple(tuple(i for i, d in enumerate(scenario.doses) if d.cmt == f.cmt) for f in scenario.free)
-    plan = simulation.plan_for(scenario.model, scenario.doses)
+    plan = simulation.plan_for(scenario.model, scenario.doses, varied)
     regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
     extra = len(scenario.doses) * len(OFFSETS) if scenario.limits else 0
     design = Design(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))

@@ -24,6 +24,7 @@ for _definition in (
     "site = [site_count]",
     "Gsite = 1e9 * site",
     "TCID50 = [infectious_units]",
+    "@alias week = wk",
 ):
     _registry.define(_definition)
 
@@ -34,20 +35,43 @@ BASE_DIMENSIONS = tuple(
     for name in ("length", "mass", "substance", "time", "cell_count", "particle_count", "site_count", "infectious_units")
 )
 
-# The unit strings the field writes and pint reads otherwise ("q 7 d" is a day, "M" is molar).
-_ALIASES = {"": "", "1": "", "-": "", "fraction": "", "%": "percent", "M": "molar", "mM": "mmol/L", "uM": "umol/L"}
-_TOKEN = re.compile(r"\b(mM|uM|nM|wk)\b")
-_SPELLED = {"mM": "(mmol/L)", "uM": "(umol/L)", "nM": "(nmol/L)", "wk": "week"}
+_NO_UNIT = {"1", "-", "fraction"}  # what the field writes where there is none
+
+# pint evaluates numbers raised to powers, so a short text could keep it busy without end: only what follows reaches it.
+_LONGEST = 100
+_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+_PLAIN = re.compile(r"(?!.*\b(?:squared?|cub(?:ed|ic)|sq)\b)[A-Za-z0-9_%°Å.*/^()+\- ]*")
+_POWER = re.compile(r"(?:\*\*|\^)")
+_READ_POWER = re.compile(r"(?<=[A-Za-z0-9_%°Å])\s*(?:\*\*|\^)\s*[-+]?\d(?:\.\d+)?(?![\w.])(?!\s*(?:\*\*|\^))")
+
+
+def _readable(text: str) -> str:
+    """`text` as pint may see it. Raises `InputError` for what would take long to evaluate."""
+    plain = text.strip().replace("µ", "u").replace("μ", "u")
+    plain = _SUPERSCRIPT.sub(lambda m: "^" + m.group().translate(_RAISED), plain)
+    if len(plain) > _LONGEST or not _PLAIN.fullmatch(plain):
+        raise _unreadable(text)
+    if len(_POWER.findall(plain)) != len(_READ_POWER.findall(plain)):
+        raise InputError(f"{text!r} is not a unit: a factor takes one power of at most 9, as in 'cm^2' or 'mL**0.75'")
+    return "" if plain in _NO_UNIT else plain
+
+
+def _unreadable(text: str) -> InputError:
+    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    return InputError(f"{shown!r} is not a unit that nanomg knows (write for example 'mL/h', 'mmol/L', 'mg', '1/d')")
 
 
 @functools.cache
 def _unit(text: str) -> pint.Unit:
-    cleaned = _ALIASES.get(text.strip(), text.strip()).replace("µ", "u").replace("μ", "u")
-    cleaned = _TOKEN.sub(lambda m: _SPELLED[m.group()], cleaned)
+    plain = _readable(text)
     try:
-        return _registry.Unit(cleaned)
+        unit = _registry.Unit("percent" if plain == "%" else plain)
     except Exception:  # pint raises half a dozen kinds for unreadable text
-        raise InputError(f"{text!r} is not a unit that nanomg knows (write for example 'mL/h', 'mmol/L', 'mg', '1/d')") from None
+        raise _unreadable(text) from None
+    if not _registry.Quantity(1.0, unit)._is_multiplicative:
+        raise InputError(f"{text!r} has an offset or is a logarithm; nanomg takes units that scale, such as 'K'")
+    return unit
 
 
 @functools.cache
@@ -108,20 +132,29 @@ def scale_of(unit: str, base: Mapping[str, float]) -> float:
     return _to_base(unit) * math.prod(base[name] ** power for name, power in dimension(unit))
 
 
-_CF_TOKENS = {"Mcell": "1e6", "Gparticle": "1e9", "Gsite": "1e9", "cell": "1", "particle": "1", "site": "1", "d": "day", "TCID50": "1"}
+_CF_COUNTS = {"Mcell": 6, "Gparticle": 9, "Gsite": 9, "cell": 0, "particle": 0, "site": 0, "TCID50": 0}  # powers of ten
+_CF_WORDS = {"d": {"day": 1}, "wk": {"week": 1}, "%": {"percent": 1}} | {
+    f"{prefix}M": {f"{prefix}mol": 1, "L": -1} for prefix in ("", "m", "u", "n", "p")
+}
+_CF_PART = re.compile(r"([A-Za-z_%°Å][\w%°]*)(?:\s*(?:\*\*|\^)\s*([-+]?[\d.]+))?|([()/])")
 
 
 @functools.cache
 def cf(unit: str) -> str:
     """The unit as CF and UDUNITS write it: `"mmol/L"` to `"mmol L-1"`, counts as plain factors."""
-    if not _ALIASES.get(unit, unit):
-        return "1"
-    numerator, *denominators = unit.replace("mM", "mmol/L").replace("(", "").replace(")", "").split("/")
-    words = [_CF_TOKENS.get(w, w) for w in re.split(r"[*\s]+", numerator) if w not in ("", "1")]
-    for group in denominators:
-        for word in re.split(r"[*\s]+", group):
-            match = re.fullmatch(r"([A-Za-z%0]+?)(\d*)", word)
-            name, power = (match[1], match[2] or "1") if match else (word, "1")
-            name = _CF_TOKENS.get(name, name)
-            words.append(name if name == "1" else f"{name}-{power}" if name.isalpha() else f"({name})-{power}")
+    words: list[str] = []
+    around, sign = [1], 1  # of the brackets that are open, of the next factor
+    for name, exponent, mark in _CF_PART.findall(_readable(unit)):
+        if mark == "(":
+            around.append(sign)
+        elif mark == ")":
+            around.pop()
+        elif not mark:
+            power = sign * float(exponent or 1)
+            if name in _CF_COUNTS:
+                words += [f"1e{_CF_COUNTS[name] * power:g}"] if _CF_COUNTS[name] else []
+            else:
+                spelled = {w: p * power for w, p in _CF_WORDS.get(name, {name: 1}).items()}
+                words += [w + (f"{p:g}" if p != 1 else "") for w, p in spelled.items()]
+        sign = -around[-1] if mark == "/" else around[-1]
     return " ".join(words) or "1"

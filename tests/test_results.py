@@ -168,7 +168,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def fail(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((os, "fsync") if broken == "fsync" else (Path, "replace")), fail)
+    monkeypatch.setattr(os if broken == "fsync" else Path, broken, fail)
     with pytest.raises(InputError, match="No space left"):
         results.write(path, groups(), attributes(title="new"), force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]

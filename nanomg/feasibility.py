@@ -1,0 +1,314 @@
+"""How far a scenario's Mg raises tumour free Mg, over everything that the cards hold possible: the prior-predictive.
+
+Each draw takes every parameter with a range from a log-normal whose 5 % and 95 % points are the card's `low` and `high`, and
+solves the regimen beside the same regimen without Mg. What is left is the rise, its part through serum and its local part.
+Like `nanomg.verdict`, this module knows quantities of the science by name; they stand here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg import results, simulation, units, verdict
+from nanomg.errors import InputError
+from nanomg.library import Library
+from nanomg.scenario import Scenario
+from nanomg.service import Run, resolve
+from nanomg.solver import Status
+from nanomg.verdict import CONCENTRATION, DONNAN, SERUM
+
+DRAWS, CHUNK = 1000, 256
+TARGETS = verdict.RELEVANT
+PERCENTILES = (5, 50, 95)
+POOR = "interstitium.C_poor"
+DAY = 24.0
+
+# A draw outside these is no body and no particle: it is thrown away and drawn again, and the summary says how often.
+BELOW = {"interstitium.f_well": 0.98, "liposome.f_well": 0.98, "lnp.f_well": 0.98}
+ORDERED = (
+    ("interstitium.content_0", "interstitium.content_max"),
+    ("interstitium.K_poor", "interstitium.K_well"),
+    ("liposome.lipid_lo", "liposome.lipid_hi"),
+    ("tcell.k_pro", "tcell.k_exit"),
+    ("tumour.viable_0", "tumour.viable_max"),
+)
+
+PARTS = {
+    "total": "rise of free Mg, mean over tumour interstitium",
+    "poorly perfused": "rise of free Mg, poorly perfused tumour interstitium",
+    "local": "rise of free Mg, mean over tumour interstitium, less what serum explains",
+    "serum": "rise of serum ionised Mg times the Donnan ratio",
+}
+STATISTICS = {"peak": "highest value", "day": "highest mean over 24 h", "mean": "mean over the horizon"}
+QUANTITIES = {f"{part}, {s}": f"{text}: {about}" for part, text in PARTS.items() for s, about in STATISTICS.items()}
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Sampled parameters by name, each (draw,), and how many of `tried` candidates each rule turned away."""
+
+    values: Mapping[str, np.ndarray]
+    tried: int
+    rejected: Mapping[str, int]
+
+    @property
+    def share_rejected(self) -> float:
+        """Share of the candidates that no rule let pass."""
+        return 1.0 - len(next(iter(self.values.values()))) / self.tried
+
+
+def feasibility(
+    scenario: str | Scenario,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    horizon: str | float | None = None,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    output: str | Path | None = None,
+    force: bool = False,
+    library: Library | None = None,
+    command: str = "",
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> Run:
+    """Sample `draws` subjects, tumours and particles and report what the regimen's Mg does to tumour free Mg in each.
+
+    A parameter that is `set`, is 0 or has no range stays. The draws depend on `seed` alone, not on `chunk`, the number solved
+    at once. Draws that cannot be solved are counted in the summary and NaN in the result.
+    """
+    path = results.check_output(output, force) if output is not None else None
+    chosen = _until(resolve(scenario, set or {}, dose, library), horizon)
+    _check(chosen, draws, seed, chunk)
+    sampled = sample(chosen, draws, seed)
+    rise, status = _solve(chosen, sampled, draws, chunk, progress)
+    summary = _summary(chosen, sampled, rise, status, seed, path)
+    groups = {"feasibility": _dataset(chosen, sampled, rise, status)}
+    config = dict(chosen.config) | {"draws": draws, "horizon_h": chosen.horizon}
+    attributes = results.root_attributes(
+        title=f"Feasibility: {chosen.title}",
+        config=config,
+        seed=seed,
+        model=chosen.model,
+        command=command,
+        summary=summary,
+    )
+    if path is not None:
+        results.write(path, groups, attributes, force=True)
+    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+    tree.attrs.update(attributes)
+    return Run(tree, summary, path)
+
+
+def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:
+    """The scenario up to a shorter horizon; doses after it fall away."""
+    if horizon is None:
+        return scenario
+    hours = units.parse_quantity(horizon, "h", "--horizon")
+    if not 0 < hours <= scenario.horizon:
+        raise InputError(f"the horizon must lie above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon")
+    kept = tuple(d for d in scenario.doses if d.time < hours)
+    return dataclasses.replace(scenario, horizon=hours, doses=kept)
+
+
+def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
+    for name, value, least in (("--draws", draws, 1), ("--seed", seed, 0), ("chunk", chunk, 1)):
+        if value < least:
+            raise InputError(f"this must be a whole number, {least} or more, not {value}", name)
+    where = f"scenario {scenario.name!r}"
+    for name in (CONCENTRATION, POOR, SERUM, DONNAN):
+        if name not in scenario.model.owner:
+            raise InputError(f"the model has no {name!r}, so nothing can be said about tumour free Mg", where)
+    if not any(verdict.carries(scenario.model, d.cmt) for d in scenario.doses):
+        raise InputError("no dose within the horizon brings Mg, so there is no rise to look at", where)
+
+
+# ---------------------------------------------------------------- drawing
+def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
+    """The first `draws` physical candidates of a seed. Each parameter has its own stream, so fixing one leaves the others."""
+    ranged = [p for p in scenario.parameters.values() if p.value != 0 and p.low and p.high and p.high > p.low > 0]
+    if not ranged:
+        raise InputError("no parameter has a range in its card, so there is nothing to draw", f"scenario {scenario.name!r}")
+    tail = 1.6448536269514722  # 95 % point of the standard normal
+    count = draws
+    while True:
+        candidates: dict[str, np.ndarray] = {}
+        for p in ranged:
+            assert p.low is not None and p.high is not None
+            z = np.random.default_rng([seed, zlib.crc32(p.name.encode())]).standard_normal(count)
+            middle, spread = math.log(p.low * p.high) / 2, math.log(p.high / p.low) / (2 * tail)
+            candidates[p.name] = np.exp(middle + spread * z)
+        broken = _unphysical(scenario, candidates, count)
+        passed = np.flatnonzero(~np.any(list(broken.values()), axis=0))
+        if len(passed) >= draws:
+            break
+        if count > 1000 * draws:
+            raise InputError("hardly any draw is physical; check the ranges of the cards", f"scenario {scenario.name!r}")
+        count *= 2
+    chosen = passed[:draws]
+    tried = int(chosen[-1]) + 1
+    rejected = {rule: int(hit[:tried].sum()) for rule, hit in broken.items() if hit[:tried].any()}
+    return Draws({name: values[chosen] for name, values in candidates.items()}, tried, rejected)
+
+
+def _unphysical(scenario: Scenario, candidates: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Rule -> which candidates break it."""
+    broken = {}
+    values: dict[str, Any] = {**scenario.values, **candidates}
+    for name in candidates:
+        p = scenario.parameters[name]
+        if p.unit in ("1", "") and p.high is not None and p.high <= 1.0:  # a share
+            limit = BELOW.get(name, 1.0)
+            broken[f"{name} < {limit:g}"] = values[name] >= limit
+    for small, large in ORDERED:
+        if small in values and large in values:
+            broken[f"{small} < {large}"] = np.broadcast_to(values[small] >= values[large], (count,))
+    start = simulation.stack(scenario.model.initial(scenario.model.derive(values)), (count,))
+    broken["amounts at the start finite and not negative"] = ~np.all(np.isfinite(start) & (np.asarray(start) >= 0), axis=0)
+    return broken
+
+
+# ---------------------------------------------------------------- solving
+def _solve(
+    scenario: Scenario, sampled: Draws, draws: int, chunk: int, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rises (draw, quantity) [mmol/L], NaN where a draw failed, and the status (draw,)."""
+    doses = scenario.doses
+    names = tuple(sampled.values)
+    plan = simulation.plan_for(scenario.model, doses, names)
+    times = simulation.output_times(scenario.horizon, scenario.every, doses)
+    blocks = math.ceil(draws / chunk)
+    size = math.ceil(draws / blocks)
+    brings = np.array([bool(verdict.carries(scenario.model, d.cmt)) for d in doses])
+    given = np.array([d.amt for d in doses])[:, None] * np.ones(2 * size)
+    given[brings, size:] = 0.0  # the second half of the lanes is the arm without Mg
+    rise, status = np.full((draws, len(QUANTITIES)), np.nan), np.zeros(draws, np.int8)
+    for block in range(blocks):
+        if progress:
+            progress(block, blocks, {})
+        # the last block is filled up with draws that are not kept, so that all blocks share one compiled solve
+        rows = np.arange(block * size, (block + 1) * size)
+        values: dict[str, Any] = dict(scenario.values)
+        for name in names:
+            values[name] = np.tile(sampled.values[name][rows % draws], 2)
+        lanes = simulation.lanes_for(plan, values, doses, scenario.windows, times, 2 * size, given)
+        solved = simulation.run(plan, lanes)
+        found = simulation.observe(plan, lanes, solved, (CONCENTRATION, POOR, SERUM))
+        change = {name: y[:, :size] - y[:, size:] for name, y in found.items()}
+        serum = np.broadcast_to(values[DONNAN], (2 * size,))[:size] * change[SERUM]
+        parts = (change[CONCENTRATION], change[POOR], change[CONCENTRATION] - serum, serum)
+        ended = np.asarray(solved.status).reshape(2, size).max(0)
+        kept = rows < draws
+        reduced = np.concatenate([statistics_of(times, part) for part in parts])
+        rise[rows[kept]] = np.where(ended == Status.DONE, reduced, np.nan).T[kept]
+        status[rows[kept]] = ended[kept]
+    return rise, status
+
+
+def statistics_of(times: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Peak, highest mean over 24 h and mean of piecewise linear `y` (time, lane), as (statistic, lane)."""
+    step = np.diff(times)[:, None]
+    area = np.vstack([np.zeros((1, y.shape[1])), np.cumsum(step * (y[1:] + y[:-1]) / 2, axis=0)])
+    width = min(DAY, times[-1] - times[0])
+    starts = np.union1d(times, times - width)
+    starts = starts[(starts >= times[0]) & (starts <= times[-1] - width)]
+    day = (_at(times, y, area, starts + width) - _at(times, y, area, starts)).max(0) / width
+    return np.stack([y.max(0), day, area[-1] / (times[-1] - times[0])])
+
+
+def _at(times: np.ndarray, y: np.ndarray, area: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The area under `y` from the start up to `where`, exact for a piecewise linear `y`."""
+    i = np.clip(np.searchsorted(times, where, side="right") - 1, 0, len(times) - 2)
+    into, step = (where - times[i])[:, None], np.diff(times)[i][:, None]
+    return area[i] + into * y[i] + into**2 * (y[i + 1] - y[i]) / (2 * step)
+
+
+# ---------------------------------------------------------------- reporting
+def _summary(
+    scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.ndarray, seed: int, path: Path | None
+) -> dict[str, Any]:
+    failed = int((status != Status.DONE).sum())
+    worst = Status(int(status.max()))
+    quantities = {}
+    for (name, text), column in zip(QUANTITIES.items(), rise.T, strict=True):
+        solved = column[np.isfinite(column)]
+        targets = {label: _against(solved, target) for label, target in TARGETS.items()}
+        quantities[name] = {"text": text, "unit": "mmol/L", "rise": _percentiles(solved), "targets": targets}
+    found = {
+        "draws": len(status),
+        "seed": seed,
+        "failed": failed,
+        "sampled": len(sampled.values),
+        "tried": sampled.tried,
+        "share_rejected": sampled.share_rejected,
+        "rejected": dict(sampled.rejected),
+        "horizon_h": scenario.horizon,
+        "targets": {label: {"value": target, "unit": "mmol/L"} for label, target in TARGETS.items()},
+        "quantities": quantities,
+    }
+    return {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "output": str(path) if path else None,
+        "status": {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": len(status)},
+        "signals": {},
+        "verdict": _sentence(found),
+        "mg": None,
+        "feasibility": found,
+    }
+
+
+def _percentiles(values: np.ndarray) -> dict[str, float]:
+    """5, 50 and 95 %; an observed value each, so that an infinite shortfall spoils no other."""
+    if not len(values):
+        return {str(q): math.nan for q in PERCENTILES}
+    return {str(q): float(np.percentile(values, q, method="inverted_cdf")) for q in PERCENTILES}
+
+
+def _against(rise: np.ndarray, target: float) -> dict[str, Any]:
+    """How many times a rise falls short of a target (infinite where nothing rises), and the share that reaches it."""
+    short = np.where(rise > 0, target / np.where(rise > 0, rise, 1.0), np.inf)
+    return {"shortfall": _percentiles(short), "share": float(np.mean(rise >= target)) if len(rise) else math.nan}
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    if found["failed"] == found["draws"]:
+        return "No draw could be solved, so nothing can be said."
+    day = found["quantities"]["total, day"]
+    reached = [
+        f"{100 * entry['share']:.3g} % of the draws raise it by {label} mmol/L or more"
+        for label, entry in day["targets"].items()
+    ]
+    low, middle, high = (f"{day['rise'][str(q)]:.2g}" for q in PERCENTILES)
+    failed = f" {found['failed']} of {found['draws']} draws could not be solved and are left out." if found["failed"] else ""
+    return (
+        f"Tumour free Mg rises by {middle} mmol/L over its best 24 h ({low} to {high}, 5 to 95 % of {found['draws']} draws): "
+        f"{', '.join(reached)}.{failed}"
+    )
+
+
+def _dataset(scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.ndarray) -> xr.Dataset:
+    names = list(sampled.values)
+    values = np.stack([sampled.values[name] for name in names], axis=1)
+    unit = np.array([scenario.parameters[name].unit for name in names], object)
+    about = np.array(list(QUANTITIES.values()), object)
+    return xr.Dataset(
+        {
+            "rise": (("draw", "quantity"), rise, {"units": "mmol L-1", "long_name": "rise against the arm without Mg"}),
+            "text": (("quantity",), about, {"long_name": "what the quantity is"}),
+            "status": results.flags("draw", status, [s.reason for s in Status], "how the draw ended, worse of both arms"),
+            "value": (("draw", "parameter"), values, {"units": "1", "long_name": "sampled value in the unit of `unit`"}),
+            "unit": (("parameter",), unit, {"long_name": "unit of the parameter"}),
+        },
+        {"draw": np.arange(len(status)), "quantity": list(QUANTITIES), "parameter": names},
+    )
