@@ -18,7 +18,6 @@ export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.5
 
 run: .venv/run.stamp
 	$(BIN)/nanomg optimize $(SCENARIO) -o results/$(SCENARIO).h5 --force
-	$(BIN)/nanomg summary results/$(SCENARIO).h5
 
 test: .venv/dev.stamp
 	$(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile -m "not slow"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import nanomg
-from nanomg.cli import cite, list, optimize, show, simulate, summary
+from nanomg.cli import cite, feasibility, list, optimize, show, simulate, summary
 from nanomg.cli.options import Interrupted
 from nanomg.errors import NanomgError
 
@@ -25,7 +25,15 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (simulate.simulate, optimize.optimize, list.list, show.show, summary.summary, cite.cite):
+for _command in (
+    simulate.simulate,
+    optimize.optimize,
+    feasibility.feasibility,
+    list.list,
+    show.show,
+    summary.summary,
+    cite.cite,
+):
     commands.command(_command.__name__)(_command)
 
 

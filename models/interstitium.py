@@ -30,7 +30,9 @@ class Interstitium(AbstractMechanism):
     }
     ports = {
         "interstitium.injection": Port(
-            "umol", "free Mg injected into the tumour", {"interstitium.well": "interstitium.f_well", "interstitium.poor": "interstitium.f_poor"}
+            "umol",
+            "free Mg injected into the tumour",
+            {"interstitium.well": "interstitium.f_well", "interstitium.poor": "interstitium.f_poor"},
         )
     }
     reads = (

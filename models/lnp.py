@@ -5,7 +5,6 @@ The payload is small (an oil core with little water) and the liver takes most of
 
 from __future__ import annotations
 
-
 from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
 
 
@@ -28,7 +27,9 @@ class LNP(AbstractMechanism):
         "lnp.M_per_lipid": Var("umol/mg", "Mg payload per mass of lipid"),
         "lnp.f_poor": Var("1", "share of the LNP that lies in the poorly perfused part"),
     }
-    ports = {"lnp.iv": Port("mg", "LNP into a vein, dose as lipid", {"lnp.plasma": "lnp.M_per_lipid"}, free="magnesium.iv")}
+    ports = {
+        "lnp.iv": Port("mg", "LNP into a vein, dose as lipid", {"lnp.plasma": "lnp.M_per_lipid"}, free="magnesium.iv")
+    }
     reads = ("tumour.mass", "magnesium.ecf", "interstitium.well", "interstitium.poor", "interstitium.cell")
 
     f_water: Scalar = param("1", "share of the particle's volume that is water")

@@ -45,14 +45,18 @@ class Magnesium(AbstractMechanism):
     }
     inputs = {
         "magnesium.diet": Var("1", "dietary intake relative to the usual one", default=1.0),
-        "magnesium.wasting": Var("1", "fall of the renal threshold by diuretic, cisplatin or anti-EGFR antibody", default=0.0),
+        "magnesium.wasting": Var(
+            "1", "fall of the renal threshold by diuretic, cisplatin or anti-EGFR antibody", default=0.0
+        ),
     }
     ports = {
         "magnesium.iv": Port("umol", "Mg salt into a vein", {"magnesium.ecf": 1.0}, molar_mass="magnesium.salt_MW"),
         "magnesium.im": Port(
             "umol", "Mg salt into muscle", {"magnesium.muscle": "magnesium.F_im"}, molar_mass="magnesium.salt_MW"
         ),
-        "magnesium.oral": Port("umol", "Mg by mouth", {"magnesium.gut": 1.0}, uptake="absorbed", molar_mass="magnesium.oral_MW"),
+        "magnesium.oral": Port(
+            "umol", "Mg by mouth", {"magnesium.gut": 1.0}, uptake="absorbed", molar_mass="magnesium.oral_MW"
+        ),
     }
 
     total_0: Scalar = param("umol/mL", "serum total Mg at baseline")

@@ -47,7 +47,11 @@ class Parameter:
         where = f"card {self.card!r}, {self.name}"
         change = lambda v: None if v is None else units.convert(v, self.unit, unit, where)
         return dataclasses.replace(
-            self, value=units.convert(self.value, self.unit, unit, where), low=change(self.low), high=change(self.high), unit=unit
+            self,
+            value=units.convert(self.value, self.unit, unit, where),
+            low=change(self.low),
+            high=change(self.high),
+            unit=unit,
         )
 
 

@@ -58,6 +58,16 @@ class Dose:
                 _not_negative(getattr(self, name), name)
 
 
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """An input held at `value` from `start` to `stop` [h]."""
+
+    name: str
+    value: float
+    start: float
+    stop: float
+
+
 def parse_prescription(
     text: str, unit: str, molar_mass: float | None = None, where: str | None = None
 ) -> tuple[Written, ...]:

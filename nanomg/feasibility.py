@@ -45,6 +45,7 @@ PARTS = {
     "total": "rise of free Mg, mean over tumour interstitium",
     "poorly perfused": "rise of free Mg, poorly perfused tumour interstitium",
     "local": "rise of free Mg, mean over tumour interstitium, less what serum explains",
+    "local, poorly perfused": "rise of free Mg, poorly perfused tumour interstitium, less what serum explains",
     "serum": "rise of serum ionised Mg times the Donnan ratio",
 }
 STATISTICS = {"peak": "highest value", "day": "highest mean over 24 h", "mean": "mean over the horizon"}
@@ -116,7 +117,9 @@ def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:
         return scenario
     hours = units.parse_quantity(horizon, "h", "--horizon")
     if not 0 < hours <= scenario.horizon:
-        raise InputError(f"the horizon must lie above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon")
+        raise InputError(
+            f"the horizon must lie above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon"
+        )
     kept = tuple(d for d in scenario.doses if d.time < hours)
     return dataclasses.replace(scenario, horizon=hours, doses=kept)
 
@@ -138,7 +141,9 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
     """The first `draws` physical candidates of a seed. Each parameter has its own stream, so fixing one leaves the others."""
     ranged = [p for p in scenario.parameters.values() if p.value != 0 and p.low and p.high and p.high > p.low > 0]
     if not ranged:
-        raise InputError("no parameter has a range in its card, so there is nothing to draw", f"scenario {scenario.name!r}")
+        raise InputError(
+            "no parameter has a range in its card, so there is nothing to draw", f"scenario {scenario.name!r}"
+        )
     tail = 1.6448536269514722  # 95 % point of the standard normal
     count = draws
     while True:
@@ -153,7 +158,9 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
         if len(passed) >= draws:
             break
         if count > 1000 * draws:
-            raise InputError("hardly any draw is physical; check the ranges of the cards", f"scenario {scenario.name!r}")
+            raise InputError(
+                "hardly any draw is physical; check the ranges of the cards", f"scenario {scenario.name!r}"
+            )
         count *= 2
     chosen = passed[:draws]
     tried = int(chosen[-1]) + 1
@@ -174,7 +181,9 @@ def _unphysical(scenario: Scenario, candidates: Mapping[str, np.ndarray], count:
         if small in values and large in values:
             broken[f"{small} < {large}"] = np.broadcast_to(values[small] >= values[large], (count,))
     start = simulation.stack(scenario.model.initial(scenario.model.derive(values)), (count,))
-    broken["amounts at the start finite and not negative"] = ~np.all(np.isfinite(start) & (np.asarray(start) >= 0), axis=0)
+    broken["amounts at the start finite and not negative"] = ~np.all(
+        np.isfinite(start) & (np.asarray(start) >= 0), axis=0
+    )
     return broken
 
 
@@ -206,10 +215,12 @@ def _solve(
         found = simulation.observe(plan, lanes, solved, (CONCENTRATION, POOR, SERUM))
         change = {name: y[:, :size] - y[:, size:] for name, y in found.items()}
         serum = np.broadcast_to(values[DONNAN], (2 * size,))[:size] * change[SERUM]
-        parts = (change[CONCENTRATION], change[POOR], change[CONCENTRATION] - serum, serum)
+        total, poor = change[CONCENTRATION], change[POOR]
         ended = np.asarray(solved.status).reshape(2, size).max(0)
         kept = rows < draws
-        reduced = np.concatenate([statistics_of(times, part) for part in parts])
+        reduced = np.concatenate(
+            [statistics_of(times, part) for part in (total, poor, total - serum, poor - serum, serum)]
+        )
         rise[rows[kept]] = np.where(ended == Status.DONE, reduced, np.nan).T[kept]
         status[rows[kept]] = ended[kept]
     return rise, status
@@ -290,7 +301,9 @@ def _sentence(found: Mapping[str, Any]) -> str:
         for label, entry in day["targets"].items()
     ]
     low, middle, high = (f"{day['rise'][str(q)]:.2g}" for q in PERCENTILES)
-    failed = f" {found['failed']} of {found['draws']} draws could not be solved and are left out." if found["failed"] else ""
+    failed = (
+        f" {found['failed']} of {found['draws']} draws could not be solved and are left out." if found["failed"] else ""
+    )
     return (
         f"Tumour free Mg rises by {middle} mmol/L over its best 24 h ({low} to {high}, 5 to 95 % of {found['draws']} draws): "
         f"{', '.join(reached)}.{failed}"
@@ -306,8 +319,14 @@ def _dataset(scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.nd
         {
             "rise": (("draw", "quantity"), rise, {"units": "mmol L-1", "long_name": "rise against the arm without Mg"}),
             "text": (("quantity",), about, {"long_name": "what the quantity is"}),
-            "status": results.flags("draw", status, [s.reason for s in Status], "how the draw ended, worse of both arms"),
-            "value": (("draw", "parameter"), values, {"units": "1", "long_name": "sampled value in the unit of `unit`"}),
+            "status": results.flags(
+                "draw", status, [s.reason for s in Status], "how the draw ended, worse of both arms"
+            ),
+            "value": (
+                ("draw", "parameter"),
+                values,
+                {"units": "1", "long_name": "sampled value in the unit of `unit`"},
+            ),
             "unit": (("parameter",), unit, {"long_name": "unit of the parameter"}),
         },
         {"draw": np.arange(len(status)), "quantity": list(QUANTITIES), "parameter": names},

@@ -113,4 +113,6 @@ class AbstractMechanism(eqx.Module):
     def parameters(cls) -> dict[str, Var]:
         """Declared parameters by dotted name."""
         fields = cls.__dataclass_fields__.values()
-        return {f"{cls.name}.{f.name}": Var(f.metadata["unit"], f.metadata["text"]) for f in fields if "unit" in f.metadata}
+        return {
+            f"{cls.name}.{f.name}": Var(f.metadata["unit"], f.metadata["text"]) for f in fields if "unit" in f.metadata
+        }

@@ -16,7 +16,10 @@ import jax.numpy as jnp
 from nanomg.errors import InputError, unknown
 from nanomg.mechanism import AbstractMechanism, Ends, Flux, Port, Values, Var
 
-INLET, OUTLET = ".in", ".out"  # suffixes of the ledger's states: all that came in from, and went out to, the outside world
+INLET, OUTLET = (
+    ".in",
+    ".out",
+)  # suffixes of the ledger's states: all that came in from, and went out to, the outside world
 
 
 class _Recorder(dict[str, Any]):
@@ -57,7 +60,9 @@ class Model:
                 if name not in self.owner:
                     raise unknown("quantity", name, self.owner, f"mechanism {mechanism.__name__} reads it")
         self._derive_order = self._order("derive", self.parameters)
-        self._evaluate_order = self._order("evaluate", {**self.parameters, **self.constants, **self.states, **self.inputs})
+        self._evaluate_order = self._order(
+            "evaluate", {**self.parameters, **self.constants, **self.states, **self.inputs}
+        )
         if ledger:
             for substance in sorted({s for var in self.states.values() for s in _contents(var)}):
                 for end in (INLET, OUTLET):

@@ -81,7 +81,14 @@ RODAS5P = _tableau(  # Steinebach, BIT Numerical Mathematics 63:27, 2023
         [147.12150275711716, -1.41221402718213, 71.68940251302358],
         [165.43517024871676, -0.4592823456491126, 42.90938336958603, -5.961986721573306],
         [24.854864614690072, -3.0009227002832186, 47.4931110020768, 5.5814197821558125, -0.6610691825249471],
-        [30.91273214028599, -3.1208243349937974, 77.79954646070892, 34.28646028294783, -19.097331116725623, -28.087943162872662],
+        [
+            30.91273214028599,
+            -3.1208243349937974,
+            77.79954646070892,
+            34.28646028294783,
+            -19.097331116725623,
+            -28.087943162872662,
+        ],
         [
             37.80277123390563,
             -3.2571969029072276,
@@ -99,7 +106,7 @@ Rates = Callable[[list[jax.Array], jax.Array, jax.Array], list[jax.Array]]  # (s
 
 
 class Point(NamedTuple):
-    """Where a step is taken: y (state, batch), h (batch,) [h], inflow (channel, batch), forcing (input, batch), varied (row, batch)."""
+    """Where a step is taken: rows by batch, except the step `h` (batch,) [h]."""
 
     y: jax.Array
     h: jax.Array
@@ -145,7 +152,9 @@ def _stages(tableau: Tableau, structure: Structure, rates: Rates, channels: np.n
     return _Stages(values, V, U, F)
 
 
-def step(tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: Point) -> tuple[jax.Array, jax.Array]:
+def step(
+    tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: Point
+) -> tuple[jax.Array, jax.Array]:
     """State after the step and its error estimate, both (state, batch)."""
     U = _stages(tableau, structure, rates, channels, p).U
     m, e = jnp.asarray(tableau.m, p.y.dtype), jnp.asarray(tableau.e, p.y.dtype)
@@ -164,7 +173,9 @@ def step_adjoint(
         return jax.vjp(lambda *at: rates(list(at[0]), *at[1:]), y, forcing, varied)[1](list(bar))
 
     def pull_entries(y: jax.Array, forcing: jax.Array, varied: jax.Array, bar: jax.Array) -> Any:
-        return jax.vjp(lambda y, f, v: structure.jacobian(lambda rows: rates(rows, f, v), list(y)), y, forcing, varied)[1](list(bar))
+        return jax.vjp(lambda y, f, v: structure.jacobian(lambda rows: rates(rows, f, v), list(y)), y, forcing, varied)[
+            1
+        ](list(bar))
 
     def stage(carry: tuple[jax.Array, Point, jax.Array], row: Any) -> tuple[tuple[jax.Array, Point, jax.Array], None]:
         U_bar, bar, W = carry

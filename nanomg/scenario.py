@@ -3,7 +3,7 @@
     title = "…"                       species = "mouse"
     mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
     horizon = "28 d"                  every = "6 h"                 the regular output times
-    [outputs]                         "tumour.volume" = "mm^3"      signals or states to show, with the unit to show them in
+    [outputs]                         "tumour.volume" = "mm^3"      signals, states and ports to show, with the unit to show them in
     [parameters]                      "tumour.viable_0" = "20 Mcell"
     [[dose]]                          see nanomg.dosing
     [[input]]                         name, value, from, to
@@ -23,7 +23,7 @@ from typing import Any
 
 from nanomg import units
 from nanomg.card import Card, Parameter, load_toml, merge
-from nanomg.dosing import Dose, LookUp, amount_in, parse_dose_option, parse_records
+from nanomg.dosing import Dose, LookUp, Window, amount_in, parse_dose_option, parse_records
 from nanomg.errors import InputError, unknown
 from nanomg.library import Library
 from nanomg.model import Model
@@ -44,16 +44,6 @@ _KEYS = {
     "limit",
     "free",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Window:
-    """An input held at `value` from `start` to `stop` [h]."""
-
-    name: str
-    value: float
-    start: float
-    stop: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +98,7 @@ class Scenario:
     horizon: float
     every: float
     outputs: Mapping[str, str]
+    shown: Mapping[str, str]  # unit in which doses into a port are shown, where it is not the port's own
     terms: tuple[Term, ...]
     limits: tuple[Limit, ...]
     free: tuple[Free, ...]
@@ -163,8 +154,10 @@ def load(
         regimen = tuple(sorted((d for text in doses for d in parse_dose_option(text, port)), key=lambda d: d.time))
     for dose in regimen:
         if dose.time > horizon:
-            raise InputError(f"a dose into {dose.cmt!r} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
-    outputs = _outputs(model, _table(data, "outputs", where), where)
+            raise InputError(
+                f"a dose into {dose.cmt!r} at {dose.time:g} h lies after the horizon of {horizon:g} h", where
+            )
+    outputs, shown = _outputs(model, _table(data, "outputs", where), where)
     windows = tuple(_window(model, w, f"{where}, [[input]]") for w in _tables(data, "input", where))
     terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
     limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in _tables(data, "limit", where))
@@ -193,6 +186,7 @@ def load(
         horizon=horizon,
         every=every,
         outputs=outputs,
+        shown=shown,
         terms=terms,
         limits=limits,
         free=free,
@@ -235,19 +229,31 @@ def _parameters(
             value = units.parse_quantity(text, values[name].unit, f"{source}, {name}")
             note = "set in the scenario" if source == where else "set by the user"
             values[name] = dataclasses.replace(
-                values[name], value=value, low=None, high=None, basis="assumed", source="", place="", note=note, card=source
+                values[name],
+                value=value,
+                low=None,
+                high=None,
+                basis="assumed",
+                source="",
+                place="",
+                note=note,
+                card=source,
             )
     return values
 
 
-def _outputs(model: Model, table: Mapping[str, Any], where: str) -> dict[str, str]:
-    outputs = {}
+def _outputs(model: Model, table: Mapping[str, Any], where: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Units of the signals and states to show, and of the ports whose doses are shown in another unit than their own."""
+    outputs: dict[str, str] = {}
+    shown: dict[str, str] = {}
     for name, unit in table.items():
-        if name not in model.signals and name not in model.states:
-            raise unknown("signal or state", name, [*model.signals, *model.states], f"{where}, [outputs]")
+        if name not in model.signals and name not in model.states and name not in model.ports:
+            raise unknown(
+                "signal, state or port", name, [*model.signals, *model.states, *model.ports], f"{where}, [outputs]"
+            )
         units.convert(1.0, model.unit(name), str(unit), f"{where}, [outputs], {name}")
-        outputs[name] = str(unit)
-    return outputs
+        (shown if name in model.ports else outputs)[name] = str(unit)
+    return outputs, shown
 
 
 def _window(model: Model, entry: Mapping[str, Any], where: str) -> Window:

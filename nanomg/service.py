@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nanomg import optimization, results, simulation, units, verdict
+from nanomg import results, search, simulation, units, verdict
 from nanomg.dosing import Dose
 from nanomg.library import Library
 from nanomg.models import library as find_library
@@ -82,7 +82,7 @@ def optimize(
     resume: bool = False,
     library: Library | None = None,
     command: str = "",
-    progress: optimization.Progress | None = None,
+    progress: search.Progress | None = None,
 ) -> Run:
     """Optimise the free doses of a scenario, simulate baseline and optimum at tight tolerance, and judge the optimum.
 
@@ -93,7 +93,7 @@ def optimize(
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
     if checkpoint is not None and not resume:
         checkpoint.unlink(missing_ok=True)
-    found = optimization.optimize(chosen, steps or optimization.STEPS, seed, checkpoint, resume, progress)
+    found = search.optimize(chosen, steps or search.STEPS, seed, checkpoint, resume, progress)
     arms = verdict.run_arms(
         chosen, {BASELINE: found.baseline, **verdict.arms_of(chosen, found.doses, OPTIMUM)}, simulation.TIGHT
     )
@@ -153,9 +153,21 @@ def _signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
     return table
 
 
+def _shown(scenario: Scenario, cmt: str) -> tuple[str, float]:
+    """The unit in which doses into `cmt` are shown, and the factor to it."""
+    own = dosed_unit(scenario.model, cmt)
+    unit = scenario.shown.get(cmt, own)
+    return unit, units.factor(own, unit)
+
+
 def _regimen(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]:
-    unit = lambda d: dosed_unit(scenario.model, d.cmt)
-    return [{"time_h": d.time, "cmt": d.cmt, "amt": d.amt, "unit": unit(d), "duration_h": d.duration} for d in doses]
+    rows = []
+    for dose in doses:
+        unit, scale = _shown(scenario, dose.cmt)
+        rows.append(
+            {"time_h": dose.time, "cmt": dose.cmt, "amt": dose.amt * scale, "unit": unit, "duration_h": dose.duration}
+        )
+    return rows
 
 
 def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[dict[str, Any]]:
@@ -172,14 +184,20 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
         add(limit.name, limit.maximum * scale, highest * scale, limit.unit)
     for free in scenario.free:
         given = [d for d in doses if d.cmt == free.cmt]
-        unit, amounts = dosed_unit(scenario.model, free.cmt), [d.amt for d in given] or [0.0]
+        amounts, (unit, scale) = [d.amt for d in given] or [0.0], _shown(scenario, free.cmt)
         if free.volume:
             to_uL = units.factor("mL", "uL")
             add(f"volume per dose, {free.cmt}", free.volume * to_uL, max(amounts) / free.strength * to_uL, "uL")
         if np.isfinite(free.total):
-            add(f"total, {free.cmt}", free.total, sum(amounts), unit)
+            add(f"total, {free.cmt}", free.total * scale, sum(amounts) * scale, unit)
         if free.interval and len(given) > 1:
-            add(f"interval, {free.cmt}", free.interval, float(np.diff([d.time for d in given]).min()), "h", at_most=False)
+            add(
+                f"interval, {free.cmt}",
+                free.interval,
+                float(np.diff([d.time for d in given]).min()),
+                "h",
+                at_most=False,
+            )
     return rows
 
 
@@ -213,11 +231,18 @@ def _doses(scenario: Scenario, arms: Arms) -> xr.Dataset:
         for d, row in enumerate(_regimen(scenario, arms.doses[regimen])):
             for key, values in (*table.items(), *text.items()):
                 values[r, d] = row[key]
-    about = {"time_h": ("h", "time of the dose"), "amt": ("1", "amount in the unit of `unit`"), "duration_h": ("h", "duration, 0 is a bolus")}
+    about = {
+        "time_h": ("h", "time of the dose"),
+        "amt": ("1", "amount in the unit of `unit`"),
+        "duration_h": ("h", "duration, 0 is a bolus"),
+    }
     dims = ("regimen", "dose")
     variables = {k: (dims, v, {"units": about[k][0], "long_name": about[k][1]}) for k, v in table.items()}
     words = {"cmt": "port or state dosed", "unit": "unit of the amount"}
-    return xr.Dataset({**variables, **{k: (dims, v, {"long_name": words[k]}) for k, v in text.items()}}, {"regimen": list(arms.regimens)})
+    return xr.Dataset(
+        {**variables, **{k: (dims, v, {"long_name": words[k]}) for k, v in text.items()}},
+        {"regimen": list(arms.regimens)},
+    )
 
 
 def _parameters(scenario: Scenario) -> xr.Dataset:
@@ -226,7 +251,12 @@ def _parameters(scenario: Scenario) -> xr.Dataset:
     numbers = {key: [number(getattr(p, key)) for p in rows] for key in ("value", "low", "high", "cv")}
     text = {key: [getattr(p, key) for p in rows] for key in ("unit", "basis", "source", "card")}
     dims = ("parameter",)
-    names = {"value": "value", "low": "5 % point", "high": "95 % point", "cv": "between-subject coefficient of variation"}
+    names = {
+        "value": "value",
+        "low": "5 % point",
+        "high": "95 % point",
+        "cv": "between-subject coefficient of variation",
+    }
     return xr.Dataset(
         {k: (dims, np.array(v, float), {"long_name": names[k], "units": "1"}) for k, v in numbers.items()}
         | {k: (dims, np.array(v, object), {"long_name": k}) for k, v in text.items()},
@@ -234,11 +264,14 @@ def _parameters(scenario: Scenario) -> xr.Dataset:
     )
 
 
-def _optimization(found: optimization.Outcome, constraints: list[dict[str, Any]]) -> xr.Dataset:
+def _optimization(found: search.Outcome, constraints: list[dict[str, Any]]) -> xr.Dataset:
     steps, starts = found.history.shape[:2]
     columns = ("objective", "excess", "kkt_residual")
     about = ("objective", "largest excess over a limit, relative", "KKT residual in scaled variables")
-    history = {c: (("step", "start"), found.history[:, :, i], {"units": "1", "long_name": a}) for i, (c, a) in enumerate(zip(columns, about, strict=True))}
+    history = {
+        c: (("step", "start"), found.history[:, :, i], {"units": "1", "long_name": a})
+        for i, (c, a) in enumerate(zip(columns, about, strict=True))
+    }
     limits = {
         key: (("constraint",), np.array([c[key] for c in constraints], float), {"long_name": key, "units": "1"})
         for key in ("limit", "value", "slack")
@@ -248,9 +281,21 @@ def _optimization(found: optimization.Outcome, constraints: list[dict[str, Any]]
         {
             **history,
             **limits,
-            "constraint_unit": (("constraint",), np.array([c["unit"] for c in constraints], object), {"long_name": "unit of limit, value and slack"}),
-            "final_objective": (("start",), found.starts[:, 0], {"units": "1", "long_name": "objective at the end of each start"}),
-            "final_excess": (("start",), found.starts[:, 1], {"units": "1", "long_name": "largest excess at the end of each start"}),
+            "constraint_unit": (
+                ("constraint",),
+                np.array([c["unit"] for c in constraints], object),
+                {"long_name": "unit of limit, value and slack"},
+            ),
+            "final_objective": (
+                ("start",),
+                found.starts[:, 0],
+                {"units": "1", "long_name": "objective at the end of each start"},
+            ),
+            "final_excess": (
+                ("start",),
+                found.starts[:, 1],
+                {"units": "1", "long_name": "largest excess at the end of each start"},
+            ),
             "term_value": (("term", "regimen"), terms, {"units": "1", "long_name": "weighted term of the objective"}),
         },
         {

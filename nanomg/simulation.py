@@ -15,10 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from nanomg import events, solver, sparsity
-from nanomg.dosing import Dose
+from nanomg.dosing import Dose, Window
 from nanomg.mechanism import Port
 from nanomg.model import Model, stack
-from nanomg.scenario import Scenario, Window
 
 jax.config.update("jax_enable_x64", True)  # amounts span ten decades; float32 is a choice to make, not a default
 
@@ -76,7 +75,9 @@ def _with_dependants(model: Model, varied: tuple[str, ...]) -> tuple[str, ...]:
     """`varied` and the constants that depend on them."""
     names = list(model.parameters)
     constants = list(model.constants)
-    jaxpr = jax.make_jaxpr(lambda *p: [jnp.asarray(model.derive(dict(zip(names, p, strict=True)))[c]) for c in constants])
+    jaxpr = jax.make_jaxpr(
+        lambda *p: [jnp.asarray(model.derive(dict(zip(names, p, strict=True)))[c]) for c in constants]
+    )
     depends = sparsity.dependencies(jaxpr(*np.ones(len(names))).jaxpr, [frozenset([i]) for i in range(len(names))])
     chosen = {names.index(v) for v in varied}
     return (*varied, *(c for c, on in zip(constants, depends, strict=True) if on & chosen))
@@ -115,7 +116,9 @@ def lanes_for(
     )
 
 
-def output_times(horizon: float, every: float, doses: Sequence[Dose] = (), probes: Sequence[float] = PROBES) -> np.ndarray:
+def output_times(
+    horizon: float, every: float, doses: Sequence[Dose] = (), probes: Sequence[float] = PROBES
+) -> np.ndarray:
     """The regular grid from 0 to the horizon [h] with further times after each dose and end of infusion."""
     regular = np.append(np.arange(0.0, horizon, every), horizon)
     edges = {d.time for d in doses} | {d.time + d.duration for d in doses}
@@ -186,7 +189,9 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     between = events.intervals(found, order)
     problem = solver.Problem(plan.model, plan.varied, channels(plan.model, plan.cmt), plan.method, plan.max_steps)
     fixed, varied = solver.pack(problem, x, batch)
-    inputs = solver.Inputs(y0, between, jax.lax.stop_gradient(fixed), varied, _floor(plan, y0, found), jnp.asarray(rtol))
+    inputs = solver.Inputs(
+        y0, between, jax.lax.stop_gradient(fixed), varied, _floor(plan, y0, found), jnp.asarray(rtol)
+    )
     solution = solver.solve(problem, inputs)
     rows = events.output_rows(order, lanes.output.shape[0])[:, None]
     y = jnp.take_along_axis(solution.ends, rows, 0)
@@ -210,7 +215,9 @@ def run(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> Trajectory:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
-def _observe(plan: Plan, values: dict[str, Any], y: jax.Array, forcing: jax.Array, names: tuple[str, ...]) -> list[jax.Array]:
+def _observe(
+    plan: Plan, values: dict[str, Any], y: jax.Array, forcing: jax.Array, names: tuple[str, ...]
+) -> list[jax.Array]:
     x = observables(plan.model, values, y, forcing)
     return [jnp.broadcast_to(x[name], y[:, 0].shape) for name in names]
 
@@ -227,13 +234,3 @@ def observe(plan: Plan, lanes: Lanes, solved: Trajectory, names: Sequence[str]) 
     """States, signals and inputs by name, each (time, lane)."""
     rows = _observe(plan, lanes.values, solved.y, solved.forcing, tuple(names))
     return {name: np.asarray(row) for name, row in zip(names, rows, strict=True)}
-
-
-def simulate(scenario: Scenario, rtol: float = RTOL) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
-    """One lane: output times (time,) [h], every state and signal (time,), and the status."""
-    plan = plan_for(scenario.model, scenario.doses)
-    times = output_times(scenario.horizon, scenario.every, scenario.doses)
-    lanes = lanes_for(plan, scenario.values, scenario.doses, scenario.windows, times)
-    solved = run(plan, lanes, rtol)
-    found = observe(plan, lanes, solved, [*scenario.model.states, *scenario.model.signals])
-    return times, {name: rows[:, 0] for name, rows in found.items()}, np.asarray(solved.status)

@@ -90,9 +90,9 @@ def fixed_names(problem: Problem) -> list[str]:
 
 def pack(problem: Problem, values: dict[str, Any], batch: int) -> tuple[jax.Array, jax.Array]:
     """`fixed` and `varied` of `Inputs` from a mapping of all parameters and constants."""
-    fixed = jnp.stack([jnp.asarray(values[n], float) for n in fixed_names(problem)])
+    fixed = [jnp.asarray(values[n], float) for n in fixed_names(problem)]
     varied = [jnp.broadcast_to(jnp.asarray(values[n], float), (batch,)) for n in problem.varied]
-    return fixed, jnp.stack(varied) if varied else jnp.zeros((0, batch))
+    return jnp.stack(fixed) if fixed else jnp.zeros(0), jnp.stack(varied) if varied else jnp.zeros((0, batch))
 
 
 def _rates(problem: Problem, fixed: jax.Array) -> Rates:
@@ -109,7 +109,9 @@ def _rates(problem: Problem, fixed: jax.Array) -> Rates:
     return rates
 
 
-def _point(problem: Problem, inputs: Inputs, y: jax.Array, k: jax.Array, share: jax.Array, first: jax.Array, alive: jax.Array) -> Point:
+def _point(
+    problem: Problem, inputs: Inputs, y: jax.Array, k: jax.Array, share: jax.Array, first: jax.Array, alive: jax.Array
+) -> Point:
     at = inputs.intervals
     y = y.at[np.array(problem.channels)].add(jnp.where(alive, first * at.jump[k], 0.0))
     return Point(y, jnp.where(alive, share * at.length[k], 0.0), at.inflow[k], at.forcing[k], inputs.varied)
@@ -135,7 +137,9 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         left = 1 - tau
         share = h / jnp.maximum(longest[k], 1e-30)
         reaches = share >= left * 0.999
-        share = jnp.where(~reaches & (share > 0.5 * left), 0.5 * left, share)  # two even steps rather than a tiny last one
+        share = jnp.where(
+            ~reaches & (share > 0.5 * left), 0.5 * left, share
+        )  # two even steps rather than a tiny last one
         share = jnp.where(reaches, left, share)
         first = (tau == 0).astype(dtype)
         p = _point(problem, inputs, y, k, share, first, alive)
@@ -160,7 +164,9 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         done = ok & reaches
         if record:
             put = lambda a, v: a.at[accepted].set(v)  # overwritten if the step is rejected
-            book = _Record(put(book.y, y), put(book.k, k), put(book.share, share), put(book.first, first), put(book.last, done))
+            book = _Record(
+                put(book.y, y), put(book.k, k), put(book.share, share), put(book.first, first), put(book.last, done)
+            )
 
         grow = jnp.clip(0.9 * jnp.maximum(worst, 1e-10) ** (-1.0 / tableau.order), 0.2, 5.0)
         proposed = jnp.where(reaches & ok, jnp.maximum(h, used * grow), used * grow)
@@ -189,6 +195,7 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
     end = jax.lax.while_loop(lambda c: (c[0] < count) & (c[8] < problem.max_steps), body, start)
     k, _, _, _, _, status, died, accepted, tried, ends, book = end
     status = jnp.where((k < count) & (status == Status.DONE), Status.TOO_MANY_STEPS, status).astype(jnp.int8)
+    ends = jnp.where(jnp.arange(length.shape[0])[:, None, None] < k, ends, jnp.nan)  # not the middle of an interval
     return Solution(ends, status, accepted, tried - accepted), book, died
 
 
@@ -200,7 +207,9 @@ def solve(problem: Problem, inputs: Inputs) -> Solution:
 
 def _forward(problem: Problem, inputs: Any) -> tuple[Solution, Any]:
     if inputs.fixed.perturbed:
-        raise ValueError("differentiate with respect to parameters named in Problem.varied; fixed values have no gradient")
+        raise ValueError(
+            "differentiate with respect to parameters named in Problem.varied; fixed values have no gradient"
+        )
     values = jax.tree.map(lambda leaf: leaf.value, inputs, is_leaf=lambda leaf: hasattr(leaf, "perturbed"))
     solution, book, died = _integrate(problem, values, record=True)
     return solution, (values, book, died, solution.accepted)
@@ -234,8 +243,17 @@ def _backward(problem: Problem, saved: Any, bars: Solution) -> tuple[Inputs]:
 
     zeros = [jnp.zeros_like(a) for a in (inputs.y0, at.length, at.inflow, at.jump, at.forcing, inputs.varied)]
     _, y0, length, inflow, jump, forcing, varied = jax.lax.while_loop(lambda c: c[0] >= 0, body, (accepted - 1, *zeros))
-    count = np.zeros((), jax.dtypes.float0)
-    return (Inputs(y0, Intervals(count, length, inflow, jump, forcing), jnp.zeros_like(inputs.fixed), varied, jnp.zeros_like(inputs.floor), jnp.zeros_like(inputs.rtol)),)
+    count: Any = np.zeros((), jax.dtypes.float0)
+    return (
+        Inputs(
+            y0,
+            Intervals(count, length, inflow, jump, forcing),
+            jnp.zeros_like(inputs.fixed),
+            varied,
+            jnp.zeros_like(inputs.floor),
+            jnp.zeros_like(inputs.rtol),
+        ),
+    )
 
 
 solve.defvjp(_forward, _backward, symbolic_zeros=True)

@@ -159,7 +159,9 @@ def behind_boundary(function: Callable[..., Any], flag: jax.Array, *arguments: A
     a conditional is a boundary that it keeps. Do not vmap.
     """
     shapes = jax.eval_shape(function, *arguments)
-    return jax.lax.cond(flag, function, lambda *_: jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes), *arguments)
+    return jax.lax.cond(
+        flag, function, lambda *_: jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes), *arguments
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -225,10 +227,12 @@ class Structure:
 
 
 @functools.lru_cache(maxsize=64)
-def structure_of(model: Model, substitution: tuple[int, int] = (3, 4), elimination: tuple[int, int] = (12, 2)) -> Structure:
+def structure_of(
+    model: Model, substitution: tuple[int, int] = (3, 4), elimination: tuple[int, int] = (12, 2)
+) -> Structure:
     """The structure of a model. The pairs are the (width, terms) of a chunk in substitution and in elimination."""
     n = len(model.states)
-    entries = pattern(model)
+    entries = pattern(model) or [(0, 0)]  # where no rate depends on a state, one zero entry keeps the arrays non-empty
     order, filled = elimination_order(entries, n)
     place = {k: q for q, k in enumerate(order)}
     off_diagonal = {entry: slot for slot, entry in enumerate(sorted(e for e in filled if e[0] != e[1]))}
@@ -240,7 +244,11 @@ def structure_of(model: Model, substitution: tuple[int, int] = (3, 4), eliminati
 
     jobs: dict[int, Job] = {}
     for i, j in sorted(filled):
-        inner = [k for k in range(n) if place[k] < min(place[i], place[j]) and (i, k) in off_diagonal and (k, j) in off_diagonal]
+        inner = [
+            k
+            for k in range(n)
+            if place[k] < min(place[i], place[j]) and (i, k) in off_diagonal and (k, j) in off_diagonal
+        ]
         products = tuple((slot(i, k), slot(k, j), frozenset((slot(i, k), slot(k, j)))) for k in inner)
         below = i != j and place[i] > place[j]
         if products or below or i == j:

@@ -27,12 +27,22 @@ for _definition in (
     "@alias week = wk",
 ):
     _registry.define(_definition)
+_registry._build_cache()  # pint knows a particle as a part of a mole and would remember that
 
 Dimension = tuple[tuple[str, float], ...]
 
 BASE_DIMENSIONS = tuple(
     f"[{name}]"
-    for name in ("length", "mass", "substance", "time", "cell_count", "particle_count", "site_count", "infectious_units")
+    for name in (
+        "length",
+        "mass",
+        "substance",
+        "time",
+        "cell_count",
+        "particle_count",
+        "site_count",
+        "infectious_units",
+    )
 )
 
 _NO_UNIT = {"1", "-", "fraction"}  # what the field writes where there is none
@@ -69,7 +79,7 @@ def _unit(text: str) -> pint.Unit:
         unit = _registry.Unit("percent" if plain == "%" else plain)
     except Exception:  # pint raises half a dozen kinds for unreadable text
         raise _unreadable(text) from None
-    if not _registry.Quantity(1.0, unit)._is_multiplicative:
+    if _registry.Quantity(0.0, unit).to_base_units().magnitude != 0.0:
         raise InputError(f"{text!r} has an offset or is a logarithm; nanomg takes units that scale, such as 'K'")
     return unit
 

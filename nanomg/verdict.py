@@ -21,7 +21,10 @@ SUBSTANCE = "Mg"
 CONCENTRATION, RESPONSE = "interstitium.C", "lfa1.competence"
 SERUM, DONNAN = "magnesium.ionised", "interstitium.gamma"
 HYPOTHESES = {"H1": "lfa1.w_H1", "H2": "lfa1.w_H2", "H3": "lfa1.w_H3"}
-RELEVANT = {"0.02": 0.02, "0.3": 0.3}  # rise of tumour free Mg [mmol/L]: by repletion, and of the order that cells respond to
+RELEVANT = {
+    "0.02": 0.02,
+    "0.3": 0.3,
+}  # rise of tumour free Mg [mmol/L]: by repletion, and of the order that cells respond to
 AS_GIVEN, WITHOUT, FREE = "as given", "without Mg", "same Mg given free"
 AS_SET = "as set"
 
@@ -133,7 +136,8 @@ def _mean(times: np.ndarray, values: np.ndarray) -> float:
 
 def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
     """What one arm does against the arm without Mg, under each hypothesis."""
-    times, out = arms.times, {f"hours_per_day_above_{label}": {} for label in RELEVANT}
+    times = arms.times
+    out: dict[str, Any] = {f"hours_per_day_above_{label}": {} for label in RELEVANT}
     gain, rises, peaks, serum = {}, [], [], []
     for h in arms.hypotheses:
         treated = {n: arms.pick(n, regimen, h) for n in (CONCENTRATION, RESPONSE, SERUM)}

@@ -130,8 +130,8 @@ def test_factor_and_solve_equal_dense_algebra(name: str) -> None:
     entries = random.standard_normal((len(structure.rows), BATCH)) * 10.0 ** random.uniform(-3, 2, (1, BATCH))
     A[structure.rows, structure.columns] = entries
     # diagonal pivots need what a Jacobian of transfers has: what leaves a state is at least what the others take up
-    for i in range(n):
-        A[i, i] = np.where([(i, i) in zip(structure.rows, structure.columns, strict=True)], -np.abs(A[:, i]).sum(0), 0.0)
+    for i in structure.columns[structure.rows == structure.columns]:
+        A[i, i] = -np.abs(A[:, i]).sum(0)
     entries = A[structure.rows, structure.columns]
     b = random.standard_normal((n, BATCH))
     V = structure.factor(jnp.asarray(entries))

@@ -1,0 +1,23 @@
+"""What the tests share: the shipped library and its scenarios, loaded once."""
+
+from __future__ import annotations
+
+import pytest
+
+from nanomg import scenario as scenarios
+from nanomg.library import Library
+from nanomg.models import library as read_library
+from nanomg.scenario import Scenario
+
+SHIPPED = read_library()
+
+
+@pytest.fixture(scope="session")
+def library() -> Library:
+    return SHIPPED
+
+
+@pytest.fixture(scope="session", params=sorted(SHIPPED.scenarios))
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    """Every shipped scenario in turn."""
+    return scenarios.load(request.param, SHIPPED)

@@ -1,0 +1,333 @@
+"""What holds for every mechanism, composed as in each shipped scenario: dimensions, finite values and gradients, declarations."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nanomg import simulation, units
+from nanomg.errors import InputError
+from nanomg.library import Library
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
+from nanomg.model import Model
+from nanomg.models.checkpoint import AntiPD1
+from nanomg.models.liposome import Liposome
+from nanomg.scenario import Scenario, load
+
+Quantity = tuple[str, float]  # unit and value
+
+assert jax.config.jax_enable_x64, simulation.__name__
+
+
+# ---------------------------------------------------------------- dimensions
+def plausible_state(model: Model, known: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
+    """Positive amounts around those at time 0; a state that starts empty gets a part of the median amount in its unit."""
+    start = dict(zip(model.states, (float(v) for v in model.initial(known)), strict=True))
+    typical: dict[str, list[float]] = {}
+    for name, value in start.items():
+        if value > 0:
+            typical.setdefault(model.unit(name), []).append(value)
+    median = {unit: float(np.median(values)) for unit, values in typical.items()}
+    size = {name: value or 0.3 * median.get(model.unit(name), 1.0) for name, value in start.items()}
+    return {name: value * rng.uniform(0.5, 1.5) for name, value in size.items()}
+
+
+def quantities(model: Model, known: Values, state: Values, inputs: Values) -> dict[str, Quantity]:
+    """Constants, amounts at time 0, signals, what every flux does to every state, and what every port delivers."""
+    found: dict[str, Quantity] = {f"constant {n}": (model.unit(n), known[n]) for n in model.constants}
+    amounts = zip(model.states, model.initial(known), strict=True)
+    found.update({f"{n} at time 0": (model.unit(n), v) for n, v in amounts})
+    x = model.evaluate({**known, **state, **inputs})
+    found.update({f"signal {n}": (model.unit(n), x[n]) for n in model.signals})
+    for number, (mechanism, flux) in enumerate(model.fluxes(x)):
+        ends = [end if isinstance(end, Mapping) else {end: 1.0} for end in (flux.source, flux.target) if end]
+        label = f"flux {number} of {mechanism.__name__}, {' -> '.join('+'.join(e) for e in ends)}"
+        for end in ends:
+            for name, coefficient in end.items():
+                found[f"{label}: {name}"] = (f"{model.unit(name)}/h", coefficient * flux.rate)
+    for name, port in model.ports.items():
+        dose = state[next(iter(port.into))]  # any amount will do
+        arrives = dose if port.uptake is None else getattr(model.mechanism_of(name, x), port.uptake)(dose)
+        found[f"uptake of port {name}"] = (port.unit, arrives)
+        for into, share in port.into.items():
+            share = x[share] if isinstance(share, str) else share
+            found[f"port {name} into {into}"] = (f"{model.unit(into)}/({port.unit})", share)
+    return found
+
+
+def misfits(model: Model, values: Mapping[str, float], seed: int) -> list[str]:
+    """What does not follow when every base unit is replaced by another: names of quantities whose equations are not coherent."""
+    rng = np.random.default_rng(seed)
+    base = {name: float(np.exp(rng.uniform(-2.0, 2.0))) for name in units.BASE_DIMENSIONS}
+    # a parameter at 0 would hide the term that it belongs to
+    values = {n: values[n] or rng.uniform(0.1, 0.9) for n in model.parameters}
+    known = model.derive(values)
+    state = plausible_state(model, known, rng)
+    inputs = {n: rng.uniform(0.1, 0.9) for n in model.inputs}
+
+    def rescaled(old: Mapping[str, float]) -> dict[str, float]:
+        return {n: v * units.scale_of(model.unit(n), base) for n, v in old.items()}
+
+    here = quantities(model, known, state, inputs)
+    there = quantities(model, model.derive(rescaled(values)), rescaled(state), rescaled(inputs))
+    assert here.keys() == there.keys()
+    odd = []
+    for name, (unit, value) in here.items():
+        expected = float(value) * units.scale_of(unit, base)
+        assert np.isfinite(expected), name
+        if not np.isclose(float(there[name][1]), expected, rtol=1e-8, atol=0):
+            odd.append(name)
+    return odd
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equations_do_not_depend_on_the_units_they_are_counted_in(scenario: Scenario, seed: int) -> None:
+    assert misfits(scenario.model, scenario.values, seed) == []
+
+
+class LostVolume(AntiPD1):
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        yield Flux("pd1.depot", "pd1.central", self.ka * x["pd1.depot"])
+        yield Flux("pd1.central", None, self.CL * x["pd1.central"])  # lost: / V
+
+
+class LostThousand(AntiPD1):
+    V: Scalar = param("L", "central volume, where the other volumes are in mL")
+
+
+class AddedShare(AntiPD1):
+    def evaluate(self, x: Values) -> Values:
+        return {**super().evaluate(x), "pd1.C": x["pd1.central"] / self.V + self.F}
+
+
+class LostVolumeOfPlasma(Liposome):
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        for flux in super().fluxes(x):
+            if flux.source == "liposome.N_plasma" and flux.target == "liposome.N_mps":
+                flux = flux._replace(rate=flux.rate * self.V)
+            yield flux
+
+
+class LostPayload(Liposome):
+    ports: ClassVar[Mapping[str, Port]] = {"liposome.iv": Port("mg", "as payload", {"liposome.M_plasma": 1.0})}
+
+
+@pytest.mark.parametrize(
+    ("mutant", "named"),
+    [
+        (LostVolume, "of LostVolume, pd1.central: pd1.central"),
+        (LostThousand, "signal pd1.C"),
+        (AddedShare, "signal pd1.C"),
+        (LostVolumeOfPlasma, "of LostVolumeOfPlasma, liposome.N_plasma -> liposome.N_mps: liposome.N_plasma"),
+        (LostPayload, "port liposome.iv into liposome.M_plasma"),
+    ],
+)
+def test_a_lost_factor_is_found_and_named(library: Library, mutant: type[AbstractMechanism], named: str) -> None:
+    shipped = load("mouse-mc38-depot", library)
+    model = Model(*(mutant if issubclass(mutant, m) else m for m in shipped.model.mechanisms))
+    odd = misfits(model, shipped.values, seed=0)
+    assert any(named in name for name in odd), odd
+
+
+# ---------------------------------------------------------------- values and gradients
+@functools.cache
+def jacobians(model: Model) -> Any:
+    """Rates and signals (row,) and their gradients in every parameter and state, as a compiled function of both."""
+
+    def everything(parameters: jax.Array, state: jax.Array, inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        known = model.derive(dict(zip(model.parameters, parameters, strict=True)))
+        x = known | dict(zip(model.states, state, strict=True)) | dict(zip(model.inputs, inputs, strict=True))
+        full = model.evaluate(x)
+        rows = jnp.stack([jnp.asarray(v, float) for v in [*model.rates(x), *(full[s] for s in model.signals)]])
+        return rows, rows
+
+    return jax.jit(jax.jacfwd(everything, argnums=(0, 1), has_aux=True))
+
+
+def test_rates_signals_and_their_gradients_are_finite(scenario: Scenario) -> None:
+    model, values = scenario.model, scenario.values
+    parameters = np.array([values[n] for n in model.parameters])
+    known = model.derive(values)
+    rows = [*(f"rate of {n}" for n in model.states), *(f"signal {n}" for n in model.signals)]
+    calculate = jacobians(model)
+    before = np.array([float(v) for v in model.initial(known)])
+    plan = simulation.plan_for(model, scenario.doses)
+    lanes = simulation.lanes_for(plan, values, scenario.doses, scenario.windows, np.array([0.0]))
+    brought = np.asarray(simulation.events_of(plan, lanes, known).amount).sum((0, 2))
+    dosed = before.copy()
+    dosed[np.array(simulation.channels(model, plan.cmt))] += brought
+    rng = np.random.default_rng(0)
+    filled = np.array(list(plausible_state(model, known, rng).values()))
+    points = {"before doses": before, "with all doses in": dosed, "with every state filled": filled}
+    for forced in (0.0, 1.0):
+        inputs = np.full(len(model.inputs), forced)
+        for when, state in points.items():
+            (in_parameters, in_states), found = calculate(parameters, state, inputs)
+            for row, name in enumerate(rows):
+                assert np.isfinite(found[row]), (name, when)
+                for names, gradient in ((model.parameters, in_parameters), (model.states, in_states)):
+                    odd = [n for n, g in zip(names, gradient[row], strict=True) if not np.isfinite(g)]
+                    assert odd == [], (name, when)
+
+
+def test_every_state_takes_part(scenario: Scenario) -> None:
+    """No state is left without a flux."""
+    model = scenario.model
+    known = model.derive(scenario.values)
+    rng = np.random.default_rng(1)
+    state = plausible_state(model, known, rng)
+    inputs = dict.fromkeys(model.inputs, 0.5)
+    x = model.evaluate({**known, **state, **inputs})
+    touched = set()
+    for _, flux in model.fluxes(x):
+        for end in (flux.source, flux.target):
+            touched |= {end} if isinstance(end, str) else set(end or {})
+    assert set(model.states) - touched == set()
+
+
+# ---------------------------------------------------------------- declarations
+def declarations(library: Library) -> Iterator[tuple[str, Var | Port]]:
+    for mechanism in library.mechanisms.values():
+        for table in (mechanism.states, mechanism.signals, mechanism.constants, mechanism.inputs, mechanism.ports):
+            yield from table.items()
+        yield from mechanism.parameters().items()
+
+
+def test_every_declaration_has_a_text_a_unit_and_the_name_of_its_mechanism(library: Library) -> None:
+    for mechanism in library.mechanisms.values():
+        assert mechanism.__doc__ and mechanism.__doc__ is not AbstractMechanism.__doc__, mechanism
+    for name, declared in declarations(library):
+        assert declared.text.strip(), name
+        units.dimension(declared.unit)
+        assert any(name.startswith(f"{m.name}.") for m in library.mechanisms.values()), name
+
+
+def test_every_parameter_says_how_it_is_known(scenario: Scenario) -> None:
+    for name, parameter in scenario.parameters.items():
+        assert parameter.basis, name
+        assert parameter.source or parameter.note or parameter.basis == "recalled", name
+
+
+def test_ports_lead_to_states_and_name_what_exists(scenario: Scenario) -> None:
+    model = scenario.model
+    for name, port in model.ports.items():
+        assert set(port.into) <= set(model.states), name
+        named = [*port.into.values(), port.molar_mass, port.F, port.lag]
+        assert {n for n in named if isinstance(n, str)} <= {*model.parameters, *model.constants}, name
+        assert port.free is None or port.free in model.ports or port.free in model.states, name
+        assert port.uptake is None or callable(getattr(model.owner[name], port.uptake)), name
+
+
+class Tank(AbstractMechanism):
+    """A tank that empties."""
+
+    name = "tank"
+    states: ClassVar[Mapping[str, Var]] = {"tank.amount": Var("umol", "content", "Mg")}
+    signals: ClassVar[Mapping[str, Var]] = {"tank.C": Var("umol/mL", "concentration")}
+    V: Scalar = param("mL", "volume")
+
+    def evaluate(self, x: Values) -> Values:
+        return {"tank.C": x["tank.amount"] / self.V}
+
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        yield Flux("tank.amount", None, self.V * x["tank.C"])
+
+
+class Twin(Tank):
+    """Declares the names of another."""
+
+
+class Peeking(AbstractMechanism):
+    """Reads a signal without saying so."""
+
+    name = "peeking"
+    signals: ClassVar[Mapping[str, Var]] = {"peeking.C": Var("umol/mL", "what it saw")}
+
+    def evaluate(self, x: Values) -> Values:
+        return {"peeking.C": x["tank.C"]}
+
+
+class PeekingFlux(AbstractMechanism):
+    """Reads a state in its fluxes without saying so."""
+
+    name = "peeking"
+
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        yield Flux(None, "tank.amount", x["tank.C"])
+
+
+class Astray(AbstractMechanism):
+    """Sends a flux to a state that no mechanism has."""
+
+    name = "astray"
+    reads = ("tank.amount",)
+
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        yield Flux("tank.amount", "tank.amuont", x["tank.amount"])
+
+
+class Reader(AbstractMechanism):
+    """Reads what no mechanism has."""
+
+    name = "reader"
+    reads = ("tank.amuont",)
+
+
+class Left(AbstractMechanism):
+    """Needs the signal of its counterpart."""
+
+    name = "left"
+    signals: ClassVar[Mapping[str, Var]] = {"left.s": Var("1", "signal")}
+    reads = ("right.s",)
+
+    def evaluate(self, x: Values) -> Values:
+        return {"left.s": x["right.s"]}
+
+
+class Right(AbstractMechanism):
+    """Needs the signal of its counterpart."""
+
+    name = "right"
+    signals: ClassVar[Mapping[str, Var]] = {"right.s": Var("1", "signal")}
+    reads = ("left.s",)
+
+    def evaluate(self, x: Values) -> Values:
+        return {"right.s": x["left.s"]}
+
+
+class Silent(AbstractMechanism):
+    """Declares a signal that it does not return."""
+
+    name = "silent"
+    signals: ClassVar[Mapping[str, Var]] = {"silent.s": Var("1", "signal")}
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "message"),
+    [
+        ((Tank, Peeking), "Peeking reads 'tank.C'; add it to its `reads`"),
+        ((Tank, PeekingFlux), "PeekingFlux reads 'tank.C'; add it to its `reads`"),
+        ((Tank, Twin), "'tank.amount' is declared by both Tank and Twin"),
+        ((Tank, Astray), "a flux of Astray: there is no state 'tank.amuont'; did you mean 'tank.amount'"),
+        ((Tank, Reader), "mechanism Reader reads it: there is no quantity 'tank.amuont'; did you mean 'tank.amount'"),
+        ((Left, Right), "circle: Left -> Right -> Left"),
+        ((Silent,), "Silent.evaluate must return just what it declares; these differ: silent.s"),
+    ],
+)
+def test_a_model_refuses(mechanisms: tuple[type[AbstractMechanism], ...], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Model(*mechanisms)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_models_of_the_same_mechanisms_are_one_key() -> None:
+    assert Model(Tank) == Model(Tank)
+    assert hash(Model(Tank)) == hash(Model(Tank))
+    assert Model(Tank) != Model(Tank, ledger=True)

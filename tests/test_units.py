@@ -1,0 +1,182 @@
+"""Units: conversion, dimensions, quantities, CF spelling, and text that is no unit."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanomg import units
+from nanomg.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "to", "expected"),
+    [
+        (0.03, "L/h", "mL/h", 30),
+        (1, "mmol/L", "umol/mL", 1),
+        (120, "mL/min", "mL/h", 7200),
+        (2, "mM", "umol/mL", 2),
+        (1, "M", "umol/mL", 1000),
+        (3, "1/d", "1/h", 0.125),
+        (1, "wk", "d", 7),
+        (25, "%", "1", 0.25),
+        (0.25, "fraction", "%", 25),
+        (1, "g/mol", "mg/umol", 1e-3),
+        (1, "µmol", "umol", 1),
+        (1e6, "cell", "Mcell", 1),
+        (1e9, "particle", "Gparticle", 1),
+        (1, "1/(N_A*particle)", "umol/Gparticle", 1e15 / 6.02214076e23),
+        (1, "cm²", "mm^2", 100),
+        (1, "mmol L⁻¹", "mmol/L", 1),
+        (0.44, "nm^2*N_A", "cm^2/umol", 0.44e-14 * 6.02214076e17),
+    ],
+)
+def test_conversion(value: float, unit: str, to: str, expected: float) -> None:
+    assert units.convert(value, unit, to) == pytest.approx(expected, rel=1e-12)
+
+
+def test_conversion_of_two_dimensions_names_both_units_and_the_place() -> None:
+    with pytest.raises(InputError, match=r"^card 'mouse', a\.b: .*'mL/h'.*'mg'") as caught:
+        units.convert(1, "mL/h", "mg", "card 'mouse', a.b")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("unit", "other"),
+    [("Mcell", "Gparticle"), ("particle", "mol"), ("Gparticle", "Gsite"), ("TCID50", "1"), ("cell", "1")],
+)
+def test_countable_things_are_never_added(unit: str, other: str) -> None:
+    with pytest.raises(InputError, match="dimensions differ"):
+        units.factor(unit, other)
+
+
+def test_dimension() -> None:
+    assert units.dimension("L/h") == (("[length]", 3), ("[time]", -1))
+    assert units.dimension("mM^2") == (("[length]", -6), ("[substance]", 2))
+    assert units.dimension("") == units.dimension("1") == units.dimension("%") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "to", "expected"),
+    [
+        ("0.03 L/h", "mL/h", 30),
+        ("  1e-3L ", "mL", 1),
+        (".5 %", "1", 0.005),
+        ("-2 mg", "mg", -2),
+        ("0.7", "1", 0.7),
+        (3, "fraction", 3),
+    ],
+)
+def test_quantity(text: str | float, to: str, expected: float) -> None:
+    assert units.parse_quantity(text, to) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0.03", "lacks its unit; 'mL/h'"),
+        (0.03, "lacks its unit; 'mL/h'"),
+        ("0.03 mg", "'mg' cannot be converted to 'mL/h'"),
+        ("1e999 mL/h", "not a finite number"),
+        (float("nan"), "not a finite number"),
+        ("nan mL/h", "not a number with a unit"),
+        ("mL/h", "not a number with a unit"),
+        ("", "not a number with a unit"),
+        ("1,5 mL/h", "is not a unit"),
+        ("3 mL/hr/banana", "is not a unit"),
+    ],
+)
+def test_quantity_that_is_refused(text: str | float, message: str) -> None:
+    with pytest.raises(InputError, match=f"^here: .*{message}"):
+        units.parse_quantity(text, "mL/h", "here")
+
+
+@pytest.mark.parametrize(
+    ("unit", "spelled"),
+    [
+        ("mmol/L", "mmol L-1"),
+        ("umol/g/h", "umol g-1 h-1"),
+        ("mmol/(L*h)*kg", "mmol L-1 h-1 kg"),
+        ("mM^2", "mmol2 L-2"),
+        ("1/cm^2", "cm-2"),
+        ("1/d", "day-1"),
+        ("Mcell/g", "1e6 g-1"),
+        ("umol/Gparticle", "umol 1e-9"),
+        ("particle/mL", "mL-1"),
+        ("%", "percent"),
+        ("1", "1"),
+        ("", "1"),
+        ("cell", "1"),
+    ],
+)
+def test_cf(unit: str, spelled: str) -> None:
+    assert units.cf(unit) == spelled
+
+
+def test_scale_of_follows_coherent_units_and_sees_a_factor_of_a_thousand() -> None:
+    base = dict.fromkeys(units.BASE_DIMENSIONS, 1.0) | {"[length]": 2.0, "[substance]": 5.0}
+    assert units.scale_of("umol/mL", base) == pytest.approx(units.scale_of("umol", base) / units.scale_of("mL", base))
+    assert units.scale_of("mmol/L", base) == pytest.approx(units.scale_of("umol/mL", base))
+    assert units.scale_of("L", base) == pytest.approx(1000 * units.scale_of("mL", base))
+    assert units.scale_of("cm", base) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    "text", ["mg**9**9**9", "(mg**9)**9", "((9^9)^9)^9", "mg^10", "cm²³", "mg**(9**9)", "m**1e5", "mg**2L"]
+)
+def test_power_of_a_power_is_refused(text: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="one power of at most 9") as caught:
+        units.dimension(text)
+    assert time.perf_counter() - began < 0.5
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mg squared squared squared squared",
+        "__import__('os').system('true')",
+        "lambda: 0",
+        "mg;mg",
+        "\x00",
+        "mg\nmg",
+        "(" * 90,
+        "x" * 5000,
+        "9" * 90,
+        "9**9",
+        "1e999999",
+        "2 mg",
+        "nan",
+        "mg/",
+        "mg)",
+    ],
+)
+def test_text_that_is_no_unit(text: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(InputError, match="is not a unit") as caught:
+        units.dimension(text)
+    assert time.perf_counter() - began < 0.5
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("unit", ["degC", "°C", "degF", "dB"])
+def test_units_with_an_offset_are_refused(unit: str) -> None:
+    with pytest.raises(InputError, match="offset"):
+        units.convert(37, unit, "K")
+
+
+@settings(max_examples=300, deadline=1000)
+@given(st.text(alphabet="mgLhcol9120 */^()-.%µ²⁻e_", max_size=30) | st.text(max_size=30))
+def test_any_text_is_a_unit_or_one_sentence(text: str) -> None:
+    message = ""
+    try:
+        units.dimension(text)
+        units.cf(text)
+    except InputError as error:
+        message = str(error)
+    assert "\n" not in message
