@@ -36,7 +36,7 @@ class AntiPD1(AbstractMechanism):
     ka: Scalar = param("1/h", "absorption rate from the peritoneum")
     F: Scalar = param("1", "bioavailability from the peritoneum")
     MW: Scalar = param("mg/umol", "molar mass")
-    Kd: Scalar = param("umol/mL", "dissociation constant of antibody and PD-1")
+    Kd: Scalar = param("mmol/L", "dissociation constant of antibody and PD-1")
     Kp: Scalar = param("1", "tumour interstitial over plasma concentration")
 
     def evaluate(self, x):

@@ -19,13 +19,13 @@ class Interstitium(AbstractMechanism):
         "interstitium.cell": Var("umol", "Mg in tumour cells", "Mg"),
     }
     signals = {
-        "interstitium.C_well": Var("umol/mL", "free Mg concentration, well-perfused tumour interstitium"),
-        "interstitium.C_poor": Var("umol/mL", "free Mg concentration, poorly perfused tumour interstitium"),
-        "interstitium.C": Var("umol/mL", "free Mg concentration, mean over tumour interstitium"),
+        "interstitium.C_well": Var("mmol/L", "free Mg concentration, well-perfused tumour interstitium"),
+        "interstitium.C_poor": Var("mmol/L", "free Mg concentration, poorly perfused tumour interstitium"),
+        "interstitium.C": Var("mmol/L", "free Mg concentration, mean over tumour interstitium"),
         "interstitium.content": Var("umol/g", "Mg per mass of tumour cells"),
     }
     constants = {
-        "interstitium.C_0": Var("umol/mL", "free Mg concentration of untreated tumour interstitium"),
+        "interstitium.C_0": Var("mmol/L", "free Mg concentration of untreated tumour interstitium"),
         "interstitium.f_poor": Var("1", "share of the tumour that is poorly perfused"),
     }
     ports = {
@@ -53,7 +53,7 @@ class Interstitium(AbstractMechanism):
     K_mix: Scalar = param("mL/g/h", "exchange between the parts per mass of tumour")
     gamma: Scalar = param("1", "Donnan ratio of interstitial to plasma ionised Mg")
     J_max: Scalar = param("umol/g/h", "maximum Mg influx into cells per mass of cells")
-    Km: Scalar = param("umol/mL", "free Mg for half of the maximum influx")
+    Km: Scalar = param("mmol/L", "free Mg for half of the maximum influx")
     content_0: Scalar = param("umol/g", "Mg per mass of cells that rest at the untreated concentration")
     content_max: Scalar = param("umol/g", "Mg per mass of cells at which influx stops")
 

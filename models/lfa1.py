@@ -30,13 +30,13 @@ class LFA1(AbstractMechanism):
     }
     reads = ("interstitium.C", "interstitium.C_0")
 
-    EC50: Scalar = param("umol/mL", "free Mg for half of the Mg-dependent effector function (H1)")
+    EC50: Scalar = param("mmol/L", "free Mg for half of the Mg-dependent effector function (H1)")
     n: Scalar = param("1", "Hill coefficient (H1)")
     f0: Scalar = param("1", "Mg-independent floor of effector function (H1)")
-    K_Mg: Scalar = param("umol/mL", "Mg affinity of LFA-1 without Ca (H2)")
-    K_Ca: Scalar = param("umol/mL", "Ca affinity of the alphaL I domain (H2)")
-    Ca: Scalar = param("umol/mL", "ionised Ca in interstitial fluid (H2)")
-    K_sat: Scalar = param("umol/mL", "Mg affinity of a nearly saturated site (H3)")
+    K_Mg: Scalar = param("mmol/L", "Mg affinity of LFA-1 without Ca (H2)")
+    K_Ca: Scalar = param("mmol/L", "Ca affinity of the alphaL I domain (H2)")
+    Ca: Scalar = param("mmol/L", "ionised Ca in interstitial fluid (H2)")
+    K_sat: Scalar = param("mmol/L", "Mg affinity of a nearly saturated site (H3)")
     k_act: Scalar = param("1/h", "rate at which competence follows LFA-1")
     w_H1: Scalar = param("1", "weight of hypothesis H1")
     w_H2: Scalar = param("1", "weight of hypothesis H2")

@@ -79,7 +79,7 @@ class Liposome(AbstractMechanism):
     # the particle
     diameter: Scalar = param("cm", "outer diameter")
     bilayer: Scalar = param("cm", "thickness of the bilayer")
-    C_core: Scalar = param("umol/mL", "Mg concentration in the core")
+    C_core: Scalar = param("mmol/L", "Mg concentration in the core")
     area_lipid: Scalar = param("cm^2/umol", "area per lipid")
     MW_lipid: Scalar = param("mg/umol", "mean molar mass of the lipids")
     vesicles: Scalar = param("Gparticle", "particles that one vesicle counts as")

@@ -33,7 +33,7 @@ class LNP(AbstractMechanism):
     reads = ("tumour.mass", "magnesium.ecf", "interstitium.well", "interstitium.poor", "interstitium.cell")
 
     f_water: Scalar = param("1", "share of the particle's volume that is water")
-    C_core: Scalar = param("umol/mL", "Mg concentration in the particle's water")
+    C_core: Scalar = param("mmol/L", "Mg concentration in the particle's water")
     density: Scalar = param("mg/mL", "mass of lipid per volume of the particle that is not water")
     V: Scalar = param("mL", "volume of distribution in plasma")
     k_shed: Scalar = param("1/h", "shedding of PEG-lipid")

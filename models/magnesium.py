@@ -31,17 +31,17 @@ class Magnesium(AbstractMechanism):
         "magnesium.muscle": Var("umol", "Mg in an intramuscular injection depot", "Mg"),
     }
     signals = {
-        "magnesium.total": Var("umol/mL", "serum total Mg"),
-        "magnesium.ionised": Var("umol/mL", "serum ionised Mg"),
-        "magnesium.albumin_bound": Var("umol/mL", "serum albumin-bound Mg"),
-        "magnesium.complexed": Var("umol/mL", "serum Mg complexed by small anions"),
-        "magnesium.corrected": Var("umol/mL", "serum total Mg corrected for albumin"),
-        "magnesium.rbc_C": Var("umol/mL", "Mg per volume of red cells"),
+        "magnesium.total": Var("mmol/L", "serum total Mg"),
+        "magnesium.ionised": Var("mmol/L", "serum ionised Mg"),
+        "magnesium.albumin_bound": Var("mmol/L", "serum albumin-bound Mg"),
+        "magnesium.complexed": Var("mmol/L", "serum Mg complexed by small anions"),
+        "magnesium.corrected": Var("mmol/L", "serum total Mg corrected for albumin"),
+        "magnesium.rbc_C": Var("mmol/L", "Mg per volume of red cells"),
         "magnesium.urine": Var("umol/h", "urinary excretion of Mg"),
     }
     constants = {
-        "magnesium.ionised_0": Var("umol/mL", "serum ionised Mg at baseline"),
-        "magnesium.threshold": Var("umol/mL", "ultrafilterable Mg above which the kidney excretes"),
+        "magnesium.ionised_0": Var("mmol/L", "serum ionised Mg at baseline"),
+        "magnesium.threshold": Var("mmol/L", "ultrafilterable Mg above which the kidney excretes"),
     }
     inputs = {
         "magnesium.diet": Var("1", "dietary intake relative to the usual one", default=1.0),
@@ -59,20 +59,20 @@ class Magnesium(AbstractMechanism):
         ),
     }
 
-    total_0: Scalar = param("umol/mL", "serum total Mg at baseline")
+    total_0: Scalar = param("mmol/L", "serum total Mg at baseline")
     V1: Scalar = param("mL", "apparent volume of extracellular fluid")
     V2: Scalar = param("mL", "apparent volume of the fast soft-tissue pool")
     Q: Scalar = param("mL/h", "clearance between extracellular fluid and fast pool")
     V_deep: Scalar = param("mL", "apparent volume of the deep pool")
     Q_deep: Scalar = param("mL/h", "clearance between extracellular fluid and deep pool")
-    albumin: Scalar = param("umol/mL", "serum albumin")
-    albumin_ref: Scalar = param("umol/mL", "serum albumin to which the corrected Mg refers")
+    albumin: Scalar = param("mmol/L", "serum albumin")
+    albumin_ref: Scalar = param("mmol/L", "serum albumin to which the corrected Mg refers")
     albumin_slope: Scalar = param("umol/umol", "serum total Mg per serum albumin in the correction formula")
     n_alb: Scalar = param("umol/umol", "Mg sites per albumin (weak-site lump)")
-    Kd_alb: Scalar = param("umol/mL", "dissociation constant of Mg and albumin")
+    Kd_alb: Scalar = param("mmol/L", "dissociation constant of Mg and albumin")
     kappa: Scalar = param("1", "complexed over ionised Mg")
     GFR: Scalar = param("mL/h", "glomerular filtration rate")
-    splay: Scalar = param("umol/mL", "width of the renal threshold")
+    splay: Scalar = param("mmol/L", "width of the renal threshold")
     intake: Scalar = param("umol/h", "usual dietary Mg that is absorbed")
     ka: Scalar = param("1/h", "oral absorption rate")
     Amax: Scalar = param("umol", "saturable absorption capacity per oral dose")
@@ -82,7 +82,7 @@ class Magnesium(AbstractMechanism):
     ka_im: Scalar = param("1/h", "absorption rate from muscle")
     F_im: Scalar = param("1", "bioavailability from muscle")
     V_rbc: Scalar = param("mL", "volume of red cells")
-    rbc_0: Scalar = param("umol/mL", "Mg per volume of red cells at baseline")
+    rbc_0: Scalar = param("mmol/L", "Mg per volume of red cells at baseline")
     k_rbc: Scalar = param("1/h", "exchange rate of red-cell Mg")
     salt_MW: Scalar = param("mg/umol", "molar mass of the parenteral salt per mole of Mg")
     oral_MW: Scalar = param("mg/umol", "molar mass of the oral dose per mole of Mg")

@@ -38,7 +38,7 @@ class Tumour(AbstractMechanism):
     g: Scalar = param("1/h", "growth rate constant of the Richards law")
     viable_max: Scalar = param("Mcell", "viable cells at which growth stops")
     shape: Scalar = param("1", "exponent of the Richards law: near 0 Gompertz, 1 logistic")
-    K_g: Scalar = param("umol/mL", "free Mg for half of the maximum proliferation")
+    K_g: Scalar = param("mmol/L", "free Mg for half of the maximum proliferation")
     k_turnover: Scalar = param("1/h", "spontaneous death rate of tumour cells")
     k_lysis: Scalar = param("1/h", "rate at which dying cells lose their membrane")
     k_clear: Scalar = param("1/h", "clearance rate of dead cells")

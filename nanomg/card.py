@@ -14,7 +14,7 @@ believed; `cv` is the between-subject coefficient of variation. `basis` is how t
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -78,7 +78,7 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError("there is no such file", str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the file cannot be read ({error})", str(path)) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # broken, or with a number or nesting beyond what Python reads
         raise InputError(f"this is not valid TOML: {error}", str(path)) from None
 
 
@@ -86,7 +86,7 @@ def _number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
     value = entry.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise InputError(f"{key} must be a finite number, not {value!r}", where)
     return float(value)
 
@@ -141,7 +141,15 @@ def merge(cards: Iterable[Card]) -> dict[str, Parameter]:
 def read_bibliography(path: Path) -> dict[str, str]:
     """BibTeX entries by key, as written. Enough of a reader for a file of our own making: an entry starts with `@` in column 1."""
     entries: dict[str, str] = {}
-    for block in ("\n" + path.read_text(encoding="utf-8")).split("\n@")[1:]:
-        key = block.split("{", 1)[1].split(",", 1)[0].strip()
+    try:
+        blocks = ("\n" + path.read_text(encoding="utf-8")).split("\n@")[1:]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the file cannot be read ({error})", str(path)) from None
+    for block in blocks:
+        key = block.partition("{")[2].partition(",")[0].strip()
+        if not key:
+            raise InputError(
+                f"{'@' + block[:20].rstrip()!r} is no BibTeX entry; one starts with '@type{{key,'", str(path)
+            )
         entries[key] = "@" + block.rstrip() + "\n"
     return entries

@@ -36,9 +36,9 @@ class Events(NamedTuple):
 
 
 class Intervals(NamedTuple):
-    """What holds on each interval; `count` is the number in use, the rest is padding."""
+    """What holds on each interval; `used` is their number, the rest is padding."""
 
-    count: jax.Array
+    used: jax.Array
     length: jax.Array  # (K, B) [h]
     inflow: jax.Array  # (K, C, B) amount per hour
     jump: jax.Array  # (K, C, B) amount added at the start

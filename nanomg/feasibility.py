@@ -20,6 +20,7 @@ import xarray as xr
 from nanomg import results, simulation, units, verdict
 from nanomg.errors import InputError
 from nanomg.library import Library
+from nanomg.model import stack
 from nanomg.scenario import Scenario
 from nanomg.service import Run, resolve
 from nanomg.solver import Status
@@ -180,7 +181,7 @@ def _unphysical(scenario: Scenario, candidates: Mapping[str, np.ndarray], count:
     for small, large in ORDERED:
         if small in values and large in values:
             broken[f"{small} < {large}"] = np.broadcast_to(values[small] >= values[large], (count,))
-    start = simulation.stack(scenario.model.initial(scenario.model.derive(values)), (count,))
+    start = stack(scenario.model.initial(scenario.model.derive(values)), (count,))
     broken["amounts at the start finite and not negative"] = ~np.all(
         np.isfinite(start) & (np.asarray(start) >= 0), axis=0
     )

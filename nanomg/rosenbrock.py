@@ -102,7 +102,7 @@ RODAS5P = _tableau(  # Steinebach, BIT Numerical Mathematics 63:27, 2023
 )
 METHODS = {"rodas4": RODAS4, "rodas5p": RODAS5P}
 
-Rates = Callable[[list[jax.Array], jax.Array, jax.Array], list[jax.Array]]  # (state rows, forcing, varied) -> rate rows
+Rates = Callable[[list[jax.Array], Any, Any], list[jax.Array]]  # rows of (state, forcing, varied) -> rows of rates
 
 
 class Point(NamedTuple):
@@ -169,22 +169,27 @@ def step_adjoint(
     stages = _stages(tableau, structure, rates, channels, p)
     flag = _flag(p.h)
 
-    def pull(y: jax.Array, forcing: jax.Array, varied: jax.Array, bar: jax.Array) -> Any:
-        return jax.vjp(lambda *at: rates(list(at[0]), *at[1:]), y, forcing, varied)[1](list(bar))
+    # row by row: the transpose of taking one row out of an array is as large as the array, and slow to compile
+    def pull(y: jax.Array, forcing: jax.Array, varied: jax.Array, bar: jax.Array) -> list[list[jax.Array]]:
+        return list(jax.vjp(rates, list(y), list(forcing), list(varied))[1](list(bar)))
 
-    def pull_entries(y: jax.Array, forcing: jax.Array, varied: jax.Array, bar: jax.Array) -> Any:
-        return jax.vjp(lambda y, f, v: structure.jacobian(lambda rows: rates(rows, f, v), list(y)), y, forcing, varied)[
-            1
-        ](list(bar))
+    def pull_entries(y: jax.Array, forcing: jax.Array, varied: jax.Array, bar: jax.Array) -> list[list[jax.Array]]:
+        def entries(y: list[jax.Array], f: list[jax.Array], v: list[jax.Array]) -> list[jax.Array]:
+            return structure.jacobian(lambda rows: rates(rows, f, v), y)
+
+        return list(jax.vjp(entries, list(y), list(forcing), list(varied))[1](list(bar)))
+
+    def pulled(function: Callable[..., list[list[jax.Array]]], y: jax.Array, bar: jax.Array) -> list[jax.Array]:
+        found = behind_boundary(function, flag, y, p.forcing, p.varied, bar)
+        like = (y, p.forcing, p.varied)
+        return [jnp.stack(rows) if rows else jnp.zeros_like(a) for rows, a in zip(found, like, strict=True)]
 
     def stage(carry: tuple[jax.Array, Point, jax.Array], row: Any) -> tuple[tuple[jax.Array, Point, jax.Array], None]:
         U_bar, bar, W = carry
         a, c, s = row
         adjoint = structure.solve(stages.V, U_bar[s], transposed=True)
         F_bar = g * p.h * adjoint
-        Y_bar, forcing_bar, varied_bar = behind_boundary(
-            pull, flag, p.y + jnp.tensordot(a, stages.U, 1), p.forcing, p.varied, F_bar
-        )
+        Y_bar, forcing_bar, varied_bar = pulled(pull, p.y + jnp.tensordot(a, stages.U, 1), F_bar)
         U_bar = U_bar + a[:, None, None] * Y_bar + g * c[:, None, None] * adjoint
         W = W + adjoint[structure.rows] * stages.U[s][structure.columns]
         bar = Point(
@@ -201,7 +206,7 @@ def step_adjoint(
     start = m[:, None, None] * y1_bar, jax.tree.map(jnp.zeros_like, p)._replace(y=y1_bar), jnp.zeros_like(stages.values)
     rows = jnp.asarray(tableau.A, dtype), jnp.asarray(tableau.C, dtype), jnp.arange(count)
     (_, bar, W), _ = jax.lax.scan(stage, start, rows, reverse=True)
-    y_bar, forcing_bar, varied_bar = behind_boundary(pull_entries, flag, p.y, p.forcing, p.varied, g * p.h * W)
+    y_bar, forcing_bar, varied_bar = pulled(pull_entries, p.y, g * p.h * W)
     return Point(
         bar.y + y_bar,
         bar.h + g * jnp.sum(W * stages.values, 0),

@@ -44,6 +44,7 @@ _KEYS = {
     "limit",
     "free",
 }
+_TEXTS = {"name", "signal", "cmt", "statistic", "unit"}  # keys of inner tables that hold a name or a unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -350,9 +351,11 @@ def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, 
 def _only(entry: Any, allowed: set[str], needed: set[str], where: str) -> None:
     if not isinstance(entry, Mapping):
         raise InputError("this must be a table", where)
-    for key in entry:
+    for key, value in entry.items():
         if key not in allowed:
             raise unknown("key", key, allowed, where)
+        if key in _TEXTS and not isinstance(value, str):
+            raise InputError(f"{key!r} must be text, not {value!r}", where)
     if missing := needed - set(entry):
         raise InputError(f"the key {min(missing)!r} is missing", where)
 

@@ -67,7 +67,8 @@ def simulate(
         "verdict": sentence,
         "mg": mg,
     }
-    return _finish(chosen, _groups(chosen, arms), summary, path, command, seed=0)
+    groups = {**_groups(chosen, arms), **_verdict(mg, arms, AS_GIVEN)}
+    return _finish(chosen, groups, summary, path, command, seed=0)
 
 
 def optimize(
@@ -122,7 +123,7 @@ def optimize(
         "verdict": sentence,
         "mg": mg,
     }
-    groups = {**_groups(chosen, arms), "optimization": _optimization(found, constraints)}
+    groups = {**_groups(chosen, arms), **_verdict(mg, arms, OPTIMUM), "optimization": _optimization(found, constraints)}
     run = _finish(chosen, groups, summary, path, command, seed)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
@@ -220,6 +221,38 @@ def _groups(scenario: Scenario, arms: Arms) -> dict[str, xr.Dataset]:
         "doses": _doses(scenario, arms),
         "parameters": _parameters(scenario),
     }
+
+
+def _verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str, xr.Dataset]:
+    """The numbers behind the verdict, for the regimen and for the same Mg given free; nothing where there is no verdict."""
+    if mg is None:
+        return {}
+    rows = {regimen: mg} if mg["free"] is None else {regimen: mg, verdict.FREE: mg["free"]}
+    by_hypothesis = {
+        "hours_per_day_above_0.02": ("h", "hours per day with tumour free Mg raised above 0.02 mmol/L"),
+        "hours_per_day_above_0.3": ("h", "hours per day with tumour free Mg raised above 0.3 mmol/L"),
+        "mean_competence_gain": ("1", "mean gain of T-cell competence over the arm without Mg"),
+    }
+    variables: dict[str, Any] = {
+        name: (("regimen", "scenario"), [[r[name][h] for h in arms.hypotheses] for r in rows.values()], _about(*about))
+        for name, about in by_hypothesis.items()
+    }
+    shares = {
+        "share_local": "share of the mean rise that is local",
+        "share_serum": "share of the mean rise through serum",
+    }
+    for name, text in shares.items():
+        variables[name] = (("regimen",), np.array([r[name] for r in rows.values()], float), _about("1", text))
+    for name, text in {
+        "mean_rise": "mean rise of tumour free Mg",
+        "peak_rise": "highest rise of tumour free Mg",
+    }.items():
+        variables[name] = (("regimen",), [r[name]["value"] for r in rows.values()], _about("mmol L-1", text))
+    return {"verdict": xr.Dataset(variables, {"regimen": list(rows), "scenario": list(arms.hypotheses)})}
+
+
+def _about(unit: str, text: str) -> dict[str, str]:
+    return {"units": unit, "long_name": text}
 
 
 def _doses(scenario: Scenario, arms: Arms) -> xr.Dataset:

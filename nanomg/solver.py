@@ -191,7 +191,7 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         jnp.full((length.shape[0], *y0.shape), jnp.nan, dtype),
         book,
     )
-    count = inputs.intervals.count
+    count = inputs.intervals.used
     end = jax.lax.while_loop(lambda c: (c[0] < count) & (c[8] < problem.max_steps), body, start)
     k, _, _, _, _, status, died, accepted, tried, ends, book = end
     status = jnp.where((k < count) & (status == Status.DONE), Status.TOO_MANY_STEPS, status).astype(jnp.int8)

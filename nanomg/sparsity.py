@@ -95,11 +95,11 @@ class Job(NamedTuple):
 class Chunks(NamedTuple):
     """A schedule: chunk `q` treats `width` rows with `terms` products each; arrays (chunk, width[, terms])."""
 
-    row: np.ndarray
-    left: np.ndarray
-    right: np.ndarray
-    scale: np.ndarray
-    invert: np.ndarray
+    row: Any
+    left: Any
+    right: Any
+    scale: Any
+    invert: Any
 
 
 def schedule(jobs: Mapping[int, Job], width: int, terms: int, idle: tuple[int, int, int, int]) -> Chunks:
@@ -111,14 +111,15 @@ def schedule(jobs: Mapping[int, Job], width: int, terms: int, idle: tuple[int, i
 
     @functools.cache
     def urgency(row: int) -> int:
-        waiting = max((1 + urgency(r) for r in users.get(row, ())), default=0)
-        return waiting + -(-len(jobs[row].products) // terms)
+        after = max((1 + urgency(r) for r in users.get(row, ())), default=0)
+        return after + -(-len(jobs[row].products) // terms)
 
     todo = {row: list(job.products) for row, job in jobs.items()}
     open_rows = sorted(jobs, key=lambda r: (-urgency(r), r))
     packed: list[list[tuple[int, list[Any], int, bool]]] = []
     while open_rows:
-        waiting, chunk, done = set(open_rows), [], set()
+        waiting, done = set(open_rows), set[int]()
+        chunk: list[tuple[int, list[Any], int, bool]] = []
         for partial in (False, True):  # half-filled slots only where nothing fills one
             for row in open_rows:
                 if len(chunk) == width or (partial and chunk):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 from collections.abc import Mapping
+from typing import Any
 
 import pint
 
@@ -123,17 +125,23 @@ def split_quantity(text: str, where: str | None = None) -> tuple[float, str]:
 
 def parse_quantity(text: str | float, to: str, where: str | None = None) -> float:
     """A number with a unit, expressed in `to`. A bare number is taken only where `to` has no dimension."""
-    value, unit = (float(text), "") if isinstance(text, int | float) else split_quantity(text, where)
-    if not math.isfinite(value):
+    if isinstance(text, bool) or not isinstance(text, int | float | str):
+        raise InputError(f"{text!r} is not a number with a unit (write for example '0.03 L/h')", where)
+    if isinstance(text, int | float) and not abs(text) <= sys.float_info.max:  # also a whole number beyond a float
         raise InputError(f"{text!r} is not a finite number", where)
+    value, unit = split_quantity(text, where) if isinstance(text, str) else (float(text), "")
     if not unit and dimension(to):
         raise InputError(f"{text!r} lacks its unit; {to!r} or another unit of the same dimension is needed", where)
-    return convert(value, unit, to, where)
+    converted = convert(value, unit, to, where)
+    if not math.isfinite(converted):
+        raise InputError(f"{text!r} is too large to be expressed in {to!r}", where)
+    return converted
 
 
 @functools.cache
 def _to_base(unit: str) -> float:
-    return float(_registry.Quantity(1.0, _unit(unit)).to_base_units().magnitude)
+    magnitude: Any = _registry.Quantity(1.0, _unit(unit)).to_base_units().magnitude
+    return float(magnitude)
 
 
 def scale_of(unit: str, base: Mapping[str, float]) -> float:

@@ -176,9 +176,9 @@ def judge(scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN) -> tuple[dict
     return effect, _sentence(effect)
 
 
-def _span(values: Mapping[str, float], scale: float = 1.0, digits: int = 1) -> str:
+def _span(values: Mapping[str, float], scale: float = 1.0, sign: str = "") -> str:
     low, high = min(values.values()) * scale, max(values.values()) * scale
-    ends = f"{low:.{digits}f}", f"{high:.{digits}f}"
+    ends = f"{low:{sign}.1f}", f"{high:{sign}.1f}"
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
@@ -197,5 +197,6 @@ def _sentence(effect: Mapping[str, Any]) -> str:
     source = "" if local is None else f"; {100 * min(max(local, 0.0), 1.0):.0f} % of the mean rise is local"
     return (
         f"{head}: above +0.02 mmol/L for {_span(low)} h/day and above +0.3 mmol/L for {_span(high)} h/day, "
-        f"mean T-cell competence {_span(gain, 100.0)} % over the arm without Mg across {', '.join(sorted(gain))}{source}."
+        f"mean T-cell competence changed by {_span(gain, 100.0, '+')} % against the arm without Mg, "
+        f"across {', '.join(sorted(gain))}{source}."
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import hypothesis.strategies as st
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,7 +28,7 @@ class Table(NamedTuple):
 
 
 def made_of(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Window] = (), base: float = 0.0) -> Any:
-    column = lambda rows: np.asarray(rows, float).reshape(-1, 1)
+    column = lambda rows: jnp.asarray(rows, float).reshape(-1, 1)
     return events.Events(
         bolus=np.array([d.duration == 0 for d in doses], bool),
         time=column([d.time for d in doses]),
@@ -36,19 +37,19 @@ def made_of(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Wi
         start=column([w[0] for w in windows]),
         stop=column([w[1] for w in windows]),
         change=column([w[2] for w in windows])[:, None],
-        base=np.array([[base]]),
+        base=jnp.array([[base]]),
         output=column(output),
     )
 
 
 def table(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Window] = (), base: float = 0.0) -> Table:
     found = made_of(doses, output, windows, base)
-    order = events.order_of(found)
+    order = jnp.asarray(events.order_of(found))
     between = events.intervals(found, order)
-    count = int(between.count)
+    count = int(between.used)
     rows = events.output_rows(order, len(output))[:, 0]
-    inner = (np.asarray(a)[:count, 0, 0] for a in (between.inflow, between.jump, between.forcing))
-    return Table(np.asarray(between.length)[:count, 0], *inner, np.asarray(rows))
+    inflow, jump, forcing = (np.asarray(a)[:count, 0, 0] for a in (between.inflow, between.jump, between.forcing))
+    return Table(np.asarray(between.length)[:count, 0], inflow, jump, forcing, np.asarray(rows))
 
 
 def arrived(found: Table) -> np.ndarray:
@@ -99,12 +100,12 @@ def test_windows_that_touch_do_not_add_up() -> None:
 
 def test_intervals_are_padded_to_a_multiple() -> None:
     found = made_of([Dose(1.0, 1.0, "x")], [0.0, 2.0, 3.0])
-    between = events.intervals(found, events.order_of(found))
-    assert int(between.count) == 4 and between.length.shape == (32, 1)
+    between = events.intervals(found, jnp.asarray(events.order_of(found)))
+    assert int(between.used) == 4 and between.length.shape == (32, 1)
     for part in between[1:]:
         assert not np.asarray(part)[4:].any()
     many = made_of([], list(range(40)))
-    assert events.intervals(many, events.order_of(many)).length.shape == (64, 1)
+    assert events.intervals(many, jnp.asarray(events.order_of(many))).length.shape == (64, 1)
 
 
 def test_each_lane_has_its_own_order() -> None:
@@ -119,7 +120,7 @@ def test_each_lane_has_its_own_order() -> None:
         base=np.zeros((1, 2)),
         output=np.array([[3.0, 3.0]]),
     )
-    between = events.intervals(both, events.order_of(both))
+    between = events.intervals(both, jnp.asarray(events.order_of(both)))
     assert np.asarray(between.jump)[:3, 0].tolist() == [[0.0, 0.0], [1.0, 2.0], [2.0, 1.0]]
 
 
@@ -127,7 +128,9 @@ def test_each_lane_has_its_own_order() -> None:
 TIMES = st.integers(0, 12).map(lambda n: n / 2)
 AMOUNTS = st.integers(0, 9).map(float)
 BOLUSES = st.lists(st.builds(Dose, TIMES, AMOUNTS, st.just("x")), min_size=2, max_size=2)
-INFUSIONS = st.lists(st.builds(Dose, TIMES, AMOUNTS, st.just("x"), TIMES.map(lambda d: d + 0.5)), min_size=3, max_size=3)
+INFUSIONS = st.lists(
+    st.builds(Dose, TIMES, AMOUNTS, st.just("x"), TIMES.map(lambda d: d + 0.5)), min_size=3, max_size=3
+)
 
 
 @settings(max_examples=100, deadline=None)

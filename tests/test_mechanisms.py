@@ -52,9 +52,9 @@ def quantities(model: Model, known: Values, state: Values, inputs: Values) -> di
             for name, coefficient in end.items():
                 found[f"{label}: {name}"] = (f"{model.unit(name)}/h", coefficient * flux.rate)
     for name, port in model.ports.items():
-        dose = state[next(iter(port.into))]  # any amount will do
-        arrives = dose if port.uptake is None else getattr(model.mechanism_of(name, x), port.uptake)(dose)
-        found[f"uptake of port {name}"] = (port.unit, arrives)
+        if port.uptake is not None:
+            dose = next(v for n, v in state.items() if model.unit(n) == port.unit)
+            found[f"uptake of port {name}"] = (port.unit, getattr(model.mechanism_of(name, x), port.uptake)(dose))
         for into, share in port.into.items():
             share = x[share] if isinstance(share, str) else share
             found[f"port {name} into {into}"] = (f"{model.unit(into)}/({port.unit})", share)

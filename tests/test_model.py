@@ -205,7 +205,9 @@ def test_a_read_of_a_name_that_no_one_declares_is_refused() -> None:
 
 def test_a_circle_of_signals_is_refused() -> None:
     turned = changed(Valve, reads=("pump.rate",), evaluate=lambda self, x: {"valve.share": x["pump.rate"]})
-    with pytest.raises(InputError, match=r"depend on each other in a circle: (Pump -> Valve -> Pump|Valve -> Pump -> Valve)"):
+    with pytest.raises(
+        InputError, match=r"depend on each other in a circle: (Pump -> Valve -> Pump|Valve -> Pump -> Valve)"
+    ):
         Model(Tank, Pump, turned)
 
 
@@ -221,11 +223,15 @@ def test_evaluate_returns_just_what_is_declared(out: dict[str, float]) -> None:
 
 
 def test_derive_returns_just_what_is_declared() -> None:
-    with pytest.raises(InputError, match=r"Valve\.derive must return just what it declares; these differ: valve\.extra"):
+    with pytest.raises(
+        InputError, match=r"Valve\.derive must return just what it declares; these differ: valve\.extra"
+    ):
         Model(Tank, Pump, changed(Valve, derive=lambda self, x: {"valve.extra": 1.0}))
 
 
-@pytest.mark.parametrize("flux", [Flux("bottle.ful", None, 1.0), Flux(None, {"bottle.full": 1.0, "bottle.ful": 1.0}, 1.0)])
+@pytest.mark.parametrize(
+    "flux", [Flux("bottle.ful", None, 1.0), Flux(None, {"bottle.full": 1.0, "bottle.ful": 1.0}, 1.0)]
+)
 def test_a_flux_into_an_unknown_state_is_refused(flux: Flux) -> None:
     with pytest.raises(InputError, match=r"a flux of Bottles.*'bottle\.ful'; did you mean 'bottle\.full'"):
         Model(Tank, Pump, Valve, changed(Bottles, fluxes=lambda self, x: iter([flux])))

@@ -123,19 +123,18 @@ def exponentials(p: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
     return [alpha, beta], [(alpha - k21) / (alpha - beta), (k21 - beta) / (alpha - beta)]
 
 
-def central(p: Mapping[str, Any], kind: str, t: Any, amount: Any, time: Any, duration: Any = 0.0) -> Any:
-    """Amount in the central compartment at `t` after one dose, by superposition of exponentials."""
-    rates, shares = exponentials(p)
+def central(p: Mapping[str, Any], kind: str, t: Any, amount: Any, time: Any, duration: Any = None) -> Any:
+    """Amount in the central compartment at `t` after one dose, by superposition; a bolus has no duration."""
+    terms = list(zip(*exponentials(p), strict=True))
     if kind == "pk.oral":
-        amount, time = amount * p["pk.F"], time + p["pk.Tlag"]
-        after = jnp.maximum(t - time, 0.0)
-        ka = p["pk.ka"]
-        return sum(amount * s * ka / (ka - r) * (jnp.exp(-r * after) - jnp.exp(-ka * after)) for r, s in zip(rates, shares, strict=True))
+        ka, after = p["pk.ka"], jnp.maximum(t - time - p["pk.Tlag"], 0.0)
+        unit = sum(s * ka / (ka - r) * (jnp.exp(-r * after) - jnp.exp(-ka * after)) for r, s in terms)
+        return p["pk.F"] * amount * unit
     after = jnp.maximum(t - time, 0.0)
-    if isinstance(duration, float) and duration == 0.0:
-        return jnp.where(t >= time, sum(amount * s * jnp.exp(-r * after) for r, s in zip(rates, shares, strict=True)), 0.0)
+    if duration is None:
+        return jnp.where(t >= time, amount * sum(s * jnp.exp(-r * after) for r, s in terms), 0.0)
     rest = jnp.maximum(t - time - duration, 0.0)
-    return sum(amount / duration * s / r * (jnp.exp(-r * rest) - jnp.exp(-r * after)) for r, s in zip(rates, shares, strict=True))
+    return amount / duration * sum(s / r * (jnp.exp(-r * rest) - jnp.exp(-r * after)) for r, s in terms)
 
 
 # ---------------------------------------------------------------- lanes with values of their own
@@ -162,15 +161,25 @@ def textbook() -> Case:
     values = {name: value * np.exp(0.3 * random.standard_normal(BATCH)) for name, value in PARAMETERS.items()}
     lanes = simulation.lanes_for(plan, values, DOSES, (), OUTPUT, BATCH)
     vary = lambda a, width: np.asarray(a) * np.exp(width * random.standard_normal(np.shape(a)))
-    changed = lanes._replace(time=vary(lanes.time, 0.6), amount=vary(lanes.amount, 0.4), duration=vary(lanes.duration, 0.4))
+    changed = lanes._replace(
+        time=vary(lanes.time, 0.6), amount=vary(lanes.amount, 0.4), duration=vary(lanes.duration, 0.4)
+    )
     return Case(plan, changed)
 
 
 def expected_central(lanes: simulation.Lanes, theta: Mapping[str, Any] | None = None) -> Any:
     """Closed form (output, lane); `theta` replaces values, time, amount or duration."""
-    at = {"values": lanes.values, "time": lanes.time, "amount": lanes.amount, "duration": lanes.duration, **(theta or {})}
+    at = {
+        "values": lanes.values,
+        "time": lanes.time,
+        "amount": lanes.amount,
+        "duration": lanes.duration,
+        **(theta or {}),
+    }
     return sum(
-        central(at["values"], d.cmt, lanes.output, at["amount"][i], at["time"][i], at["duration"][i] if d.duration else 0.0)
+        central(
+            at["values"], d.cmt, lanes.output, at["amount"][i], at["time"][i], at["duration"][i] if d.duration else None
+        )
         for i, d in enumerate(DOSES)
     )
 
@@ -202,13 +211,18 @@ def test_one_compartment_is_the_limit_of_no_exchange() -> None:
     k = p["pk.CL"] / p["pk.V"]
     start = alone.time[0] + p["pk.Tlag"]
     after = np.maximum(t - start, 0.0)
-    oral = alone.amount[0] * p["pk.F"] * p["pk.ka"] / (p["pk.ka"] - k) * (np.exp(-k * after) - np.exp(-p["pk.ka"] * after))
+    oral = (
+        alone.amount[0] * p["pk.F"] * p["pk.ka"] / (p["pk.ka"] - k) * (np.exp(-k * after) - np.exp(-p["pk.ka"] * after))
+    )
     bolus = np.where(t >= alone.time[1], alone.amount[1] * np.exp(-k * np.maximum(t - alone.time[1], 0.0)), 0.0)
     infusions = sum(
         alone.amount[i]
         / alone.duration[i]
         / k
-        * (np.exp(-k * np.maximum(t - alone.time[i] - alone.duration[i], 0.0)) - np.exp(-k * np.maximum(t - alone.time[i], 0.0)))
+        * (
+            np.exp(-k * np.maximum(t - alone.time[i] - alone.duration[i], 0.0))
+            - np.exp(-k * np.maximum(t - alone.time[i], 0.0))
+        )
         for i in (2, 3)
     )
     solved = simulation.run(plan, alone)
@@ -250,7 +264,9 @@ def test_a_prescription_arrives_in_the_unit_of_its_port(text: str, milligrams: f
     y = np.asarray(simulation.run(plan, lanes).y)[:, 1, 0]
     k = 1.2 / 4.0
     assert doses[0].amt == pytest.approx(milligrams, rel=1e-14)
-    expected = central({**values, "pk.Q": 1e-12}, "pk.iv", np.array([1.0, 5.0]), milligrams, 0.0, doses[0].duration)
+    expected = central(
+        {**values, "pk.Q": 1e-12}, "pk.iv", np.array([1.0, 5.0]), milligrams, 0.0, doses[0].duration or None
+    )
     np.testing.assert_allclose(y[1:], expected, rtol=1e-5)
     assert y[2] == pytest.approx(y[1] * np.exp(-4.0 * k), rel=1e-5)
 
@@ -299,12 +315,14 @@ def test_a_stiff_chain(method: str) -> None:
     assert not np.asarray(solved.status).any()
     assert int(solved.accepted) < 800
     for lane, rate in enumerate(fast):
-        J = np.zeros((4, 4))
-        for source, target, coefficients in ((0, 1, (rate, -0.5 * rate)), (1, 2, (0, 1.0)), (2, 3, (0, 0, 0.01 * rate)), (3, None, (0, 0, 0, 1e-3))):
-            row = np.pad(np.array(coefficients), (0, 4 - len(coefficients)))
-            J[source] -= row
-            if target is not None:
-                J[target] += row
+        J = np.array(
+            [
+                [-rate, 0.5 * rate, 0.0, 0.0],
+                [rate, -0.5 * rate - 1.0, 0.0, 0.0],
+                [0.0, 1.0, -0.01 * rate, 0.0],
+                [0.0, 0.0, 0.01 * rate, -1e-3],
+            ]
+        )
         slow, vectors = np.linalg.eig(J)
         for t, y in zip(output, np.asarray(solved.y)[:, :, lane], strict=True):
             exact = (vectors @ (np.exp(slow * t) * np.linalg.solve(vectors, np.eye(4)[0]))).real
@@ -352,7 +370,7 @@ def explosive(x_0: Sequence[float], **options: Any) -> Case:
 
 
 def test_a_lane_that_blows_up_is_told_and_harms_no_other() -> None:
-    x_0 = [0.1, 0.2, 0.01]
+    x_0 = [0.05, 0.2, 0.01]
     plan, lanes = explosive(x_0)  # the second has its pole at 5 h
     solved = simulation.run(plan, lanes)
     y, status = np.asarray(solved.y), np.asarray(solved.status)
@@ -363,7 +381,7 @@ def test_a_lane_that_blows_up_is_told_and_harms_no_other() -> None:
     exact = np.array([1.0 / (1.0 / x - TIMES) for x in x_0]).T
     np.testing.assert_allclose(y[before, 0], exact[before], rtol=1e-4)  # close to the pole errors grow
     np.testing.assert_allclose(y[:, 0, [0, 2]], exact[:, [0, 2]], rtol=1e-5)
-    others = np.asarray(simulation.run(*explosive([0.1, 0.1, 0.01])).y)
+    others = np.asarray(simulation.run(*explosive([0.05, 0.05, 0.01])).y)
     np.testing.assert_allclose(y[..., [0, 2]], others[..., [0, 2]], rtol=1e-5)
 
 
@@ -418,7 +436,9 @@ def test_gradients_in_doses_times_durations_and_parameters() -> None:
     expected = jax.grad(lambda theta: weighted(expected_central(lanes, grouped(theta))))(theta)
     gradient = gradient_of(Case(plan, lanes), lambda solved: weighted(solved.y[:, 1]))
     for rtol, allowed in ((simulation.RTOL, 1e-4), (simulation.TIGHT, 1e-8)):
-        found = {n: v for n, v in gradient(grouped(theta), rtol).items() if n != "values"} | gradient(grouped(theta), rtol)["values"]
+        found = {n: v for n, v in gradient(grouped(theta), rtol).items() if n != "values"} | gradient(
+            grouped(theta), rtol
+        )["values"]
         assert not np.asarray(found["duration"])[[d.duration == 0 for d in DOSES]].any()
         # on the scale of the logarithm of each value, against the largest component of the lane
         scaled = {name: np.atleast_2d((found[name] - expected[name]) * theta[name]) for name in theta}
@@ -431,17 +451,27 @@ def test_gradients_of_initial_states_and_of_input_windows() -> None:
     """dy/dt = -k y + s on [start, stop]: closed form of a window's edges and height."""
     plan, lanes = explosive([1e-3, 2e-3])
     k = lanes.values["boom.k"]
-    window = {"start": np.array([[1.3, 0.9]]), "stop": np.array([[4.2, 6.1]]), "change": np.array([[[2.0, 3.0]]])}
+    window: dict[str, Any] = {
+        "start": np.array([[1.3, 0.9]]),
+        "stop": np.array([[4.2, 6.1]]),
+        "change": np.array([[[2.0, 3.0]]]),
+    }
     lanes = lanes._replace(**window)
 
     def exact(theta: dict[str, Any]) -> Any:
         t = TIMES[:, None]
         since = lambda edge: jnp.maximum(t - edge, 0.0)
-        flow = theta["change"][0, 0] / k * (jnp.exp(-k * since(theta["stop"][0])) - jnp.exp(-k * since(theta["start"][0])))
+        flow = (
+            theta["change"][0, 0] / k * (jnp.exp(-k * since(theta["stop"][0])) - jnp.exp(-k * since(theta["start"][0])))
+        )
         return weighted(jnp.exp(-k * t) + flow) + weighted(1.0 / (1.0 / theta["values"]["boom.x_0"] - t))
 
-    theta = {name: jnp.asarray(v) for name, v in window.items()} | {"values": {n: jnp.asarray(v) for n, v in lanes.values.items()}}
-    found = gradient_of(Case(plan, lanes), lambda solved: weighted(solved.y[:, 1]) + weighted(solved.y[:, 0]))(theta, 1e-9)
+    theta = {name: jnp.asarray(v) for name, v in window.items()} | {
+        "values": {n: jnp.asarray(v) for n, v in lanes.values.items()}
+    }
+    found = gradient_of(Case(plan, lanes), lambda solved: weighted(solved.y[:, 1]) + weighted(solved.y[:, 0]))(
+        theta, 1e-9
+    )
     expected = jax.grad(exact)(theta)
     for name in window:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-7)
@@ -471,7 +501,7 @@ def test_a_gradient_in_a_fixed_value_is_refused() -> None:
     single = jax.tree.map(lambda a: np.asarray(a)[..., :1], lanes)
     values = {name: jnp.asarray(value) for name, value in PARAMETERS.items()}
     found = simulation.events_of(plan, single, values)
-    between = intervals(found, simulation.edge_order(plan, single))
+    between = intervals(found, jnp.asarray(simulation.edge_order(plan, single)))
     fixed, varied = solver.pack(problem, values, 1)
 
     def last(fixed: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -112,7 +112,7 @@ def random_model(seed: int) -> Model:
     return Model(linear(n, frozenset(edges)))
 
 
-MODELS = {
+MODELS: dict[str, Callable[[], Model]] = {
     **{name: functools.partial(lambda name: shipped(name).model, name) for name in SHIPPED},
     **{f"random {seed}": functools.partial(random_model, seed) for seed in range(8)},
     "nothing happens": lambda: Model(linear(3, frozenset())),

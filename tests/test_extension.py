@@ -1,0 +1,191 @@
+"""A new therapy from a folder outside the package, as docs/extending.md shows it: one class, one card, one scenario."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import xarray
+
+import nanomg
+from nanomg import results, scenario, service
+from nanomg.cli.main import app
+from nanomg.errors import InputError
+from nanomg.models import library
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+# The page's own example: each file is a block whose first line names it.
+BLOCKS = re.findall(r"```\w+\n[#%] (\S+\.\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+FILES = dict(BLOCKS)
+CARD = FILES["cards/cytotoxic.toml"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("mine")
+    write(made, FILES)
+    return made
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> service.Run:
+    return service.simulate("mouse-cytotoxic", library=library(folder), output=folder / "run.h5")
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+class Told(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Program = Callable[..., Told]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """The command line, run in this process."""
+
+    def call(*arguments: str | Path) -> Told:
+        monkeypatch.setattr(sys, "argv", ["nanomg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            app()
+        return Told(int(ended.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def test_the_folder_adds_to_the_shelves_and_changes_nothing_shipped(folder: Path) -> None:
+    shipped, extended = library(), library(folder)
+    assert set(extended.mechanisms) - set(shipped.mechanisms) == {"Cytotoxic"}
+    assert set(extended.cards) - set(shipped.cards) == {"cytotoxic"}
+    assert set(extended.scenarios) - set(shipped.scenarios) == {"mouse-cytotoxic"}
+    assert set(extended.references) - set(shipped.references) == {"nobody2020"}
+    assert all(extended.mechanisms[name] is shipped.mechanisms[name] for name in shipped.mechanisms)
+    assert library(folder).mechanisms["Cytotoxic"] is extended.mechanisms["Cytotoxic"]
+
+
+def test_the_drug_lowers_the_tumour(run: service.Run, folder: Path) -> None:
+    untreated = service.simulate("mouse-cytotoxic", library=library(folder), set={"cytotoxic.k_kill": "0 L/umol/d"})
+    volume = [r.tree["simulation"].to_dataset()["tumour.volume"].values[0, 0] for r in (run, untreated)]
+    assert run.summary["status"]["failed"] == untreated.summary["status"]["failed"] == 0
+    assert volume[0][0] == volume[1][0]
+    assert volume[0][-1] < 0.8 * volume[1][-1]
+
+
+def test_its_kinetics_are_those_of_one_compartment(run: service.Run) -> None:
+    simulated = run.tree["simulation"].to_dataset().isel(regimen=0, scenario=0)
+    t = simulated.time.values
+    k, dose = 100.0 / 25.0, 0.05 / 0.5
+    expected = sum(np.where(t >= at, dose * np.exp(-k * np.maximum(t - at, 0.0)), 0.0) for at in (24.0, 72.0, 120.0))
+    np.testing.assert_allclose(simulated["cytotoxic.central"], expected, rtol=1e-3, atol=1e-5 * dose)
+
+
+def test_its_values_and_sources_are_in_the_result(run: service.Run, folder: Path) -> None:
+    for tree in (run.tree, nanomg.open(folder / "run.h5"), xarray.open_datatree(folder / "run.h5")):
+        table = tree["parameters"].to_dataset().sel(parameter="cytotoxic.CL")
+        assert float(table.value) == 100.0 and str(table.unit.values) == "mL/h"
+        assert str(table.source.values) == "nobody2020" and str(table.card.values) == "cytotoxic"
+    assert "nothing is said" in run.summary["verdict"]
+
+
+def test_the_command_line_finds_it(program: Program, folder: Path) -> None:
+    mine = ("--library", folder, "--json")
+    listed = program("list", *mine)
+    assert "mouse-cytotoxic" in {entry["name"] for entry in json.loads(listed.out)}
+    shown = program("show", "Cytotoxic", *mine)
+    assert "cytotoxic.CL" in shown.out and "nobody2020" in shown.out
+    cited = program("cite", "mouse-cytotoxic", "--library", folder)
+    assert "An example that nobody wrote" in cited.out
+    simulated = program("simulate", "mouse-cytotoxic", *mine, "--dose", "cytotoxic.iv: 0.1 umol at 1 d")
+    assert simulated.code == 0, simulated.err
+    told = json.loads(simulated.out)
+    assert told["signals"]["cytotoxic.C"]["max"] == pytest.approx(0.1 / 25.0 * 1e3, rel=1e-4)
+    without = program("simulate", "mouse-cytotoxic", "--json")
+    assert without.code == 2 and "mouse-cytotoxic" in json.loads(without.err)["error"]
+
+
+def test_a_later_card_of_the_same_name_wins(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path, {"cards/cytotoxic.toml": CARD.replace("value = 0.1", "value = 0.2")})
+    both = library(folder, tmp_path)
+    assert scenario.load("mouse-cytotoxic", both).values["cytotoxic.CL"] == 200.0
+    assert scenario.load("mouse-cytotoxic", library(tmp_path, folder)).values["cytotoxic.CL"] == 100.0
+
+
+def test_an_installed_package_joins_by_its_entry_point(tmp_path: Path) -> None:
+    package = tmp_path / "my_therapies"
+    package.mkdir()
+    write(package, {**FILES, "__init__.py": ""})
+    about = tmp_path / "my_therapies-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-therapies\nVersion: 1.0\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[nanomg.models]\nmine = my_therapies\n", encoding="utf-8")
+    code = """if True:
+        from nanomg.models import library
+        found = library()
+        print(found.mechanisms["Cytotoxic"].__module__, found.scenarios["mouse-cytotoxic"])
+    """
+    command, environment = [sys.executable, "-P", "-c", code], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["my_therapies.cytotoxic", str(package / "scenarios" / "mouse-cytotoxic.toml")]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"broken.py": "def ("}, r"broken\.py: this mechanism file cannot be imported: SyntaxError"),
+        ({"fails.py": "1 / 0"}, r"fails\.py: .*ZeroDivisionError"),
+        ({"needs.py": "import a_package_that_no_one_has"}, r"needs\.py: .*ModuleNotFoundError"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_told(files: dict[str, str], expected: str, tmp_path: Path) -> None:
+    write(tmp_path, files)
+    with pytest.raises(InputError, match=expected):
+        library(tmp_path)
+
+
+def test_folders_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such library folder"):
+        library(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match="no such library folder"):
+        library(tmp_path / "file")
+
+
+def test_a_folder_with_nothing_in_it_adds_nothing(tmp_path: Path) -> None:
+    assert library(tmp_path) == library()
+
+
+@pytest.mark.parametrize("text", ["@article{,\n}", "@article\n", b"@article{caf\xe9,\n}"])
+def test_a_broken_bibliography_is_told(text: str | bytes, tmp_path: Path) -> None:
+    (tmp_path / "references.bib").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InputError, match=r"references\.bib: "):
+        library(tmp_path)
+
+
+def test_only_classes_that_a_file_defines_are_its_own(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {"other.py": "from nanomg.models.tumour import Tumour\nfrom nanomg.mechanism import AbstractMechanism\n"},
+    )
+    assert library(tmp_path).mechanisms == library().mechanisms
+
+
+def test_the_result_file_of_an_own_mechanism_is_sound(run: service.Run) -> None:
+    assert run.path is not None
+    assert results.open(run.path).attrs["nanomg_schema_version"] == results.SCHEMA_VERSION

@@ -1,0 +1,192 @@
+"""Optimisation: projection, the objective's parts, the search against a global one, interruption and checkpoints."""
+
+import dataclasses
+import itertools
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+from nanomg import optimization, scenario, search, simulation
+from nanomg.errors import InputError
+from nanomg.models import library
+
+MAIN = "mouse-mc38-depot"
+
+
+@pytest.fixture(scope="module")
+def main_scenario():
+    return scenario.load(MAIN, library())
+
+
+@pytest.fixture(scope="module")
+def problem(main_scenario):
+    return optimization.problem_of(main_scenario, search.STARTS)
+
+
+@pytest.fixture(scope="module")
+def outcome(main_scenario):
+    return search.optimize(main_scenario)
+
+
+def regimen_arrays(problem, z):
+    """Amounts and times by port, from scaled variables."""
+    lanes = optimization.widen(problem.lanes, z.shape[1])
+    amount, time = optimization.decode(
+        problem.design, jnp.asarray(z), jnp.asarray(lanes.amount), jnp.asarray(lanes.time)
+    )
+    return [
+        (f, np.asarray(amount)[list(m)], np.asarray(time)[list(m)])
+        for f, m in zip(problem.design.free, problem.design.members, strict=True)
+    ]
+
+
+# ---------------------------------------------------------------- projection
+def test_projection_keeps_every_bound_interval_and_total(problem):
+    z = np.random.default_rng(1).normal(0.5, 2.0, (problem.design.size, 300))
+    projected = np.asarray(optimization.project(problem.design, jnp.asarray(z)))
+    for free, amounts, times in regimen_arrays(problem, projected):
+        assert amounts.min() >= free.amount[0] - 1e-9 and amounts.max() <= free.amount[1] + 1e-9
+        assert times.min() >= free.time[0] - 1e-9 and times.max() <= free.time[1] + 1e-9
+        assert np.diff(times, axis=0).min() >= free.interval - 1e-6
+        assert amounts.sum(0).max() <= free.total + 1e-6
+
+
+def test_projection_leaves_a_feasible_regimen_alone(problem, main_scenario):
+    z = optimization.encode(problem.design, main_scenario.doses)[:, None]
+    np.testing.assert_allclose(optimization.project(problem.design, jnp.asarray(z)), z, atol=1e-9)
+
+
+def test_projection_is_the_nearest_point(problem):
+    """Against a general solver on the block of times, which has bounds and intervals."""
+    rng = np.random.default_rng(2)
+    gap, n = 0.2, 4
+    for _ in range(5):
+        t = rng.normal(0.5, 0.5, n)
+        found = np.asarray(optimization._spaced(jnp.asarray(t)[:, None], gap))[:, 0]
+        spaced = [{"type": "ineq", "fun": lambda s, i=i: s[i + 1] - s[i] - gap} for i in range(n - 1)]
+        best = scipy.optimize.minimize(
+            lambda s, t=t: np.sum((s - t) ** 2), np.linspace(0, 1, n), bounds=[(0, 1)] * n, constraints=spaced
+        )
+        np.testing.assert_allclose(found, best.x, atol=1e-4)
+
+
+# ---------------------------------------------------------------- objective
+def test_terms_add_up_to_the_objective(problem, main_scenario):
+    z = optimization.encode(problem.design, main_scenario.doses)[:, None]
+    found = optimization.evaluate_many(problem, z)
+    assert found.terms.sum() == pytest.approx(float(found.objective[0]), rel=1e-12)
+
+
+def test_a_failed_lane_is_infinitely_bad_and_does_not_spoil_the_others(problem, main_scenario):
+    z = np.repeat(optimization.encode(problem.design, main_scenario.doses)[:, None], 2, 1)
+    few = problem.design._replace(plan=problem.design.plan._replace(max_steps=3))
+    lanes = optimization.widen(problem.lanes, 2)
+    order = optimization.edge_order(few, lanes, z)
+    found = optimization._evaluate(few, lanes, jnp.asarray(z), order, jnp.asarray(1e-5))
+    assert np.isinf(found.objective).all()
+    assert (np.asarray(found.status) != 0).all()
+
+
+def test_nothing_to_optimise_is_said(main_scenario):
+    with pytest.raises(InputError, match="nothing to optimise"):
+        optimization.problem_of(dataclasses.replace(main_scenario, free=()))
+
+
+def test_doses_that_cannot_be_spaced_are_refused(main_scenario):
+    tight = tuple(dataclasses.replace(f, interval=500.0) for f in main_scenario.free)
+    with pytest.raises(InputError, match="do not fit"):
+        optimization.problem_of(dataclasses.replace(main_scenario, free=tight))
+
+
+# ---------------------------------------------------------------- the search
+@pytest.mark.slow
+def test_optimum_keeps_every_limit_at_tight_tolerance(outcome, main_scenario):
+    assert outcome.feasible
+    plan = simulation.plan_for(main_scenario.model, outcome.doses)
+    times = simulation.output_times(main_scenario.horizon, 1.0, outcome.doses)
+    lanes = simulation.lanes_for(plan, main_scenario.values, outcome.doses, (), times)
+    solved = simulation.run(plan, lanes, simulation.TIGHT)
+    for limit in main_scenario.limits:
+        highest = simulation.observe(plan, lanes, solved, [limit.signal])[limit.signal].max()
+        assert highest <= limit.maximum * (1 + 1e-4)
+
+
+@pytest.mark.slow
+def test_optimum_is_not_trivial(outcome, main_scenario):
+    """At least one path limit is active and at least one dose time lies inside its bounds and intervals."""
+    times = {f.cmt: [d.time for d in outcome.doses if d.cmt == f.cmt] for f in main_scenario.free}
+    interior = []
+    for free in main_scenario.free:
+        own = times[free.cmt]
+        for i, t in enumerate(own):
+            gaps = [b - a for a, b in itertools.pairwise(own[max(i - 1, 0) : i + 2])]
+            interior.append(free.time[0] + 1 < t < free.time[1] - 1 and all(gap > free.interval + 1 for gap in gaps))
+    assert any(interior)
+    problem = optimization.problem_of(main_scenario)
+    excess = outcome.history[-1, :, 1]
+    assert np.abs(excess).min() < 0.01, "no start presses on a path limit"
+    assert len(problem.design.limits) == 2
+
+
+@pytest.mark.slow
+def test_as_good_as_a_global_search_of_4000_evaluations(outcome, problem):
+    """Differential evolution on the same problem, limits by an exact penalty; at most 400 gradient calls on our side."""
+    assert outcome.evaluations <= 400
+    count = 0
+
+    def merit(z):
+        nonlocal count
+        z = np.asarray(optimization.project(problem.design, jnp.asarray(z)))
+        count += z.shape[1]
+        found = optimization.evaluate_many(problem, z)
+        excess = np.maximum(np.asarray(found.excess).max((0, 1)), 0.0)
+        return np.where(np.isfinite(found.objective), np.asarray(found.objective) + 10.0 * excess, 1e6)
+
+    n = problem.design.size
+    found = scipy.optimize.differential_evolution(
+        merit,
+        [(0.0, 1.0)] * n,
+        popsize=80 // n,
+        maxiter=49,
+        init="sobol",
+        vectorized=True,
+        updating="deferred",
+        polish=False,
+        tol=0.0,
+        seed=3,
+    )
+    assert 3500 <= count <= 8200
+    assert outcome.objective <= found.fun + 1e-6
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.slow
+def test_resumed_search_ends_like_an_uninterrupted_one(main_scenario, tmp_path):
+    steps, checkpoint = 20, tmp_path / "run.checkpoint"
+    whole = search.optimize(main_scenario, steps, seed=5)
+
+    def interrupt(step, total, info):
+        if step == 11:
+            raise Stop
+
+    with pytest.raises(Stop):
+        search.optimize(main_scenario, steps, seed=5, checkpoint=checkpoint, progress=interrupt)
+    rest = search.optimize(main_scenario, steps, seed=5, checkpoint=checkpoint, resume=True)
+    assert rest.doses == whole.doses
+    assert rest.objective == whole.objective
+    np.testing.assert_array_equal(rest.history, whole.history)
+    with pytest.raises(InputError, match="another scenario"):
+        search.optimize(main_scenario, steps, seed=6, checkpoint=checkpoint, resume=True)
+
+
+def test_a_broken_checkpoint_is_one_sentence(main_scenario, tmp_path, problem):
+    path = tmp_path / "run.checkpoint"
+    path.write_bytes(b"not an archive")
+    state = search._initial(problem, search.optax.adam(0.1), 0)
+    with pytest.raises(InputError, match="cannot be read"):
+        search._read(path, problem, state, 20, 0)

@@ -1,0 +1,200 @@
+"""What the verdict says about magnesium: closed forms, paired arms, and what each shipped way of giving it comes to."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nanomg import scenario, verdict
+from nanomg.dosing import Dose
+from nanomg.models import library
+from nanomg.scenario import Scenario
+from nanomg.solver import Status
+from nanomg.verdict import AS_GIVEN, FREE, WITHOUT, Arms
+
+SHIPPED = sorted(library().scenarios)
+
+
+@functools.cache
+def shipped(name: str) -> Scenario:
+    return scenario.load(name, library())
+
+
+@functools.cache
+def arms(name: str) -> Arms:
+    return verdict.run_arms(shipped(name), verdict.arms_of(shipped(name), shipped(name).doses))
+
+
+@functools.cache
+def judged(name: str) -> dict:
+    numbers, _ = verdict.judge(shipped(name), arms(name))
+    assert numbers is not None
+    return numbers
+
+
+def magnesium(found: Scenario, doses: tuple[Dose, ...]) -> float:
+    """The Mg [umol] that a regimen brings, through the ports' coefficients."""
+    x = found.model.derive(found.values)
+    contents = dict(zip(found.model.states, found.model.contents("Mg", x), strict=True))
+    total = 0.0
+    for dose in doses:
+        port = found.model.ports.get(dose.cmt)
+        for state, share in (port.into if port else {dose.cmt: 1.0}).items():
+            total += dose.amt * float(x[share] if isinstance(share, str) else share) * float(contents[state])
+    return total
+
+
+# ---------------------------------------------------------------- hours above
+def test_hours_above_a_ramp() -> None:
+    times = np.array([0.0, 10.0, 48.0])
+    rise = np.array([0.0, 1.0, 1.0])
+    assert verdict.hours_above(times, rise, 0.25) == pytest.approx(24.0 * (7.5 + 38.0) / 48.0, rel=1e-14)
+    assert verdict.hours_above(times, -rise, -0.25) == pytest.approx(24.0 * 2.5 / 48.0, rel=1e-14)
+
+
+def test_hours_above_a_triangle_on_any_grid() -> None:
+    peak, threshold = 0.8, 0.3
+    for points in (3, 5, 50, 1001):
+        times = np.union1d(np.linspace(0.0, 24.0, points), [6.0])
+        rise = np.interp(times, [0.0, 6.0, 24.0], [0.0, peak, 0.0])
+        assert verdict.hours_above(times, rise, threshold) == pytest.approx(24.0 * (1 - threshold / peak), rel=1e-12)
+
+
+def test_hours_above_an_exponential() -> None:
+    times = np.linspace(0.0, 72.0, 100_001)
+    rise = 0.5 * np.exp(-0.1 * times)
+    assert verdict.hours_above(times, rise, 0.02) == pytest.approx(8.0 * np.log(25.0) / 2.4, rel=1e-6)
+
+
+def test_hours_above_what_is_always_or_never() -> None:
+    times = np.array([0.0, 1.0, 5.0])
+    assert verdict.hours_above(times, np.ones(3), 0.02) == 24.0
+    assert verdict.hours_above(times, np.zeros(3), 0.02) == 0.0
+    assert verdict.hours_above(times, np.full(3, 0.02), 0.02) == 0.0
+
+
+# ---------------------------------------------------------------- arms
+@pytest.mark.parametrize("name", SHIPPED)
+def test_arms_hold_the_same_magnesium_or_none(name: str) -> None:
+    found = shipped(name)
+    made = verdict.arms_of(found, found.doses)
+    given = magnesium(found, found.doses)
+    assert made[AS_GIVEN] == found.doses and given > 0
+    assert magnesium(found, made[WITHOUT]) == 0.0
+    assert set(made[WITHOUT]) == {d for d in found.doses if d.cmt.startswith("pd1.")}
+    if name == "human-nsclc-iv-mgso4":
+        assert FREE not in made
+        return
+    assert magnesium(found, made[FREE]) == pytest.approx(given, rel=1e-12)
+    assert [(d.time, d.duration) for d in made[FREE]] == [(d.time, d.duration) for d in found.doses]
+    assert not any(d.cmt.startswith(("liposome", "lnp")) for d in made[FREE])
+
+
+def test_equal_doses_at_one_time_both_count(tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    path.write_text('mechanisms = ["Magnesium"]\ncards = ["human"]\nhorizon = "6 h"\nevery = "6 h"\n', encoding="utf-8")
+    small = scenario.load(str(path), library())
+    one, both = Dose(1.0, 1000.0, "magnesium.iv"), Dose(1.0, 2000.0, "magnesium.iv")
+    made = {"twice": (one, one), "double": (both,)}
+    known = verdict.run_arms(small, made)
+    highest = known.data["magnesium.total"][:, 0].max(-1)
+    assert highest[0] == pytest.approx(highest[1], rel=1e-6)
+
+
+def test_a_regimen_without_magnesium_has_nothing_to_judge() -> None:
+    found = shipped("human-nsclc-iv-mgso4")
+    antibody = tuple(d for d in found.doses if d.cmt == "pd1.iv")
+    made = verdict.arms_of(found, antibody)
+    assert list(made) == [AS_GIVEN]
+    times, status = np.array([0.0, 1.0]), np.zeros((1, 1), np.int8)
+    data = {name: np.ones((1, 1, 2)) for name in (verdict.CONCENTRATION, verdict.RESPONSE, verdict.SERUM)}
+    numbers, sentence = verdict.judge(found, Arms((AS_GIVEN,), ("H1",), made, times, data, status))
+    assert numbers is None and sentence == "Nothing in this regimen brings Mg, so there is no Mg effect to judge."
+
+
+def test_the_hypothesis_that_the_weights_choose_comes_first() -> None:
+    library_ = library()
+    pick = lambda **weights: scenario.load("mouse-mc38-depot", library_, {f"lfa1.{n}": w for n, w in weights.items()})
+    assert verdict.hypotheses_of(shipped("mouse-mc38-depot")) == ("H1", "H2", "H3")
+    assert verdict.hypotheses_of(pick(w_H1=0.0, w_H3=1.0)) == ("H3", "H1", "H2")
+    assert verdict.hypotheses_of(pick(w_H2=1.0)) == ("as set", "H1", "H2", "H3")
+
+
+# ---------------------------------------------------------------- what is said
+@pytest.mark.parametrize("lane", [(0, 0), (1, 2)])
+def test_a_failed_trajectory_gets_no_verdict(lane: tuple[int, int]) -> None:
+    known = arms("mouse-mc38-depot")
+    status = known.status.copy()
+    status[lane] = Status.STEP_TOO_SMALL
+    numbers, sentence = verdict.judge(shipped("mouse-mc38-depot"), dataclasses.replace(known, status=status))
+    assert numbers is None and sentence.startswith("No verdict")
+
+
+def test_a_model_without_a_tumour_gets_none_either() -> None:
+    known = arms("mouse-mc38-depot")
+    data = {n: v for n, v in known.data.items() if n != verdict.CONCENTRATION}
+    numbers, sentence = verdict.judge(shipped("mouse-mc38-depot"), dataclasses.replace(known, data=data))
+    assert numbers is None and "nothing is said about tumour Mg" in sentence
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_arm_of_a_shipped_scenario_is_solved_and_judged(name: str) -> None:
+    known, numbers = arms(name), judged(name)
+    assert not known.status.any() and known.hypotheses == ("H1", "H2", "H3")
+    assert all(np.isfinite(rows).all() for rows in known.data.values())
+    for effect in filter(None, (numbers, numbers["free"])):
+        for label in ("0.02", "0.3"):
+            assert set(effect[f"hours_per_day_above_{label}"]) == {"H1", "H2", "H3"}
+            assert all(0.0 <= h <= 24.0 for h in effect[f"hours_per_day_above_{label}"].values())
+        assert effect["share_local"] + effect["share_serum"] == pytest.approx(1.0)
+        assert effect["peak_rise"]["value"] >= effect["mean_rise"]["value"] > 0
+    _, sentence = verdict.judge(shipped(name), known)
+    assert "across H1, H2, H3" in sentence and sentence.count("\n") == 0 and sentence.endswith(".")
+
+
+def test_the_mean_rise_is_the_integral_of_the_difference() -> None:
+    known, numbers = arms("mouse-mc38-depot"), judged("mouse-mc38-depot")
+    rise = [known.pick(verdict.CONCENTRATION, regimen, "H1") for regimen in (AS_GIVEN, WITHOUT)]
+    mean = np.trapezoid(rise[0] - rise[1], known.times) / known.times[-1]
+    assert numbers["mean_rise"]["value"] == pytest.approx(mean, rel=1e-12)
+    assert numbers["peak_rise"]["value"] == pytest.approx((rise[0] - rise[1]).max(), rel=1e-12)
+
+
+def test_hypotheses_only_differ_in_what_they_say_of_t_cells() -> None:
+    known = arms("mouse-mc38-depot")
+    gains = judged("mouse-mc38-depot")["mean_competence_gain"]
+    assert min(gains["H1"], gains["H2"]) > gains["H3"] > 0  # H3 is nearly saturated
+    start = known.data[verdict.CONCENTRATION][..., 0]
+    np.testing.assert_allclose(start, start[0, 0], rtol=1e-12)
+
+
+def test_magnesium_sulfate_by_vein_acts_through_serum() -> None:
+    assert judged("human-nsclc-iv-mgso4")["share_serum"] == pytest.approx(1.0, abs=0.1)
+    assert judged("human-nsclc-iv-mgso4")["free"] is None
+
+
+def test_a_depot_acts_locally() -> None:
+    assert judged("mouse-mc38-depot")["share_local"] > 0.6
+
+
+def test_a_depot_raises_the_tumour_more_than_the_same_by_vein() -> None:
+    depot, vein = judged("mouse-mc38-depot"), judged("mouse-mc38-iv")
+    assert depot["mean_rise"]["value"] > 3 * vein["mean_rise"]["value"]
+    assert depot["share_local"] > vein["share_local"]
+
+
+def test_lipid_nanoparticles_bring_less_than_liposomes() -> None:
+    lnp, liposome = judged("mouse-mc38-lnp"), judged("mouse-mc38-iv")
+    assert lnp["mean_rise"]["value"] < 0.5 * liposome["mean_rise"]["value"]
+    for hypothesis, gain in lnp["mean_competence_gain"].items():
+        assert gain < liposome["mean_competence_gain"][hypothesis]
+
+
+def test_without_magnesium_serum_and_tumour_stay_where_they_were() -> None:
+    for name in SHIPPED:
+        serum = arms(name).pick(verdict.SERUM, WITHOUT, "H1")
+        np.testing.assert_allclose(serum, serum[0], rtol=0.02)
