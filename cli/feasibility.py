@@ -24,7 +24,7 @@ def feasibility(
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Show how far a scenario's Mg can raise tumour free Mg, over all that its cards hold possible."""
+    """Show how far tumour Mg rises over the ranges of all cards."""
     overrides = options.parse_assignments(assignments)
     from nanomg import feasibility, models
 

@@ -89,7 +89,7 @@ def _unit(text: str) -> pint.Unit:
 @functools.cache
 def dimension(unit: str) -> Dimension:
     """The exponents of the base dimensions, sorted: `dimension("L/h") == (("[length]", 3), ("[time]", -1))`."""
-    dims = _registry.get_dimensionality(_unit(unit))
+    dims: Any = _registry.get_dimensionality(_unit(unit))
     return tuple(sorted((str(k), float(v)) for k, v in dims.items() if v))
 
 

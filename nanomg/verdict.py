@@ -103,7 +103,7 @@ def run_arms(
     hypotheses = tuple(hypotheses or hypotheses_of(scenario))
     regimens, model = tuple(arms), scenario.model
     doses = tuple(sorted({d for arm in arms.values() for d in arm}, key=lambda d: (d.time, d.cmt, d.amt)))
-    given = np.array([[d.amt if d in arms[r] else 0.0 for r in regimens for _ in hypotheses] for d in doses])
+    given = np.array([[d.amt * arms[r].count(d) for r in regimens for _ in hypotheses] for d in doses])
     batch = len(regimens) * len(hypotheses)
     known = set(hypotheses) & set(HYPOTHESES)
     plan = simulation.plan_for(model, doses, tuple(HYPOTHESES.values()) if known else ())

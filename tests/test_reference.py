@@ -283,7 +283,7 @@ def time_to(y: np.ndarray, level: float) -> float:
 
 
 def eating(intake: float | None) -> dict[str, float]:
-    """A daily intake, far above what the kidney lets pass at its threshold: urine then follows every rise in full."""
+    """A usual intake [umol/h]. Where it is large, the kidney works far above its threshold and clears every rise in full."""
     return {} if intake is None else {"magnesium.intake": intake}
 
 
