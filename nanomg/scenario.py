@@ -163,9 +163,11 @@ def load(
     terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
     limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in _tables(data, "limit", where))
     free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in _tables(data, "free", where))
+    given = {d.cmt for d in regimen}
     for entry in free:
-        if not any(d.cmt == entry.cmt for d in regimen):
+        if entry.cmt not in given and not doses:
             raise InputError(f"[[free]] names {entry.cmt!r}, which has no dose to optimise", where)
+    free = tuple(entry for entry in free if entry.cmt in given)
     config = {
         "scenario": path.stem,
         "file": data,

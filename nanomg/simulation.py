@@ -189,9 +189,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     between = events.intervals(found, order)
     problem = solver.Problem(plan.model, plan.varied, channels(plan.model, plan.cmt), plan.method, plan.max_steps)
     fixed, varied = solver.pack(problem, x, batch)
-    inputs = solver.Inputs(
-        y0, between, jax.lax.stop_gradient(fixed), varied, _floor(plan, y0, found), jnp.asarray(rtol)
-    )
+    inputs = solver.Inputs(y0, between, fixed, varied, _floor(plan, y0, found), jnp.asarray(rtol))
     solution = solver.solve(problem, inputs)
     rows = events.output_rows(order, lanes.output.shape[0])[:, None]
     y = jnp.take_along_axis(solution.ends, rows, 0)

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -190,3 +191,21 @@ def test_a_broken_checkpoint_is_one_sentence(main_scenario, tmp_path, problem):
     state = search._initial(problem, search.optax.adam(0.1), 0)
     with pytest.raises(InputError, match="cannot be read"):
         search._read(path, problem, state, 20, 0)
+
+
+def test_doses_given_by_hand_leave_only_their_ports_free(main_scenario):
+    given = scenario.load(MAIN, library(), doses=["pd1.ip: 0.2 mg q 3 d x 2"])
+    assert [f.cmt for f in given.free] == ["pd1.ip"]
+
+
+def test_a_gradient_in_a_value_that_is_not_varied_is_an_error_not_a_zero(main_scenario):
+    plan = simulation.plan_for(main_scenario.model, main_scenario.doses)
+    lanes = simulation.lanes_for(plan, main_scenario.values, main_scenario.doses, (), np.array([0.0, 1.0]))
+    order = simulation.edge_order(plan, lanes)
+
+    def final(g):
+        values = {**main_scenario.values, "tumour.g": g}
+        return simulation.trajectory(plan, lanes._replace(values=values), order, 1e-5).y[-1].sum()
+
+    with pytest.raises(ValueError, match="varied"):
+        jax.grad(final)(0.003)
