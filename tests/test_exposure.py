@@ -20,6 +20,7 @@ from nanomg.model import Model
 from nanomg.scenario import Window, load
 
 DAYS = 120
+EXACT = 1e-4  # relative; 2 % would do for the claim, but nothing in the equations allows any difference
 QUIET = {
     "tumour.g": "0 1/d",
     "tumour.k_turnover": "0 1/d",
@@ -115,15 +116,15 @@ def exposures(library: Library, changes: Mapping[str, float]) -> tuple[dict[str,
 def test_exposure_is_release_over_transfer_constant(library: Library) -> None:
     found, _ = exposures(library, {"interstitium.K_well": PARTS, "interstitium.K_poor": PARTS})
     assert (found["released"] > 0.1).all()
-    assert found["meter.mean"] == pytest.approx(found["released"] / PARTS, rel=0.02)
+    assert found["meter.mean"] == pytest.approx(found["released"] / PARTS, rel=EXACT)
 
 
 def test_each_part_has_its_own_exposure(library: Library) -> None:
     found, values = exposures(library, {"interstitium.K_mix": 0.0})
     # particles and injections are shared as the parts are
     assert values["liposome.f_well"] == values["interstitium.f_well"]
-    assert found["meter.well"] == pytest.approx(found["released"] / values["interstitium.K_well"], rel=0.02)
-    assert found["meter.poor"] == pytest.approx(found["released"] / values["interstitium.K_poor"], rel=0.02)
+    assert found["meter.well"] == pytest.approx(found["released"] / values["interstitium.K_well"], rel=EXACT)
+    assert found["meter.poor"] == pytest.approx(found["released"] / values["interstitium.K_poor"], rel=EXACT)
 
 
 def test_mixing_between_the_parts_moves_exposure_without_losing_any(library: Library) -> None:
@@ -131,4 +132,4 @@ def test_mixing_between_the_parts_moves_exposure_without_losing_any(library: Lib
     f_well = values["interstitium.f_well"]
     left = values["interstitium.K_well"] * f_well * found["meter.well"]
     left = left + values["interstitium.K_poor"] * (1.0 - f_well) * found["meter.poor"]
-    assert left == pytest.approx(found["released"], rel=0.02)
+    assert left == pytest.approx(found["released"], rel=EXACT)
