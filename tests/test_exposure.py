@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from nanomg import simulation
-from nanomg.dosing import Dose
+from nanomg.dosing import Dose, Window
 from nanomg.library import Library
 from nanomg.mechanism import AbstractMechanism, Flux, Values, Var
 from nanomg.model import Model
-from nanomg.scenario import Window, load
+from nanomg.scenario import load
 
 DAYS = 120
 EXACT = 1e-4  # relative; 2 % would do for the claim, but nothing in the equations allows any difference

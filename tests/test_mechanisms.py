@@ -22,8 +22,6 @@ from nanomg.scenario import Scenario, load
 
 Quantity = tuple[str, float]  # unit and value
 
-assert jax.config.jax_enable_x64, simulation.__name__
-
 
 # ---------------------------------------------------------------- dimensions
 def plausible_state(model: Model, known: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
@@ -115,7 +113,7 @@ class LostVolumeOfPlasma(Liposome):
 
 
 class LostPayload(Liposome):
-    ports: ClassVar[Mapping[str, Port]] = {"liposome.iv": Port("mg", "as payload", {"liposome.M_plasma": 1.0})}
+    ports = {"liposome.iv": Port("mg", "as payload", {"liposome.M_plasma": 1.0})}
 
 
 @pytest.mark.parametrize(
