@@ -174,7 +174,9 @@ def _floor(plan: Plan, y0: jax.Array, found: events.Events) -> jax.Array:
         largest = largest.at[row].add(jnp.sum(found.amount[:, c], 0))
     units = [var.unit for var in model.states.values()]
     same = np.array([[u == v for v in units] for u in units])
-    return jax.lax.stop_gradient(1e-5 * jnp.max(jnp.where(same[:, :, None], largest[None], 0.0), 1))
+    floor = 1e-5 * jnp.max(jnp.where(same[:, :, None], largest[None], 0.0), 1)
+    # where nothing gives a size, a millionth of the unit: else a read-out that starts at 0 is held to rounding errors
+    return jax.lax.stop_gradient(jnp.where(floor > 0, floor, 1e-6))
 
 
 def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:

@@ -364,7 +364,7 @@ TIMES = np.array([0.0, 1.0, 4.0, 5.5, 8.0])
 
 def explosive(x_0: Sequence[float], **options: Any) -> Case:
     """Lanes of the explosive model, each with its own decay rate."""
-    plan = simulation.plan_for(BOOM, (), ("boom.x_0", "boom.k"), **options)
+    plan = simulation.plan_for(BOOM, (), ("boom.x_0", "boom.growth", "boom.k"), **options)
     values = {**EXPLOSIVE, "boom.x_0": np.array(x_0), "boom.k": 0.4 + 0.1 * np.arange(len(x_0))}
     return Case(plan, simulation.lanes_for(plan, values, (), (), TIMES, len(x_0)))
 
