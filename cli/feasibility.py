@@ -44,12 +44,13 @@ def feasibility(
     if json:
         render.emit_json(run.summary)
     else:
-        _show(run.summary)
+        show_feasibility(run.summary)
     if run.summary["feasibility"]["failed"] == draws:
         raise typer.Exit(SimulationError.exit_code)
 
 
-def _show(summary: Mapping[str, Any]) -> None:
+def show_feasibility(summary: Mapping[str, Any]) -> None:
+    """The summary of a prior-predictive run, as tables."""
     found = summary["feasibility"]
     render.paragraph(summary["verdict"], style="bold")
     render.paragraph(

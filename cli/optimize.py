@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import options, render
-from nanomg.errors import InfeasibleError, InputError
+from nanomg.errors import InfeasibleError, InputError, SimulationError
 
 
 def optimize(
     scenario: options.ScenarioName,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps at most; the scenario's own number if left out.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps at most; 96 if left out.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left.")
@@ -52,5 +50,7 @@ def optimize(
         hint = "" if output is None else "; the same command with --resume goes on from here"
         raise options.Interrupted(f"interrupted{hint}") from None
     show_summary(run.summary, json)
+    if run.summary["status"]["failed"]:
+        raise typer.Exit(SimulationError.exit_code)
     if not run.summary["feasible"]:
         raise typer.Exit(InfeasibleError.exit_code)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.feasibility import show_feasibility
 from nanomg.cli.render import number
 
 _ACTIVE = 0.01  # a limit is active where the slack is below this share of it
@@ -38,6 +39,9 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
     if json:
         render.emit_json(found)
         return
+    if "feasibility" in found:
+        show_feasibility(found)
+        return
     render.paragraph(found["verdict"], style="bold")
     status = found["status"]
     failed = f"{status['failed']} of {status['trajectories']} trajectories failed: {status['reason']}"
@@ -61,6 +65,7 @@ def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _show_optimum(found: Mapping[str, Any]) -> None:
     state = "every limit kept" if found["feasible"] else "NOT FEASIBLE"
+    state += "" if found["converged"] else ", stopped before convergence"
     effort = f"{found['evaluations']} evaluations in {number(found['seconds'], 3)} s"
     render.paragraph(f"Search: {state}, {effort}, KKT residual {number(found['kkt_residual'], 2)}")
 

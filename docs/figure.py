@@ -36,8 +36,8 @@ def main(source: str, target: str) -> None:
             axis.plot(days, scale * simulation[name].sel(regimen=regimen), style, color=colour, label=text, lw=1.6)
         axis.set(xlabel="time [d]", ylabel=label, xlim=(0, float(days[-1])))
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].axhline(1.26, color="black", lw=0.8, ls=":")
-    axes[0].text(27.8, 1.265, "local tolerance", ha="right", va="bottom", fontsize=8)
+    axes[0].axhline(1.36, color="black", lw=0.8, ls=":")
+    axes[0].text(27.8, 1.365, "local tolerance", ha="right", va="bottom", fontsize=8)
     axes[1].set_yscale("log")
     rows = (("v", 1.10, "liposome.intratumoral", "Mg liposome into the tumour"), ("d", 1.03, "pd1.ip", "anti-PD-1"))
     for marker, height, port, text in rows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class AntiPD1(AbstractMechanism):
@@ -34,7 +34,7 @@ class AntiPD1(AbstractMechanism):
     Q: Scalar = param("mL/h", "intercompartmental clearance")
     V2: Scalar = param("mL", "peripheral volume")
     ka: Scalar = param("1/h", "absorption rate from the peritoneum")
-    F: Scalar = param("1", "bioavailability from the peritoneum")
+    F: Scalar = share("bioavailability from the peritoneum")
     MW: Scalar = param("mg/umol", "molar mass")
     Kd: Scalar = param("mmol/L", "dissociation constant of antibody and PD-1")
     Kp: Scalar = param("1", "tumour interstitial over plasma concentration")
@@ -65,8 +65,8 @@ class Checkpoint(AbstractMechanism):
     fold_ifng: Scalar = param("1", "fold induction of PD-L1 at full interferon-gamma signal")
     PD50: Scalar = param("1/cm^2", "complexes for half of the inhibition")
     n: Scalar = param("1", "Hill coefficient of the inhibition")
-    h_max: Scalar = param("1", "share of killing blocked under full PD-1 signal")
-    q0: Scalar = param("1", "share of exhaustion that does not need PD-1")
+    h_max: Scalar = share("share of killing blocked under full PD-1 signal")
+    q0: Scalar = share("share of exhaustion that does not need PD-1")
 
     def evaluate(self, x):
         induced = 1.0 + (self.fold_ifng - 1.0) * x["tcell.ifng"]

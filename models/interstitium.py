@@ -6,7 +6,7 @@ ratio. Cells take Mg up for growth and give it back when they lyse.
 
 from __future__ import annotations
 
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class Interstitium(AbstractMechanism):
@@ -45,7 +45,7 @@ class Interstitium(AbstractMechanism):
         "tumour.lysis",
     )
 
-    f_well: Scalar = param("1", "share of the tumour that is well perfused")
+    f_well: Scalar = share("share of the tumour that is well perfused", at_most=0.99)
     ve: Scalar = param("mL/g", "interstitial volume per mass of tumour")
     beta: Scalar = param("mL/g", "extra volume of distribution by reversible binding to matrix")
     K_well: Scalar = param("mL/g/h", "transfer constant (Ktrans), well-perfused part")

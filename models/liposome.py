@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class Liposome(AbstractMechanism):
@@ -105,10 +105,10 @@ class Liposome(AbstractMechanism):
     k_ret: Scalar = param("1/h", "return of extravasated liposomes to plasma")
     k_spread: Scalar = param("1/h", "spread from the depot into the interstitium")
     k_ns: Scalar = param("1/h", "non-specific uptake by tumour cells and macrophages")
-    f_well: Scalar = param("1", "share of the liposomes that lies in the well-perfused part")
+    f_well: Scalar = share("share of the liposomes that lies in the well-perfused part")
     # coat
     ligands: Scalar = param("1", "targeting ligands per liposome")
-    f_oriented: Scalar = param("1", "share of the ligands that can bind")
+    f_oriented: Scalar = share("share of the ligands that can bind")
     kon: Scalar = param("mL/umol/h", "association rate of one ligand and its target")
     koff: Scalar = param("1/h", "dissociation rate of one ligand and its target")
     avidity: Scalar = param("1", "fold slowing of detachment by multivalent binding")
@@ -120,7 +120,7 @@ class Liposome(AbstractMechanism):
     k_free: Scalar = param("1/h", "release of Mg from liposomes in the interstitium, bound or not")
     k_inner: Scalar = param("1/h", "release of Mg from internalised liposomes")
     k_depot: Scalar = param("1/h", "release of Mg from the depot")
-    phi_ec: Scalar = param("1", "share of the Mg released inside cells that reaches the interstitium")
+    phi_ec: Scalar = share("share of the Mg released inside cells that reaches the interstitium")
     trigger_fold: Scalar = param("1", "fold rise of release in the tumour under full trigger")
 
     def derive(self, x):

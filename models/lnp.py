@@ -5,7 +5,7 @@ The payload is small (an oil core with little water) and the liver takes most of
 
 from __future__ import annotations
 
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class LNP(AbstractMechanism):
@@ -32,7 +32,7 @@ class LNP(AbstractMechanism):
     }
     reads = ("tumour.mass", "magnesium.ecf", "interstitium.well", "interstitium.poor", "interstitium.cell")
 
-    f_water: Scalar = param("1", "share of the particle's volume that is water")
+    f_water: Scalar = share("share of the particle's volume that is water")
     C_core: Scalar = param("mmol/L", "Mg concentration in the particle's water")
     density: Scalar = param("mg/mL", "mass of lipid per volume of the particle that is not water")
     V: Scalar = param("mL", "volume of distribution in plasma")
@@ -44,8 +44,8 @@ class LNP(AbstractMechanism):
     k_uptake: Scalar = param("1/h", "endocytosis by tumour cells")
     k_free: Scalar = param("1/h", "release of Mg from LNP in the interstitium")
     k_endosome: Scalar = param("1/h", "emptying of endosomes and lysosomes")
-    f_escape: Scalar = param("1", "share of the endosomal Mg that escapes into the cytosol")
-    f_well: Scalar = param("1", "share of the LNP that lies in the well-perfused part")
+    f_escape: Scalar = share("share of the endosomal Mg that escapes into the cytosol")
+    f_well: Scalar = share("share of the LNP that lies in the well-perfused part")
 
     def derive(self, x):
         payload = self.f_water * self.C_core / (self.density * (1.0 - self.f_water))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 def positive_root(a, b, c):
@@ -77,10 +77,10 @@ class Magnesium(AbstractMechanism):
     ka: Scalar = param("1/h", "oral absorption rate")
     Amax: Scalar = param("umol", "saturable absorption capacity per oral dose")
     K_abs: Scalar = param("umol", "oral dose that gives half of the saturable absorption")
-    f_lin: Scalar = param("1", "linear (paracellular) absorbed fraction of an oral dose")
+    f_lin: Scalar = share("linear (paracellular) absorbed fraction of an oral dose")
     F_salt: Scalar = param("1", "absorption of the oral salt relative to food Mg")
     ka_im: Scalar = param("1/h", "absorption rate from muscle")
-    F_im: Scalar = param("1", "bioavailability from muscle")
+    F_im: Scalar = share("bioavailability from muscle")
     V_rbc: Scalar = param("mL", "volume of red cells")
     rbc_0: Scalar = param("mmol/L", "Mg per volume of red cells at baseline")
     k_rbc: Scalar = param("1/h", "exchange rate of red-cell Mg")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -58,7 +59,7 @@ def _modules(folder: Path) -> Iterator[ModuleType]:
         if package:
             yield importlib.import_module(f"{package}.{path.stem}")
             continue
-        name = f"nanomg_library_{abs(hash(folder.resolve()))}_{path.stem}"
+        name = f"nanomg_library_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}_{path.stem}"
         if name not in sys.modules:
             spec = importlib.util.spec_from_file_location(name, path)
             assert spec is not None and spec.loader is not None

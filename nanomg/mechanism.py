@@ -27,6 +27,7 @@ changes by coefficient times rate. `None` is the outside world (intake, urine).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -48,6 +49,7 @@ class Var(NamedTuple):
     text: str
     substance: str | Mapping[str, float | str] | None = None
     default: float = 0.0
+    at_most: float = math.inf  # of a parameter; none may be negative
 
 
 class Port(NamedTuple):
@@ -77,9 +79,14 @@ class Flux(NamedTuple):
     rate: Any
 
 
-def param(unit: str, text: str) -> Any:
-    """Declare a parameter of a mechanism: its unit and what it is. The value comes from a card."""
-    return eqx.field(metadata={"unit": unit, "text": text})
+def param(unit: str, text: str, at_most: float = math.inf) -> Any:
+    """Declare a parameter of a mechanism: its unit, what it is, and its highest value. The value comes from a card."""
+    return eqx.field(metadata={"unit": unit, "text": text, "at_most": at_most})
+
+
+def share(text: str, at_most: float = 1.0) -> Any:
+    """Declare a parameter that is a share of a whole."""
+    return param("1", text, at_most)
 
 
 class AbstractMechanism(eqx.Module):
@@ -113,6 +120,5 @@ class AbstractMechanism(eqx.Module):
     def parameters(cls) -> dict[str, Var]:
         """Declared parameters by dotted name."""
         fields = cls.__dataclass_fields__.values()
-        return {
-            f"{cls.name}.{f.name}": Var(f.metadata["unit"], f.metadata["text"]) for f in fields if "unit" in f.metadata
-        }
+        own = {f"{cls.name}.{f.name}": f.metadata for f in fields if "unit" in f.metadata}
+        return {name: Var(m["unit"], m["text"], at_most=m["at_most"]) for name, m in own.items()}

@@ -22,7 +22,8 @@ from nanomg.errors import InputError
 from nanomg.scenario import Free, Limit, Scenario, Term
 from nanomg.simulation import Lanes, Plan
 
-OFFSETS = (0.02, 0.25, 1.0, 3.0, 8.0, 20.0)  # when limits are looked at after a dose [h]
+# When signals are looked at around a dose or the end of its infusion [h]: just before, at its peak, and while it fades.
+OFFSETS = (-1e-6, 0.0, 0.02, 0.25, 1.0, 3.0, 8.0, 20.0)
 
 
 class Design(NamedTuple):
@@ -49,6 +50,13 @@ class Problem(NamedTuple):
     lanes: Lanes  # of the baseline, with one lane for each start
 
 
+class Order(NamedTuple):
+    """Decided on concrete times: the order of all edges (edge, lane), and of the output times (time, lane)."""
+
+    edges: Any
+    outputs: Any
+
+
 class Evaluation(NamedTuple):
     """Per lane: objective, its terms (term, lane), relative excess over each limit (limit, time, lane), status."""
 
@@ -71,7 +79,7 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
     members = tuple(tuple(i for i, d in enumerate(scenario.doses) if d.cmt == f.cmt) for f in scenario.free)
     plan = simulation.plan_for(scenario.model, scenario.doses, varied)
     regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
-    extra = len(scenario.doses) * len(OFFSETS) if scenario.limits else 0
+    extra = len(scenario.doses) * len(OFFSETS)
     design = Design(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))
     output = np.concatenate([regular, np.zeros(extra)])
     lanes = simulation.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, output, batch)
@@ -153,32 +161,32 @@ def project(design: Design, z: jax.Array) -> jax.Array:
 def place(design: Design, lanes: Lanes, z: Any) -> Lanes:
     """Lanes with the regimen that `z` stands for, and with the output times that follow its doses."""
     amount, time = decode(design, z, jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
-    output = jnp.asarray(lanes.output)
-    if design.limits:
-        bolus = np.array(design.plan.bolus)[:, None]
-        end = time + jnp.where(bolus, 0.0, jnp.asarray(lanes.duration))
-        after = (end[:, None] + jnp.asarray(OFFSETS)[:, None]).reshape(-1, z.shape[1])
-        output = jnp.concatenate([output[: design.regular], jnp.minimum(after, output[design.regular - 1])])
+    regular = jnp.asarray(lanes.output)[: design.regular]
+    bolus = np.array(design.plan.bolus)[:, None]
+    end = time + jnp.where(bolus, 0.0, jnp.asarray(lanes.duration))
+    around = (end[:, None] + jnp.asarray(OFFSETS)[:, None]).reshape(-1, z.shape[1])
+    output = jnp.concatenate([regular, jnp.clip(around, 0.0, regular[-1])])
     return lanes._replace(amount=amount, time=time, output=output)
 
 
-def evaluate(design: Design, lanes: Lanes, z: Any, order: Any, rtol: Any) -> Evaluation:
+def evaluate(design: Design, lanes: Lanes, z: Any, order: Order, rtol: Any) -> Evaluation:
     """Objective and limits of every lane; traced, differentiable in `z` and in the lanes' varied values."""
     placed = place(design, lanes, z)
-    solved = simulation.trajectory(design.plan, placed, order, rtol)
+    solved = simulation.trajectory(design.plan, placed, order.edges, rtol)
     good = solved.status == 0
     y = jnp.where(good, solved.y, jax.lax.stop_gradient(solved.y[:1]))
     x = simulation.observables(design.plan.model, lanes.values, y, solved.forcing)
     shape = y[:, 0].shape
-    times = placed.output[: design.regular]
+    times = jnp.take_along_axis(placed.output, order.outputs, 0)
 
     def term(t: Term) -> jax.Array:
         if t.cmt:
-            doses = placed.amount[np.array([i for i, c in enumerate(design.plan.cmt) if c == t.cmt])] / t.amount
+            doses = placed.amount[np.array([i for i, c in enumerate(design.plan.cmt) if c == t.cmt], int)] / t.amount
             return t.weight * jnp.sum(doses if t.statistic == "amount" else -jnp.expm1(-doses), 0)
-        signal = jnp.broadcast_to(x[t.signal], shape)[: design.regular] / t.amount
+        signal = jnp.take_along_axis(jnp.broadcast_to(x[t.signal], shape), order.outputs, 0) / t.amount
         mean = jnp.trapezoid(signal, times, axis=0) / (times[-1] - times[0])
-        kinds = {"final": signal[-1], "mean": mean, "max": signal.max(0), "log final": signal[-1], "log mean": mean}
+        final = jnp.broadcast_to(x[t.signal], shape)[design.regular - 1] / t.amount
+        kinds = {"final": final, "mean": mean, "max": signal.max(0), "log final": final, "log mean": mean}
         value = kinds[t.statistic]
         return t.weight * (jnp.log(value) if t.statistic.startswith("log") else value)
 
@@ -190,10 +198,10 @@ def evaluate(design: Design, lanes: Lanes, z: Any, order: Any, rtol: Any) -> Eva
     return Evaluation(jnp.where(good, terms.sum(0), jnp.inf), terms, excess, solved.status)
 
 
-def lagrangian(found: Evaluation, multiplier: jax.Array, penalty: jax.Array) -> jax.Array:
-    """The augmented Lagrangian of each lane; `multiplier` (limit, time, lane)."""
+def lagrangian(found: Evaluation, multiplier: jax.Array, penalty: jax.Array, scale: jax.Array) -> jax.Array:
+    """The augmented Lagrangian of each lane, with the objective counted in `scale`; `multiplier` (limit, time, lane)."""
     raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
-    return found.objective + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
+    return found.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -201,16 +209,17 @@ def gradient(
     design: Design,
     lanes: Lanes,
     z: jax.Array,
-    order: jax.Array,
+    order: Order,
     multiplier: jax.Array,
     penalty: jax.Array,
+    scale: jax.Array,
     rtol: jax.Array,
 ) -> tuple[jax.Array, Evaluation]:
     """Gradient (variable, lane) of each lane's Lagrangian, and the evaluation."""
 
     def total(z: jax.Array) -> tuple[jax.Array, Evaluation]:
         found = evaluate(design, lanes, z, order, rtol)
-        value = lagrangian(found, multiplier, penalty)
+        value = lagrangian(found, multiplier, penalty, scale)
         return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0)), found
 
     slope, found = jax.grad(total, has_aux=True)(z)
@@ -218,13 +227,16 @@ def gradient(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _evaluate(design: Design, lanes: Lanes, z: jax.Array, order: jax.Array, rtol: jax.Array) -> Evaluation:
+def _evaluate(design: Design, lanes: Lanes, z: jax.Array, order: Order, rtol: jax.Array) -> Evaluation:
     return evaluate(design, lanes, z, order, rtol)
 
 
-def edge_order(design: Design, lanes: Lanes, z: Any) -> np.ndarray:
-    """The order of the edges of the regimens that `z` stands for."""
-    return simulation.edge_order(design.plan, place(design, lanes, jnp.asarray(z)))
+def edge_order(design: Design, lanes: Lanes, z: Any) -> Order:
+    """The order of the edges and of the output times of the regimens that `z` stands for."""
+    edges = simulation.edge_order(design.plan, place(design, lanes, jnp.asarray(z)))
+    outputs = lanes.output.shape[0]
+    first = len(edges) - outputs
+    return Order(edges, np.stack([lane[lane >= first] - first for lane in edges.T], 1))
 
 
 def evaluate_many(problem: Problem, z: np.ndarray, rtol: float = simulation.RTOL) -> Evaluation:

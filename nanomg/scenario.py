@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,9 @@ def load(
     for key in ("mechanisms", "cards", "horizon"):
         if key not in data:
             raise InputError(f"the key {key!r} is missing", where)
+    for key in ("title", "description", "species"):
+        if not isinstance(data.get(key, ""), str):
+            raise InputError(f"{key} must be text, not {data[key]!r}", where)
     model = Model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
     cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
     parameters = _parameters(model, cards, _table(data, "parameters", where), overrides or {}, where)
@@ -160,9 +165,15 @@ def load(
             )
     outputs, shown = _outputs(model, _table(data, "outputs", where), where)
     windows = tuple(_window(model, w, f"{where}, [[input]]") for w in _tables(data, "input", where))
+    for one, other in itertools.combinations(windows, 2):
+        if one.name == other.name and one.start < other.stop and other.start < one.stop:
+            spans = f"{one.start:g} to {one.stop:g} h and {other.start:g} to {other.stop:g} h"
+            raise InputError(f"two windows of {one.name!r} overlap: {spans}", f"{where}, [[input]]")
     terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
     limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in _tables(data, "limit", where))
     free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in _tables(data, "free", where))
+    if len({entry.cmt for entry in free}) < len(free):
+        raise InputError("a port has two [[free]] tables; one for each port is allowed", where)
     given = {d.cmt for d in regimen}
     for entry in free:
         if entry.cmt not in given and not doses:
@@ -241,6 +252,13 @@ def _parameters(
                 place="",
                 note=note,
                 card=source,
+            )
+    for name, found in values.items():
+        highest = model.parameters[name].at_most
+        if not 0.0 <= found.value <= highest:
+            allowed = "must not be negative" if highest == math.inf else f"must lie between 0 and {highest:g}"
+            raise InputError(
+                f"{name} {allowed}, but is {found.value:g} {found.unit}".rstrip(" 1"), f"card {found.card!r}"
             )
     return values
 

@@ -8,6 +8,7 @@ evaluation of a start, value and gradient together, counts as one.
 from __future__ import annotations
 
 import time as clock
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +20,10 @@ import optax
 
 from nanomg import optimization, simulation
 from nanomg.dosing import Dose
-from nanomg.errors import InputError
+from nanomg.errors import InputError, SimulationError
 from nanomg.optimization import Design, Evaluation, Problem, project, regimen_of
 from nanomg.scenario import Scenario
+from nanomg.solver import Status
 
 STARTS = 4
 CANDIDATES = 28  # random regimens of which the best become starts
@@ -29,8 +31,9 @@ STEPS = 96
 EXPLORE = 0.4  # share of the steps that Adam takes
 RATE = 0.08  # of Adam, in units of each variable's range; it falls to a tenth
 INNER = 8  # steps between two updates of the multipliers
-TOLERANCE = 4e-3  # of the KKT residual in scaled variables, for the leading start
+TOLERANCE = 1e-2  # of the KKT residual, objective in spreads among random regimens, variables in their ranges
 PENALTY, PENALTY_GROWTH, PENALTY_MAX = 20.0, 1.3, 60.0
+EXACT = 10.0  # spreads of the objective that an excess of the whole limit is worth, where points are compared
 MEMORY = 4  # accepted values that a step of the projected gradient method is compared with
 SHRINK = (1.0, 0.999, 0.998, 0.995, 0.99, 0.98, 0.96, 0.92)  # of all amounts, to end inside every limit
 
@@ -73,11 +76,15 @@ class _State(NamedTuple):
     descent: _Descent
     multiplier: jax.Array
     penalty: jax.Array
+    scale: jax.Array  # in which the objective is counted: its spread among random regimens
+    best: jax.Array  # the best point of each start so far
+    merit: jax.Array  # (start,) of the best points
+    residual: jax.Array  # (start,) at the best points
     history: np.ndarray
 
 
-def _starts(problem: Problem, seed: int) -> jax.Array:
-    """The baseline and the best of some random regimens: (variable, start)."""
+def _starts(problem: Problem, seed: int) -> tuple[jax.Array, jax.Array]:
+    """The baseline and the best of some random regimens (variable, start), and the spread of the objective among them."""
     design = problem.design
     rng = np.random.default_rng(seed)
     baseline = project(design, jnp.asarray(optimization.encode(design, problem.scenario.doses))[:, None])
@@ -85,7 +92,9 @@ def _starts(problem: Problem, seed: int) -> jax.Array:
     found = optimization.evaluate_many(problem, np.asarray(drawn))
     merit = found.objective + 10.0 * jnp.maximum(found.excess.max((0, 1)), 0.0)
     best = jnp.argsort(jnp.where(jnp.isfinite(merit), merit, jnp.inf))[: STARTS - 1]
-    return jnp.concatenate([baseline, drawn[:, best]], 1)
+    known = np.asarray(found.objective)[np.isfinite(found.objective)]
+    spread = float(np.std(known)) if known.size > 1 else 0.0
+    return jnp.concatenate([baseline, drawn[:, best]], 1), jnp.asarray(spread if spread > 1e-12 else 1.0)
 
 
 def _residual(design: Design, z: jax.Array, slope: jax.Array, found: Evaluation, multiplier: jax.Array) -> jax.Array:
@@ -124,9 +133,11 @@ def _idle(z: jax.Array) -> _Descent:
 
 
 def _initial(problem: Problem, optimizer: Any, seed: int) -> _State:
-    z = _starts(problem, seed)
+    z, scale = _starts(problem, seed)
     shape = (max(len(problem.design.limits), 1), problem.lanes.output.shape[0], STARTS)
-    return _State(0, z, optimizer.init(z), _idle(z), jnp.zeros(shape), jnp.asarray(PENALTY), np.zeros((0, STARTS, 3)))
+    never = jnp.full(STARTS, jnp.inf)
+    moments, empty = optimizer.init(z), np.zeros((0, STARTS, 3))
+    return _State(0, z, moments, _idle(z), jnp.zeros(shape), jnp.asarray(PENALTY), scale, z, never, never, empty)
 
 
 def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _State:
@@ -134,10 +145,20 @@ def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _
     design, lanes = problem.design, problem.lanes
     order = optimization.edge_order(design, lanes, state.z)
     rtol = jnp.asarray(simulation.RTOL)
-    slope, found = optimization.gradient(design, lanes, state.z, order, state.multiplier, state.penalty, rtol)
+    slope, found = optimization.gradient(
+        design, lanes, state.z, order, state.multiplier, state.penalty, state.scale, rtol
+    )
     residual = _residual(design, state.z, slope, found, state.multiplier)
     row = np.stack([np.asarray(found.objective), np.asarray(found.excess.max((0, 1))), np.asarray(residual)], -1)
     history = np.concatenate([state.history, row[None]])
+    merit = found.objective / state.scale + EXACT * jnp.maximum(found.excess.max((0, 1)), 0.0)
+    better = merit < state.merit
+    state = state._replace(
+        best=jnp.where(better, state.z, state.best),
+        merit=jnp.where(better, merit, state.merit),
+        residual=jnp.where(better, residual, state.residual),
+        history=history,
+    )
     moments, multiplier, penalty, descent = state.moments, state.multiplier, state.penalty, state.descent
     update = (state.step + 1) % INNER == 0
     if state.step < explore:
@@ -146,7 +167,7 @@ def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _
         point = state.z
     else:
         fresh = state.step == explore or state.step % INNER == 0
-        value = optimization.lagrangian(found, multiplier, penalty)
+        value = optimization.lagrangian(found, multiplier, penalty, state.scale)
         descent = _descend(design, descent, state.z, slope, value, fresh)
         point = descent.z
         # a changed Lagrangian is first looked at where the last one stopped
@@ -156,7 +177,9 @@ def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _
         raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
         multiplier = jnp.where(accepted, raised, multiplier)
         penalty = jnp.minimum(penalty * PENALTY_GROWTH, PENALTY_MAX)
-    return _State(state.step + 1, z, moments, descent, multiplier, penalty, history)
+    return state._replace(
+        step=state.step + 1, z=z, moments=moments, descent=descent, multiplier=multiplier, penalty=penalty
+    )
 
 
 def optimize(
@@ -176,45 +199,49 @@ def optimize(
     explore = int(EXPLORE * steps) // INNER * INNER or min(steps, INNER)
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, explore, alpha=0.1), b1=0.7, b2=0.9)
     state = _initial(problem, optimizer, seed)
-    if resume and checkpoint is not None and checkpoint.exists():
+    if resume and checkpoint is not None:
         state = _read(checkpoint, problem, state, steps, seed)
     while state.step < steps:
         state = _advance(problem, optimizer, state, explore)
         row = state.history[-1]
         if checkpoint is not None:
             _write(checkpoint, state, steps, seed, scenario.config_hash)
-        leader = row[int(np.argmin(np.where(row[:, 1] <= TOLERANCE, row[:, 0], 1e12 * (1.0 + row[:, 1]))))]
+        leader = int(jnp.argmin(state.merit))
         if progress is not None:
-            progress(state.step, steps, {"objective": float(leader[0]), "excess": float(leader[1])})
-        if state.step > explore + INNER and leader[2] < TOLERANCE:
+            progress(state.step, steps, {"objective": float(row[leader, 0]), "excess": float(row[leader, 1])})
+        if state.step > explore + INNER and state.residual[leader] < TOLERANCE:
             break
     return _conclude(problem, state, clock.perf_counter() - began)
 
 
 def _conclude(problem: Problem, state: _State, seconds: float) -> Outcome:
-    """Pull each start just inside its limits, look at all at tight tolerance, and take the best."""
+    """Pull the best point of each start just inside its limits, look at all at tight tolerance, and take the best."""
     design, scenario = problem.design, problem.scenario
     amounts = np.zeros(design.size, bool)
     at = 0
     for members in design.members:
         amounts[at : at + len(members)] = True
         at += 2 * len(members)
-    z = np.repeat(np.asarray(state.z), len(SHRINK), 1)
+    z = np.repeat(np.asarray(state.best), len(SHRINK), 1)
     z[amounts] *= np.tile(SHRINK, STARTS)
     lowest = np.asarray(project(design, jnp.asarray(z)))
     baseline = optimization.encode(design, scenario.doses)[:, None]
     found = optimization.evaluate_many(problem, np.concatenate([baseline, lowest], 1), simulation.TIGHT)
-    objective, excess = np.asarray(found.objective), np.asarray(found.excess.max((0, 1)))
-    inside = np.where(excess[1:] <= 0.0, objective[1:], np.inf).reshape(STARTS, -1)
-    chosen = np.where(np.isfinite(inside.min(1)), inside.argmin(1), 0)
-    columns = 1 + np.arange(STARTS) * len(SHRINK) + chosen
-    starts = np.stack([objective[columns], np.maximum(excess[columns], 0.0)], 1)
-    feasible = starts[:, 1] <= 0.0
-    winner = int(np.argmin(np.where(feasible, starts[:, 0], 1e12 * (1.0 + starts[:, 1]))))
+    solved = np.asarray(found.status) == Status.DONE
+    if not solved[1:].any():
+        reason = Status(int(found.status[1])).reason
+        raise SimulationError(f"every trajectory of the search failed: {reason}", scenario.name)
+    objective = np.where(solved, np.asarray(found.objective), np.inf)
+    excess = np.where(solved, np.maximum(np.asarray(found.excess.max((0, 1))), 0.0), np.inf)
+    # of each start the best inside every limit, else the least outside
+    merit = np.where(excess > 0.0, 1e12 * (1.0 + excess), objective)[1:].reshape(STARTS, -1)
+    columns = 1 + np.arange(STARTS) * len(SHRINK) + merit.argmin(1)
+    starts = np.stack([objective[columns], excess[columns]], 1)
+    winner = int(merit.min(1).argmin())
     column = int(columns[winner])
     names = [t.name for t in design.terms]
     terms = np.asarray(found.terms)
-    residual = float(state.history[-1, winner, 2]) if len(state.history) else float("inf")
+    residual = float(state.residual[winner])
     return Outcome(
         doses=regimen_of(problem, lowest[:, column - 1]),
         baseline=scenario.doses,
@@ -228,7 +255,7 @@ def _conclude(problem: Problem, state: _State, seconds: float) -> Outcome:
         seconds=seconds,
         residual=residual,
         converged=residual < TOLERANCE,
-        feasible=bool(feasible[winner]),
+        feasible=bool(starts[winner, 1] <= 0.0),
     )
 
 
@@ -242,12 +269,14 @@ def _write(path: Path, state: _State, steps: int, seed: int, config_hash: str) -
 
 
 def _read(path: Path, problem: Problem, like: _State, steps: int, seed: int) -> _State:
+    if not path.exists():
+        raise InputError("there is no checkpoint to resume from", str(path))
     count, structure = len(jax.tree.leaves(like)), jax.tree.structure(like)
     try:
         with np.load(path) as saved:
             same = str(saved["config"]) == problem.scenario.config_hash and list(saved["plan"]) == [steps, seed]
             leaves = [saved[f"leaf_{i}"] for i in range(count)]
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"this checkpoint cannot be read ({error})", str(path)) from None
     if not same:
         raise InputError(

@@ -12,6 +12,7 @@ import xarray as xr
 
 from nanomg import results, search, simulation, units, verdict
 from nanomg.dosing import Dose
+from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.scenario import Scenario, dosed_unit, load
@@ -35,6 +36,10 @@ def resolve(
 ) -> Scenario:
     """A scenario by name, path, or as it is."""
     if isinstance(scenario, Scenario):
+        if overrides or dose or library is not None:
+            raise InputError(
+                "set, dose and library act when a scenario is read; give its name or path with them", scenario.name
+            )
         return scenario
     return load(scenario, library or find_library(), overrides, dose)
 
@@ -90,6 +95,8 @@ def optimize(
     With `output`, a checkpoint beside it is kept up to date while the search runs; `resume` continues from it to the same end.
     """
     path = results.check_output(output, force) if output is not None else None
+    if steps is not None and steps < 1:
+        raise InputError(f"at least 1 step is needed, not {steps}", "steps")
     chosen = resolve(scenario, set or {}, dose, library)
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
     if checkpoint is not None and not resume:
@@ -100,14 +107,16 @@ def optimize(
     )
     mg, sentence = verdict.judge(chosen, arms, OPTIMUM)
     constraints = _constraints(chosen, arms, found.doses)
-    if not found.feasible:
+    feasible = found.feasible and all(c["slack"] >= -1e-9 * abs(c["limit"]) for c in constraints)
+    if not feasible:
         sentence = f"No regimen was found that keeps every limit. {sentence}"
+    sentence += _under_other_hypotheses(constraints)
     summary = {
         "scenario": chosen.name,
         "title": chosen.title,
         "output": str(path) if path else None,
         "status": _status(arms),
-        "feasible": found.feasible,
+        "feasible": feasible,
         "objective": found.objective,
         "baseline_objective": found.baseline_objective,
         "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in found.terms.items()},
@@ -181,8 +190,9 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
 
     for limit in scenario.limits:
         scale = units.factor(scenario.model.unit(limit.signal), limit.unit)
-        highest = float(arms.pick(limit.signal, OPTIMUM, arms.hypotheses[0]).max())
-        add(limit.name, limit.maximum * scale, highest * scale, limit.unit)
+        highest = {h: float(arms.pick(limit.signal, OPTIMUM, h).max()) * scale for h in arms.hypotheses}
+        add(limit.name, limit.maximum * scale, highest[arms.hypotheses[0]], limit.unit)
+        rows[-1]["value_by_hypothesis"] = highest
     for free in scenario.free:
         given = [d for d in doses if d.cmt == free.cmt]
         amounts, (unit, scale) = [d.amt for d in given] or [0.0], _shown(scenario, free.cmt)
@@ -200,6 +210,17 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
                 at_most=False,
             )
     return rows
+
+
+def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
+    """A sentence on limits that hold under the hypothesis of the search and not under another."""
+    found = ""
+    for row in constraints:
+        over = {h: v / row["limit"] - 1.0 for h, v in row.get("value_by_hypothesis", {}).items() if v > row["limit"]}
+        if row["slack"] >= 0 and over:
+            worst = max(over, key=lambda h: over[h])
+            found += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
+    return found
 
 
 # ---------------------------------------------------------------- the groups of a result file

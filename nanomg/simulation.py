@@ -1,7 +1,8 @@
 """Lanes through a model: doses to events, the compiled solve, signals at the output times.
 
 A lane is one subject under one regimen with one set of values. Everything that differs between lanes is a traced value; a
-`Plan` holds what a compiled program is made for, so changed doses, times and parameters never compile again.
+`Plan` holds what a compiled program is made for, so changed amounts, dose times and
+parameters do not compile again.
 """
 
 from __future__ import annotations

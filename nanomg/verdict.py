@@ -1,7 +1,7 @@
 """What a regimen does to tumour free Mg and to T-cell competence, against the same regimen without Mg.
 
 Arms are lanes of one block: the regimen as given, without its Mg, with the same Mg given free, each under the LFA-1 hypotheses.
-This module is the one place of the machinery that knows quantities of the science by name; they stand here.
+This module and nanomg.feasibility are the places of the machinery that know quantities of the science by name.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def run_arms(
     """Solve every arm under every hypothesis as one block and return all states and signals."""
     hypotheses = tuple(hypotheses or hypotheses_of(scenario))
     regimens, model = tuple(arms), scenario.model
-    doses = tuple(sorted({d for arm in arms.values() for d in arm}, key=lambda d: (d.time, d.cmt, d.amt)))
+    doses = tuple(sorted({d for arm in arms.values() for d in arm}, key=lambda d: (d.time, d.cmt, d.amt, d.duration)))
     given = np.array([[d.amt * arms[r].count(d) for r in regimens for _ in hypotheses] for d in doses])
     batch = len(regimens) * len(hypotheses)
     known = set(hypotheses) & set(HYPOTHESES)
@@ -172,7 +172,8 @@ def judge(scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN) -> tuple[dict
         return None, "No verdict: a trajectory of this regimen or of its arm without Mg failed."
     gamma = scenario.parameters[DONNAN].value
     effect = _effect(arms, regimen, gamma)
-    effect["free"] = _effect(arms, FREE, gamma) if FREE in arms.regimens else None
+    solved = FREE in arms.regimens and not arms.status[arms.regimens.index(FREE)].any()
+    effect["free"] = _effect(arms, FREE, gamma) if solved else None
     return effect, _sentence(effect)
 
 
@@ -180,6 +181,13 @@ def _span(values: Mapping[str, float], scale: float = 1.0, sign: str = "") -> st
     low, high = min(values.values()) * scale, max(values.values()) * scale
     ends = f"{low:{sign}.1f}", f"{high:{sign}.1f}"
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+
+
+def _against_free(free: Mapping[str, Any] | None) -> str:
+    if free is None:
+        return ""
+    hours, peak = _span(free["hours_per_day_above_0.02"]), free["peak_rise"]["value"]
+    return f" The same Mg given free: above +0.02 mmol/L for {hours} h/day, at a peak of +{peak:.2g} mmol/L."
 
 
 def _sentence(effect: Mapping[str, Any]) -> str:
@@ -198,5 +206,5 @@ def _sentence(effect: Mapping[str, Any]) -> str:
     return (
         f"{head}: above +0.02 mmol/L for {_span(low)} h/day and above +0.3 mmol/L for {_span(high)} h/day, "
         f"mean T-cell competence changed by {_span(gain, 100.0, '+')} % against the arm without Mg, "
-        f"across {', '.join(sorted(gain))}{source}."
+        f"across {', '.join(sorted(gain))}{source}." + _against_free(effect["free"])
     )

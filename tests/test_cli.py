@@ -85,6 +85,7 @@ OPTIMIZED: dict[str, Any] = {
     "evaluations": 120,
     "seconds": 31.4,
     "kkt_residual": 1e-4,
+    "converged": True,
     "status": STATUS,
     "signals": SIGNALS,
     "verdict": "The optimum is better.",

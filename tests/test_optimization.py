@@ -10,7 +10,8 @@ import pytest
 import scipy.optimize
 
 from nanomg import optimization, scenario, search, simulation
-from nanomg.errors import InputError
+from nanomg.dosing import Dose
+from nanomg.errors import InputError, SimulationError
 from nanomg.models import library
 
 MAIN = "mouse-mc38-depot"
@@ -209,3 +210,28 @@ def test_a_gradient_in_a_value_that_is_not_varied_is_an_error_not_a_zero(main_sc
 
     with pytest.raises(ValueError, match="varied"):
         jax.grad(final)(0.003)
+
+
+def test_a_search_in_which_everything_fails_is_an_error_and_no_success(main_scenario, monkeypatch):
+    plan_for = simulation.plan_for
+    monkeypatch.setattr(simulation, "plan_for", lambda *a, **k: plan_for(*a, **k, max_steps=3))
+    with pytest.raises(SimulationError, match="every trajectory"):
+        search.optimize(main_scenario, 1)
+
+
+def test_means_do_not_depend_on_where_doses_fall_between_grid_times(main_scenario):
+    """A bolus just before a time of the regular grid and one just after it have the same mean, but for the shift."""
+    term = dataclasses.replace(main_scenario.terms[0], signal="magnesium.total", statistic="mean", amount=1.0)
+    free = dataclasses.replace(main_scenario.free[0], cmt="magnesium.iv", strength=0.0, volume=0.0, total=np.inf)
+    doses = (Dose(11.9, 3.0, "magnesium.iv"),)
+    small = dataclasses.replace(main_scenario, doses=doses, terms=(term,), free=(free,), horizon=48.0, every=12.0)
+    problem = optimization.problem_of(small)
+    z = np.repeat(optimization.encode(problem.design, doses)[:, None], 2, 1)
+    z[1] += [0.0, 0.2 / (free.time[1] - free.time[0])]
+    early, late = np.asarray(optimization.evaluate_many(problem, z).objective)
+    assert early == pytest.approx(late, rel=2e-3)
+
+
+def test_resuming_from_nothing_is_said(main_scenario, tmp_path):
+    with pytest.raises(InputError, match="no checkpoint"):
+        search.optimize(main_scenario, 1, checkpoint=tmp_path / "none", resume=True)

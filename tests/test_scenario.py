@@ -218,9 +218,9 @@ WRONG_GOALS = {
         'signal = "magnesium.totl"\nmax',
         r"did you mean 'magnesium\.total'",
     ),
-    "limit without unit": ('max = "1.26 mmol/L"', "max = 1.26", r"\[\[limit\]\].*1\.26 lacks its unit; 'mmol/L'"),
-    "limit of another dimension": ('max = "1.26 mmol/L"', 'max = "1.26 mL"', r"'mL' cannot be converted to 'mmol/L'"),
-    "limit of zero": ('max = "1.26 mmol/L"', 'max = "0 mmol/L"', r"above 0"),
+    "limit without unit": ('max = "1.36 mmol/L"', "max = 1.26", r"\[\[limit\]\].*1\.26 lacks its unit; 'mmol/L'"),
+    "limit of another dimension": ('max = "1.36 mmol/L"', 'max = "1.26 mL"', r"'mL' cannot be converted to 'mmol/L'"),
+    "limit of zero": ('max = "1.36 mmol/L"', 'max = "0 mmol/L"', r"above 0"),
     "unknown statistic": (
         'statistic = "log mean"',
         'statistic = "logmean"',
