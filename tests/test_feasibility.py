@@ -173,7 +173,7 @@ def test_command_writes_a_result(
 
     for arguments, shown in (
         (words, "falls short of +0.3 mmol/L"),
-        (["nanomg", "summary", str(path)], "10 trajectories"),
+        (["nanomg", "summary", str(path)], "10 draws of"),
     ):
         monkeypatch.setattr("sys.argv", arguments)
         with pytest.raises(SystemExit) as ended:
