@@ -104,20 +104,22 @@ def test_doses_that_cannot_be_spaced_are_refused(main_scenario):
 
 # ---------------------------------------------------------------- the search
 @pytest.mark.slow
-def test_optimum_keeps_every_limit_at_tight_tolerance(outcome, main_scenario):
+def test_optimum_keeps_every_limit_and_presses_on_one(outcome, main_scenario):
     assert outcome.feasible
     plan = simulation.plan_for(main_scenario.model, outcome.doses)
     times = simulation.output_times(main_scenario.horizon, 1.0, outcome.doses)
     lanes = simulation.lanes_for(plan, main_scenario.values, outcome.doses, (), times)
     solved = simulation.run(plan, lanes, simulation.TIGHT)
-    for limit in main_scenario.limits:
-        highest = simulation.observe(plan, lanes, solved, [limit.signal])[limit.signal].max()
-        assert highest <= limit.maximum * (1 + 1e-4)
+    highest = [
+        simulation.observe(plan, lanes, solved, [x.signal])[x.signal].max() / x.maximum for x in main_scenario.limits
+    ]
+    assert max(highest) <= 1 + 1e-4
+    assert max(highest) > 0.99, "no path limit is active at the optimum"
 
 
 @pytest.mark.slow
-def test_optimum_is_not_trivial(outcome, main_scenario):
-    """At least one path limit is active and at least one dose time lies inside its bounds and intervals."""
+def test_a_dose_time_of_the_optimum_is_interior(outcome, main_scenario):
+    """At least one dose time lies inside its bounds and intervals."""
     times = {f.cmt: [d.time for d in outcome.doses if d.cmt == f.cmt] for f in main_scenario.free}
     interior = []
     for free in main_scenario.free:
@@ -126,10 +128,6 @@ def test_optimum_is_not_trivial(outcome, main_scenario):
             gaps = [b - a for a, b in itertools.pairwise(own[max(i - 1, 0) : i + 2])]
             interior.append(free.time[0] + 1 < t < free.time[1] - 1 and all(gap > free.interval + 1 for gap in gaps))
     assert any(interior)
-    problem = optimization.problem_of(main_scenario)
-    excess = outcome.history[-1, :, 1]
-    assert np.abs(excess).min() < 0.01, "no start presses on a path limit"
-    assert len(problem.design.limits) == 2
 
 
 @pytest.mark.slow
