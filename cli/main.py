@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from typing import Annotated, Any, NoReturn
@@ -9,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import nanomg
-from nanomg.cli import cite, feasibility, list, optimize, show, simulate, summary
+from nanomg.cli import cache, cite, doctor, feasibility, list, optimize, show, simulate, summary
 from nanomg.cli.options import Interrupted
 from nanomg.errors import NanomgError
 
@@ -33,6 +34,8 @@ for _command in (
     show.show,
     summary.summary,
     cite.cite,
+    doctor.doctor,
+    cache.cache,
 ):
     commands.command(_command.__name__)(_command)
 
@@ -54,6 +57,8 @@ def _options(
 
 def app() -> NoReturn:
     """Run the command line. A user's mistake is one line on stderr (an object with `--json`); a bug shows its traceback."""
+    # imports make many objects that live on: looking through them again and again takes a tenth of a short run
+    gc.set_threshold(100_000)
     try:
         code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
     except NanomgError as error:

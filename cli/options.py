@@ -21,13 +21,23 @@ Doses = Annotated[
     list[str] | None,
     typer.Option("--dose", metavar='"PORT: TEXT"', help='Give instead: --dose "pd1.ip: 0.2 mg q 3 d x 4". Repeatable.'),
 ]
+Events = Annotated[
+    Path | None,
+    typer.Option(
+        "--events", metavar="FILE", help="Take doses and subjects from this CSV table of events in NONMEM's columns."
+    ),
+]
+Records = Annotated[
+    Path | None,
+    typer.Option("--records", metavar="FILE", help="Write the outputs at each record of the events to this CSV file."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output", "-o", metavar="FILE", help="Write the run to this HDF5 file. Without it no file is written."
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite the output file.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of tables.")]
 Folders = Annotated[
     list[Path] | None,

@@ -52,7 +52,13 @@ def _describe(name: str, library: Library) -> dict[str, Any]:
 
 
 def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
+    from nanomg.dosing import describe
+
     model = scenario.model
+
+    def unit(cmt: str) -> str:
+        return model.unit(cmt) if cmt else ""  # a reset has no port
+
     return {
         "name": scenario.name,
         "kind": "scenario",
@@ -63,9 +69,11 @@ def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
         "mechanisms": [mechanism.__name__ for mechanism in model.mechanisms],
         "cards": [card.name for card in scenario.cards],
         "doses": [
-            {"time_h": d.time, "cmt": d.cmt, "amt": d.amt, "unit": model.unit(d.cmt), "duration_h": d.duration}
+            {"time_h": d.time, "cmt": d.cmt, "amt": d.amt, "unit": unit(d.cmt), "duration_h": d.duration}
+            | ({} if d.plain else {"evid": d.evid, "ss": d.ss, "ii_h": d.ii, "rate_per_h": d.rate})
             for d in scenario.doses
         ],
+        "regimen": describe(scenario.doses, unit),
         "windows": [dataclasses.asdict(window) | {"unit": model.unit(window.name)} for window in scenario.windows],
         "objective": [dataclasses.asdict(term) for term in scenario.terms],
         "limits": [_limit(limit, model.unit(limit.signal)) for limit in scenario.limits],
@@ -141,12 +149,15 @@ def _print(found: Mapping[str, Any]) -> None:
 
 def _print_treatment(found: Mapping[str, Any]) -> None:
     """What a scenario does to the model: doses, inputs, and what may be optimised."""
-    render.section(
-        "Doses",
-        ("time [h]", "into", "amount", "unit", "over [h]"),
-        "rlrlr",
-        [(number(d["time_h"]), d["cmt"], number(d["amt"]), d["unit"], number(d["duration_h"])) for d in found["doses"]],
-    )
+    if any("evid" in dose for dose in found["doses"]):
+        render.section("Doses", ("in words",), "l", [(line,) for line in found["regimen"]])
+    else:
+        headers = ("time [h]", "into", "amount", "unit", "over [h]")
+        rows = [
+            (number(d["time_h"]), d["cmt"], number(d["amt"]), d["unit"], number(d["duration_h"]))
+            for d in found["doses"]
+        ]
+        render.section("Doses", headers, "rlrlr", rows)
     render.section(
         "Inputs in time",
         ("", "value", "unit", "from [h]", "to [h]"),

@@ -46,21 +46,33 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
     status = found["status"]
     failed = f"{status['failed']} of {status['trajectories']} trajectories failed: {status['reason']}"
     solved = f"{status['trajectories']} trajectories, all solved"
-    render.paragraph(f"{found['scenario']}: {failed if status['failed'] else solved}")
+    subjects = f"{status['subjects']} subjects, " if status.get("subjects", 1) > 1 else ""
+    render.paragraph(f"{found['scenario']}: {subjects}{failed if status['failed'] else solved}")
+    for name, why in status.get("failed_subjects", {}).items():
+        render.paragraph(f"subject {name}: {why['failed']} failed: {why['reason']}")
     if "objective" in found:
         _show_optimum(found)
     _show_signals(found["signals"])
     if found["mg"]:
         _show_magnesium(found["mg"])
-    if found["output"]:
+    files = {"Result file": found["output"], "Records": found.get("records")}
+    if any(files.values()):
         render.paragraph("")
-        render.paragraph(f"Result file: {found['output']}")
+    for what, file in files.items():
+        if file:
+            render.paragraph(f"{what}: {file}")
 
 
 def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
     columns = ("initial", "final", "min", "max", "auc")
-    rows = [(name, signal["unit"], *(number(signal[c]) for c in columns)) for name, signal in signals.items()]
-    render.section("Signals", ("", "unit", *columns[:-1], "AUC [× h]"), "llrrrrr", rows)
+    rows = []
+    for name, signal in signals.items():
+        rows.append((name, signal["unit"], *(number(signal[c]) for c in columns)))
+        for i, end in enumerate(("lowest", "highest")):
+            if "range" in signal:
+                rows.append((f"  {end}", "", *(number(signal["range"][c][i]) for c in columns)))
+    title = "Signals, median of the subjects" if any("range" in signal for signal in signals.values()) else "Signals"
+    render.section(title, ("", "unit", *columns[:-1], "AUC [× h]"), "llrrrrr", rows)
 
 
 def _show_optimum(found: Mapping[str, Any]) -> None:

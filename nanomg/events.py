@@ -40,12 +40,14 @@ class Intervals(NamedTuple):
 
     used: jax.Array
     length: jax.Array  # (K, B) [h]
+    keep: jax.Array  # (K, B) what is left of every state at the start: 1, or 0 at a reset
     inflow: jax.Array  # (K, C, B) amount per hour
-    jump: jax.Array  # (K, C, B) amount added at the start
+    jump: jax.Array  # (K, C, B) amount added at the start, after `keep`
     forcing: jax.Array  # (K, I, B)
 
 
-def _edges(events: Events) -> jax.Array:
+def edges(events: Events) -> jax.Array:
+    """The times of all edges (edge, lane), unsorted."""
     bolus, infused = events.bolus, ~events.bolus
     end = events.time + events.duration
     return jnp.concatenate(
@@ -53,9 +55,9 @@ def _edges(events: Events) -> jax.Array:
     )
 
 
-def order_of(events: Events) -> np.ndarray:
+def order_of(edges: np.ndarray) -> np.ndarray:
     """The sorted order of the edges of each lane, (edge, lane), from concrete times; ties keep the order of this module."""
-    return np.argsort(np.asarray(_edges(events)), axis=0, kind="stable").astype(np.int32)
+    return np.argsort(edges, axis=0, kind="stable").astype(np.int32)
 
 
 def output_rows(order: jax.Array, outputs: int) -> jax.Array:
@@ -85,7 +87,7 @@ def intervals(events: Events, order: jax.Array) -> Intervals:
     def acts_next(a: jax.Array) -> jax.Array:
         return jnp.concatenate([jnp.zeros_like(a[:1]), a[:-1]])
 
-    times = ordered(_edges(events))
+    times = ordered(edges(events))
     length = jnp.diff(times, axis=0, prepend=jnp.zeros_like(times[:1]))
     count = length.shape[0]
     padding = -count % _PAD
@@ -96,6 +98,7 @@ def intervals(events: Events, order: jax.Array) -> Intervals:
     return Intervals(
         jnp.asarray(count, jnp.int32),
         pad(length),
+        pad(jnp.ones_like(length)),
         pad(acts_next(jnp.cumsum(ordered(inflow), 0))),
         pad(acts_next(ordered(jump))),
         pad(events.base + acts_next(jnp.cumsum(ordered(forcing), 0))),

@@ -91,6 +91,7 @@ def feasibility(
     """
     path = results.check_output(output, force) if output is not None else None
     chosen = _until(resolve(scenario, set or {}, dose, library), horizon)
+    chosen.needs_plain("feasibility")
     _check(chosen, draws, seed, chunk)
     sampled = sample(chosen, draws, seed)
     rise, status = _solve(chosen, sampled, draws, chunk, progress)

@@ -58,7 +58,9 @@ class Port(NamedTuple):
     A coefficient is a number or the name of a parameter or constant. `uptake` names a method of the mechanism that maps the
     amount of a dose to the amount that arrives (saturable absorption). `molar_mass` names the parameter through which a dose
     given as a mass is converted when `unit` is an amount of substance. `free` is the port or state that receives the same Mg
-    when it is given unencapsulated by the same route. `F` and `lag` name parameters.
+    when it is given unencapsulated by the same route. `F`, `lag`, `rate` and `duration` name parameters; the last two are the
+    modelled rate and duration of an infusion (0: there is none). A port may carry the name of a state of the same mechanism: it
+    says how doses into that state arrive.
     """
 
     unit: str
@@ -69,6 +71,8 @@ class Port(NamedTuple):
     free: str | None = None
     F: str | None = None
     lag: str | None = None
+    rate: str | None = None
+    duration: str | None = None
 
 
 class Flux(NamedTuple):

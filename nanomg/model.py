@@ -39,11 +39,12 @@ class Model:
 
     Attributes `states`, `signals`, `constants`, `inputs`, `ports` and `parameters` map dotted names to their declarations.
     Raises `InputError` for a name declared twice, a read of an unknown name, an undeclared read, a flux into an unknown state
-    and a cycle among signals. With `ledger`, two further states per substance add up what crosses the model's boundary.
+    and a cycle among signals. With `ledger`, two further states per substance add up what crosses the model's boundary. Parameters
+    in `ramped` become states of zero rate, which whoever solves may move within an interval; no constant may depend on them.
     """
 
-    def __init__(self, *mechanisms: type[AbstractMechanism], ledger: bool = False):
-        self.mechanisms, self.ledger = mechanisms, ledger
+    def __init__(self, *mechanisms: type[AbstractMechanism], ledger: bool = False, ramped: tuple[str, ...] = ()):
+        self.mechanisms, self.ledger, self.ramped = mechanisms, ledger, ramped
         self.states: dict[str, Var] = {}
         self.signals: dict[str, Var] = {}
         self.constants: dict[str, Var] = {}
@@ -67,17 +68,25 @@ class Model:
             for substance in sorted({s for var in self.states.values() for s in _contents(var)}):
                 for end in (INLET, OUTLET):
                     self.states[f"ledger.{substance}{end}"] = Var("1", f"{substance}, total{end.replace('.', ' ')}")
+        for name in ramped:
+            self.states[name] = self.parameters.pop(name)
         self._check_fluxes()
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What a model is known by: models of equal keys are the same model."""
+        return self.mechanisms, self.ledger, self.ramped
+
     def __hash__(self) -> int:
-        return hash((self.mechanisms, self.ledger))
+        return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Model) and (self.mechanisms, self.ledger) == (other.mechanisms, other.ledger)
+        return isinstance(other, Model) and self.key == other.key
 
     def _declare(self, mechanism: type[AbstractMechanism], table: dict[str, Any], entries: Mapping[str, Any]) -> None:
         for name, entry in entries.items():
-            if name in self.owner:
+            stands_for_state = table is self.ports and name in mechanism.states
+            if name in self.owner and not stands_for_state:
                 raise InputError(f"{name!r} is declared by both {self.owner[name].__name__} and {mechanism.__name__}")
             self.owner[name] = mechanism
             table[name] = entry
@@ -171,7 +180,7 @@ class Model:
 
     def initial(self, x: Values) -> list[Any]:
         """Amounts at time 0 in the order of `states`, from the values that `derive` returns."""
-        start: dict[str, Any] = {}
+        start: dict[str, Any] = {name: x[name] for name in self.ramped}
         for mechanism in self.mechanisms:
             given = self._build(mechanism, x).initial(x)
             if unexpected := set(given) - set(mechanism.states):

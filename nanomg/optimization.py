@@ -8,7 +8,6 @@ is looked at (the regular grid, and times after every dose that move with the do
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg import simulation
+from nanomg import events, executables, simulation
 from nanomg.dosing import Dose
 from nanomg.errors import InputError
 from nanomg.scenario import Free, Limit, Scenario, Term
@@ -24,6 +23,9 @@ from nanomg.simulation import Lanes, Plan
 
 # When signals are looked at around a dose or the end of its infusion [h]: just before, at its peak, and while it fades.
 OFFSETS = (-1e-6, 0.0, 0.02, 0.25, 1.0, 3.0, 8.0, 20.0)
+
+
+RTOL = 1e-5  # while searching; what is found is looked at again at a tight tolerance
 
 
 class Design(NamedTuple):
@@ -122,11 +124,14 @@ def decode(design: Design, z: Any, amount: Any, time: Any) -> tuple[Any, Any]:
 
 def _within_total(a: jax.Array, total: float) -> jax.Array:
     """Nearest point to `a` (dose, lane) in [0, 1] whose sum is at most `total`."""
-    low, high = jnp.zeros(a.shape[1]), jnp.maximum(a.max(0), 1.0)
-    for _ in range(60):
+
+    def halve(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
         middle = 0.5 * (low + high)
         over = jnp.clip(a - middle, 0.0, 1.0).sum(0) > total
-        low, high = jnp.where(over, middle, low), jnp.where(over, high, middle)
+        return jnp.where(over, middle, low), jnp.where(over, high, middle)
+
+    _, high = jax.lax.fori_loop(0, 60, halve, (jnp.zeros(a.shape[1]), jnp.maximum(a.max(0), 1.0)))
     fits = jnp.clip(a, 0.0, 1.0).sum(0) <= total
     return jnp.clip(a - jnp.where(fits, 0.0, high), 0.0, 1.0)
 
@@ -137,13 +142,15 @@ def _spaced(t: jax.Array, gap: float) -> jax.Array:
     shift = gap * jnp.arange(n)[:, None]
     s = t - shift
     total = jnp.concatenate([jnp.zeros_like(s[:1]), jnp.cumsum(s, 0)])
-    rows = []
-    for i in range(n):  # isotonic regression by its max-min formula
-        means = [jnp.stack([(total[k + 1] - total[j]) / (k + 1 - j) for k in range(i, n)]).min(0) for j in range(i + 1)]
-        rows.append(jnp.stack(means).max(0))
-    return jnp.clip(jnp.stack(rows), 0.0, 1.0 - gap * (n - 1)) + shift
+    # isotonic regression by its max-min formula: the largest, over j up to i, of the least mean of j to k, over k from i
+    j, i = np.arange(n)[:, None], np.arange(n)
+    means = (total[None, 1:] - total[:-1, None]) / np.maximum(i + 1 - j, 1)[:, :, None]
+    least = jax.lax.cummin(means, axis=1, reverse=True)
+    rows = jnp.where((j <= i)[:, :, None], least, -jnp.inf).max(0)
+    return jnp.clip(rows, 0.0, 1.0 - gap * (n - 1)) + shift
 
 
+@executables.kept(0)
 def project(design: Design, z: jax.Array) -> jax.Array:
     """Nearest variables (variable, lane) that keep bounds, intervals and totals."""
     parts, at = [], 0
@@ -204,7 +211,7 @@ def lagrangian(found: Evaluation, multiplier: jax.Array, penalty: jax.Array, sca
     return found.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@executables.kept(0)
 def gradient(
     design: Design,
     lanes: Lanes,
@@ -226,20 +233,25 @@ def gradient(
     return jnp.where(jnp.isfinite(slope), slope, 0.0), found
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@executables.kept(0)
 def _evaluate(design: Design, lanes: Lanes, z: jax.Array, order: Order, rtol: jax.Array) -> Evaluation:
     return evaluate(design, lanes, z, order, rtol)
 
 
+@executables.kept(0)
+def _edges(design: Design, lanes: Lanes, z: jax.Array) -> jax.Array:
+    return simulation.edges(design.plan, place(design, lanes, z))
+
+
 def edge_order(design: Design, lanes: Lanes, z: Any) -> Order:
     """The order of the edges and of the output times of the regimens that `z` stands for."""
-    edges = simulation.edge_order(design.plan, place(design, lanes, jnp.asarray(z)))
+    edges = events.order_of(np.asarray(_edges(design, lanes, jnp.asarray(z))))
     outputs = lanes.output.shape[0]
     first = len(edges) - outputs
     return Order(edges, np.stack([lane[lane >= first] - first for lane in edges.T], 1))
 
 
-def evaluate_many(problem: Problem, z: np.ndarray, rtol: float = simulation.RTOL) -> Evaluation:
+def evaluate_many(problem: Problem, z: np.ndarray, rtol: float = RTOL) -> Evaluation:
     """Evaluate regimens `z` (variable, regimen), all in one block."""
     lanes = widen(problem.lanes, z.shape[1])
     design = problem.design

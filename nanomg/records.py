@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from nanomg.dosing import MOST_DOSES
+from nanomg.dosing import MOST_DOSES, count_until
 from nanomg.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -106,12 +106,18 @@ class Subject:
 
 
 def read_events(path: str | Path, model: Model, bindings: Mapping[str, str] | None = None) -> tuple[Subject, ...]:
-    """The subjects of an event table; `bindings` maps dotted names of parameters to columns.
+    """The subjects of the event table in a file, as `parse_events` reads it."""
+    return parse_events(read_text(path), str(path), model, bindings)
+
+
+def parse_events(
+    text: str, source: str, model: Model, bindings: Mapping[str, str] | None = None
+) -> tuple[Subject, ...]:
+    """The subjects of an event table; `bindings` maps dotted names of parameters to columns, `source` is named in errors.
 
     Raises `InputError`, one sentence that names file, row and column.
     """
-    source = str(path)
-    lines = _lines(Path(path), source)
+    lines = _lines(text, source)
     header_row, header = next(lines, (1, []))
     columns = _columns(header, f"{source}, row {header_row}")
     bound = _bound(bindings or {}, columns, model, source)
@@ -139,17 +145,24 @@ def read_events(path: str | Path, model: Model, bindings: Mapping[str, str] | No
     return subjects
 
 
-def _lines(path: Path, source: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank with their number, each cell without the space around it."""
+def read_text(path: str | Path) -> str:
+    """The text of an event table."""
+    source = str(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return Path(path).read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"byte {error.start + 1} is not UTF-8; save the table as UTF-8 text", source) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"the event table cannot be read ({reason})", source) from None
+
+
+def _lines(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank with their number, each cell without the space around it."""
     if not text.strip():
         raise InputError("the event table is empty; a header with TIME and at least one record are needed", source)
+    if (zero := text.find("\0")) >= 0:
+        raise InputError("there is a NUL in it; save the table as plain text", f"{source}, character {zero + 1}")
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         try:
@@ -291,13 +304,12 @@ def _further(row: _Row, time: float, ii: float, addl: float) -> int:
             row.fail("UNTIL", f"until ({until:g} h) must come after the dose at {time:g} h")
         if not ii:
             row.fail("II", "until needs the interval II between doses, above zero")
-        # The tolerance keeps a dose that would fall on `until` itself out, whatever the rounding.
-        addl = math.ceil(min((until - time) / ii - 1e-9, 2.0 * MOST_DOSES)) - 1
+        addl = count_until(time, until, ii) - 1
     if addl >= MOST_DOSES:
         row.fail("ADDL" if until is None else "UNTIL", f"more than {MOST_DOSES} doses are asked for")
     if addl and not ii:
         row.fail("II", f"ADDL = {addl:g} needs the interval II between doses, above zero")
-    return max(int(addl), 0)
+    return int(addl)
 
 
 def _check_dose(row: _Row, record: Record) -> None:

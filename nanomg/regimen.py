@@ -126,7 +126,7 @@ def edges(of: Schedule | Steady) -> Edges:
 
 def delivery(mode: Any, values: Values) -> tuple[Any, Any, Any]:
     """By record: the jump of a bolus, the inflow of an infusion [per h], and how long it lasts [h]; `mode` broadcasts to values."""
-    mode = np.asarray(mode)
+    mode = np.asarray(mode) if isinstance(mode, list) else mode
     at_rate, timed = (mode == Mode.RATE) * 1.0, (mode == Mode.DURATION) * 1.0
     amount = values.F * values.amt
     jump = (mode == Mode.BOLUS) * amount
@@ -139,34 +139,37 @@ def action_times(actions: Edges, base: Any, values: Values, length: Any) -> Any:
 
     `base` holds the times of the records, then of the extra outputs; zeros give times since the start of a period.
     """
-    record = np.maximum(actions.record, 0)
+    record = actions.record.clip(0)
     wide = (-1,) + (1,) * (np.ndim(length) - 1)
     shifted, ended, k = (a.reshape(wide) for a in (actions.shifted, actions.ended, actions.k))
     return base[actions.at] + shifted * (k * values.ii[record] + values.lag[record]) + ended * length[record]
+
+
+def given(subject: Subject) -> tuple[Values, np.ndarray]:
+    """The columns of a subject as they stand, before lag, F and what is modelled; and the mode of each record."""
+    columns = (
+        [getattr(r, name) for r in subject.records]
+        for name in ("time", "amt", "ii", "doses", "doses", "rate", "duration")
+    )
+    return Values(*(np.array(column, float) for column in columns)), np.array([r.mode for r in subject.records], int)
+
+
+def arriving(written: Values, mode: Any, lag: Any, F: Any, rate: Any, duration: Any, where: Any = np.where) -> Values:
+    """The values of a subject from its columns as `given` and from lag, F, modelled rate and duration of each record."""
+    rates = where(written.rate == -1, rate, where(mode == Mode.RATE, written.rate, 1.0))
+    durations = where(written.rate == -2, duration, where(mode == Mode.DURATION, written.duration, 1.0))
+    gives = written.F > 0
+    return written._replace(lag=where(gives, lag, 0.0), F=where(gives, F, 0.0), rate=rates, duration=durations)
 
 
 def dose_values(
     subject: Subject, lag: Any = 0.0, F: Any = 1.0, rate: Any = math.nan, duration: Any = math.nan
 ) -> Values:
     """The concrete values of a subject. Lag, F, modelled rate and duration are numbers or one per record; NaN: there is none."""
-    records = subject.records
-
-    def column(name: str) -> np.ndarray:
-        return np.array([getattr(record, name) for record in records], float)
-
-    def wide(value: Any) -> np.ndarray:
-        return np.broadcast_to(np.asarray(value, float), (len(records),))
-
-    modes = np.array([record.mode for record in records])
-    modelled = {Mode.RATE: column("rate") == -1, Mode.DURATION: column("rate") == -2}
-    rates = np.where(modelled[Mode.RATE], wide(rate), np.where(modes == Mode.RATE, column("rate"), 1.0))
-    durations = np.where(
-        modelled[Mode.DURATION], wide(duration), np.where(modes == Mode.DURATION, column("duration"), 1.0)
-    )
-    gives = column("doses") > 0
-    lags, fractions = np.where(gives, wide(lag), 0.0), np.where(gives, wide(F), 0.0)
-    values = Values(column("time"), column("amt"), column("ii"), lags, fractions, rates, durations)
-    for i, record in enumerate(records):
+    written, mode = given(subject)
+    rows = (np.broadcast_to(np.asarray(value, float), mode.shape) for value in (lag, F, rate, duration))
+    values = arriving(written, mode, *rows)
+    for i, record in enumerate(subject.records):
         if not record.doses:
             continue
         for name, value in (("lag", values.lag[i]), ("F", values.F[i])):
@@ -174,7 +177,7 @@ def dose_values(
                 raise InputError(
                     f"{name} of {record.cmt} must be 0 or more, not {value:g}", subject.where(record, "CMT")
                 )
-        for what, value in (("rate", rates[i]), ("duration", durations[i])):
+        for what, value in (("rate", values.rate[i]), ("duration", values.duration[i])):
             if not 0 < value < math.inf:
                 has = "has none" if math.isnan(value) else f"has {value:g}"
                 message = f"RATE = {record.rate:g} needs a modelled {what} above zero, but {record.cmt} {has}"
@@ -383,17 +386,22 @@ class _Expansion:
 def covariate(subject: Subject, schedule: Schedule, times: Any, column: str, how: str = "nocb") -> np.ndarray:
     """A column's value at the start and at the end of the interval that each action closes, (2, action).
 
-    `times` are those of the actions. The value that belongs to a row itself is that of `filled`.
+    `times` are those of the actions, needed for `linear` alone. The value that belongs to a row itself is that of `filled`.
     """
-    values = filled(subject, column, how)
-    before, after = np.array(schedule.before), np.array(schedule.after)
-    if how != "linear":
-        held = values[after if how == "nocb" else before]
-        return np.stack([held, held])
-    ends = np.asarray(times, float)
+    ends = np.zeros(len(schedule.actions)) if times is None else np.asarray(times, float)
     starts = np.concatenate([ends[:1], ends[:-1]])
     time = np.array([record.time for record in subject.records])
-    span = time[after] - time[before]
-    ramps = span > 0
-    part = (np.stack([starts, ends]) - time[before]) / np.where(ramps, span, 1.0)
-    return values[after] + np.where(ramps, np.clip(1.0 - part, 0.0, 1.0), 0.0) * (values[before] - values[after])
+    rows = np.array(schedule.before), np.array(schedule.after)
+    return np.stack(held(filled(subject, column, how), how, time, *rows, starts, ends))
+
+
+def held(
+    values: Any, how: str, time: Any, before: Any, after: Any, starts: Any, ends: Any, where: Any = np.where
+) -> tuple[Any, Any]:
+    """A column's value at the start and at the end of intervals, from its `filled` values and the times of the rows."""
+    if how != "linear":
+        constant = values[after if how == "nocb" else before]
+        return constant, constant
+    span = time[after] - time[before]  # not above zero outside all rows and between two clocks
+    slope = where(span > 0, values[after] - values[before], 0.0) / where(span > 0, span, 1.0)
+    return values[after] - slope * (time[after] - starts), values[after] - slope * (time[after] - ends)

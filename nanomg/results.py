@@ -154,7 +154,7 @@ def write(
     encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
     # In memory first: an HDF5 library that meets a full disk leaves half a file and cannot close it.
     image = xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
-    _replace(Path(os.path.realpath(target)), image, str(path))
+    replace_file(path, image)
     return target
 
 
@@ -174,7 +174,9 @@ def _encoding(dataset: xarray.Dataset, name: Any) -> dict[str, Any]:
     return encoding
 
 
-def _replace(target: Path, image: Any, where: str) -> None:
+def replace_file(path: StrPath, image: Any) -> None:
+    """Write bytes to a file, whole or not at all; what was there before is replaced, through a link if there is one."""
+    target, where = Path(os.path.realpath(path)), str(path)
     temporary = target.with_name(f".nanomg-{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("xb") as file:

@@ -6,6 +6,7 @@
     [outputs]                         "tumour.volume" = "mm^3"      signals, states and ports to show, with the unit to show them in
     [parameters]                      "tumour.viable_0" = "20 Mcell"
     [[dose]]                          see nanomg.dosing
+    [columns]                         "tumour.growth" = "KG"        columns of an event table that set parameters
     [[input]]                         name, value, from, to
     [objective], [[limit]], [[free]]  see nanomg.optimization
 
@@ -25,10 +26,11 @@ from typing import Any
 
 from nanomg import units
 from nanomg.card import Card, Parameter, load_toml, merge
-from nanomg.dosing import Dose, LookUp, Window, amount_in, parse_dose_option, parse_records
+from nanomg.dosing import Dose, LookUp, Window, amount_in, parse_dose_options, parse_records
 from nanomg.errors import InputError, unknown
 from nanomg.library import Library
 from nanomg.model import Model
+from nanomg.records import INTERPOLATIONS
 
 _KEYS = {
     "title",
@@ -40,13 +42,22 @@ _KEYS = {
     "every",
     "outputs",
     "parameters",
+    "columns",
     "dose",
     "input",
     "objective",
     "limit",
     "free",
 }
-_TEXTS = {"name", "signal", "cmt", "statistic", "unit"}  # keys of inner tables that hold a name or a unit
+_TEXTS = {
+    "name",
+    "signal",
+    "cmt",
+    "statistic",
+    "unit",
+    "column",
+    "between",
+}  # keys of inner tables that hold a name or a unit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +96,15 @@ class Free:
 
 
 @dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of an event table that sets a parameter: how it holds in time, and the factor to the parameter's unit."""
+
+    name: str
+    between: str = INTERPOLATIONS[0]
+    factor: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Scenario:
     """A checked scenario; times in h, values in the unit that the model declares."""
 
@@ -105,12 +125,27 @@ class Scenario:
     terms: tuple[Term, ...]
     limits: tuple[Limit, ...]
     free: tuple[Free, ...]
+    columns: Mapping[str, Column]  # by parameter
     config: Mapping[str, Any]
 
     @property
     def kind(self) -> str:
         """`optimize` where the scenario has an objective and free doses, else `simulate`."""
         return "optimize" if self.terms and self.free else "simulate"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the regimen is single doses alone: no steady state, no reset, no rate that the port modifies."""
+        scaled = {name for name, port in self.model.ports.items() if port.F is not None}
+        return all(dose.plain and not (dose.rate and dose.cmt in scaled) for dose in self.doses)
+
+    def needs_plain(self, job: str) -> None:
+        """Refuse a regimen that is more than single doses."""
+        if not self.plain:
+            raise InputError(
+                f"{job} takes single doses alone; steady state, resets and rates subject to F or a model can be simulated",
+                f"scenario {self.name!r}",
+            )
 
     @property
     def values(self) -> dict[str, float]:
@@ -131,7 +166,29 @@ def load(
     Raises `InputError` for everything that is wrong with it, in one sentence that says where.
     """
     path = _find(name, library)
-    data = load_toml(path)
+    return _build(path, load_toml(path), library, overrides or {}, doses)
+
+
+def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
+    """The scenario of a resolved configuration, as result files hold it, with the parameter values of then."""
+    if "file" not in config:
+        raise InputError("the configuration holds no scenario, so it cannot be built again")
+    name = str(config["scenario"])
+    path = library.scenarios.get(name, Path(f"{name}.toml"))
+    scenario = _build(path, config["file"], library, config["set"], config["dose"])
+    parameters = dict(scenario.parameters)
+    for name, (value, unit) in config["parameters"].items():
+        if name in parameters:
+            parameters[name] = dataclasses.replace(
+                parameters[name], value=units.convert(value, unit, parameters[name].unit)
+            )
+    return dataclasses.replace(scenario, parameters=parameters)
+
+
+def _build(
+    path: Path, data: Mapping[str, Any], library: Library, overrides: Mapping[str, str | float], doses: Sequence[str]
+) -> Scenario:
+    """The scenario that a file's content describes."""
     where = f"scenario {path.stem!r}"
     for key in data:
         if key not in _KEYS:
@@ -144,7 +201,7 @@ def load(
             raise InputError(f"{key} must be text, not {data[key]!r}", where)
     model = Model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
     cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
-    parameters = _parameters(model, cards, _table(data, "parameters", where), overrides or {}, where)
+    parameters = _parameters(model, cards, _table(data, "parameters", where), overrides, where)
     horizon = _positive(data["horizon"], "h", f"{where}, horizon")
     every = _positive(data.get("every", "6 h"), "h", f"{where}, every")
     if horizon / every > 100_000:
@@ -157,12 +214,11 @@ def load(
 
     regimen = parse_records(_tables(data, "dose", where), port, where)
     if doses:
-        regimen = tuple(sorted((d for text in doses for d in parse_dose_option(text, port)), key=lambda d: d.time))
+        regimen = parse_dose_options(doses, port)
     for dose in regimen:
         if dose.time > horizon:
-            raise InputError(
-                f"a dose into {dose.cmt!r} at {dose.time:g} h lies after the horizon of {horizon:g} h", where
-            )
+            what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
+            raise InputError(f"{what} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
     outputs, shown = _outputs(model, _table(data, "outputs", where), where)
     windows = tuple(_window(model, w, f"{where}, [[input]]") for w in _tables(data, "input", where))
     for one, other in itertools.combinations(windows, 2):
@@ -182,7 +238,7 @@ def load(
     config = {
         "scenario": path.stem,
         "file": data,
-        "set": {k: str(v) for k, v in (overrides or {}).items()},
+        "set": {k: str(v) for k, v in overrides.items()},
         "dose": list(doses),
         "parameters": {p.name: [p.value, p.unit] for p in parameters.values()},
     }
@@ -204,6 +260,7 @@ def load(
         terms=terms,
         limits=limits,
         free=free,
+        columns=_columns(model, _table(data, "columns", where), f"{where}, [columns]"),
         config=config,
     )
 
@@ -273,8 +330,29 @@ def _outputs(model: Model, table: Mapping[str, Any], where: str) -> tuple[dict[s
                 "signal, state or port", name, [*model.signals, *model.states, *model.ports], f"{where}, [outputs]"
             )
         units.convert(1.0, model.unit(name), str(unit), f"{where}, [outputs], {name}")
-        (shown if name in model.ports else outputs)[name] = str(unit)
+        if name in model.ports:
+            shown[name] = str(unit)
+        if name not in model.ports or name in model.states:
+            outputs[name] = str(unit)
     return outputs, shown
+
+
+def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, Column]:
+    """Parameters that columns of an event table set."""
+    columns = {}
+    for name, written in table.items():
+        at = f"{where}, {name}"
+        if name not in model.parameters:
+            raise unknown("parameter", name, model.parameters, where)
+        entry = {"column": written} if isinstance(written, str) else written
+        _only(entry, {"column", "between", "unit"}, {"column"}, at)
+        between, unit = entry.get("between", INTERPOLATIONS[0]), model.parameters[name].unit
+        if between not in INTERPOLATIONS:
+            raise unknown("interpolation", between, INTERPOLATIONS, at)
+        if not entry["column"].strip():
+            raise InputError("the name of the column is empty", at)
+        columns[name] = Column(entry["column"].strip(), between, units.convert(1.0, entry.get("unit", unit), unit, at))
+    return columns
 
 
 def _window(model: Model, entry: Mapping[str, Any], where: str) -> Window:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from nanomg import optimization, simulation
+from nanomg import executables, optimization, simulation
 from nanomg.dosing import Dose
 from nanomg.errors import InputError, SimulationError
 from nanomg.optimization import Design, Evaluation, Problem, project, regimen_of
@@ -97,6 +97,7 @@ def _starts(problem: Problem, seed: int) -> tuple[jax.Array, jax.Array]:
     return jnp.concatenate([baseline, drawn[:, best]], 1), jnp.asarray(spread if spread > 1e-12 else 1.0)
 
 
+@executables.kept(0)
 def _residual(design: Design, z: jax.Array, slope: jax.Array, found: Evaluation, multiplier: jax.Array) -> jax.Array:
     """KKT residual per start: projected gradient step, excess over a limit, slack of a limit that a multiplier presses on."""
     move = jnp.abs(project(design, z - slope) - z).max(0)
@@ -104,6 +105,7 @@ def _residual(design: Design, z: jax.Array, slope: jax.Array, found: Evaluation,
     return jnp.maximum(move, pressed)
 
 
+@executables.kept(0, 5)
 def _descend(design: Design, was: _Descent, z: jax.Array, slope: jax.Array, value: jax.Array, fresh: bool) -> _Descent:
     """Take or shorten the trial step of each start; `fresh` takes it whatever its value (the Lagrangian has changed)."""
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
@@ -144,7 +146,7 @@ def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _
     """Evaluate the trial of every start once, and decide on the next."""
     design, lanes = problem.design, problem.lanes
     order = optimization.edge_order(design, lanes, state.z)
-    rtol = jnp.asarray(simulation.RTOL)
+    rtol = jnp.asarray(optimization.RTOL)
     slope, found = optimization.gradient(
         design, lanes, state.z, order, state.multiplier, state.penalty, state.scale, rtol
     )

@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from nanomg import results, search, simulation, units, verdict
+from nanomg import datasets, event_runs, results, simulation, summaries, units, verdict
+from nanomg.datasets import BASELINE, OPTIMUM
 from nanomg.dosing import Dose
 from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.models import library as find_library
-from nanomg.scenario import Scenario, dosed_unit, load
-from nanomg.solver import Status
+from nanomg.records import read_text
+from nanomg.scenario import Scenario, load
 from nanomg.verdict import AS_GIVEN, Arms
 
-BASELINE, OPTIMUM = "baseline", "optimum"
+if TYPE_CHECKING:
+    from nanomg import search
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,31 +51,115 @@ def simulate(
     *,
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
+    events: str | Path | None = None,
     output: str | Path | None = None,
+    records: str | Path | None = None,
     force: bool = False,
     library: Library | None = None,
     command: str = "",
 ) -> Run:
     """Simulate a regimen with its paired arms under every LFA-1 hypothesis; write it to `output` if given.
 
-    `set` maps parameters to values with units, `dose` replaces the scenario's regimen ("liposome.iv: 1 mg q 7 d x 3").
+    `set` maps parameters to values with units, `dose` replaces the scenario's regimen ("liposome.iv: 1 mg q 7 d x 3"). So does
+    `events`, an event table in which each ID is a subject; `records` is the CSV file for the outputs at each of its records.
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
-    path = results.check_output(output, force) if output is not None else None
+    path, table = _check_files(events, output, records, force)
+    if events is not None and dose:
+        raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
     chosen = resolve(scenario, set or {}, dose, library)
-    arms = verdict.run_arms(chosen, verdict.arms_of(chosen, chosen.doses))
+    if events is not None:
+        return _simulate_events(chosen, Path(events), path, table, command)
+    if chosen.plain:
+        arms = verdict.run_arms(chosen, verdict.arms_of(chosen, chosen.doses))
+        rows = None
+    else:
+        found = event_runs.run(chosen, (event_runs.subject_of(chosen),))
+        arms = found.of(0)
+        rows = {name: datasets.record_rows(chosen, subjects, with_id=False) for name, subjects in found.arms.items()}
     mg, sentence = verdict.judge(chosen, arms)
     summary = {
-        "scenario": chosen.name,
-        "title": chosen.title,
-        "output": str(path) if path else None,
-        "status": _status(arms),
-        "signals": _signals(chosen, arms, AS_GIVEN),
+        **_about(chosen, path),
+        "status": summaries.of_status(arms.status),
+        "signals": summaries.signals(chosen, arms, AS_GIVEN),
         "verdict": sentence,
         "mg": mg,
     }
-    groups = {**_groups(chosen, arms), **_verdict(mg, arms, AS_GIVEN)}
+    groups = {**datasets.of_arms(chosen, arms, rows), **datasets.of_verdict(mg, arms, AS_GIVEN)}
     return _finish(chosen, groups, summary, path, command, seed=0)
+
+
+def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table: Path | None, command: str) -> Run:
+    """The simulation of an event table."""
+    text = read_text(events)
+    subjects = event_runs.subjects_in(scenario, text, str(events))
+    taken = {name.upper() for name in subjects[0].records[0].cells} & {name.upper() for name in scenario.outputs}
+    if table is not None and taken:
+        raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
+    scenario = dataclasses.replace(scenario, config={**scenario.config, "events": {"name": events.name, "text": text}})
+    found = event_runs.run(scenario, subjects)
+    mg, effects, sentence = _judge_subjects(scenario, found)
+    summary = {
+        **_about(scenario, path),
+        "events": str(events),
+        "records": str(table) if table else None,
+        "status": summaries.of_subjects(found),
+        "signals": summaries.signals_of_subjects(scenario, found),
+        "verdict": sentence,
+        "mg": mg,
+        "mg_of_subjects": effects,
+    }
+    names = [subject.id for subject in subjects]
+    groups = {
+        "records": datasets.records(scenario, subjects, found.seen),
+        "doses": datasets.doses({arm: datasets.record_rows(scenario, given) for arm, given in found.arms.items()}),
+        "parameters": datasets.parameters(scenario),
+    }
+    if len(found.times):
+        groups["simulation"] = datasets.trajectories(
+            scenario.model, list(found.arms), found.hypotheses, found.times, found.data, found.status, names
+        )
+    if mg is not None:
+        groups |= datasets.of_verdict(mg, found.of(0), AS_GIVEN)
+    if table is not None:
+        results.replace_file(table, event_runs.table_of(scenario, found).encode())
+    return _finish(scenario, groups, summary, path, command, seed=0)
+
+
+def _judge_subjects(scenario: Scenario, found: event_runs.Found) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
+    """The verdict on one subject, or the verdicts by subject, with the sentence."""
+    if not len(found.times):
+        why = "time goes back at a reset, so there are no common times and values are at the records alone"
+        return None, {}, f"No verdict: {why}."
+    if not found.close:
+        return (
+            None,
+            {},
+            "No verdict: too many different times of doses to follow them closely; take fewer subjects or doses.",
+        )
+    if len(found.subjects) == 1:
+        mg, sentence = verdict.judge(scenario, found.of(0))
+        return mg, {}, sentence
+    given = {s.id: found.of(i) for i, s in enumerate(found.subjects) if event_runs.brings_mg(scenario, s)}
+    return None, *verdict.judge_each(scenario, given)
+
+
+def _check_files(
+    events: str | Path | None, output: str | Path | None, records: str | Path | None, force: bool
+) -> tuple[Path | None, Path | None]:
+    """The files to be written, once it is sure that they may be."""
+    if records is not None and events is None:
+        raise InputError("records are those of an event table; name it with --events", "--records")
+    path = results.check_output(output, force) if output is not None else None
+    table = results.check_output(records, force) if records is not None else None
+    given = [Path(file).resolve() for file in (events, path, table) if file is not None]
+    if len({*given}) < len(given):
+        raise InputError("the event table, the output and the records must be different files", str(given[-1]))
+    return path, table
+
+
+def _about(scenario: Scenario, path: Path | None) -> dict[str, Any]:
+    return {"scenario": scenario.name, "title": scenario.title, "output": str(path) if path else None}
 
 
 def optimize(
@@ -98,9 +184,12 @@ def optimize(
     if steps is not None and steps < 1:
         raise InputError(f"at least 1 step is needed, not {steps}", "steps")
     chosen = resolve(scenario, set or {}, dose, library)
+    chosen.needs_plain("optimisation")
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
     if checkpoint is not None and not resume:
         checkpoint.unlink(missing_ok=True)
+    from nanomg import search  # with Optax, which nothing else needs
+
     found = search.optimize(chosen, steps or search.STEPS, seed, checkpoint, resume, progress)
     arms = verdict.run_arms(
         chosen, {BASELINE: found.baseline, **verdict.arms_of(chosen, found.doses, OPTIMUM)}, simulation.TIGHT
@@ -112,27 +201,29 @@ def optimize(
         sentence = f"No regimen was found that keeps every limit. {sentence}"
     sentence += _under_other_hypotheses(constraints)
     summary = {
-        "scenario": chosen.name,
-        "title": chosen.title,
-        "output": str(path) if path else None,
-        "status": _status(arms),
+        **_about(chosen, path),
+        "status": summaries.of_status(arms.status),
         "feasible": feasible,
         "objective": found.objective,
         "baseline_objective": found.baseline_objective,
         "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in found.terms.items()},
         "constraints": constraints,
-        "regimen": _regimen(chosen, found.doses),
-        "baseline_regimen": _regimen(chosen, found.baseline),
+        "regimen": datasets.dose_rows(chosen, found.doses),
+        "baseline_regimen": datasets.dose_rows(chosen, found.baseline),
         "starts": [{"objective": float(o), "violation": float(v), "feasible": bool(v <= 0)} for o, v in found.starts],
         "evaluations": found.evaluations,
         "seconds": found.seconds,
         "kkt_residual": found.residual,
         "converged": found.converged,
-        "signals": _signals(chosen, arms, OPTIMUM),
+        "signals": summaries.signals(chosen, arms, OPTIMUM),
         "verdict": sentence,
         "mg": mg,
     }
-    groups = {**_groups(chosen, arms), **_verdict(mg, arms, OPTIMUM), "optimization": _optimization(found, constraints)}
+    groups = {
+        **datasets.of_arms(chosen, arms),
+        **datasets.of_verdict(mg, arms, OPTIMUM),
+        "optimization": datasets.optimization(found, constraints),
+    }
     run = _finish(chosen, groups, summary, path, command, seed)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
@@ -140,46 +231,6 @@ def optimize(
 
 
 # ---------------------------------------------------------------- what a summary says
-def _status(arms: Arms) -> dict[str, Any]:
-    worst = Status(int(arms.status.max()))
-    failed = int((arms.status != Status.DONE).sum())
-    return {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": int(arms.status.size)}
-
-
-def _signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
-    """Each output of one arm under the chosen hypothesis, in its display unit."""
-    table = {}
-    for name, unit in scenario.outputs.items():
-        y = arms.pick(name, regimen, arms.hypotheses[0]) * units.factor(scenario.model.unit(name), unit)
-        table[name] = {
-            "unit": unit,
-            "initial": float(y[0]),
-            "final": float(y[-1]),
-            "min": float(y.min()),
-            "max": float(y.max()),
-            "auc": float(np.trapezoid(y, arms.times)),
-            "auc_unit": "h" if unit in ("1", "") else f"{unit} h",
-        }
-    return table
-
-
-def _shown(scenario: Scenario, cmt: str) -> tuple[str, float]:
-    """The unit in which doses into `cmt` are shown, and the factor to it."""
-    own = dosed_unit(scenario.model, cmt)
-    unit = scenario.shown.get(cmt, own)
-    return unit, units.factor(own, unit)
-
-
-def _regimen(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]:
-    rows = []
-    for dose in doses:
-        unit, scale = _shown(scenario, dose.cmt)
-        rows.append(
-            {"time_h": dose.time, "cmt": dose.cmt, "amt": dose.amt * scale, "unit": unit, "duration_h": dose.duration}
-        )
-    return rows
-
-
 def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[dict[str, Any]]:
     """Every limit, bound on volume, total and interval with what the optimum reaches."""
     rows = []
@@ -195,7 +246,7 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
         rows[-1]["value_by_hypothesis"] = highest
     for free in scenario.free:
         given = [d for d in doses if d.cmt == free.cmt]
-        amounts, (unit, scale) = [d.amt for d in given] or [0.0], _shown(scenario, free.cmt)
+        amounts, (unit, scale) = [d.amt for d in given] or [0.0], datasets.shown(scenario, free.cmt)
         if free.volume:
             to_uL = units.factor("mL", "uL")
             add(f"volume per dose, {free.cmt}", free.volume * to_uL, max(amounts) / free.strength * to_uL, "uL")
@@ -221,145 +272,6 @@ def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
             worst = max(over, key=lambda h: over[h])
             found += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
     return found
-
-
-# ---------------------------------------------------------------- the groups of a result file
-def _groups(scenario: Scenario, arms: Arms) -> dict[str, xr.Dataset]:
-    model = scenario.model
-    dims = ("regimen", "scenario", "time")
-    status = results.flags(dims[:2], arms.status, [s.reason for s in Status], "how the trajectory ended")
-    variables: dict[str, Any] = {"status": status}
-    for name, y in arms.data.items():
-        attributes = {"units": units.cf(model.unit(name)), "long_name": model.declaration(name).text}
-        variables[name] = (dims, y, attributes)
-    coordinates = {
-        "regimen": list(arms.regimens),
-        "scenario": list(arms.hypotheses),
-        "time": ("time", arms.times, {"units": "h", "long_name": "time since the start"}),
-    }
-    return {
-        "simulation": xr.Dataset(variables, coordinates),
-        "doses": _doses(scenario, arms),
-        "parameters": _parameters(scenario),
-    }
-
-
-def _verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str, xr.Dataset]:
-    """The numbers behind the verdict, for the regimen and for the same Mg given free; nothing where there is no verdict."""
-    if mg is None:
-        return {}
-    rows = {regimen: mg} if mg["free"] is None else {regimen: mg, verdict.FREE: mg["free"]}
-    by_hypothesis = {
-        "hours_per_day_above_0.02": ("h", "hours per day with tumour free Mg raised above 0.02 mmol/L"),
-        "hours_per_day_above_0.3": ("h", "hours per day with tumour free Mg raised above 0.3 mmol/L"),
-        "mean_competence_gain": ("1", "mean gain of T-cell competence over the arm without Mg"),
-    }
-    variables: dict[str, Any] = {
-        name: (("regimen", "scenario"), [[r[name][h] for h in arms.hypotheses] for r in rows.values()], _about(*about))
-        for name, about in by_hypothesis.items()
-    }
-    shares = {
-        "share_local": "share of the mean rise that is local",
-        "share_serum": "share of the mean rise through serum",
-    }
-    for name, text in shares.items():
-        variables[name] = (("regimen",), np.array([r[name] for r in rows.values()], float), _about("1", text))
-    for name, text in {
-        "mean_rise": "mean rise of tumour free Mg",
-        "peak_rise": "highest rise of tumour free Mg",
-    }.items():
-        variables[name] = (("regimen",), [r[name]["value"] for r in rows.values()], _about("mmol L-1", text))
-    return {"verdict": xr.Dataset(variables, {"regimen": list(rows), "scenario": list(arms.hypotheses)})}
-
-
-def _about(unit: str, text: str) -> dict[str, str]:
-    return {"units": unit, "long_name": text}
-
-
-def _doses(scenario: Scenario, arms: Arms) -> xr.Dataset:
-    width = max(len(doses) for doses in arms.doses.values())
-    shape = len(arms.regimens), width
-    table: dict[str, np.ndarray] = {key: np.full(shape, np.nan) for key in ("time_h", "amt", "duration_h")}
-    text = {key: np.full(shape, "", dtype=object) for key in ("cmt", "unit")}
-    for r, regimen in enumerate(arms.regimens):
-        for d, row in enumerate(_regimen(scenario, arms.doses[regimen])):
-            for key, values in (*table.items(), *text.items()):
-                values[r, d] = row[key]
-    about = {
-        "time_h": ("h", "time of the dose"),
-        "amt": ("1", "amount in the unit of `unit`"),
-        "duration_h": ("h", "duration, 0 is a bolus"),
-    }
-    dims = ("regimen", "dose")
-    variables = {k: (dims, v, {"units": about[k][0], "long_name": about[k][1]}) for k, v in table.items()}
-    words = {"cmt": "port or state dosed", "unit": "unit of the amount"}
-    return xr.Dataset(
-        {**variables, **{k: (dims, v, {"long_name": words[k]}) for k, v in text.items()}},
-        {"regimen": list(arms.regimens)},
-    )
-
-
-def _parameters(scenario: Scenario) -> xr.Dataset:
-    rows = list(scenario.parameters.values())
-    number = lambda v: np.nan if v is None else v
-    numbers = {key: [number(getattr(p, key)) for p in rows] for key in ("value", "low", "high", "cv")}
-    text = {key: [getattr(p, key) for p in rows] for key in ("unit", "basis", "source", "card")}
-    dims = ("parameter",)
-    names = {
-        "value": "value",
-        "low": "5 % point",
-        "high": "95 % point",
-        "cv": "between-subject coefficient of variation",
-    }
-    return xr.Dataset(
-        {k: (dims, np.array(v, float), {"long_name": names[k], "units": "1"}) for k, v in numbers.items()}
-        | {k: (dims, np.array(v, object), {"long_name": k}) for k, v in text.items()},
-        {"parameter": [p.name for p in rows]},
-    )
-
-
-def _optimization(found: search.Outcome, constraints: list[dict[str, Any]]) -> xr.Dataset:
-    steps, starts = found.history.shape[:2]
-    columns = ("objective", "excess", "kkt_residual")
-    about = ("objective", "largest excess over a limit, relative", "KKT residual in scaled variables")
-    history = {
-        c: (("step", "start"), found.history[:, :, i], {"units": "1", "long_name": a})
-        for i, (c, a) in enumerate(zip(columns, about, strict=True))
-    }
-    limits = {
-        key: (("constraint",), np.array([c[key] for c in constraints], float), {"long_name": key, "units": "1"})
-        for key in ("limit", "value", "slack")
-    }
-    terms = np.array(list(found.terms.values())).reshape(-1, 2)
-    return xr.Dataset(
-        {
-            **history,
-            **limits,
-            "constraint_unit": (
-                ("constraint",),
-                np.array([c["unit"] for c in constraints], object),
-                {"long_name": "unit of limit, value and slack"},
-            ),
-            "final_objective": (
-                ("start",),
-                found.starts[:, 0],
-                {"units": "1", "long_name": "objective at the end of each start"},
-            ),
-            "final_excess": (
-                ("start",),
-                found.starts[:, 1],
-                {"units": "1", "long_name": "largest excess at the end of each start"},
-            ),
-            "term_value": (("term", "regimen"), terms, {"units": "1", "long_name": "weighted term of the objective"}),
-        },
-        {
-            "step": np.arange(steps),
-            "start": np.arange(starts),
-            "constraint": [c["name"] for c in constraints],
-            "term": list(found.terms),
-            "regimen": [BASELINE, OPTIMUM],
-        },
-    )
 
 
 def _finish(

@@ -15,14 +15,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg import events, solver, sparsity
+from nanomg import blocks, events, executables, solver, sparsity
 from nanomg.dosing import Dose, Window
 from nanomg.mechanism import Port
 from nanomg.model import Model, stack
 
 jax.config.update("jax_enable_x64", True)  # amounts span ten decades; float32 is a choice to make, not a default
 
-RTOL = 1e-5  # of the solver; the error that it achieves is measured in benchmarks/
+RTOL = 1e-6  # of the solver; the error that it achieves is measured in benchmarks/
 TIGHT = 1e-9
 
 # Output times around each dose and each end of an infusion [h]: just before, so that no jump is smeared over a grid interval;
@@ -39,6 +39,8 @@ class Plan(NamedTuple):
     bolus: tuple[bool, ...]
     max_steps: int = 20_000
     method: str = "rodas5p"
+    precision: str = "float64"
+    defer: bool = False  # lanes that hold up the others; see nanomg.blocks
 
 
 class Lanes(NamedTuple):
@@ -56,23 +58,24 @@ class Lanes(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """`y` (time, state, lane), `forcing` (time, input, lane), `status` (lane,), steps taken and rejected by the block."""
+    """`y` (time, state, lane), `forcing` (time, input, lane), `status` and counts of steps (lane,)."""
 
     y: jax.Array
     forcing: jax.Array
     status: jax.Array
     accepted: jax.Array
     rejected: jax.Array
+    stop: solver.Stop  # where a lane failed
 
 
 def plan_for(model: Model, doses: Sequence[Dose], varied: Sequence[str] = (), **options: Any) -> Plan:
     """The plan of a model and regimen. `varied` are parameters that differ between lanes or are differentiated."""
-    names = _with_dependants(model, tuple(varied))
+    names = with_dependants(model, tuple(varied))
     return Plan(model, names, tuple(d.cmt for d in doses), tuple(d.duration == 0 for d in doses), **options)
 
 
 @functools.lru_cache(maxsize=256)
-def _with_dependants(model: Model, varied: tuple[str, ...]) -> tuple[str, ...]:
+def with_dependants(model: Model, varied: tuple[str, ...]) -> tuple[str, ...]:
     """`varied` and the constants that depend on them."""
     names = list(model.parameters)
     constants = list(model.constants)
@@ -167,12 +170,8 @@ def events_of(plan: Plan, lanes: Lanes, x: Mapping[str, Any]) -> events.Events:
     )
 
 
-def _floor(plan: Plan, y0: jax.Array, found: events.Events) -> jax.Array:
+def floor(model: Model, largest: jax.Array) -> jax.Array:
     """The size below which a state's error does not count: a small part of the largest amount in the same unit."""
-    model = plan.model
-    largest = jnp.abs(y0)
-    for c, row in enumerate(channels(model, plan.cmt)):
-        largest = largest.at[row].add(jnp.sum(found.amount[:, c], 0))
     units = [var.unit for var in model.states.values()]
     same = np.array([[u == v for v in units] for u in units])
     floor = 1e-5 * jnp.max(jnp.where(same[:, :, None], largest[None], 0.0), 1)
@@ -190,32 +189,52 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     y0 = stack(plan.model.initial(x), (batch,))
     found = events_of(plan, lanes, x)
     between = events.intervals(found, order)
-    problem = solver.Problem(plan.model, plan.varied, channels(plan.model, plan.cmt), plan.method, plan.max_steps)
+    reached = channels(plan.model, plan.cmt)
+    problem = solver.Problem(plan.model, plan.varied, reached, plan.method, plan.max_steps, defer=plan.defer)
     fixed, varied = solver.pack(problem, x, batch)
-    inputs = solver.Inputs(y0, between, fixed, varied, _floor(plan, y0, found), jnp.asarray(rtol))
-    solution = solver.solve(problem, inputs)
+    largest = jnp.abs(y0).at[np.array(problem.channels)].add(jnp.sum(found.amount, 0))
+    inputs = solver.Inputs(y0, between, fixed, varied, floor(plan.model, largest), jnp.asarray(rtol))
+    solution = solver.solve(problem, solver.rounded(inputs, plan.precision))
     rows = events.output_rows(order, lanes.output.shape[0])[:, None]
     y = jnp.take_along_axis(solution.ends, rows, 0)
     forcing = jnp.take_along_axis(between.forcing, rows, 0)
-    return Trajectory(y, forcing, solution.status, solution.accepted, solution.rejected)
+    return Trajectory(y, forcing, solution.status, solution.accepted, solution.rejected, solution.stop)
+
+
+@executables.kept(0)
+def edges(plan: Plan, lanes: Lanes) -> jax.Array:
+    """The times of all edges (edge, lane), unsorted."""
+    return events.edges(events_of(plan, lanes, plan.model.derive(lanes.values)))
 
 
 def edge_order(plan: Plan, lanes: Lanes) -> np.ndarray:
     """The order of all edges in time, decided on concrete values."""
-    return events.order_of(events_of(plan, lanes, plan.model.derive(lanes.values)))
+    return events.order_of(np.asarray(edges(plan, lanes)))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@executables.kept(0)
+def derived(model: Model, values: dict[str, Any]) -> dict[str, Any]:
+    """Parameters and the constants that follow from them, for concrete values."""
+    return model.derive(values)
+
+
+@executables.kept(0)
 def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Trajectory:
     return trajectory(plan, lanes, order, rtol)
 
 
 def run(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> Trajectory:
-    """Solve all lanes as one block."""
-    return _run(plan, lanes, edge_order(plan, lanes), jnp.asarray(rtol))
+    """Solve all lanes, in blocks as nanomg.blocks has it."""
+    batch, order = lanes.output.shape[1], edge_order(plan, lanes)
+
+    def solve(chosen: np.ndarray, defer: bool) -> Trajectory:
+        some, edges = blocks.pick((lanes, order), chosen, batch)
+        return _run(plan._replace(defer=defer), some, edges, jnp.asarray(rtol))
+
+    return blocks.solve_in_blocks(solve, batch)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
+@executables.kept(0, 4)
 def _observe(
     plan: Plan, values: dict[str, Any], y: jax.Array, forcing: jax.Array, names: tuple[str, ...]
 ) -> list[jax.Array]:

@@ -66,21 +66,29 @@ def without_mg(model: Model, doses: Sequence[Dose]) -> tuple[Dose, ...]:
     return tuple(d for d in doses if not carries(model, d.cmt))
 
 
+def free_of(model: Model, x: Mapping[str, Any], cmt: str) -> tuple[str, float] | None:
+    """The port that takes the Mg of a dose into `cmt` unencapsulated, and how much Mg one unit of dose brings; None if none is.
+
+    `x` holds parameters and constants.
+    """
+    port = model.ports.get(cmt)
+    if port is None or port.free is None or not carries(model, cmt):
+        return None
+    share = [port.into[s] for s in carries(model, cmt)]
+    return port.free, sum(float(x[c]) if isinstance(c, str) else c for c in share)
+
+
 def given_free(scenario: Scenario, doses: Sequence[Dose]) -> tuple[Dose, ...] | None:
     """The regimen with the Mg of every carrier given unencapsulated by the same route, or None where nothing is encapsulated."""
-    model = scenario.model
-    x = model.derive(scenario.values)
-    changed, free = False, []
+    x = simulation.derived(scenario.model, scenario.values)
+    found = {cmt: free_of(scenario.model, x, cmt) for cmt in {dose.cmt for dose in doses}}
+    if not any(found.values()):
+        return None
+    free = []
     for dose in doses:
-        port = model.ports.get(dose.cmt)
-        if port is None or port.free is None or not carries(model, dose.cmt):
-            free.append(dose)
-            continue
-        share = [port.into[s] for s in carries(model, dose.cmt)]
-        amount = dose.amt * sum(float(x[c]) if isinstance(c, str) else c for c in share)
-        free.append(Dose(dose.time, amount, port.free, dose.duration))
-        changed = True
-    return tuple(free) if changed else None
+        to = found[dose.cmt]
+        free.append(dose if to is None else Dose(dose.time, dose.amt * to[1], to[0], dose.duration))
+    return tuple(free)
 
 
 def arms_of(scenario: Scenario, doses: Sequence[Dose], name: str = AS_GIVEN) -> dict[str, tuple[Dose, ...]]:
@@ -177,7 +185,29 @@ def judge(scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN) -> tuple[dict
     return effect, _sentence(effect)
 
 
-def _span(values: Mapping[str, float], scale: float = 1.0, sign: str = "") -> str:
+def judge_each(scenario: Scenario, arms: Mapping[str, Arms]) -> tuple[dict[str, Any], str]:
+    """The verdicts on several subjects by ID, as numbers and as one sentence on the span over them."""
+    judged = {subject: judge(scenario, found) for subject, found in arms.items()}
+    effects = {subject: effect for subject, (effect, _) in judged.items() if effect is not None}
+    if not effects:
+        return {}, next(
+            (sentence for _, sentence in judged.values()), "No subject is given Mg, so there is no Mg effect to judge."
+        )
+    over = {
+        key: {(s, h): value for s, effect in effects.items() for h, value in effect[key].items()}
+        for key in ("hours_per_day_above_0.02", "hours_per_day_above_0.3", "mean_competence_gain")
+    }
+    failed = len(judged) - len(effects)
+    return effects, (
+        f"{len(effects)} subjects with Mg: tumour free Mg is above +0.02 mmol/L for "
+        f"{_span(over['hours_per_day_above_0.02'])} h/day and above +0.3 mmol/L for {_span(over['hours_per_day_above_0.3'])} "
+        f"h/day, mean T-cell competence changed by {_span(over['mean_competence_gain'], 100.0, '+')} % against the arm without Mg, "
+        f"over all of them and {', '.join(sorted({h for _, h in over['mean_competence_gain']}))}."
+        + (f" {failed} more cannot be judged, because a trajectory failed." if failed else "")
+    )
+
+
+def _span(values: Mapping[Any, float], scale: float = 1.0, sign: str = "") -> str:
     low, high = min(values.values()) * scale, max(values.values()) * scale
     ends = f"{low:{sign}.1f}", f"{high:{sign}.1f}"
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"

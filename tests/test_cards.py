@@ -17,7 +17,7 @@ from nanomg.model import Model
 MODELS = Path(str(resources.files(nanomg.models)))
 PATHS = sorted((MODELS / "cards").glob("*.toml"))
 BIBLIOGRAPHY = read_bibliography(MODELS / "references.bib")
-ANY = ("lfa1", "checkpoint", "liposome", "lnp")
+ANY = ("lfa1", "checkpoint", "liposome", "lnp", "textbook")
 SPECIES = {
     "mouse": ("mouse", "rmp1-14", "mc38", *ANY, "liposome-mouse", "lnp-mouse"),
     "human": ("human", "pembrolizumab", "nsclc", *ANY, "liposome-human", "lnp-human"),
@@ -54,7 +54,8 @@ def identity(parameter: Parameter) -> str:
 
 
 def full_model() -> Model:
-    return Model(*MECHANISMS.values())
+    """All mechanisms but those of the textbook, which share their names."""
+    return Model(*(cls for cls in MECHANISMS.values() if cls.name != "pk"))
 
 
 def derived(cards: dict[str, Card], names: tuple[str, ...], model: Model, **changes: float) -> dict[str, float]:

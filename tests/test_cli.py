@@ -23,7 +23,7 @@ from nanomg.errors import InputError
 from nanomg.model import Model
 
 SCENARIO = "mouse-mc38-depot"
-COMMANDS = ("simulate", "optimize", "feasibility", "list", "show", "summary", "cite")
+COMMANDS = ("simulate", "optimize", "feasibility", "list", "show", "summary", "cite", "cache")
 PROGRAM = (sys.executable, "-P", "-c", "from nanomg.cli.main import app; app()")
 
 MG = {
@@ -243,6 +243,7 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr(service, "simulate", run_of(SIMULATED, calls))
     arguments = ("--set", "a.b=1 L/h", "--dose", "c: 1 mg", "-o", "run.h5", "--force", "--json")
+    events = ("--events", "doses.csv", "--records", "out.csv")
     code, out, err = program("simulate", "s", *arguments)
     assert (code, err) == (0, "")
     assert json.loads(out) == SIMULATED
@@ -252,10 +253,14 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
         "scenario": "s",
         "set": {"a.b": "1 L/h"},
         "dose": ("c: 1 mg",),
+        "events": None,
         "output": Path("run.h5"),
+        "records": None,
         "force": True,
         "command": "nanomg simulate s --set 'a.b=1 L/h' --dose 'c: 1 mg' -o run.h5 --force --json",
     }
+    program("simulate", "s", *events)
+    assert calls[1].items() >= {"events": Path("doses.csv"), "records": Path("out.csv")}.items()
 
 
 def test_optimize_hands_its_options_on(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

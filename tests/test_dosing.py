@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanomg.dosing import Dose, describe, parse_dose_option, parse_prescription, parse_records
+from nanomg.dosing import Dose, describe, parse_dose_option, parse_dose_options, parse_prescription, parse_records
 from nanomg.errors import InputError, unknown
 
 SALT = 0.24647  # mg/umol, MgSO4 heptahydrate
@@ -58,14 +58,14 @@ def table(**record: Any) -> tuple[Dose, ...]:
     ],
 )
 def test_prescription_written_out(text: str, unit: str, doses: list[tuple[float, float, float]]) -> None:
-    assert parse_prescription(text, unit) == tuple(pytest.approx(dose, rel=1e-14) for dose in doses)
+    assert rows(parse_prescription(text, "x", unit)) == [pytest.approx(dose, rel=1e-14) for dose in doses]
 
 
 def test_masses_become_amounts_of_substance_by_the_molar_mass() -> None:
-    (loading, maintenance) = parse_prescription("4 g over 20 min then 1 g/h for 12 h", "umol", SALT)
+    (loading, maintenance) = rows(parse_prescription("4 g over 20 min then 1 g/h for 12 h", "x", "umol", SALT))
     assert loading == pytest.approx((0.0, 4000 / SALT, 1 / 3))
     assert maintenance == pytest.approx((1 / 3, 12_000 / SALT, 12.0))
-    assert parse_prescription("1 mmol", "umol", SALT) == ((0.0, pytest.approx(1000.0), 0.0),)
+    assert rows(parse_prescription("1 mmol", "x", "umol", SALT)) == [(0.0, pytest.approx(1000.0), 0.0)]
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,26 @@ def test_masses_become_amounts_of_substance_by_the_molar_mass() -> None:
         ("2 mg for 3 h", ["'over'"]),
         ("2 mg/h", ["for 12 h"]),
         ("2 mg q 7 d x 4 then 1 mg from 7 d", ["7 d", "28 d"]),
+        ("2 mg ss", ["ss", "interval"]),
+        ("2 mg q 0 h ss", ["ss", "interval"]),
+        ("2 mg q 7 d x 2 ss ss2", ["'ss' twice"]),
+        ("2 mg q 7 d ss 3", ["word 7", "'3'"]),
+        ("0 mg q 7 d ss", ["zero", "rate"]),
+        ("0 mg rate 1 mg/h", ["zero", "ss"]),
+        ("0 mg over modelled q 7 d ss", ["modelled duration"]),
+        ("2 mg/h q 7 d ss", ["for 12 h"]),
+        ("2 mg/h rate modelled ss", ["for 12 h"]),
+        ("2 mg/h ss x 2", ["interval"]),
+        ("2 mg over 2 h rate 1 mg/h", ["'over' and 'rate'"]),
+        ("2 mg rate 2 mg", ["not a rate"]),
+        ("2 mg rate 0 mg/h", ["rate", "above zero"]),
+        ("2 mg rate", ["a rate is expected"]),
+        ("2 mg q modelled x 2", ["'modelled'", "a time is expected"]),
     ],
 )
 def test_unreadable_prescriptions_say_what_and_where(text: str, parts: list[str]) -> None:
     with pytest.raises(InputError) as error:
-        parse_prescription(text, "mg", where="the dose")
+        parse_prescription(text, "x", "mg", where="the dose")
     assert error.value.where == "the dose"
     assert all(part in error.value.message for part in parts), error.value.message
 
@@ -140,6 +155,74 @@ def test_table_written_out(record: dict[str, Any], doses: list[tuple[float, floa
     assert rows(table(**record)) == [pytest.approx(dose) for dose in doses]
 
 
+@pytest.mark.parametrize(
+    ("text", "doses"),
+    [
+        ("2 mg q 12 h ss", [Dose(0, 2, "liposome.iv", ii=12, ss=1)]),
+        ("2 mg q 12 h x 2 ss2 from 1 h", [Dose(1, 2, "liposome.iv", ii=12, ss=2), Dose(13, 2, "liposome.iv")]),
+        ("6 mg over 3 h q 12 h ss", [Dose(0, 6, "liposome.iv", 3, ii=12, ss=1)]),
+        ("2 mg/h for 3 h q 12 h ss", [Dose(0, 6, "liposome.iv", 3, ii=12, ss=1)]),
+        ("2 mg/h ss at 5 h", [Dose(5, 0, "liposome.iv", ss=1, rate=2)]),
+        ("0 mg rate modelled ss", [Dose(0, 0, "liposome.iv", ss=1, rate=-1)]),
+        ("6 mg rate 2 mg/h", [Dose(0, 6, "liposome.iv", 3, rate=2)]),
+        ("6 mg rate modelled", [Dose(0, 6, "liposome.iv", rate=-1)]),
+        ("6 mg OVER modeled", [Dose(0, 6, "liposome.iv", rate=-2)]),
+        ("6 mg q 1 d x 2 reset", [Dose(0, 6, "liposome.iv", evid=4), Dose(24, 6, "liposome.iv")]),
+        (
+            "2 mg q 1 d x 2 then 1 mg ss q 1 d from 9 d",
+            [Dose(0, 2, "liposome.iv"), Dose(24, 2, "liposome.iv"), Dose(216, 1, "liposome.iv", ii=24, ss=1)],
+        ),
+    ],
+)
+def test_steady_state_resets_and_rates_in_words(text: str, doses: list[Dose]) -> None:
+    assert list(parse_dose_option(f"liposome.iv: {text}", port)) == doses
+    assert list(table(text=text)) == doses
+
+
+@pytest.mark.parametrize(
+    ("record", "dose"),
+    [
+        ({"amt": "2 mg", "ii": "12 h", "ss": 1}, Dose(0, 2, "liposome.iv", ii=12, ss=1)),
+        ({"amt": "2 mg", "ii": "12 h", "SS": 2.0, "time": "1 h"}, Dose(1, 2, "liposome.iv", ii=12, ss=2)),
+        ({"amt": "2 mg", "ii": "12 h", "ss": 0}, Dose(0, 2, "liposome.iv")),
+        ({"amt": "0 mg", "rate": "2 mg/h", "ss": 1}, Dose(0, 0, "liposome.iv", ss=1, rate=2)),
+        ({"amt": "0 mg", "rate": -1, "ss": 1}, Dose(0, 0, "liposome.iv", ss=1, rate=-1)),
+        ({"amt": "6 mg", "rate": -1}, Dose(0, 6, "liposome.iv", rate=-1)),
+        ({"amt": "6 mg", "rate": "Modelled"}, Dose(0, 6, "liposome.iv", rate=-1)),
+        ({"amt": "6 mg", "rate": -2}, Dose(0, 6, "liposome.iv", rate=-2)),
+        ({"amt": "6 mg", "duration": "modelled"}, Dose(0, 6, "liposome.iv", rate=-2)),
+        ({"amt": "6 mg", "rate": "2 mg/h", "evid": 4}, Dose(0, 6, "liposome.iv", 3, rate=2, evid=4)),
+        ({"amt": "6 mg", "evid": 1}, Dose(0, 6, "liposome.iv")),
+    ],
+)
+def test_steady_state_resets_and_rates_in_tables(record: dict[str, Any], dose: Dose) -> None:
+    assert table(**record) == (dose,)
+    assert dose.plain == (record in ({"amt": "2 mg", "ii": "12 h", "ss": 0}, {"amt": "6 mg", "evid": 1}))
+
+
+def test_a_reset_cancels_what_began_before_it() -> None:
+    weekly = {"cmt": "liposome.iv", "amt": "2 mg", "ii": "7 d", "addl": 3}
+    reset = {"evid": 3, "time": "14 d"}
+    late = {"cmt": "liposome.iv", "amt": "1 mg", "time": "15 d", "ii": "1 d", "addl": 1}
+    found = parse_records([late, reset, weekly], port)
+    assert [(d.time / 24, d.evid) for d in found] == [(0, 1), (7, 1), (14, 1), (14, 3), (15, 1), (16, 1)]
+    for again in ({"evid": 4}, {"ss": 1, "ii": "1 d"}):
+        found = parse_records([weekly, {"cmt": "liposome.iv", "amt": "3 mg", "time": "8 d", **again}], port)
+        assert [d.time / 24 for d in found] == [0, 7, 8]
+    found = parse_records([weekly, {"cmt": "liposome.iv", "amt": "3 mg", "time": "8 d", "ss": 2, "ii": "1 d"}], port)
+    assert [d.time / 24 for d in found] == [0, 7, 8, 14, 21]
+    found = parse_dose_options(["liposome.iv: 2 mg q 7 d x 4", "reset at 8 d", "depot.it: 1 umol at 9 d"], port)
+    assert [(d.time / 24, d.cmt) for d in found] == [(0, "liposome.iv"), (7, "liposome.iv"), (8, ""), (9, "depot.it")]
+
+
+@pytest.mark.parametrize(
+    "text", ["reset from", "reset q 7 d x 2", "reset at 2", "reset at 2 d x", "reset 2 d", "resets"]
+)
+def test_a_reset_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(InputError):
+        parse_dose_option(text, port)
+
+
 def test_tables_are_sorted_by_time_and_equal_times_keep_their_order() -> None:
     doses = parse_records(
         [
@@ -151,11 +234,11 @@ def test_tables_are_sorted_by_time_and_equal_times_keep_their_order() -> None:
     )
     assert [(dose.time, dose.cmt) for dose in doses] == [
         (0.0, "liposome.iv"),
+        (24.0, "liposome.iv"),  # began before the others
         (24.0, "magnesium.iv"),
-        (24.0, "liposome.iv"),
         (24.0, "count.in"),
     ]
-    assert [dose.amt for dose in doses] == pytest.approx([3, 1000 / SALT, 3, 7])
+    assert [dose.amt for dose in doses] == pytest.approx([3, 3, 1000 / SALT, 7])
 
 
 @pytest.mark.parametrize(
@@ -188,7 +271,18 @@ def test_tables_are_sorted_by_time_and_equal_times_keep_their_order() -> None:
         ({"amt": "2 mg", "rate": "1 mg"}, ["'1 mg'", "'mg/h'"]),
         ({"amt": "2 mg", "rate": "1 umol/h"}, ["'umol'", "'mg'"]),
         ({"amt": "2 mg", "dur": "1 h", "tinf": "1 h"}, ["duration is given twice"]),
-        ({"amt": "2 mg", "ss": 1}, ["steady state"]),
+        ({"amt": "2 mg", "ss": 1}, ["steady state", "interval"]),
+        ({"amt": "2 mg", "ss": 3, "ii": "1 d"}, ["ss must be 0, 1 or 2, not 3"]),
+        ({"amt": "2 mg", "ss": "1 h", "ii": "1 d"}, ["ss must be", "1 h"]),
+        ({"amt": "0 mg", "ss": 1, "ii": "1 d"}, ["zero", "rate"]),
+        ({"amt": "0 mg", "rate": "1 mg/h"}, ["zero", "ss"]),
+        ({"amt": "0 mg", "rate": "1 mg/h", "ss": 1, "ii": "1 d"}, ["constant infusion", "no interval"]),
+        ({"amt": "0 mg", "rate": -2, "ss": 1, "ii": "1 d"}, ["modelled duration"]),
+        ({"amt": "2 mg", "rate": -3}, ["not a rate"]),
+        ({"amt": "2 mg", "rate": -1, "dur": "1 h"}, ["rate and duration"]),
+        ({"amt": "2 mg", "evid": 0}, ["evid must be 1, 3 or 4, not 0"]),
+        ({"amt": "2 mg", "evid": 3}, ["evid = 3", "take out amt, cmt"]),
+        ({"text": "2 mg", "evid": 4}, ["take out evid"]),
         ({"amt": "2 mg", "durration": "1 h"}, ["did you mean 'duration'"]),
         ({"text": "2 mg", "amt": "2 mg"}, ["take out amt"]),
         ({"text": 2}, ["prescription"]),
@@ -212,10 +306,13 @@ def test_doses_that_are_no_tables_are_refused(records: Any) -> None:
         parse_records(records, port)
 
 
-@pytest.mark.parametrize("values", [(-1.0, 1.0, 0.0), (0.0, -1.0, 0.0), (0.0, 1.0, math.nan)])
-def test_a_dose_made_by_hand_is_checked(values: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    "wrong",
+    [{"time": -1.0}, {"amt": -1.0}, {"duration": math.nan}, {"ii": -1.0}, {"ss": 3}, {"rate": -3.0}, {"evid": 2}],
+)
+def test_a_dose_made_by_hand_is_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"liposome\.iv"):
-        Dose(values[0], values[1], "liposome.iv", values[2])
+        Dose(**{"time": 0.0, "amt": 1.0, "cmt": "liposome.iv", **wrong})
 
 
 def lines(*doses: Dose, digits: int = 12) -> list[str]:
@@ -254,32 +351,65 @@ def test_addl_equals_written_out_tables(time: float, amt: float, duration: float
     assert expanded == table(**record, time=f"{time!r} h", ii=f"{ii!r} h", until=f"{time + (addl + 0.5) * ii!r} h")
 
 
+def test_describe_names_what_is_not_plain() -> None:
+    doses = (
+        Dose(0, 2, "liposome.iv", ii=12, ss=1),
+        *(Dose(12.0 * k, 2, "liposome.iv") for k in range(1, 4)),
+        Dose(40, 0, "", evid=3),
+        Dose(48, 0, "liposome.iv", ss=2, rate=0.5),
+        Dose(60, 6, "liposome.iv", 3, rate=2),
+        Dose(84, 6, "liposome.iv", 3, rate=2),
+        Dose(90, 6, "liposome.iv", rate=-1, evid=4),
+        Dose(91, 6, "count.in", rate=-2),
+    )
+    assert lines(*doses) == [
+        "liposome.iv: 2 mg q 12 h ss at 0 h",
+        "liposome.iv: 2 mg q 12 h x 3 from 12 h",
+        "reset at 40 h",
+        "liposome.iv: 0.5 mg/h ss2 at 2 d",
+        "liposome.iv: 6 mg rate 2 mg/h q 1 d x 2 from 60 h",
+        "liposome.iv: 6 mg rate modelled reset at 90 h",
+        "count.in: 6 over modelled at 91 h",
+    ]
+    assert parse_dose_options(lines(*doses), port) == doses
+
+
 @st.composite
 def regimens(draw: st.DrawFn) -> list[Dose]:
-    """Rows of equal doses, and single ones among them."""
+    """Rows of equal doses, and single ones among them, some at steady state, some resets."""
     doses: list[Dose] = []
     for _ in range(draw(st.integers(0, 4))):
-        cmt, duration = draw(st.sampled_from(sorted(PORTS))), draw(st.just(0.0) | positive)
+        cmt = draw(st.sampled_from(sorted(PORTS)))
         time, amt, ii = draw(hours), draw(positive), draw(positive)
-        doses += [Dose(time + k * ii, amt, cmt, duration) for k in range(draw(st.integers(1, 6)))]
-    return doses
+        rate = draw(st.sampled_from([0.0, 0.0, 0.0, -1.0, -2.0]) | positive)
+        duration = amt / rate if rate > 0 else 0.0 if rate else draw(st.just(0.0) | positive)
+        doses += [Dose(time + k * ii, amt, cmt, duration, rate=rate) for k in range(draw(st.integers(1, 6)))]
+        ss, evid = draw(st.sampled_from([0, 0, 1, 2])), draw(st.sampled_from([1, 1, 1, 4]))
+        doses.append(Dose(draw(hours), amt, cmt, duration, ii if ss else 0.0, ss, rate, evid))
+        if draw(st.booleans()):
+            doses += [Dose(draw(hours), 0.0, "", evid=3), Dose(draw(hours), 0.0, cmt, ss=1, rate=abs(rate) or -1.0)]
+    return sorted(doses, key=lambda dose: dose.time)
 
 
 @settings(deadline=None)
 @given(regimens())
 def test_a_described_regimen_reads_back_as_itself(doses: list[Dose]) -> None:
     def key(dose: Dose) -> tuple[Any, ...]:
-        return (dose.cmt, *(float(f"{value:.6g}") for value in (dose.amt, dose.duration)), dose.time)
+        numbers = (dose.amt, dose.duration, dose.rate, dose.ii)
+        return (dose.cmt, dose.evid, dose.ss, *(float(f"{value:.6g}") for value in numbers), dose.time)
 
-    read = sorted((dose for line in lines(*doses) for dose in parse_dose_option(line, port)), key=key)
+    read = parse_dose_options(lines(*doses), port)
+    assert [dose.evid for dose in read if dose.resets] == [dose.evid for dose in doses if dose.resets]
     assert len(read) == len(doses)
-    for one, other in zip(read, sorted(doses, key=key), strict=True):
-        assert one.cmt == other.cmt
-        assert (one.time, one.amt, one.duration) == pytest.approx((other.time, other.amt, other.duration), rel=1e-10)
+    for one, other in zip(sorted(read, key=key), sorted(doses, key=key), strict=True):
+        assert (one.cmt, one.ss, one.evid) == (other.cmt, other.ss, other.evid)
+        for name in ("time", "amt", "duration", "rate", "ii"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-10)
 
 
 WORDS = (
-    "2 0 -1 1e3 1e999 .5 4g mg umol/h g/h h d wk min q every x times over for then from at once % ^ / TCID50 dB nan : é"
+    "2 0 -1 1e3 1e999 .5 4g mg umol/h g/h h d wk min q every x times over for then from at once"
+    " ss ss2 reset rate modelled % ^ / TCID50 dB nan : é"
 )
 garbage = st.text(max_size=30) | st.lists(st.sampled_from(WORDS.split()), max_size=9).map(" ".join)
 
@@ -293,9 +423,16 @@ def test_any_text_gives_doses_or_one_sentence(text: str, cmt: str) -> None:
 
 
 values = (
-    garbage | st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["2 mg", "7 d", "3 mg/h", 0, 2])
+    garbage
+    | st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["2 mg", "7 d", "3 mg/h", "modelled", -2, -1, 0, 1, 2, 3, 4])
 )
-keys = st.sampled_from(["cmt", "amt", "time", "duration", "dur", "rate", "ii", "addl", "until", "text", "SS", "evid"])
+keys = st.sampled_from(
+    ["cmt", "amt", "time", "duration", "dur", "rate", "ii", "addl", "until", "text", "SS", "ss", "evid"]
+)
 
 
 @settings(max_examples=300, deadline=None)

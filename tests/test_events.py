@@ -44,7 +44,7 @@ def made_of(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Wi
 
 def table(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Window] = (), base: float = 0.0) -> Table:
     found = made_of(doses, output, windows, base)
-    order = jnp.asarray(events.order_of(found))
+    order = jnp.asarray(events.order_of(events.edges(found)))
     between = events.intervals(found, order)
     count = int(between.used)
     rows = events.output_rows(order, len(output))[:, 0]
@@ -100,12 +100,12 @@ def test_windows_that_touch_do_not_add_up() -> None:
 
 def test_intervals_are_padded_to_a_multiple() -> None:
     found = made_of([Dose(1.0, 1.0, "x")], [0.0, 2.0, 3.0])
-    between = events.intervals(found, jnp.asarray(events.order_of(found)))
+    between = events.intervals(found, jnp.asarray(events.order_of(events.edges(found))))
     assert int(between.used) == 4 and between.length.shape == (32, 1)
     for part in between[1:]:
         assert not np.asarray(part)[4:].any()
     many = made_of([], list(range(40)))
-    assert events.intervals(many, jnp.asarray(events.order_of(many))).length.shape == (64, 1)
+    assert events.intervals(many, jnp.asarray(events.order_of(events.edges(many)))).length.shape == (64, 1)
 
 
 def test_each_lane_has_its_own_order() -> None:
@@ -120,7 +120,7 @@ def test_each_lane_has_its_own_order() -> None:
         base=np.zeros((1, 2)),
         output=np.array([[3.0, 3.0]]),
     )
-    between = events.intervals(both, jnp.asarray(events.order_of(both)))
+    between = events.intervals(both, jnp.asarray(events.order_of(events.edges(both))))
     assert np.asarray(between.jump)[:3, 0].tolist() == [[0.0, 0.0], [1.0, 2.0], [2.0, 1.0]]
 
 

@@ -17,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nanomg import table
 from nanomg.errors import InputError
 from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
 from nanomg.model import Model
+from nanomg.models.textbook import OneCompartment
 from nanomg.records import Record, Subject, filled, read_events
 from nanomg.regimen import Kind, Schedule, action_times, covariate, delivery, dose_values, edges, expand
 
@@ -625,6 +627,84 @@ def test_a_dose_may_be_split_over_two_records(dose: Record, part: float, lag: fl
     looks = tuple(Record(0, t) for t in (0.0, 0.5, 3.0, 12.0, 30.0))
     whole = simulate(Subject("1", (dose, *looks)), lag=lag, F=F)
     assert simulate(Subject("1", (*shares, *looks)), lag=lag, F=F)[1:] == pytest.approx(whole, rel=1e-9)
+
+
+# --- the same properties through the engine ---------------------------------------------------------------------------
+
+ENGINE = Model(OneCompartment)
+PARAMETERS = dict.fromkeys(ENGINE.parameters, 0.0) | {"pk.ka": 1.0, "pk.CL": K, "pk.V": 1.0, "pk.F_depot": 1.0}
+VARIED = ("pk.F_central", "pk.Tlag_central")
+BLOCK = 12
+# A lane that is larger than the others in every way, so that all blocks have one size and one compiled program.
+LARGEST = Subject(
+    "largest",
+    (
+        *(Record(i, 0.0, 1, 1.0, "pk.central", duration=24.0, ii=3.0, ss=2) for i in range(6)),
+        *(Record(i, 0.5 + i, 1, 1.0, "pk.central", ii=3.0, ss=2) for i in range(16)),
+        Record(99, 40.0, 1, 1.0, "pk.central", ii=0.25, addl=100),
+        Record(99, 80.0),
+    ),
+)
+
+
+def through_engine(cases: list[tuple[Subject, float, float]]) -> list[np.ndarray]:
+    """The amount at the records of each subject with its lag and F, all as one block."""
+    lag, F = (
+        np.array([*column, fill]) for column, fill in zip(list(zip(*cases, strict=True))[1:], (0.0, 1.0), strict=True)
+    )
+    values = {**PARAMETERS, "pk.Tlag_central": lag, "pk.F_central": F}
+    solved = table.run(ENGINE, values, [*(subject for subject, _, _ in cases), LARGEST], varied=VARIED)
+    assert not solved.status.any()
+    return [lane["pk.central"] for lane in solved.at_records(["pk.central"])[:-1]]
+
+
+def alike(found: Any, expected: Any) -> Any:
+    """Within a millionth, down to a billionth of the largest amount."""
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-9 * max(1.0, *np.abs(expected)))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(subjects(), lags, bioavailabilities), min_size=BLOCK, max_size=BLOCK))
+def test_any_table_through_the_engine_equals_the_sum_over_its_doses(cases: list[tuple[Subject, float, float]]) -> None:
+    for found, case in zip(through_engine(cases), cases, strict=True):
+        alike(found, superposed(*case))
+
+
+AFTER = tuple(Record(50, t) for t in (18.5, 24.0, 30.0, 41.0))
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Subject, Subject]:
+    """Two tables that mean the same, with the records after all of their times in common."""
+    kind = draw(st.sampled_from(["written out", "in another order", "split"]))
+    if kind == "in another order":
+        together = [dataclasses.replace(draw(doses(ss=False)), time=6.0) for _ in range(draw(st.integers(2, 4)))]
+        return Subject("1", (*together, *AFTER)), Subject("1", (*draw(st.permutations(together)), *AFTER))
+    dose = draw(doses(ss=kind == "split"))
+    if kind == "written out":
+        dose = dataclasses.replace(dose, ss=draw(st.sampled_from([0, 1, 2])))
+        return Subject("1", (dose, *AFTER)), written_out(Subject("1", (dose, *AFTER)))
+    part = draw(st.sampled_from([0.25, 0.5]))
+    shares = [
+        dataclasses.replace(dose, amt=share * dose.amt, rate=share * dose.rate, evid=evid)
+        for share, evid in ((part, dose.evid), (1 - part, 1))
+    ]
+    return Subject("1", (dose, *AFTER)), Subject("1", (*shares, *AFTER))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(pairs(), lags, bioavailabilities), min_size=BLOCK // 2, max_size=BLOCK // 2))
+def test_tables_that_mean_the_same_through_the_engine(
+    cases: list[tuple[tuple[Subject, Subject], float, float]],
+) -> None:
+    """Implied doses written out, doses of one time in another order, a dose split over two records."""
+    both = [(subject, lag, F) for pair, lag, F in cases for subject in pair]
+    found = [
+        [amount for amount, record in zip(amounts, subject.records, strict=True) if record.row == 50]
+        for amounts, (subject, _, _) in zip(through_engine(both), both, strict=True)
+    ]
+    for one_, other in zip(found[::2], found[1::2], strict=True):
+        alike(one_, other)
 
 
 NUMBERS = ["", ".", "0", "1", "2", "0.5", "4", "12", "1e3"]

@@ -73,8 +73,10 @@ def check(found: scenario.Scenario) -> None:
 def test_a_shipped_scenario_loads(name: str) -> None:
     found = scenario.load(name, LIBRARY)
     check(found)
-    assert found.kind == "optimize" and found.name == name and found.outputs and found.doses
-    assert found.title and found.description and found.species in ("mouse", "human")
+    textbook = name.startswith("textbook")
+    assert found.kind == ("simulate" if textbook else "optimize") and found.name == name
+    assert found.outputs and found.doses and found.plain
+    assert found.title and found.description and found.species in (("any",) if textbook else ("mouse", "human"))
     assert set(found.parameters) == set(found.model.parameters)
     for parameter in found.parameters.values():
         assert parameter.unit == found.model.unit(parameter.name)
@@ -128,6 +130,66 @@ def test_tables_of_doses_in_any_order_are_sorted(tmp_path: Path) -> None:
 def test_windows_of_inputs(tmp_path: Path) -> None:
     text = SMALL + '[[input]]\nname = "magnesium.diet"\nvalue = 0.1\nfrom = "1 d"\nto = "36 h"\n'
     assert loaded(text, tmp_path).windows == (Window("magnesium.diet", 0.1, 24.0, 36.0),)
+
+
+def test_columns_of_event_tables(tmp_path: Path) -> None:
+    text = (
+        SMALL
+        + """[columns]
+"magnesium.GFR" = "gfr"
+"magnesium.F_im" = { column = "F", between = "locf" }
+"magnesium.ka_im" = { column = "ka", unit = "1/d" }
+"""
+    )
+    assert loaded(text, tmp_path).columns == {
+        "magnesium.GFR": scenario.Column("gfr", "nocb", 1.0),
+        "magnesium.F_im": scenario.Column("F", "locf", 1.0),
+        "magnesium.ka_im": scenario.Column("ka", "nocb", pytest.approx(1 / 24)),  # type: ignore[arg-type]
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('"magnesium.GFRR" = "gfr"', r"\[columns\]: there is no parameter 'magnesium\.GFRR'; did you mean"),
+        ('"magnesium.GFR" = 3', r"\[columns\], magnesium\.GFR: this must be a table"),
+        ('"magnesium.GFR" = " "', r"name of the column is empty"),
+        ('"magnesium.GFR" = { column = 3 }', r"'column' must be text, not 3"),
+        ('"magnesium.GFR" = { unit = "mL/h" }', r"the key 'column' is missing"),
+        ('"magnesium.GFR" = { column = "g", betwen = "locf" }', r"no key 'betwen'; did you mean 'between'"),
+        ('"magnesium.GFR" = { column = "g", between = "lin" }', r"no interpolation 'lin'; did you mean 'linear'"),
+        ('"magnesium.GFR" = { column = "g", unit = "mL" }', r"GFR: the unit 'mL' cannot be converted to 'mL/h'"),
+    ],
+)
+def test_mistakes_in_columns(line: str, expected: str, tmp_path: Path) -> None:
+    assert re.search(expected, complaint(f"{SMALL}[columns]\n{line}\n", tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("dose", "plain"),
+    [
+        ("magnesium.iv: 5 umol over 2 h q 1 d x 2", True),
+        ("magnesium.iv: 5 umol rate 2 umol/h", True),
+        ("magnesium.iv: 5 umol q 1 d ss", False),
+        ("magnesium.iv: 5 umol rate modelled", False),
+        ("magnesium.iv: 5 umol reset", False),
+        ("reset at 1 d", False),
+    ],
+)
+def test_what_is_more_than_single_doses(dose: str, plain: bool, tmp_path: Path) -> None:
+    found = loaded(SMALL, tmp_path, doses=(dose,))
+    assert found.plain == plain
+    with contextlib.nullcontext() if plain else pytest.raises(InputError, match="the job takes single doses alone"):
+        found.needs_plain("the job")
+
+
+def test_a_rate_into_a_port_with_bioavailability_is_more_than_a_single_dose() -> None:
+    for how, plain in (("rate 2 mg/h", False), ("over 2 h", True)):
+        assert scenario.load("textbook-1cpt", LIBRARY, doses=(f"pk.depot: 5 mg {how}",)).plain == plain
+
+
+def test_a_reset_after_the_horizon(tmp_path: Path) -> None:
+    assert "a reset at 72 h lies after the horizon" in complaint(SMALL, tmp_path, doses=("reset at 3 d",))
 
 
 def test_an_unknown_scenario_names_the_nearest() -> None:

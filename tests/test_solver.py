@@ -313,7 +313,7 @@ def test_a_stiff_chain(method: str) -> None:
     output = np.array([0.01, 1.0, 10.0, 1000.0])
     solved = simulation.run(plan, simulation.lanes_for(plan, {"stiff.fast": fast}, (), (), output, len(fast)))
     assert not np.asarray(solved.status).any()
-    assert int(solved.accepted) < 800
+    assert np.max(solved.accepted) < 800
     for lane, rate in enumerate(fast):
         J = np.array(
             [
@@ -393,14 +393,14 @@ def test_a_lane_that_starts_with_a_state_that_is_no_number() -> None:
     assert np.isfinite(y[..., 0]).all() and np.isnan(y[1:, :, 1:]).all()
 
 
-@pytest.mark.parametrize("most", [1, 7, 20])
+@pytest.mark.parametrize("most", [1, 4, 7])
 def test_when_steps_run_out_the_rest_is_no_number_and_never_zero(most: int) -> None:
     full = np.asarray(simulation.run(*explosive([0.1, 0.12])).y)
     plan, lanes = explosive([0.1, 0.12], max_steps=most)
     solved = simulation.run(plan, lanes)
     y = np.asarray(solved.y)
     assert np.asarray(solved.status).tolist() == [Status.TOO_MANY_STEPS] * 2
-    assert int(solved.accepted) + int(solved.rejected) == most
+    assert np.max(np.asarray(solved.accepted) + np.asarray(solved.rejected)) == most
     done = np.isfinite(y)
     assert not done[-1].any()
     np.testing.assert_allclose(y[done], full[done], rtol=1e-12)

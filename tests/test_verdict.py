@@ -16,7 +16,7 @@ from nanomg.scenario import Scenario
 from nanomg.solver import Status
 from nanomg.verdict import AS_GIVEN, FREE, WITHOUT, Arms
 
-SHIPPED = sorted(library().scenarios)
+SHIPPED = sorted(name for name in library().scenarios if not name.startswith("textbook"))
 
 
 @functools.cache

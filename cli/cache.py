@@ -1,0 +1,73 @@
+"""`nanomg cache`."""
+
+from __future__ import annotations
+
+import collections
+import textwrap
+import time
+from typing import Annotated, Any
+
+import typer
+
+from nanomg.cli import options, render
+
+
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False, json: options.Json = False
+) -> None:
+    """Show or remove the compiled programs kept for later runs."""
+    from nanomg import cache
+
+    place = cache.folder()
+    found: dict[str, Any] = {"folder": str(place) if place else None}
+    if clear:
+        removed, freed = cache.clear()
+        found |= {"removed": removed, "bytes": freed}
+    else:
+        programs = [dict(e.about) | {"bytes": e.bytes, "used": int(e.used)} for e in cache.entries()]
+        found |= {"entries": len(programs), "bytes": sum(p["bytes"] for p in programs), "programs": programs}
+    if json:
+        render.emit_json(found)
+        return
+    if place is None:
+        render.paragraph("Compiled programs are not kept: NANOMG_CACHE is off.")
+    elif clear:
+        render.paragraph(f"Removed {_programs(removed)}, {_size(freed)}, from {place}")
+    else:
+        render.paragraph(f"{place}: {_programs(len(programs))}, {_size(found['bytes'])}")
+        headers = ("program", "last used", "size", "compiled in", "arguments", "of")
+        render.section("Programs", headers, "lrrrll", map(_row, programs), prose=True)
+
+
+def _row(program: dict[str, Any]) -> tuple[str, ...]:
+    name = str(program.get("program", render.MISSING)).removeprefix("nanomg.")
+    seconds = program.get("seconds")
+    taken = render.MISSING if seconds is None else f"{render.number(seconds, 2)} s"
+    of = textwrap.shorten(str(program.get("of", "")), 100, placeholder="…")
+    return name, _ago(program["used"]), _size(program["bytes"]), taken, _shapes(program), of
+
+
+def _shapes(program: dict[str, Any]) -> str:
+    """The arrays by type and shape, the most dimensions first, each kind with how many there are; scalars as their number."""
+    counts = collections.Counter(kind for kind in program.get("arguments", ()) if not kind.endswith("[]"))
+    kinds = sorted(counts, key=lambda kind: (-kind.count(","), kind))
+    words = [f"{counts[kind]}×{kind}" if counts[kind] > 1 else kind for kind in kinds]
+    scalars = len(program.get("arguments", ())) - counts.total()
+    return " ".join([*words, f"{scalars} scalars"])
+
+
+def _programs(count: int) -> str:
+    return "1 program" if count == 1 else f"{count} programs"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+def _ago(used: float) -> str:
+    """How long ago, in the largest whole unit."""
+    seconds = max(time.time() - used, 0.0)
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit} ago"
+    return "now"

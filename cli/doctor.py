@@ -1,0 +1,78 @@
+"""`nanomg doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.cli.render import number
+
+
+def doctor(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")],
+    subject: Annotated[
+        str | None, typer.Option(metavar="N", help="ID of a subject, or number of a draw; else the first that failed.")
+    ] = None,
+    regimen: Annotated[str | None, typer.Option(metavar="NAME", help='Such as "without Mg".')] = None,
+    json: options.Json = False,
+    library: options.Folders = None,
+) -> None:
+    """Say what stopped a failed trajectory: time, state and term."""
+    from nanomg import models
+    from nanomg.doctor import examine
+
+    with render.working("replaying"):
+        found = examine(file, subject, regimen=regimen, library=models.library(*library or ()))
+    if json:
+        render.emit_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: Mapping[str, Any]) -> None:
+    failed, finding = found["failed"], found["finding"]
+    render.paragraph(f"{found['file']}: {len(failed)} of {found['trajectories']} trajectories failed.", style="bold")
+    if not found["same_equations"]:
+        render.paragraph("The equations have changed since the file was written; the replay is with those of today.")
+    if failed:
+        rows = [(t["subject"], t["regimen"], t["scenario"], t["reason"]) for t in failed[:20]]
+        render.section("Failed", ("subject", "regimen", "scenario", "reason"), "llll", rows)
+        if len(failed) > len(rows):
+            render.paragraph(f"and {len(failed) - len(rows)} more")
+    if finding is None:
+        render.paragraph("There is nothing to replay." if failed else "Nothing failed here.")
+        return
+    render.paragraph("")
+    render.paragraph(_sentence(finding), style="bold")
+    state = finding["state"]
+    per_hour = f"{state['unit']}/h" if state["unit"] not in ("", "1") else "1/h"
+    terms = [(t["mechanism"], f"{t['source']} -> {t['target']}", number(t["amount"])) for t in finding["terms"][:8]]
+    render.section(f"Terms of d({state['name']})/dt [{per_hour}]", ("mechanism", "flux", "adds"), "llr", terms)
+    if finding["undefined_signals"]:
+        render.paragraph(f"Signals that are not a finite number there: {', '.join(finding['undefined_signals'])}")
+    outside = [
+        (p["name"], number(p["value"]), number(p["low"]), number(p["high"]), p["unit"])
+        for p in finding["outside_range"]
+    ]
+    if outside:
+        render.section(
+            "Parameters set, or outside the range of their card", ("", "value", "low", "high", ""), "lrrrl", outside
+        )
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    who = f"Subject {finding['subject']}, {finding['regimen']}, {finding['scenario']}"
+    if finding["solved_alone"]:
+        return f"{who}: {finding['reason']} in its block; alone it is solved to the end, so run it with fewer others."
+    state = finding["state"]
+    unit = "" if state["unit"] in ("", "1") else f" {state['unit']}"
+    term = finding["terms"][0] if finding["terms"] else None
+    driven = f", driven by {term['mechanism']} ({term['source']} -> {term['target']})" if term else ""
+    return (
+        f"{who}: {finding['alone']} at {number(finding['time_h'])} h, at {state['name']} ({state['text']}) = "
+        f"{number(state['value'])}{unit} with a rate of {number(state['rate_per_h'])}{unit or ' 1'}/h{driven}."
+    )

@@ -1,0 +1,181 @@
+"""Replay one failed trajectory of a result file by itself and say what stopped it.
+
+The file holds what it was made from: the scenario, what was set, doses, event table, draws. The lane is built again from that and
+solved alone, so it may end otherwise than in the company of others; the finding says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nanomg import event_runs, results, simulation, table, units, verdict
+from nanomg.diagnosis import Diagnosis, diagnose
+from nanomg.dosing import Dose
+from nanomg.errors import InputError, unknown
+from nanomg.library import Library
+from nanomg.models import library as find_library
+from nanomg.scenario import Scenario, dosed_unit, rebuild
+from nanomg.solver import Status
+
+
+class Trajectory(NamedTuple):
+    """Which trajectory of a file: subject (an ID or the number of a draw), regimen and hypothesis; `code` is its status."""
+
+    subject: str
+    regimen: str
+    scenario: str
+    code: int
+
+
+def examine(
+    path: str | Path, subject: str | None = None, *, regimen: str | None = None, library: Library | None = None
+) -> dict[str, Any]:
+    """Which trajectories of a result file failed, and what stopped the first of them that fits `subject` and `regimen`.
+
+    Raises `InputError` for a file that cannot be replayed and for a subject or regimen that it does not have.
+    """
+    attributes = results.read_attributes(path)
+    tree = results.open(path)
+    config = json.loads(attributes["config_json"])
+    scenario = rebuild(config, library or find_library())
+    every = list(_trajectories(tree, scenario, config))
+    if not every:
+        raise InputError("this result file holds no trajectories", str(path))
+    for what, asked, known in (
+        ("subject", subject, dict.fromkeys(t.subject for t in every)),
+        ("regimen", regimen, dict.fromkeys(t.regimen for t in every)),
+    ):
+        if asked is not None and asked not in known:
+            raise unknown(what, asked, known, str(path))
+    failed = [t for t in every if t.code != Status.DONE]
+    fits = [t for t in failed if subject in (None, t.subject) and regimen in (None, t.regimen)]
+    finding = None
+    if fits:
+        lane, replayed = _replay(scenario, config, tree, fits[0])
+        finding = _finding(scenario, fits[0], lane, replayed)
+    return {
+        "file": str(path),
+        "scenario": scenario.name,
+        "same_equations": attributes["model_hash"] == results.model_hash(scenario.model),
+        "trajectories": len(every),
+        "failed": [t._asdict() | {"reason": Status(t.code).reason} for t in failed],
+        "finding": finding,
+    }
+
+
+# ---------------------------------------------------------------- the trajectories of a file
+def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, Any]) -> Iterator[Trajectory]:
+    if "feasibility" in tree:
+        status = tree["feasibility"].to_dataset()["status"]
+        for draw, code in zip(status["draw"].values, status.values, strict=True):
+            for regimen in (verdict.AS_GIVEN, verdict.WITHOUT):
+                yield Trajectory(str(draw), regimen, verdict.AS_SET, int(code))
+    elif "simulation" in tree:
+        status = tree["simulation"].to_dataset()["status"]
+        names = [[str(v) for v in status[dim].values] for dim in status.dims]
+        for at, code in np.ndenumerate(status.values):
+            regimen, hypothesis, *rest = (values[i] for values, i in zip(names, at, strict=True))
+            yield Trajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
+    elif "events" in config:  # no common times: only the summary counts what failed
+        found = event_runs.run(scenario, _subjects(scenario, config))
+        for (r, h, i), code in np.ndenumerate(found.status):
+            yield Trajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
+
+
+def _subjects(scenario: Scenario, config: Mapping[str, Any]) -> tuple[Any, ...]:
+    events = config["events"]
+    return event_runs.subjects_in(scenario, events["text"], events["name"])
+
+
+# ---------------------------------------------------------------- one lane again
+class _Lane(NamedTuple):
+    """What was solved again: its values, the rows of forcing after the inputs, and parameters that columns set."""
+
+    model: Any
+    values: Mapping[str, Any]
+    held: tuple[str, ...]
+
+
+def _replay(
+    scenario: Scenario, config: Mapping[str, Any], tree: xr.DataTree, which: Trajectory
+) -> tuple[_Lane, Diagnosis]:
+    values: dict[str, Any] = dict(scenario.values)
+    if which.scenario in verdict.HYPOTHESES:
+        values |= {name: float(h == which.scenario) for h, name in verdict.HYPOTHESES.items()}
+    if "feasibility" in tree:
+        drawn = tree["feasibility"].to_dataset().sel(draw=int(which.subject))["value"]
+        values |= {str(name): float(drawn.sel(parameter=name)) for name in drawn["parameter"].values}
+        scenario = dataclasses.replace(scenario, horizon=float(config["horizon_h"]))
+        scenario = dataclasses.replace(scenario, doses=tuple(d for d in scenario.doses if d.time < scenario.horizon))
+    if "events" in config or not scenario.plain:
+        subjects = _subjects(scenario, config) if "events" in config else (event_runs.subject_of(scenario),)
+        number = [s.id for s in subjects].index(which.subject)
+        subject = event_runs.arms_of(scenario, subjects)[which.regimen][number]
+        between = {name: scenario.columns[name].between for name in subject.bound}
+        times, _ = event_runs.times_of(scenario, subjects)
+        solved = table.run(scenario.model, values, [subject], outputs=times, windows=scenario.windows, between=between)
+        lane = _Lane(solved.plan.model, values, solved.plan.timed)
+        return lane, diagnose(*lane, int(solved.status[0]), solved.seen.stop)
+    doses = _doses(scenario, tree, which)
+    plan = simulation.plan_for(scenario.model, doses)
+    times = simulation.output_times(scenario.horizon, scenario.every, doses)
+    lanes = simulation.lanes_for(plan, values, doses, scenario.windows, times)
+    found = simulation.run(plan, lanes)
+    lane = _Lane(scenario.model, values, ())
+    return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
+
+
+def _doses(scenario: Scenario, tree: xr.DataTree, which: Trajectory) -> tuple[Dose, ...]:
+    """The single doses of a regimen of the file."""
+    if "doses" not in tree:
+        return dict(verdict.arms_of(scenario, scenario.doses))[which.regimen]
+    rows = tree["doses"].to_dataset().sel(regimen=which.regimen)
+    doses = []
+    for d in range(rows.sizes["dose"]):
+        row = {name: rows[name].values[d] for name in ("time_h", "amt", "duration_h", "cmt", "unit")}
+        if np.isfinite(row["time_h"]):
+            amt = units.convert(float(row["amt"]), str(row["unit"]), dosed_unit(scenario.model, str(row["cmt"])))
+            doses.append(Dose(float(row["time_h"]), amt, str(row["cmt"]), float(row["duration_h"])))
+    return tuple(doses)
+
+
+# ---------------------------------------------------------------- what is said
+def _finding(scenario: Scenario, which: Trajectory, lane: _Lane, found: Diagnosis) -> dict[str, Any]:
+    model, unit = lane.model, lane.model.unit(found.state)
+    owner = found.terms[0].mechanism if found.terms else ""
+    return {
+        **which._asdict(),
+        "reason": Status(which.code).reason,
+        "alone": found.status.reason,
+        "solved_alone": found.status == Status.DONE,
+        "time_h": found.time,
+        "state": {
+            "name": found.state,
+            "text": model.states[found.state].text,
+            "value": found.value,
+            "unit": unit,
+            "rate_per_h": found.rate,
+        },
+        "terms": [dataclasses.asdict(term) for term in found.terms],
+        "undefined_signals": list(found.undefined),
+        "outside_range": _outside(scenario, lane, owner),
+    }
+
+
+def _outside(scenario: Scenario, lane: _Lane, mechanism: str) -> list[dict[str, Any]]:
+    """Parameters of the term's mechanism that lie outside the range of their card, or were set without one."""
+    rows = []
+    for name, parameter in scenario.parameters.items():
+        if lane.model.owner[name].__name__ != mechanism:
+            continue
+        value, low, high = float(np.ravel(lane.values[name])[0]), parameter.low, parameter.high
+        if (low is not None and value < low) or (high is not None and value > high) or parameter.card == "--set":
+            rows.append({"name": name, "value": value, "low": low, "high": high, "unit": parameter.unit})
+    return rows

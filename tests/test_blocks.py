@@ -1,0 +1,125 @@
+"""Many lanes at once: blocks, lanes that fail, lanes that are hard, and single precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nanomg import blocks, scenario, simulation
+from nanomg.dosing import Dose
+from nanomg.errors import InputError
+from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.model import Model
+from nanomg.models import library
+from nanomg.models.magnesium import Magnesium
+from nanomg.solver import Status
+
+Values = Mapping[str, Any]
+
+
+class Trouble(AbstractMechanism):
+    """dx/dt = growth x^2 ends at 1 / growth; an oscillator of high frequency goes on, in many small steps."""
+
+    name = "trouble"
+    states = {"trouble.x": Var("1", "explosive"), "trouble.u": Var("1", "position"), "trouble.v": Var("1", "velocity")}
+
+    growth: Scalar = param("1/h", "growth")
+    frequency: Scalar = param("1/h", "frequency")
+
+    def initial(self, x: Values) -> dict[str, Any]:
+        return {"trouble.x": 1.0, "trouble.u": 1.0}
+
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        yield Flux(None, "trouble.x", self.growth * x["trouble.x"] ** 2)
+        yield Flux(None, "trouble.u", self.frequency * x["trouble.v"])
+        yield Flux(None, "trouble.v", -self.frequency * x["trouble.u"])
+
+
+LANES = 200
+BAD = [17, 120]  # one per cent
+
+
+def troubled(growth: Any = 0.0, frequency: Any = 0.0, **options: Any) -> tuple[simulation.Trajectory, list[str]]:
+    """Magnesium in mice of different clearance, some of them in trouble."""
+    shipped = scenario.load("mouse-mc38-iv", library())
+    model, doses = Model(Magnesium, Trouble), [Dose(24.0 * day, 50.0, "magnesium.iv") for day in range(4)]
+    varied = ("magnesium.GFR", "trouble.growth", "trouble.frequency")
+    plan = simulation.plan_for(model, doses, varied, **options)
+    values: dict[str, Any] = {name: shipped.values.get(name) for name in model.parameters}
+    values |= {"trouble.growth": growth, "trouble.frequency": frequency}
+    values["magnesium.GFR"] = values["magnesium.GFR"] * np.linspace(0.7, 1.3, LANES)
+    lanes = simulation.lanes_for(plan, values, doses, (), np.linspace(0.0, 300.0, 31), LANES)
+    return simulation.run(plan, lanes), list(model.states)
+
+
+def some(value: float) -> np.ndarray:
+    """`value` in the bad lanes, 0 in the others."""
+    return np.where(np.isin(np.arange(LANES), BAD), value, 0.0)
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> np.ndarray:
+    solved, _ = troubled()
+    assert not np.asarray(solved.status).any()
+    return np.asarray(solved.y)
+
+
+def distance(y: np.ndarray, reference: np.ndarray) -> float:
+    """The largest error relative to size, in which a state below a thousandth of its peak counts as that."""
+    return float(np.max(np.abs(y - reference) / (np.abs(reference) + 1e-3 * np.abs(reference).max(0) + 1e-30)))
+
+
+def test_lanes_that_blow_up_are_marked_and_the_others_are_as_without_them(undisturbed: np.ndarray) -> None:
+    solved, _ = troubled(growth=some(1 / 100.0))
+    y, status = np.asarray(solved.y), np.asarray(solved.status)
+    assert set(np.flatnonzero(status)) == set(BAD)
+    assert {Status(s) for s in status[BAD]} <= {Status.NOT_FINITE, Status.STEP_TOO_SMALL}
+    times = np.linspace(0.0, 300.0, 31)
+    assert np.isnan(y[times > 100.0][..., BAD]).all() and np.isfinite(y[times < 100.0][..., BAD]).all()
+    good = np.setdiff1d(np.arange(LANES), BAD)
+    assert distance(y[..., good], undisturbed[..., good]) < 1e-5
+
+
+def test_hard_lanes_get_a_block_of_their_own(undisturbed: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    solved, states = troubled(frequency=some(8.0))
+    assert not np.asarray(solved.status).any()
+    asked = []
+    inner = simulation._run
+
+    def counted(*arguments: Any) -> Any:
+        found = inner(*arguments)
+        asked.append((found.status.shape[0], int(np.max(found.accepted)), int((np.asarray(found.status) == 4).sum())))
+        return found
+
+    monkeypatch.setattr(simulation, "_run", counted)
+    solved, states = troubled(frequency=some(8.0))
+    (many, few_steps, deferred), (few, many_steps, none) = asked
+    assert (many, deferred, few, none) == (LANES, len(BAD), 4, 0)
+    assert many_steps > 10 * few_steps
+    y = np.asarray(solved.y)
+    u = y[:, states.index("trouble.u")][:, BAD]
+    assert np.abs(u - np.cos(8.0 * np.linspace(0.0, 300.0, 31))[:, None]).max() < 5e-2
+    good = np.setdiff1d(np.arange(LANES), BAD)
+    assert distance(y[..., good], undisturbed[..., good]) < 1e-5
+
+
+def test_blocks_of_any_size_give_the_same(undisturbed: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "block_size", lambda: 64)
+    solved, _ = troubled()
+    assert np.asarray(solved.status).shape == (LANES,)
+    assert distance(np.asarray(solved.y), undisturbed) < 1e-5
+
+
+def test_single_precision_is_close(undisturbed: np.ndarray) -> None:
+    solved, _ = troubled(precision="float32")
+    y = np.asarray(solved.y)
+    assert y.dtype == np.float32 and not np.asarray(solved.status).any()
+    assert 0 < distance(y, undisturbed) < 1e-3
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="float16"):
+        troubled(precision="float16")

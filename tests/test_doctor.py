@@ -1,0 +1,125 @@
+"""`nanomg doctor`: a failed trajectory is replayed, and time, state and term are those that are known to be at fault."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import nanomg
+from nanomg.cli.main import commands
+from nanomg.doctor import examine
+from nanomg.errors import InputError
+from nanomg.models import library
+
+MECHANISM = '''
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+
+
+class Runaway(AbstractMechanism):
+    """dx/dt = growth x^2, without end at 1 / (growth x), and a harmless loss."""
+
+    name = "runaway"
+    states = {"runaway.x": Var("mg", "what runs away"), "runaway.calm": Var("mg", "what stays")}
+    signals = {"runaway.root": Var("1", "root of what stays")}
+    ports = {"runaway.in": Port("mg", "into what runs away", {"runaway.x": 1.0})}
+
+    growth: Scalar = param("1/mg/h", "growth")
+    k: Scalar = param("1/h", "loss")
+
+    def initial(self, x):
+        return {"runaway.calm": 1.0}
+
+    def evaluate(self, x):
+        return {"runaway.root": x["runaway.calm"] / self.k}
+
+    def fluxes(self, x):
+        yield Flux(None, "runaway.x", self.growth * x["runaway.x"] ** 2)
+        yield Flux("runaway.x", None, self.k * x["runaway.x"])
+        yield Flux("runaway.calm", None, self.k * x["runaway.calm"])
+'''
+CARD = """
+title = "An example"
+[runaway]
+growth = { value = 0.1, unit = "1/mg/h", low = 0.05, high = 0.2, basis = "assumed", note = "an example" }
+k = { value = 1e-6, unit = "1/h", low = 1e-7, high = 1e-5, basis = "assumed", note = "an example" }
+"""
+SCENARIO = """
+title = "Runs away"
+mechanisms = ["Runaway"]
+cards = ["runaway"]
+horizon = "20 h"
+every = "1 h"
+[outputs]
+"runaway.x" = "mg"
+[[dose]]
+cmt = "runaway.in"
+amt = "1 mg"
+time = "2 h"
+[columns]
+"runaway.growth" = "GROWTH"
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = tmp_path_factory.mktemp("runaway")
+    for name, text in (("runaway.py", MECHANISM), ("cards/runaway.toml", CARD), ("scenarios/runaway.toml", SCENARIO)):
+        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).write_text(text)
+    return here
+
+
+@pytest.fixture(scope="module")
+def failed(folder: Path) -> Path:
+    path = folder / "failed.h5"
+    run = nanomg.simulate("runaway", output=path, library=library(folder))
+    assert run.summary["status"]["failed"] == 1
+    return path
+
+
+def test_time_state_and_term_are_found(failed: Path, folder: Path) -> None:
+    found = examine(failed, library=library(folder))
+    finding = found["finding"]
+    assert found["same_equations"] and not finding["solved_alone"]
+    assert finding["time_h"] == pytest.approx(12.0, abs=1e-3)  # 2 h, then 1 / (0.1 * 1)
+    assert finding["state"]["name"] == "runaway.x" and finding["state"]["value"] > 1e3
+    assert finding["terms"][0]["mechanism"] == "Runaway" and finding["terms"][0]["source"] == "outside"
+    assert finding["terms"][0]["amount"] == pytest.approx(finding["state"]["rate_per_h"], rel=1e-3)
+    assert finding["outside_range"] == []
+
+
+def test_what_was_set_is_replayed_and_named(folder: Path) -> None:
+    path = folder / "set.h5"
+    nanomg.simulate(
+        "runaway", set={"runaway.growth": "0.5 1/mg/h"}, dose=["runaway.in: 2 mg"], output=path, library=library(folder)
+    )
+    finding = examine(path, library=library(folder))["finding"]
+    assert finding["time_h"] == pytest.approx(1.0, abs=1e-3)
+    assert [row["name"] for row in finding["outside_range"]] == ["runaway.growth"]
+
+
+def test_a_subject_of_an_event_table(folder: Path) -> None:
+    table = folder / "doses.csv"
+    table.write_text("ID,TIME,AMT,CMT,GROWTH\n1,0,1,1,1e-5\n2,0,1,1,0.2\n3,0,1,1,1e-5\n")
+    path = folder / "events.h5"
+    nanomg.simulate("runaway", events=table, output=path, library=library(folder))
+    found = examine(path, "2", library=library(folder))
+    assert [row["subject"] for row in found["failed"]] == ["2"]
+    assert found["finding"]["time_h"] == pytest.approx(5.0, abs=1e-3)
+    assert examine(path, "1", library=library(folder))["finding"] is None
+    with pytest.raises(InputError, match="subject '4'"):
+        examine(path, "4", library=library(folder))
+
+
+def test_the_command(failed: Path, folder: Path, tmp_path: Path) -> None:
+    arguments = ["doctor", str(failed), "--library", str(folder)]
+    shown = CliRunner().invoke(commands, arguments)
+    assert shown.exit_code == 0
+    assert "runaway.x" in shown.stdout and "outside -> runaway.x" in shown.stdout and "12 h" in shown.stdout
+    assert json.loads(CliRunner().invoke(commands, [*arguments, "--json"]).stdout)["finding"]["code"] in (1, 2)
+    good = tmp_path / "good.h5"
+    nanomg.simulate("runaway", dose=["runaway.in: 0.1 mg"], output=good, library=library(folder))
+    assert "Nothing failed" in CliRunner().invoke(commands, ["doctor", str(good), "--library", str(folder)]).stdout

@@ -1,0 +1,633 @@
+"""Tables of events from the command line and from scripts: what is read, what is written beside each row, what is refused."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import nanomg
+from nanomg import event_runs, feasibility, scenario, service, simulation, table
+from nanomg.cli.main import app
+from nanomg.errors import InputError
+from nanomg.library import Library
+from nanomg.records import Record, Subject
+from nanomg.scenario import Scenario
+
+CL, V, KA = 4.0, 35.0, 1.2  # of the textbook's card
+K = CL / V
+ACCURATE = {"rel": 1e-6, "abs": 1e-9}
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """The program in this process."""
+
+    def run(*arguments: Any) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["nanomg", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            app()
+        out, err = capsys.readouterr()
+        return Outcome(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+def written(folder: Path, text: str, name: str = "doses.csv") -> Path:
+    """A table whose cells may be parted by blanks for brevity."""
+    path = folder / name
+    path.write_text("\n".join(",".join(line.split()) for line in text.strip().splitlines()) + "\n", encoding="utf-8")
+    return path
+
+
+def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
+    header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+    return header, rows
+
+
+def textbook(folder: Path, extra: str = "", horizon: str = "48 h") -> str:
+    """The one-compartment scenario as a file, with a shorter horizon and whatever is added."""
+    path = folder / "mine.toml"
+    path.write_text(
+        f"""title = "Mine"
+mechanisms = ["OneCompartment"]
+cards = ["textbook"]
+horizon = "{horizon}"
+every = "6 h"
+{extra}
+[outputs]
+"pk.C" = "ug/L"
+"pk.central" = "mg"
+""",
+        encoding="utf-8",
+    )
+    return str(path)
+
+
+def bolus(t: float, k: float = K) -> float:
+    return math.exp(-k * t) if t >= 0 else 0.0
+
+
+def oral(t: float) -> float:
+    return KA / (KA - K) * (math.exp(-K * t) - math.exp(-KA * t)) if t >= 0 else 0.0
+
+
+# ---------------------------------------------------------------- records out
+TABLE = """
+C    Id   time WT   amt cmt       evid ii addl ss NOTE
+.    b7   0    70.0 100 pk.depot  1    12 2    .  first
+.    b7   30   70   .   .         0    .  .    .  .
+no   b7   31   70   .   .         0    .  .    .  out
+.    1.0  0    1e2  50  2         1    24 .    1  .
+.    1.0  2.5  .    0   pk.depot  2    .  .    .  x;y
+.    1.0  6    80   25  pk.central 1   .  .    .  .
+"""
+
+
+def test_records_keep_rows_and_columns_and_add_the_outputs(program: Callable[..., Outcome], tmp_path: Path) -> None:
+    events, out, run = written(tmp_path, TABLE), tmp_path / "out.csv", tmp_path / "run.h5"
+    code, shown, err = program("simulate", "textbook-1cpt", "--events", events, "--records", out, "-o", run, "--json")
+    assert (code, err) == (0, "")
+    header, rows = rows_of(out)
+    own, given_rows = rows_of(events)
+    assert header == [*own, "pk.C"]
+    assert [row[:-1] for row in rows] == [row for row in given_rows if row[0] == "."]
+    steady = 50 / V / -math.expm1(-24 * K)
+    expected = [0.0, sum(100 / V * oral(30 - t) for t in (0, 12, 24))]
+    expected += [steady, steady * bolus(2.5), steady * bolus(6) + 25 / V]
+    assert [float(row[-1]) for row in rows] == pytest.approx(expected, **ACCURATE)
+    assert all(repr(float(row[-1])) == row[-1] for row in rows)
+
+    summary = json.loads(shown)
+    assert summary["events"] == str(events) and summary["records"] == str(out) and summary["output"] == str(run)
+    assert summary["status"] == {
+        "code": 0, "reason": "solved to the end", "failed": 0, "trajectories": 2, "subjects": 2, "failed_subjects": {}
+    }  # fmt: skip
+    signal = summary["signals"]["pk.C"]
+    assert {"unit", "initial", "final", "min", "max", "auc", "auc_unit", "range"} == signal.keys()
+    assert signal["range"]["initial"] == pytest.approx([0.0, steady], **ACCURATE)
+    assert signal["initial"] == pytest.approx(steady / 2, **ACCURATE)
+
+    tree = nanomg.open(run)
+    series, at = tree["simulation"].to_dataset(), tree["records"].to_dataset()
+    assert list(series.subject.values) == ["b7", "1"] and series["pk.C"].dims == (
+        "regimen",
+        "scenario",
+        "subject",
+        "time",
+    )
+    assert series.time.values[-1] == 168.0 and set(np.arange(0, 169, 2.0)) <= set(series.time.values)
+    assert list(at["subject"].values) == ["b7", "b7", "1", "1", "1"] and list(at["row"].values) == [2, 3, 5, 6, 7]
+    assert at["pk.C"].values == pytest.approx([float(row[-1]) for row in rows], rel=1e-15)
+    assert list(at["cmt"].values) == ["pk.depot", "", "pk.central", "pk.depot", "pk.central"]
+    doses = tree["doses"].to_dataset().sel(regimen="as given")
+    assert list(doses["amt"].values) == [100, 50, 25] and list(doses["addl"].values) == [2, 0, 0]
+    assert json.loads(tree.attrs["config_json"])["events"] == {"name": "doses.csv", "text": events.read_text()}
+
+
+def test_outputs_are_in_the_unit_of_the_scenario(tmp_path: Path) -> None:
+    events = written(tmp_path, "TIME AMT CMT\n0 70 2\n5 . .")
+    run = service.simulate(textbook(tmp_path), events=events, records=tmp_path / "out.csv")
+    header, rows = rows_of(tmp_path / "out.csv")
+    assert header == ["TIME", "AMT", "CMT", "pk.C", "pk.central"]
+    last = [float(cell) for cell in rows[-1][-2:]]
+    assert last == pytest.approx([70 / V * 1000 * bolus(5), 70 * bolus(5)], **ACCURATE)
+    assert run.tree["records"]["pk.C"].attrs["units"] == "ug L-1"
+    assert run.summary["signals"]["pk.C"]["max"] == pytest.approx(70 / V * 1000, **ACCURATE)
+    assert run.summary["mg"] is None and "range" not in run.summary["signals"]["pk.C"]
+
+
+def test_the_screen_shows_the_range_over_subjects(program: Callable[..., Outcome], tmp_path: Path) -> None:
+    events = written(tmp_path, "ID TIME AMT CMT\n1 0 70 2\n2 0 35 2\n3 0 700 2")
+    code, out, _ = program("simulate", "textbook-1cpt", "--events", events, "--records", tmp_path / "out.csv")
+    assert code == 0
+    assert "3 subjects, 3 trajectories, all solved" in out
+    rows = [line.split() for line in out.splitlines()]
+    start = next(i for i, row in enumerate(rows) if row[:1] == ["pk.C"])
+    assert rows[start][1:3] == ["mg/L", "2"] and [row[:2] for row in rows[start + 1 : start + 3]] == [
+        ["lowest", "1"],
+        ["highest", "20"],
+    ]
+    assert f"Records: {tmp_path / 'out.csv'}" in out
+
+
+def test_a_run_goes_on_to_the_last_record(tmp_path: Path) -> None:
+    events = written(tmp_path, "TIME AMT CMT\n-3 70 2\n100 . .")
+    series = service.simulate(textbook(tmp_path), events=events).tree["simulation"].to_dataset()
+    assert series.time.values[0] == -3.0 and series.time.values[-1] == 100.0
+    assert float(series["pk.central"].sel(time=42.0).item()) == pytest.approx(70 * bolus(45), **ACCURATE)
+
+
+def test_many_subjects_are_solved_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, amounts = textbook(tmp_path), (70, 35, 7, 14, 1)
+    rows = "\n".join(f"{i} 0 {amt} 2\n{i} 5 . ." for i, amt in enumerate(amounts))
+    monkeypatch.setattr(event_runs, "_MOST_LANES", 2)
+    run = service.simulate(name, events=written(tmp_path, f"ID TIME AMT CMT\n{rows}"))
+    expected = [amt * share for amt in amounts for share in (1, bolus(5))]
+    assert run.tree["records"]["pk.central"].values == pytest.approx(expected, **ACCURATE)
+    series = run.tree["simulation"]["pk.central"][0, 0].sel(time=24.0)
+    assert series.values == pytest.approx([amt * bolus(24) for amt in amounts], **ACCURATE)
+    assert list(series.subject.values) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_clock_that_starts_again_leaves_only_the_records(program: Callable[..., Outcome], tmp_path: Path) -> None:
+    events = written(tmp_path, "TIME AMT CMT EVID\n0 70 2 1\n20 . . 0\n0 35 2 4\n5 . . 0")
+    code, out, _ = program("simulate", "textbook-1cpt", "--events", events, "-o", tmp_path / "run.h5")
+    assert code == 0 and "time goes back at a reset" in out
+    tree = nanomg.open(tmp_path / "run.h5")
+    assert "simulation" not in tree
+    expected = [70 / V, 70 / V * bolus(20), 35 / V, 35 / V * bolus(5)]
+    assert tree["records"]["pk.C"].values == pytest.approx(expected, **ACCURATE)
+    summary = json.loads(tree.attrs["summary_json"])["signals"]["pk.C"]
+    assert summary["max"] == pytest.approx(2.0, **ACCURATE) and summary["auc"] is None
+
+
+# ---------------------------------------------------------------- columns
+BOUND = "TIME AMT CMT CLR\n0 70 2 50\n4 . . 100\n10 . . 25"
+MINUTES = 60 / 1000  # L/h in one mL/min
+
+
+@pytest.mark.parametrize(
+    ("between", "clearance"),
+    [
+        ("nocb", lambda t: 100 * min(t, 4) + 25 * (t - min(t, 4))),
+        ("locf", lambda t: 50 * min(t, 4) + 100 * (t - min(t, 4))),
+        ("linear", lambda t: 75 * 4 + (100 + 25) / 2 * 6 if t == 10 else 75 * 4),
+    ],
+)
+def test_a_column_sets_a_parameter_in_time(between: str, clearance: Callable[[float], float], tmp_path: Path) -> None:
+    name = textbook(tmp_path, f'[columns]\n"pk.CL" = {{ column = "clr", between = "{between}", unit = "mL/min" }}\n')
+    run = service.simulate(name, events=written(tmp_path, BOUND))
+    expected = [70.0, *(70 * math.exp(-clearance(t) * MINUTES / V) for t in (4, 10))]
+    assert run.tree["records"]["pk.central"].values == pytest.approx(expected, rel=5e-6)
+
+
+def test_a_column_by_its_name_is_in_the_declared_unit(tmp_path: Path) -> None:
+    name = textbook(tmp_path, '[columns]\n"pk.CL" = "CLR"\n"pk.F_central" = "BIO"\n')
+    events = written(tmp_path, "ID TIME AMT CMT CLR BIO\n1 0 70 2 7 0.5\n1 5 . . . .\n2 0 70 2 3.5 1\n2 5 . . . .")
+    run = service.simulate(name, events=events)
+    expected = [35.0, 35 * bolus(5, 0.2), 70.0, 70 * bolus(5, 0.1)]
+    assert run.tree["records"]["pk.central"].values == pytest.approx(expected, **ACCURATE)
+
+
+def test_columns_do_nothing_without_a_table(tmp_path: Path) -> None:
+    extra = '[columns]\n"pk.CL" = "CLR"\n[[dose]]\ncmt = "pk.central"\namt = "70 mg"\nss = 1\nii = "12 h"\n'
+    run = service.simulate(textbook(tmp_path, extra))
+    assert run.summary["signals"]["pk.central"]["initial"] == pytest.approx(70 / -math.expm1(-12 * K), **ACCURATE)
+
+
+# ---------------------------------------------------------------- from TOML and text
+REGIMENS: dict[str, tuple[str, Callable[[float], float]]] = {
+    "a bolus at steady state": (
+        'cmt = "pk.central"\namt = "70 mg"\nii = "12 h"\nss = 1\naddl = 1',
+        lambda t: 70 * (bolus(t) / -math.expm1(-12 * K) + bolus(t - 12)),
+    ),
+    "the same in words": (
+        'cmt = "pk.central"\ntext = "70 mg q 12 h x 2 ss"',
+        lambda t: 70 * (bolus(t) / -math.expm1(-12 * K) + bolus(t - 12)),
+    ),
+    "a constant infusion that ends": (
+        'cmt = "pk.central"\namt = "0 mg"\nrate = "8 mg/h"\nss = 1',
+        lambda t: 8 / K * bolus(t),
+    ),
+    "a reset": (
+        'cmt = "pk.central"\ntext = "70 mg q 6 h x 4"\n[[dose]]\nevid = 3\ntime = "8 h"',
+        lambda t: (70 * (bolus(t) + bolus(t - 6))) * (t < 8),
+    ),
+    "a reset and a dose": (
+        'cmt = "pk.central"\ntext = "70 mg then 7 mg reset from 8 h"',
+        lambda t: 70 * bolus(t) if t < 8 else 7 * bolus(t - 8),
+    ),
+    "a modelled rate": (
+        'cmt = "pk.central"\namt = "70 mg"\nrate = "modelled"\n[parameters]\n"pk.rate_central" = "35 mg/h"',
+        lambda t: 35 / K * (bolus(max(t - 2, 0)) - bolus(t)),
+    ),
+    "a modelled duration": (
+        'cmt = "pk.central"\ntext = "70 mg over modelled"\n[parameters]\n"pk.duration_central" = "2 h"',
+        lambda t: 35 / K * (bolus(max(t - 2, 0)) - bolus(t)),
+    ),
+    "a rate under bioavailability": (
+        'cmt = "pk.central"\ntext = "70 mg rate 35 mg/h"\n[parameters]\n"pk.F_central" = 2',
+        lambda t: 35 / K * (bolus(max(t - 4, 0)) - bolus(t)),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REGIMENS)
+def test_regimens_against_closed_forms(what: str, tmp_path: Path) -> None:
+    text, expected = REGIMENS[what]
+    name = textbook(tmp_path, f"[[dose]]\n{text}\n")
+    run = service.simulate(name)
+    assert not run.summary["status"]["failed"]
+    series = run.tree["simulation"].to_dataset()["pk.central"][0, 0]
+    at = [float(t) for t in series.time.values if t not in (2.0, 8.0)]
+    values = [float(series.sel(time=t)) for t in at]
+    assert values == pytest.approx([expected(t) for t in at], rel=1e-6, abs=1e-6)
+    for job in (service.optimize, feasibility.feasibility):
+        with pytest.raises(InputError, match="takes single doses alone"):
+            job(name)
+
+
+# ---------------------------------------------------------------- arms with and without Mg
+MG = """title = "Mg in the mouse"
+mechanisms = ["Magnesium"]
+cards = ["mouse"]
+horizon = "2 d"
+every = "6 h"
+[outputs]
+"magnesium.total" = "mmol/L"
+"""
+
+
+def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
+    (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
+    name = str(tmp_path / "mg.toml")
+    events = written(
+        tmp_path, "ID TIME AMT CMT II ADDL dur\n1 1 5 magnesium.iv 12 1 2\n2 0 . . . . .\n3 1 9 magnesium.im . . ."
+    )
+    run = service.simulate(name, events=events)
+    series = run.tree["simulation"].to_dataset()
+    assert list(series.regimen.values) == ["as given", "without Mg"]
+    alone = (
+        service.simulate(name, dose=["magnesium.iv: 5 umol over 2 h q 12 h x 2 from 1 h"])
+        .tree["simulation"]
+        .to_dataset()
+    )
+    for regimen in series.regimen.values:
+        for time in (0.0, 1.0, 3.0, 13.02, 48.0):
+            one = series["magnesium.total"].sel(regimen=regimen, subject="1", time=time).item()
+            assert one == pytest.approx(alone["magnesium.total"].sel(regimen=regimen, time=time).item(), rel=2e-5)
+    nothing = series["magnesium.total"].sel(regimen="without Mg", scenario="as set")
+    assert np.ptp(nothing.values, axis=0) == pytest.approx(0.0, abs=1e-9)
+    assert series["magnesium.total"].sel(subject="3").max() > nothing.max() * 1.01
+
+
+def test_too_many_doses_to_follow_closely_get_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
+    monkeypatch.setattr(event_runs, "_MOST_EDGES", 3)
+    events = written(tmp_path, "TIME AMT CMT II ADDL\n1 5 magnesium.iv 7 4")
+    run = service.simulate(str(tmp_path / "mg.toml"), events=events)
+    assert run.summary["verdict"].startswith("No verdict: too many different times of doses")
+    assert list(run.tree["simulation"].time.values) == [*np.arange(0, 49, 6.0)]
+
+
+def test_an_arm_without_magnesium_keeps_resets_and_its_own_steady_state(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
+    loaded = scenario.load(str(tmp_path / "mg.toml"), library)
+    text = "TIME,AMT,CMT,EVID,II,SS\n0,5,magnesium.iv,4,,\n1,5,magnesium.iv,1,6,1\n2,5,magnesium.iv,1,6,2\n3,5,magnesium.iv,1,,\n"
+    (arm,) = event_runs.arms_of(loaded, event_runs.subjects_in(loaded, text, "doses.csv"))["without Mg"]
+    assert [(r.evid, r.ss, r.amt, r.ii) for r in arm.records] == [
+        (3, 0, 0, 0),
+        (1, 1, 0, 0),
+        (2, 0, 0, 0),
+        (2, 0, 0, 0),
+    ]
+    assert [r.time for r in arm.records] == [0, 1, 2, 3]
+
+
+def test_arms_of_a_liposome_are_given_free(library: Library) -> None:
+    loaded = scenario.load("mouse-mc38-iv", library)
+    text = "TIME,AMT,CMT,RATE\n0,2,liposome.iv,0.5\n1,2,liposome.iv,0\n2,0.2,pd1.ip,0\n"
+    arms = event_runs.arms_of(loaded, event_runs.subjects_in(loaded, text, "doses.csv"))
+    assert list(arms) == ["as given", "without Mg", "same Mg given free"]
+    (free,) = arms["same Mg given free"]
+    (plain,) = (d for d in service.verdict.given_free(loaded, loaded.doses[:1]) or ())
+    per_mg = plain.amt / loaded.doses[0].amt
+    assert [r.cmt for r in free.records] == [plain.cmt, plain.cmt, "pd1.ip"]
+    assert [(r.amt, r.rate) for r in free.records] == [
+        pytest.approx(pair) for pair in ((2 * per_mg, 0.5 * per_mg), (2 * per_mg, 0.0), (0.2, 0.0))
+    ]
+
+
+def test_the_verdict_on_a_table_is_that_on_the_same_doses(tmp_path: Path) -> None:
+    text = "ID TIME AMT CMT II ADDL\n1 24 1 liposome.intratumoral 168 3\n2 24 . . . .\n3 24 3 magnesium.im . ."
+    run = service.simulate("mouse-mc38-depot", events=written(tmp_path, text))
+    alone = service.simulate("mouse-mc38-depot", dose=["liposome.intratumoral: 1 mg q 7 d x 4 from 1 d"])
+    assert run.summary["mg"] is None and list(run.summary["mg_of_subjects"]) == ["1", "3"]
+    assert run.summary["verdict"].startswith("2 subjects with Mg: tumour free Mg is above +0.02 mmol/L for ")
+    mg, expected = run.summary["mg_of_subjects"]["1"], alone.summary["mg"]
+    for key in ("hours_per_day_above_0.02", "hours_per_day_above_0.3", "mean_competence_gain"):
+        assert mg[key] == pytest.approx(expected[key], rel=0.02, abs=1e-3)
+    assert mg["mean_rise"]["value"] == pytest.approx(expected["mean_rise"]["value"], rel=0.01)
+
+
+# ---------------------------------------------------------------- the page of the manual
+PAGE = (Path(__file__).resolve().parents[1] / "docs" / "dosing.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_every_line_of_text_on_the_page_is_a_dose(library: Library) -> None:
+    (lines,) = (text.splitlines() for text in blocks("text"))
+    for line in lines:
+        assert scenario.load("textbook-1cpt", library, doses=[line]).doses, line
+    assert {dose.resets for dose in scenario.load("textbook-1cpt", library, doses=lines).doses} == {True, False}
+
+
+def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
+    regimen, columns = blocks("toml")
+    run = service.simulate(textbook(tmp_path, regimen, "7 d"))
+    assert run.summary["status"]["failed"] == 0
+    series = run.tree["simulation"]["pk.central"][0, 0]
+    assert float(series.sel(time=96.0)) > 5 / K and float(series.sel(time=120.0)) == 0 < float(series.sel(time=150.0))
+
+    events = tmp_path / "doses.csv"
+    (text,) = blocks("csv")
+    events.write_text(text, encoding="utf-8")
+    columns = "\n".join(line for line in columns.splitlines() if "VOLUME" not in line)
+    service.simulate(textbook(tmp_path, columns), events=events, records=tmp_path / "out.csv")
+    header, rows = rows_of(tmp_path / "out.csv")
+    assert header == [*text.splitlines()[0].split(","), "pk.C", "pk.central"]
+    k = 2.5 / V  # of the row at which the steady state holds
+    steady = 50 / k * -math.expm1(-2 * k) * math.exp(-22 * k) / -math.expm1(-24 * k)
+    assert float(rows[2][-1]) == pytest.approx(steady, **ACCURATE)
+    assert len(rows) == 4
+
+
+# ---------------------------------------------------------------- failures
+def test_a_subject_that_fails_is_named_and_the_others_stay(program: Callable[..., Outcome], tmp_path: Path) -> None:
+    name, out = textbook(tmp_path, '[columns]\n"pk.V" = "V"\n'), tmp_path / "out.csv"
+    good = "1 0 70 2 35\n1 5 . . 35\n"
+    events = written(tmp_path, f"ID TIME AMT CMT V\n{good}x 0 70 2 0\nx 5 . . 0\n2 0 35 2 35")
+    code, shown, _ = program("simulate", name, "--events", events, "--records", out, "--json")
+    summary = json.loads(shown)
+    assert code == 1
+    assert summary["status"]["failed"] == 1 and summary["status"]["trajectories"] == 3
+    assert list(summary["status"]["failed_subjects"]) == ["x"] and summary["status"]["failed_subjects"]["x"]["reason"]
+    _, rows = rows_of(out)
+    assert [row[-1] == "" for row in rows] == [False, False, True, True, False]
+    alone = written(tmp_path, f"ID TIME AMT CMT V\n{good}", "alone.csv")
+    program("simulate", name, "--events", alone, "--records", out, "--force")
+    for one, other in zip(rows_of(out)[1], rows[:2], strict=True):
+        assert [float(cell) for cell in one[-2:]] == pytest.approx([float(cell) for cell in other[-2:]], rel=1e-5)
+    code, shown, _ = program("simulate", name, "--events", events)
+    assert code == 1
+    assert re.search(r"3 subjects, 1 of 3 trajectories failed: .*\nsubject x: 1 failed: ", shown)
+
+
+# ---------------------------------------------------------------- mistakes
+BROKEN = {
+    "no such file": (None, r"doses\.csv: the event table cannot be read"),
+    "unknown compartment": ("TIME AMT CMT CLR\n0 1 pk.centrl 4", r"row 2, column CMT: .*did you mean 'pk\.central'"),
+    "negative amount": ("TIME AMT CMT CLR\n0 -1 2 4", r"row 2, column AMT: AMT must not be negative"),
+    "time goes back": ("TIME AMT CMT CLR\n3 1 2 4\n0 . . 4", r"row 3, column TIME: time goes back"),
+    "no value": ("TIME AMT CMT CLR\n0 1 2 .", r"row 2, column CLR: subject 1 has no value"),
+    "no column": ("TIME AMT CMT WT\n0 1 2 70", r"bound to pk\.CL: there is no column 'CLR'"),
+    "text in a bound column": ("TIME AMT CMT CLR\n0 1 2 much", r"row 2, column CLR: 'much' is not a finite number"),
+    "negative parameter": ("TIME AMT CMT CLR\n0 1 2 4\n1 . . -4", r"row 3, column CLR: pk\.CL must be 0 or more"),
+    "too large": ("TIME AMT CMT CLR\n0 1 2 1e308", r"row 2, column CLR: pk\.CL must be 0 or more, and finite"),
+    "steady state without interval": ("TIME AMT CMT SS CLR\n0 1 2 1 4", r"row 2, column II: SS = 1 needs"),
+    "no modelled rate": ("TIME AMT CMT RATE CLR\n0 1 2 -1 4", r"row 2, column RATE: RATE = -1 needs a modelled rate"),
+    "no end": ("TIME AMT CMT CLR\n0 1 2 4\n1e9 . . .", r"more than 100000 steps"),
+    "column to be added": ("TIME AMT CMT CLR PK.c\n0 1 2 4 1", r"doses\.csv: .*a column PK\.C already"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_mistake_in_a_table_is_one_line(what: str, program: Callable[..., Outcome], tmp_path: Path) -> None:
+    text, told = BROKEN[what]
+    events = written(tmp_path, text) if text else tmp_path / "doses.csv"
+    name = textbook(tmp_path, '[columns]\n"pk.CL" = { column = "CLR", unit = "mL/s" }\n')
+    code, out, err = program("simulate", name, "--events", events, "--records", tmp_path / "out.csv")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(events) in err and re.search(told, err), err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_value_above_the_highest_of_its_parameter(tmp_path: Path) -> None:
+    (tmp_path / "mg.toml").write_text(MG + '[columns]\n"magnesium.F_im" = "ION"\n', encoding="utf-8")
+    events = written(tmp_path, "TIME AMT CMT ION\n0 1 magnesium.iv 0.5\n1 . . 1.5")
+    with pytest.raises(InputError, match=r"row 3, column ION: magnesium\.F_im must be between 0 and 1, not 1\.5"):
+        service.simulate(str(tmp_path / "mg.toml"), events=events)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--events", "doses.csv", "--dose", "pk.depot: 1 mg"], "not both"),
+        (["--records", "out.csv"], "--events"),
+        (["--events", "doses.csv", "--records", "kept.csv"], "--force"),
+        (["--events", "doses.csv", "-o", "kept.csv"], "--force"),
+        (["--events", "doses.csv", "--records", "none/out.csv"], "does not exist"),
+        (["--events", "doses.csv", "--records", "doses.csv", "--force"], "different files"),
+        (["--events", "doses.csv", "-o", "./doses.csv", "--force"], "different files"),
+        (["--events", "doses.csv", "--records", "out.csv", "-o", "out.csv"], "different files"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    arguments: list[str],
+    told: str,
+    program: Callable[..., Outcome],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(event_runs, "run", lambda *_: pytest.fail("checked only after computing"))
+    for name in ("doses.csv", "kept.csv"):
+        written(tmp_path, "TIME AMT CMT\n0 1 2", name)
+    code, out, err = program("simulate", "textbook-1cpt", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert told in err
+    assert (tmp_path / "kept.csv").read_text() == (tmp_path / "doses.csv").read_text() == "TIME,AMT,CMT\n0,1,2\n"
+
+
+# ---------------------------------------------------------------- any table
+COLUMNS = ("ID", "TIME", "EVID", "AMT", "CMT", "RATE", "II", "ADDL", "SS", "MDV", "DV", "dur", "CLR", "BIO", "LAG")
+CELLS: Mapping[str, Sequence[str]] = {
+    "ID": ("1", "1", "1", "2", "two"),
+    "TIME": ("0", "1", "2.5", "6", "12", "12", "24", "-1"),
+    "EVID": ("0", "1", "1", "1", "2", "3", "4", "."),
+    "AMT": ("100", "50", "1e-3", "100", "0", "."),
+    "CMT": ("1", "2", "pk.depot", "pk.central", ".", "2"),
+    "RATE": ("0", ".", ".", "10", "25", "-1", "-2"),
+    "II": ("0", "6", "12", "12", "24", "."),
+    "ADDL": ("0", "0", ".", "1", "3"),
+    "SS": ("0", "0", ".", "1", "2"),
+    "MDV": ("0", "1", "."),
+    "DV": (".", "3.5", "0"),
+    "dur": (".", ".", ".", "2", "7"),
+    "CLR": ("4", "4", "8", "0", "4"),
+    "BIO": ("1", "0.5", "0", "1", "."),
+    "LAG": ("0", "0.5", "1", "7", "0", "."),
+}
+JUNK = st.sampled_from(
+    ["", ".", "-1", "1e400", "nan", "x", "0x10", "1e9", "99999999999", "5", " 3 ", '"', "a,b", "\0", "é", "1e-320"]
+)
+NAMES = st.sampled_from(["C", "WT", "UNTIL", "tinf", "", "time", "pk.C", "a/b", "ID"])
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> str:
+    """A table that is right but for what chance brings in: columns missing, strange or doubled, cells of junk, broken rows."""
+    columns = [c for c in COLUMNS if c in ("TIME", "CLR", "BIO", "LAG") or draw(st.integers(0, 3))]
+    if not draw(st.integers(0, 7)):
+        columns.insert(draw(st.integers(0, len(columns))), draw(NAMES))
+    if not draw(st.integers(0, 7)):
+        columns.remove(draw(st.sampled_from(columns)))
+    columns = draw(st.permutations(columns)) if draw(st.booleans()) else columns
+    header = [draw(st.sampled_from([c, c.lower(), c.upper(), f" {c} "])) for c in columns]
+    consistent = draw(st.integers(0, 4)) > 0
+    rows = []
+    for _ in range(draw(st.sampled_from([0, 1, 2, 2, 3, 4, 5, 6]))):
+        row = {c: draw(st.sampled_from(CELLS[c])) if c in CELLS else "7" for c in columns}
+        if consistent:
+            _mend(row)
+        rows.append(row)
+    if consistent:
+        rows.sort(key=lambda row: (row.get("ID", ""), float(row.get("TIME", 0))))
+    lines = [header, *([row[c] for c in columns] for row in rows)]
+    for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+        line = draw(st.sampled_from(lines))
+        if line:
+            line[draw(st.integers(0, len(line) - 1))] = draw(JUNK)
+    return "\n".join(",".join(line) for line in lines) + draw(st.sampled_from(["\n", "", "\n\n"]))
+
+
+def _mend(row: dict[str, str]) -> None:
+    """Make the columns of a row agree with each other."""
+    doses = row.get("EVID") in ("1", "4", None) and row.get("AMT", ".") not in ("0", ".")
+    if not doses:
+        row.update({c: "." for c in ("AMT", "RATE", "ADDL", "SS", "dur", "tinf", "UNTIL") if c in row})
+        if row.get("EVID") in ("1", "4"):
+            row["EVID"] = "0"
+    if row.get("II", ".") in ("0", "."):
+        row.update({c: "0" for c in ("ADDL", "SS", "UNTIL") if c in row})
+    if row.get("RATE", ".") not in ("0", "."):
+        row.update({c: "." for c in ("dur", "tinf") if c in row})
+    row.update({"UNTIL": "."} if "UNTIL" in row else {})
+
+
+SMALL = """
+[columns]
+"pk.CL" = "CLR"
+"pk.F_central" = { column = "BIO", between = "locf" }
+"pk.Tlag_depot" = "LAG"
+[parameters]
+"pk.rate_central" = "20 mg/h"
+"pk.duration_central" = "3 h"
+"pk.rate_depot" = "20 mg/h"
+"pk.duration_depot" = "3 h"
+"""
+
+
+def ballast(bound: Mapping[str, str]) -> Subject:
+    """A subject that makes every table as large as the largest, so that one compiled program serves all."""
+    values = {"pk.CL": 4.0, "pk.F_central": 1.0, "pk.Tlag_depot": 0.0}
+    record = Record(2, 0.0, covariates={name: values[name] for name in bound})
+    doses = [
+        dataclasses.replace(record, time=time, evid=1, amt=1.0, cmt=cmt, rate=0.5, ii=ii, ss=1)
+        for time, cmt, ii in ((0.0, "pk.depot", 0.5), *((float(t), "pk.central", 12.0) for t in range(1, 5)))
+    ]
+    many = dataclasses.replace(record, time=5.0, evid=1, amt=1.0, cmt="pk.central", ii=0.25, addl=70)
+    looks = [dataclasses.replace(record, time=6.0 + i) for i in range(18)]
+    return Subject("ballast", (*doses, many, *looks), dict(bound))
+
+
+@pytest.fixture(scope="module")
+def small(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return scenario.load(textbook(tmp_path_factory.mktemp("tables"), SMALL), library)
+
+
+def test_any_table_gives_a_result_or_one_sentence(
+    small: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand tables, each from the file to the summary; those that can be read are solved."""
+    lanes, count = 4, {"solved": 0, "refused": 0, "failed": 0}
+    real = table.run
+
+    def padded(model: Any, values: Any, subjects: Any, **options: Any) -> Any:
+        assert len(subjects) < lanes
+        more = [ballast(subjects[0].bound)] * (lanes - len(subjects))
+        solved = real(model, values, [*subjects, *more], **options)
+        return SimpleNamespace(
+            status=solved.status[: len(subjects)],
+            at_records=solved.at_records,
+            at_outputs=lambda names: {n: y[:, : len(subjects)] for n, y in solved.at_outputs(names).items()},
+        )
+
+    monkeypatch.setattr(table, "run", padded)
+    monkeypatch.setattr(simulation, "PROBES", ())
+    events, out, told = tmp_path / "doses.csv", tmp_path / "out.csv", list[str]()
+
+    @settings(max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(tables())
+    def check(text: str) -> None:
+        events.write_text(text, encoding="utf-8")
+        try:
+            run = service.simulate(small, events=events, records=out, force=True)
+        except InputError as error:
+            count["refused"] += 1
+            told.append(str(error))
+            return
+        status = run.summary["status"]
+        count["failed" if status["failed"] else "solved"] += 1
+        _, rows = rows_of(out)
+        assert len(rows) == run.tree["records"].sizes["record"] > 0
+        if not status["failed"]:
+            values = run.tree["records"]["pk.central"].values
+            assert np.all(np.isfinite(values)) and np.all(values > -1e-6)
+
+    check()
+    assert all("\n" not in sentence and "doses.csv" in sentence for sentence in told)
+    assert count["solved"] > 200 and count["refused"] > 200 and count["failed"] < 20, count

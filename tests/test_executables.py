@@ -1,0 +1,458 @@
+"""Compiled programs on disk: another process takes them as they are, and nothing that is wrong with them is ever a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nanomg import cache, executables, identity
+from nanomg.cli.main import app
+from nanomg.library import scan
+from nanomg.model import Model
+from nanomg.models.tumour import Tumour
+
+jax.config.update("jax_enable_x64", True)
+
+# A model and a gradient through its solve, in a module of their own: what a user might write.
+DECAY = """
+    import jax
+    from nanomg import executables, simulation
+    from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+
+    class Decay(AbstractMechanism):
+        name = "decay"
+        states = {"decay.A": Var("mg", "amount")}
+        k: Scalar = param("1/h", "rate constant")
+
+        def fluxes(self, x):
+            yield Flux("decay.A", None, self.k * x["decay.A"])
+
+    @executables.kept(0)
+    def slope(plan, lanes, order, amount):
+        final = lambda a: simulation.trajectory(plan, lanes._replace(amount=a), order, 1e-6).y[-1].sum()
+        return jax.grad(final)(amount)
+"""
+SOLVE = """
+    import numpy as np
+    from decay import Decay, slope
+    from nanomg import simulation
+    from nanomg.dosing import Dose
+    from nanomg.model import Model
+
+    doses = [Dose(0.0, 2.0, "decay.A", 0.0), Dose(3.0, 1.0, "decay.A", 2.0)]
+    plan = simulation.plan_for(Model(Decay), doses)
+    lanes = simulation.lanes_for(plan, {"decay.k": 0.3}, doses, [], np.linspace(0.0, 9.0, 4), 2)
+    order = simulation.edge_order(plan, lanes)
+    solved = simulation.run(plan, lanes)
+    found = simulation.observe(plan, lanes, solved, ["decay.A"])
+    for array in (solved.y, solved.accepted, found["decay.A"], slope(plan, lanes, order, lanes.amount)):
+        print(np.asarray(array).tobytes().hex())
+"""
+
+# Something with a loop and branches that compiles at once, though to several kernels.
+LOOP = """
+    import jax, jax.numpy as jnp
+    from nanomg import executables
+
+    @executables.kept(0)
+    def climb(top, x):
+        def grow(c):
+            rise, turn = lambda y: jnp.sort(y) + 1, lambda y: y[::-1].at[3].set(c[0] * 1.0)
+            y = jax.lax.cond(c[0] % 2 == 0, rise, turn, jnp.sin(c[1]) * 1.5)
+            return c[0] + 1, jnp.tanh(y + jnp.cumsum(c[1] ** 2) / c[1].size)
+
+        return jax.lax.while_loop(lambda c: c[0] < top, grow, (0, x))
+"""
+CLIMB = """
+    import jax.numpy as jnp, numpy as np
+    from loop import climb
+
+    print(np.asarray(climb(20, jnp.linspace(0.0, 1.0, 50))[1]).tobytes().hex())
+"""
+NOTED = "import logging, sys; logging.basicConfig(stream=sys.stderr, format='%(message)s'); "
+NOTED += "logging.getLogger('nanomg.executables').setLevel('DEBUG')\n"
+
+
+class Told(NamedTuple):
+    numbers: list[str]
+    compiled: set[str]
+    loaded: set[str]
+
+
+class Cell(NamedTuple):
+    """A folder with modules, in which code runs in a process of its own."""
+
+    folder: Path
+
+    def module(self, name: str, text: str) -> None:
+        (self.folder / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+
+    @property
+    def kept(self) -> Path:
+        return self.folder / "kept"
+
+    def run(self, text: str, **environment: str) -> Told:
+        path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")])
+        given = {**os.environ, "NANOMG_CACHE": str(self.kept), "PYTHONPATH": path, **environment}
+        command = [sys.executable, "-P", "-c", NOTED + textwrap.dedent(text)]
+        done = subprocess.run(command, env=given, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        words = [line.split() for line in done.stderr.splitlines()]
+        compiled, loaded = ({w[1] for w in words if w[0] == verb} for verb in ("compiled", "loaded"))
+        return Told(done.stdout.split(), compiled, loaded)
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    return Cell(tmp_path)
+
+
+BEGAN = 4e9  # when this process began, as these tests tell it, so that files edited meanwhile do not matter
+
+
+@pytest.fixture(autouse=True)
+def began_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "_BEGAN", BEGAN)
+    identity._sources.cache_clear()
+
+
+def change(path: Path) -> None:
+    os.utime(path, (BEGAN + 1.0, BEGAN + 1.0))
+    identity._sources.cache_clear()
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of programs of this process."""
+    folder = tmp_path / "kept"
+    monkeypatch.setenv("NANOMG_CACHE", str(folder))
+    return folder
+
+
+@executables.kept(0)
+def scaled(n: int, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
+    return {name: n * jnp.sin(v) for name, v in values.items()}
+
+
+VALUES = {"a": np.linspace(0.0, 1.0, 5), "b": 2.0}
+
+
+def fresh() -> executables.Program:
+    """The program as a new process has it."""
+    scaled.compiled.clear()
+    return scaled
+
+
+# ---------------------------------------------------------------- from one process to the next
+def test_a_second_process_loads_every_program_and_finds_the_same_numbers(cell: Cell) -> None:
+    cell.module("decay", DECAY)
+    first, second = cell.run(SOLVE), cell.run(SOLVE)
+    programs = {f"nanomg.simulation.{name}" for name in ("edges", "_run", "_observe")} | {"decay.slope"}
+    assert (first.compiled, first.loaded) == (programs, set())
+    assert (second.compiled, second.loaded) == (set(), programs)
+    assert first.numbers == second.numbers
+    assert len(first.numbers) == 4
+
+
+def test_what_jax_kept_itself_is_not_kept_again_without_its_parts(cell: Cell) -> None:
+    cell.module("loop", LOOP)
+    jax_cache, other = cell.folder / "jax", str(cell.folder / "other")
+    given = {"JAX_COMPILATION_CACHE_DIR": str(jax_cache), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    first, again = cell.run(CLIMB, **given), cell.run(CLIMB, NANOMG_CACHE=other, **given)
+    last = cell.run(CLIMB, NANOMG_CACHE=other, **given)
+    assert first.compiled == again.compiled == last.loaded == {"loop.climb"}
+    assert first.numbers == again.numbers == last.numbers
+    assert any(jax_cache.iterdir())
+
+
+def test_another_source_file_is_another_program(cell: Cell) -> None:
+    cell.module("loop", LOOP)
+    first = cell.run(CLIMB)
+    cell.module("loop", LOOP.replace("1.5", "1.6"))
+    second = cell.run(CLIMB)
+    assert first.compiled == second.compiled == {"loop.climb"}
+    assert first.numbers != second.numbers
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda body: body[: len(body) // 2],
+        lambda body: b"",
+        lambda body: body.replace(b'"sha256"', b'"sha257"', 1),
+        lambda body: body[:-8] + bytes(8),
+    ],
+    ids=["cut short", "empty", "another layout", "altered"],
+)
+def test_a_damaged_entry_is_replaced(kept: Path, damage: Callable[[bytes], bytes]) -> None:
+    expected = fresh()(3, VALUES)
+    (entry,) = kept.iterdir()
+    whole = entry.read_bytes()
+    entry.write_bytes(damage(whole))
+    assert_same(fresh()(3, VALUES), expected)
+    assert [path.name for path in kept.iterdir()] == [entry.name]
+    assert len(entry.read_bytes()) > len(whole) / 2
+
+
+def test_an_entry_that_cannot_be_loaded_is_replaced(kept: Path) -> None:
+    expected = fresh()(3, VALUES)
+    (entry,) = cache.entries()
+    cache.write(entry.path.stem, entry.about, b"no pickle")
+    assert_same(fresh()(3, VALUES), expected)
+    assert cache.read(entry.path.stem) != b"no pickle"
+
+
+def assert_same(found: dict[str, jax.Array], expected: dict[str, jax.Array]) -> None:
+    assert found.keys() == expected.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+# ---------------------------------------------------------------- in one process
+def test_it_compiles_once_for_each_static_argument_and_shape(kept: Path) -> None:
+    call = fresh()
+    for n in (3, 4):
+        for size in (5, 6, 5):
+            np.testing.assert_allclose(call(n, {"a": np.ones(size)})["a"], n * np.sin(np.ones(size)), rtol=1e-12)
+    assert len(cache.entries()) == len(call.compiled) == 4
+
+
+def test_threads_share_what_the_first_compiles(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
+    call, used = fresh(), jax.config.jax_enable_compilation_cache
+    with caplog.at_level("DEBUG", "nanomg.executables"), ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda x: call(3, {"a": np.full(9, x)})["a"], np.arange(8.0)))
+    np.testing.assert_allclose(found, 3 * np.sin(np.arange(8.0))[:, None] * np.ones(9), rtol=1e-12)
+    assert [record.message.split()[0] for record in caplog.records] == ["compiled"]
+    assert jax.config.jax_enable_compilation_cache is used
+
+
+def test_types_and_precision_make_programs_of_their_own(kept: Path) -> None:
+    call = fresh()
+    assert call(3, {"a": np.ones(2)})["a"].dtype == np.float64
+    assert call(3, {"a": np.ones(2, np.float32)})["a"].dtype == np.float32
+    with jax.enable_x64(False):
+        assert call(3, {"a": 1.0})["a"].dtype == np.float32
+    assert call(3, {"a": 1.0})["a"].dtype == np.float64
+    assert len(cache.entries()) == 4
+
+
+def test_it_is_traced_through(kept: Path) -> None:
+    call = fresh()
+    slope = jax.grad(lambda x: call(3, {"a": x})["a"])(0.5)
+    assert slope == pytest.approx(3 * np.cos(0.5), rel=1e-12)
+    rows = jax.vmap(lambda x: call(3, {"a": x})["a"])(np.linspace(0.0, 1.0, 4))
+    np.testing.assert_allclose(rows, 3 * np.sin(np.linspace(0.0, 1.0, 4)), rtol=1e-12)
+    assert jax.jit(lambda x: call(3, {"a": x})["a"])(0.5) == pytest.approx(3 * np.sin(0.5), rel=1e-12)
+    assert not kept.exists()
+
+
+def test_a_function_within_a_function_is_not_kept(kept: Path) -> None:
+    programs = [executables.kept()(lambda x, by=by: by * x) for by in (2.0, 3.0)]
+    assert [float(p(1.0)) for p in programs] == [2.0, 3.0]
+    assert not list(kept.glob("*"))
+
+
+# ---------------------------------------------------------------- the folder
+def test_the_folder_is_the_users_alone(kept: Path) -> None:
+    fresh()(3, VALUES)
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert all(path.stat().st_mode & 0o077 == 0 for path in kept.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707], ids=["group", "others"])
+def test_a_folder_that_others_may_write_to_is_refused(kept: Path, mode: int) -> None:
+    expected = fresh()(3, VALUES)
+    (entry,) = kept.iterdir()
+    before = entry.stat().st_mtime_ns
+    kept.chmod(mode)
+    with pytest.warns(UserWarning, match="others may write to it"):
+        assert_same(fresh()(3, VALUES), expected)
+    with pytest.warns(UserWarning, match="others may write to it"):
+        assert cache.read(entry.stem) is None
+    assert entry.stat().st_mtime_ns == before
+
+
+def test_a_folder_of_another_user_is_refused(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.mkdir(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: kept.stat().st_uid + 1)
+    with pytest.warns(UserWarning, match="belongs to another user"):
+        fresh()(3, VALUES)
+    assert not list(kept.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_or_written_is_no_error(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.write_text("a file")
+    expected = fresh()(3, VALUES)
+    kept.unlink()
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    assert_same(fresh()(3, VALUES), expected)
+    assert not list(kept.iterdir())
+
+
+def test_off_keeps_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NANOMG_CACHE", "off")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(kept))
+    np.testing.assert_allclose(fresh()(3, VALUES)["b"], 3 * np.sin(2.0), rtol=1e-12)
+    assert cache.folder() is None
+    assert not kept.exists()
+
+
+def test_where_the_folder_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NANOMG_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache.folder() == tmp_path / ".cache" / "nanomg"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.folder() == tmp_path / "xdg" / "nanomg"
+    monkeypatch.setenv("NANOMG_CACHE", str(tmp_path / "own"))
+    assert cache.folder() == tmp_path / "own"
+
+
+def test_the_least_recently_used_go_first(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "MOST_ENTRIES", 3)
+    for age, key in enumerate(("a", "b", "c")):
+        cache.write(key, {}, b"x")
+        os.utime(kept / f"{key}.program", (1000.0 + age, 1000.0 + age))
+    assert cache.read("a") == b"x"
+    cache.write("d", {}, b"x")
+    assert {entry.path.stem for entry in cache.entries()} == {"a", "c", "d"}
+    monkeypatch.setattr(cache, "MOST_BYTES", sum(entry.bytes for entry in cache.entries()) - 1)
+    cache.write("d", {}, b"x")
+    assert {entry.path.stem for entry in cache.entries()} == {"a", "d"}
+
+
+# ---------------------------------------------------------------- what a program is known by
+MECHANISM = """
+    from nanomg.mechanism import AbstractMechanism, Flux, Var
+    {more}
+
+    class Sink(AbstractMechanism):
+        name = "sink"
+        states = {{"sink.A": Var("mg", "amount")}}
+
+        def fluxes(self, x):
+            yield Flux("sink.A", None, {rate} * x["sink.A"])
+"""
+
+
+def sink(folder: Path, rate: float = 1.0, more: str = "") -> Path:
+    """The mechanism in a library of its own."""
+    folder.mkdir()
+    path = folder / "sink.py"
+    path.write_text(textwrap.dedent(MECHANISM.format(rate=rate, more=more)), encoding="utf-8")
+    return path
+
+
+def key_of(path: Path, ledger: bool = False) -> str:
+    model = Model(scan(path.parent).mechanisms["Sink"], ledger=ledger)
+    return identity.of(scaled, (model,), ())[0]
+
+
+def test_a_model_is_known_by_its_source(tmp_path: Path) -> None:
+    first = key_of(sink(tmp_path / "a"))
+    assert key_of(sink(tmp_path / "b")) == first
+    assert key_of(sink(tmp_path / "c", rate=2.0)) != first
+    assert key_of(tmp_path / "b" / "sink.py", ledger=True) != first
+
+
+def test_a_file_changed_since_it_was_imported_names_nothing(tmp_path: Path) -> None:
+    path = sink(tmp_path / "library")
+    change(path)
+    with pytest.raises(identity.Unnameable, match="changed since"):
+        key_of(path)
+
+
+@pytest.mark.parametrize("line", ["from {} import RATE", "import {}", "import sys, {} as other"])
+def test_what_a_mechanism_imports_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    helper = tmp_path / f"helper_{abs(hash(line))}.py"
+    helper.write_text("RATE = 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = sink(tmp_path / "library", more=line.format(helper.stem))
+    key_of(path)
+    change(helper)
+    with pytest.raises(identity.Unnameable, match="changed since"):
+        key_of(path)
+
+
+def test_a_mechanism_within_a_function_has_no_name() -> None:
+    class Mine(Tumour):
+        pass
+
+    with pytest.raises(identity.Unnameable, match="Mine"):
+        identity.of(scaled, (Mine,), ())
+
+
+# ---------------------------------------------------------------- the command
+Shown = Callable[..., str]
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shown:
+    def run(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["nanomg", "cache", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            app()
+        assert not ended.value.code
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_the_command_shows_and_clears(kept: Path, shown: Shown) -> None:
+    assert json.loads(shown("--json")) == {"folder": str(kept), "entries": 0, "bytes": 0, "programs": []}
+    fresh()(3, VALUES)
+    size = sum(path.stat().st_size for path in kept.iterdir())
+    found = json.loads(shown("--json"))
+    assert (found["entries"], found["bytes"]) == (1, size)
+    (entry,) = found["programs"]
+    assert entry["program"].endswith("test_executables.scaled")
+    assert (entry["of"], entry["arguments"], entry["bytes"]) == ("3", ["float64[5]", "~float64[]"], size)
+    text = shown()
+    assert text.startswith(f"{kept}: 1 program, ")
+    assert "float64[5] 1 scalars" in text
+    (kept / "note.txt").write_text("not a program")
+    assert json.loads(shown("--clear", "--json")) == {"folder": str(kept), "removed": 1, "bytes": size}
+    assert [path.name for path in kept.iterdir()] == ["note.txt"]
+    assert shown("--clear").startswith("Removed 0 programs, 0.0 MB, from ")
+
+
+def test_the_command_reads_no_pickle_and_needs_no_header(kept: Path, shown: Shown) -> None:
+    kept.mkdir(0o700)
+    (kept / "odd.program").write_bytes(b"\x80\x04 nothing")
+    assert json.loads(shown("--json"))["programs"][0]["bytes"] == 10
+    assert "1 program," in shown()
+
+
+def test_the_command_says_where_it_is_off(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NANOMG_CACHE", "off")
+    assert "NANOMG_CACHE is off" in shown()
+    assert json.loads(shown("--json"))["folder"] is None
+
+
+def test_the_command_loads_no_jax(cell: Cell) -> None:
+    text = """
+        import sys
+        from nanomg.cli.main import app
+        sys.argv = ["nanomg", "cache"]
+        try:
+            app()
+        except SystemExit:
+            print("jax" in sys.modules)
+    """
+    assert cell.run(text).numbers[-1] == "False"
