@@ -1,6 +1,6 @@
 """The steady state of repeated dosing: the state that one period of dosing leaves as it was.
 
-XX
+Newton's method on the map over one period, with a Jacobian from differences to further lanes. Where a Newton step makes things
 worse, the period is repeated from the last good state instead. A steady state counts only if repeated dosing leads to it: the
 powers of the Jacobian must die out. The gradient is that of the implicit function, which costs two adjoints of the period.
 """
