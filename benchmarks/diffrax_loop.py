@@ -246,6 +246,7 @@ def solve_recorded(problem: Problem, inputs: Inputs) -> Ends:
 
 def _forward(problem: Problem, inputs: Inputs) -> tuple[Ends, Any]:
     saveat = diffrax.SaveAt(t0=True, steps=True, solver_state=True)
+    problem = problem._replace(max_steps=min(problem.max_steps, 2048 + 8 * len(inputs.intervals.length)))  # as nanomg
     solution = _integrate(problem, inputs, saveat=saveat, adjoint=diffrax.ForwardMode())
     lanes, time = solution.solver_state, solution.ts
     rows = jnp.searchsorted(time, jnp.arange(1.0, inputs.intervals.length.shape[0] + 1))

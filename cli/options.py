@@ -31,6 +31,9 @@ Records = Annotated[
     Path | None,
     typer.Option("--records", metavar="FILE", help="Write the outputs at each record of the events to this CSV file."),
 ]
+Precision = Annotated[
+    str, typer.Option(metavar="float64|float32", help="float32 is faster and enough for three figures.")
+]
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -120,11 +120,19 @@ def _replay(
         subject = event_runs.arms_of(scenario, subjects)[which.regimen][number]
         between = {name: scenario.columns[name].between for name in subject.bound}
         times, _ = event_runs.times_of(scenario, subjects)
-        solved = table.run(scenario.model, values, [subject], outputs=times, windows=scenario.windows, between=between)
+        solved = table.run(
+            scenario.model,
+            values,
+            [subject],
+            outputs=times,
+            windows=scenario.windows,
+            between=between,
+            precision=config["precision"],
+        )
         lane = _Lane(solved.plan.model, values, solved.plan.timed)
         return lane, diagnose(*lane, int(solved.status[0]), solved.seen.stop)
     doses = _doses(scenario, tree, which)
-    plan = simulation.plan_for(scenario.model, doses)
+    plan = simulation.plan_for(scenario.model, doses, precision=config.get("precision", "float64"))
     times = simulation.output_times(scenario.horizon, scenario.every, doses)
     lanes = simulation.lanes_for(plan, values, doses, scenario.windows, times)
     found = simulation.run(plan, lanes)

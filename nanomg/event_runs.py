@@ -147,7 +147,7 @@ def _given_free(scenario: Scenario, subject: Subject) -> Subject:
 
 
 # ---------------------------------------------------------------- the run
-def run(scenario: Scenario, subjects: tuple[Subject, ...], rtol: float = table.RTOL) -> Found:
+def run(scenario: Scenario, subjects: tuple[Subject, ...], precision: str = "float64") -> Found:
     """Solve every arm of every subject under every hypothesis."""
     arms = arms_of(scenario, subjects)
     bound = {name for subject in subjects for name in subject.bound}
@@ -163,7 +163,7 @@ def run(scenario: Scenario, subjects: tuple[Subject, ...], rtol: float = table.R
         part = {name: all_[i : i + at_once] for name, all_ in arms.items()}
         if i:  # filled up with repeats, since a block of another size is another compiled program
             part = {name: (*some, *some[-1:] * (at_once - len(some))) for name, some in part.items()}
-        blocks.append(_solve(scenario, part, hypotheses, times, names, rtol))
+        blocks.append(_solve(scenario, part, hypotheses, times, names, precision))
     count = len(subjects)
     data = {name: np.concatenate([b[0][name] for b in blocks], 2)[:, :, :count] for name in names if len(times)}
     status = np.concatenate([block[1] for block in blocks], 2)[:, :, :count]
@@ -177,7 +177,7 @@ def _solve(
     hypotheses: tuple[str, ...],
     times: np.ndarray,
     names: Sequence[str],
-    rtol: float,
+    precision: str,
 ) -> tuple[dict[str, np.ndarray], np.ndarray, list[Mapping[str, np.ndarray]]]:
     """Data, status and values at the records of one block of subjects."""
     count = len(arms[AS_GIVEN])
@@ -196,7 +196,7 @@ def _solve(
         windows=scenario.windows,
         between={name: scenario.columns[name].between for name in lanes[0].bound},
         varied=varied,
-        rtol=rtol,
+        precision=precision,
     )
     data = {}
     if len(times):

@@ -71,7 +71,7 @@ def root_attributes(
         "config_json": config_json,
         "config_hash": _sha256(config_json),
         "rng_seed": seed,
-        "dtype": str(jax.numpy.asarray(0.0).dtype),
+        "dtype": str(config.get("precision", jax.numpy.asarray(0.0).dtype)),
         "device": f"{device.platform}: {device.device_kind}",
         "package_versions_json": to_json(versions),
     }

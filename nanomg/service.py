@@ -55,6 +55,7 @@ def simulate(
     output: str | Path | None = None,
     records: str | Path | None = None,
     force: bool = False,
+    precision: str = "float64",
     library: Library | None = None,
     command: str = "",
 ) -> Run:
@@ -62,19 +63,22 @@ def simulate(
 
     `set` maps parameters to values with units, `dose` replaces the scenario's regimen ("liposome.iv: 1 mg q 7 d x 3"). So does
     `events`, an event table in which each ID is a subject; `records` is the CSV file for the outputs at each of its records.
+    `precision` is float64, or float32 where three figures are enough.
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
     path, table = _check_files(events, output, records, force)
     if events is not None and dose:
         raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
+    simulation.tightest(precision)
     chosen = resolve(scenario, set or {}, dose, library)
+    chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": precision})
     if events is not None:
         return _simulate_events(chosen, Path(events), path, table, command)
     if chosen.plain:
-        arms = verdict.run_arms(chosen, verdict.arms_of(chosen, chosen.doses))
+        arms = verdict.run_arms(chosen, verdict.arms_of(chosen, chosen.doses), precision=precision)
         rows = None
     else:
-        found = event_runs.run(chosen, (event_runs.subject_of(chosen),))
+        found = event_runs.run(chosen, (event_runs.subject_of(chosen),), precision)
         arms = found.of(0)
         rows = {name: datasets.record_rows(chosen, subjects, with_id=False) for name, subjects in found.arms.items()}
     mg, sentence = verdict.judge(chosen, arms)
@@ -97,7 +101,7 @@ def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table:
     if table is not None and taken:
         raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
     scenario = dataclasses.replace(scenario, config={**scenario.config, "events": {"name": events.name, "text": text}})
-    found = event_runs.run(scenario, subjects)
+    found = event_runs.run(scenario, subjects, scenario.config["precision"])
     mg, effects, sentence = _judge_subjects(scenario, found)
     summary = {
         **_about(scenario, path),

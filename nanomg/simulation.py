@@ -17,6 +17,7 @@ import numpy as np
 
 from nanomg import blocks, events, executables, solver, sparsity
 from nanomg.dosing import Dose, Window
+from nanomg.errors import unknown
 from nanomg.mechanism import Port
 from nanomg.model import Model, stack
 
@@ -24,6 +25,7 @@ jax.config.update("jax_enable_x64", True)  # amounts span ten decades; float32 i
 
 RTOL = 1e-6  # of the solver; the error that it achieves is measured in benchmarks/
 TIGHT = 1e-9
+PRECISIONS = {"float64": 0.0, "float32": 1e-4}  # the tightest rtol that each can keep
 
 # Output times around each dose and each end of an infusion [h]: just before, so that no jump is smeared over a grid interval;
 # then minutes for a peak of free Mg, hours for a depot.
@@ -207,6 +209,13 @@ def edges(plan: Plan, lanes: Lanes) -> jax.Array:
     return events.edges(events_of(plan, lanes, plan.model.derive(lanes.values)))
 
 
+def tightest(precision: str) -> float:
+    """The tightest relative tolerance that a precision can keep. Raises `InputError` for an unknown one."""
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    return PRECISIONS[precision]
+
+
 def edge_order(plan: Plan, lanes: Lanes) -> np.ndarray:
     """The order of all edges in time, decided on concrete values."""
     return events.order_of(np.asarray(edges(plan, lanes)))
@@ -224,8 +233,9 @@ def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Traject
 
 
 def run(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> Trajectory:
-    """Solve all lanes, in blocks as nanomg.blocks has it."""
+    """Solve all lanes, in blocks as nanomg.blocks has it; in single precision with no tighter tolerance than that can keep."""
     batch, order = lanes.output.shape[1], edge_order(plan, lanes)
+    rtol = max(rtol, tightest(plan.precision))
 
     def solve(chosen: np.ndarray, defer: bool) -> Trajectory:
         some, edges = blocks.pick((lanes, order), chosen, batch)

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.errors import unknown
 from nanomg.events import Intervals
 from nanomg.model import Model
 from nanomg.rosenbrock import METHODS, Point, Rates, step, step_adjoint
@@ -81,8 +80,6 @@ class Inputs(NamedTuple):
 
 def rounded(inputs: Inputs, precision: str) -> Inputs:
     """The inputs in float32 or float64; times have been subtracted before, so that no digit of a length is lost."""
-    if precision not in ("float32", "float64"):
-        raise unknown("precision", precision, ("float32", "float64"))
     real = lambda a: a.astype(precision) if jnp.issubdtype(a.dtype, jnp.floating) else a
     return jax.tree.map(real, inputs)
 

@@ -44,6 +44,7 @@ class Plan(NamedTuple):
     channels: tuple[int, ...]
     method: str = "rodas5p"
     max_steps: int = 20_000
+    precision: str = "float64"
 
 
 class Period(NamedTuple):
@@ -253,7 +254,7 @@ def trajectory(plan: Plan, lanes: Lanes, rtol: Any) -> Seen:
         jump = intervals.jump.at[period.action + 1, :, period.lane].add(found.y[np.array(plan.channels)].T)
         inputs = inputs._replace(intervals=intervals._replace(jump=jump))
         lost, residual = lost.at[period.lane].max(~found.found), residual.at[period.lane].max(found.residual)
-    solution = solver.solve(problem, inputs)
+    solution = solver.solve(problem, solver.rounded(inputs, plan.precision))
     looks = layout.looks[:, None]
     y = jnp.take_along_axis(solution.ends, looks, 0)
     forcing = jnp.take_along_axis(intervals.forcing[:, : len(plan.model.inputs)], looks, 0)
@@ -361,6 +362,7 @@ def run(
 ) -> Table:
     """Solve subjects as lanes of one block; `options` as for `prepare`. Raises `InputError` for what makes no sense."""
     plan, lanes = prepare(model, values, subjects, **options)
+    rtol = max(rtol, simulation.tightest(plan.precision))
     return Table(plan, lanes, tuple(subjects), _run(plan, lanes, jnp.asarray(rtol)))
 
 
@@ -375,6 +377,7 @@ def prepare(
     varied: Sequence[str] = (),
     method: str = "rodas5p",
     max_steps: int = 20_000,
+    precision: str = "float64",
 ) -> tuple[Plan, Lanes]:
     """The plan and the lanes of a table.
 
@@ -382,7 +385,7 @@ def prepare(
     lanes; `between` says for a bound parameter how its column goes from row to row, nocb by default.
     """
     held = _held(subjects, between or {})
-    plan = _plan(model, tuple(subjects), held, tuple(varied), method, max_steps)
+    plan = _plan(model, tuple(subjects), held, tuple(varied), method, max_steps)._replace(precision=precision)
     lanes = _columns(plan, values, subjects, np.asarray(outputs, float), windows)
     arrived = jax.tree.map(np.asarray, _arriving(plan, lanes))
     schedules = _expand(subjects, lanes, arrived)

@@ -106,6 +106,7 @@ def run_arms(
     arms: Mapping[str, tuple[Dose, ...]],
     rtol: float = simulation.RTOL,
     hypotheses: Sequence[str] | None = None,
+    precision: str = "float64",
 ) -> Arms:
     """Solve every arm under every hypothesis as one block and return all states and signals."""
     hypotheses = tuple(hypotheses or hypotheses_of(scenario))
@@ -114,7 +115,7 @@ def run_arms(
     given = np.array([[d.amt * arms[r].count(d) for r in regimens for _ in hypotheses] for d in doses])
     batch = len(regimens) * len(hypotheses)
     known = set(hypotheses) & set(HYPOTHESES)
-    plan = simulation.plan_for(model, doses, tuple(HYPOTHESES.values()) if known else ())
+    plan = simulation.plan_for(model, doses, tuple(HYPOTHESES.values()) if known else (), precision=precision)
     times = simulation.output_times(scenario.horizon, scenario.every, doses)
     values: dict[str, Any] = dict(scenario.values)
     if known:
