@@ -213,7 +213,8 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         weighted = error / (inputs.rtol * size)
         own = jnp.where(finite, jnp.sqrt(jnp.mean(weighted**2, 0)), jnp.inf)
         used = share * whole
-        tiny = used <= jnp.maximum(problem.min_step, 4 * jnp.finfo(dtype).eps * whole)
+        smallest = jnp.maximum(problem.min_step, 4 * jnp.finfo(dtype).eps * whole)
+        tiny = used <= 1.001 * smallest  # a share of an interval and back again is rounded
         # an interval of length zero takes no step: only its jump, which cannot fail
         fails = alive & tiny & ~(own <= 1) & (whole > 0)
         moves = alive & ((own <= 1) | tiny) & ~fails
@@ -225,13 +226,13 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         grow = jnp.clip(0.9 * jnp.maximum(own, 1e-10) ** (-1.0 / tableau.order), 0.2, 5.0)
         h = jnp.where(done, jnp.maximum(lanes.h, used * grow), used * grow)
         y = jnp.where(moves, y1, lanes.y)
-        # a lane that is not done writes beyond the end, which is dropped
+        # a lane that is not done writes to a row of its own beyond the end
         place = jnp.where(done, k, last + 1), np.arange(states)[:, None], np.arange(batch)
-        ends = ends.at[place].set(y, mode="drop", unique_indices=True)
+        ends = ends.at[place].set(y, mode="promise_in_bounds", unique_indices=True)
         lanes = _Lanes(
             jnp.where(done, k + 1, lanes.k),
             jnp.where(done, 0.0, jnp.where(moves, lanes.tau + share, lanes.tau)).astype(dtype),
-            jnp.where(alive & (whole > 0), jnp.maximum(h, problem.min_step), lanes.h),
+            jnp.where(alive & (whole > 0), jnp.maximum(h, smallest), lanes.h),
             y,
             jnp.where(moves, jnp.maximum(peak, jnp.abs(y1)), lanes.peak),
             jnp.where(fails, jnp.where(finite, Status.STEP_TOO_SMALL, Status.NOT_FINITE), lanes.status).astype(
@@ -263,14 +264,14 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         patient = turn <= _PATIENCE * mark + 100 if problem.defer else True
         return on_its_way(lanes).any() & (turn < most) & patient
 
-    ends = jnp.full((last + 1, states, batch), jnp.nan, dtype)
+    ends = jnp.full((last + 2, states, batch), jnp.nan, dtype)
     lanes, turns, _, ends, book = jax.lax.while_loop(going, body, (lanes, jnp.int32(0), jnp.int32(0), ends, book))
     why = jnp.where(turns < most, Status.DEFERRED, Status.TOO_MANY_STEPS)
     status = jnp.where(on_its_way(lanes), why, lanes.status).astype(jnp.int8)
     k = jnp.clip(lanes.k, 0, last)
     time = _row(jnp.cumsum(length, 0), k) - (1 - lanes.tau) * _row(length, k)
     stop = Stop(time, lanes.y, _row(inputs.intervals.forcing, k), lanes.worst)
-    return Solution(ends, status, lanes.accepted, lanes.rejected, stop), book, turns
+    return Solution(ends[:-1], status, lanes.accepted, lanes.rejected, stop), book, turns
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
