@@ -55,7 +55,8 @@ def rows_of(quick: bool, with_gpu: bool) -> list[Row]:
         ours(batch)
     for batch in (64, 256) if quick else batches:
         ours(batch, precision="float32")
-    ours(largest, method="rodas4")
+    for precision in ("float64", "float32"):
+        ours(largest, method="rodas4", precision=precision)
     if with_gpu:
         for batch in (10_000,) if quick else (10_000, 100_000, 1_000_000):
             for precision in ("float64", "float32"):
