@@ -6,14 +6,19 @@ import difflib
 from collections.abc import Iterable
 
 
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
 class NanomgError(Exception):
     """A mistake or limit that the user can act on; shown as one line, never as a traceback."""
 
     exit_code = 2
 
     def __init__(self, message: str, where: str | None = None):
-        self.message, self.where = message, where
-        super().__init__(message if where is None else f"{where}: {message}")
+        # what a user wrote may hold line breaks, such as a quoted cell of a table
+        self.message, self.where = _one_line(message), where if where is None else _one_line(where)
+        super().__init__(self.message if where is None else f"{self.where}: {self.message}")
 
 
 class InputError(NanomgError):
