@@ -119,7 +119,7 @@ class Bench:
                 )
                 budget = 20.0 if self.quick else 45.0
                 row.found |= self.remote(row.worker).ask("scan", 240.0, label=row.label, budget=budget, **start)
-                # a larger block takes more steps and is more exact, but not without bound: skip what is far too loose
+                # a subject comes out alike in blocks of any size: skip what is far too loose
                 if row.tool == "nanomg" and row.options["subjects"] > 1:
                     loosest[kind] = 16 * row.found["best"]["rtol"]
                 say(f"{row.label}: {row.found['best']}")

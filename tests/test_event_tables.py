@@ -622,15 +622,19 @@ def test_any_table_gives_a_result_or_one_sentence(
             return
         status = run.summary["status"]
         count["failed" if status["failed"] else "solved"] += 1
-        _, rows = rows_of(out)
+        names, rows = rows_of(out)
         assert len(rows) == run.tree["records"].sizes["record"] > 0
-        if not status["failed"]:
+        if status["failed"]:  # nothing but a steady state that does not exist: nothing leaves at a clearance of 0
+            column = [name.strip().upper() for name in names].index("CLR")
+            assert status["reason"] == "no steady state was found"
+            assert any(float(row[column]) == 0.0 for row in rows if row[column].strip() not in ("", "."))
+        else:
             values = run.tree["records"]["pk.central"].values
             assert np.all(np.isfinite(values)) and np.all(values > -1e-6)
 
     check()
     assert [sentence for sentence in told if "\n" in sentence or "doses.csv" not in sentence] == []
-    assert count["solved"] > 200 and count["refused"] > 200 and count["failed"] < 20, count
+    assert count["solved"] > 200 and count["refused"] > 200, count
 
 
 def test_line_breaks_in_a_table_break_no_sentence(small: Scenario, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -27,6 +28,28 @@ class Tool(Protocol):
 
     def steps(self, result: Any) -> str:
         """Steps of a result in words; empty where the tool does not tell."""
+
+
+class OneByOne(abc.ABC):
+    """A tool that solves one subject after the other, by its `lane`."""
+
+    subjects: int
+
+    @abc.abstractmethod
+    def lane(self, i: int, rtol: float, atol: float) -> np.ndarray:
+        """(output, state) of one subject; NaN from where the solver gave up."""
+
+    def run(self, rtol: float, atol: float) -> np.ndarray:
+        """All subjects."""
+        return np.stack([self.lane(i, rtol, atol) for i in range(self.subjects)])
+
+    def states(self, result: np.ndarray) -> np.ndarray:
+        """As it is."""
+        return result
+
+    def steps(self, result: np.ndarray) -> str:
+        """Not told."""
+        return ""
 
 
 def settings(loose: int, tight: int, *floors: float) -> list[tuple[float, float]]:

@@ -8,10 +8,10 @@ import numpy as np
 import sksundae
 from problem import Problem
 
-from tools.base import settings
+from tools.base import OneByOne, settings
 
 
-class Cvode:
+class Cvode(OneByOne):
     """States divided by their peaks, as for LSODA."""
 
     settings = settings(4, 8, 1e-2, 1e-4)
@@ -42,15 +42,3 @@ class Cvode:
             result[at.first[s] : at.first[s + 1]] = found.y[shown] * self.scale
             y = found.y[-1].copy()
         return result
-
-    def run(self, rtol: float, atol: float) -> np.ndarray:
-        """All subjects."""
-        return np.stack([self.lane(i, rtol, atol) for i in range(self.subjects)])
-
-    def states(self, result: np.ndarray) -> np.ndarray:
-        """As it is."""
-        return result
-
-    def steps(self, result: np.ndarray) -> str:
-        """Not kept."""
-        return ""

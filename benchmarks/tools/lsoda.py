@@ -19,7 +19,7 @@ import numba
 import numpy as np
 from problem import Problem
 
-from tools.base import Missing, settings
+from tools.base import Missing, OneByOne, settings
 
 CACHE = Path(__file__).parents[2] / ".cache" / "benchmarks"
 
@@ -59,7 +59,7 @@ def _solver() -> ctypes._NamedFuncPointer:
     return solver
 
 
-class Lsoda:
+class Lsoda(OneByOne):
     """One subject after the other, states divided by their peaks so that one absolute tolerance fits all."""
 
     settings = settings(4, 9, 1e-2, 1e-3, 1e-4)
@@ -83,18 +83,6 @@ class Lsoda:
         """(output, state) of one subject; NaN if the solver gave up."""
         where = (self.channels, self.outputs, self.scale)
         return self.one(self.function.address, *self.lanes[i], *where, rtol, atol)
-
-    def run(self, rtol: float, atol: float) -> np.ndarray:
-        """All subjects."""
-        return np.stack([self.lane(i, rtol, atol) for i in range(self.subjects)])
-
-    def states(self, result: np.ndarray) -> np.ndarray:
-        """As it is."""
-        return result
-
-    def steps(self, result: np.ndarray) -> str:
-        """Not told."""
-        return ""
 
 
 def _compiled(solver: ctypes._NamedFuncPointer):

@@ -8,20 +8,19 @@ from problem import Problem
 
 import nanomg
 from nanomg import simulation
-from tools.base import Missing
+
+_SETTINGS = [(m * 10.0**-e, 0.0) for e in range(2, 7) for m in (1.0, 0.5, 0.25)]
 
 
 class Nanomg:
     """`subjects` lanes by `method` at `precision`. Blocks, and the floor of the error norm, are nanomg's own."""
 
-    settings = [(m * 10.0**-e, 0.0) for e in range(2, 7) for m in (1.0, 0.5, 0.25)]
     version = f"nanomg {nanomg.__version__}, jax {jax.__version__}"
 
     def __init__(self, problem: Problem, scale: np.ndarray, subjects: int, method: str, precision: str):
-        try:
-            self.plan = problem.plan(method=method, precision=precision)
-        except TypeError as error:
-            raise Missing(f"{precision} cannot be selected in this version") from error
+        self.plan = problem.plan(method=method, precision=precision)
+        tightest = simulation.tightest(precision)
+        self.settings = list(dict.fromkeys((max(rtol, tightest), atol) for rtol, atol in _SETTINGS))
         self.subjects, self.measured = subjects, problem.subjects
         self.lanes = problem.lanes(self.plan, subjects)
         self.run(1e-2, 0.0)

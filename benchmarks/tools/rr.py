@@ -8,10 +8,10 @@ import numpy as np
 import roadrunner
 from problem import Problem
 
-from tools.base import Missing, settings
+from tools.base import Missing, OneByOne, settings
 
 
-class RoadRunner:
+class RoadRunner(OneByOne):
     """CVODE on code that libRoadRunner compiles from the SBML; states divided by their peaks."""
 
     settings = settings(4, 8, 1e-2, 1e-4)
@@ -62,18 +62,6 @@ class RoadRunner:
         except RuntimeError:
             return np.full((len(self.outputs), len(self.scale)), np.nan)
         return np.asarray(found) * self.scale
-
-    def run(self, rtol: float, atol: float) -> np.ndarray:
-        """All subjects."""
-        return np.stack([self.lane(i, rtol, atol) for i in range(self.subjects)])
-
-    def states(self, result: np.ndarray) -> np.ndarray:
-        """As it is."""
-        return result
-
-    def steps(self, result: np.ndarray) -> str:
-        """Not told."""
-        return ""
 
 
 def _values(problem: Problem, scale: np.ndarray, edges: np.ndarray) -> tuple[list[str], np.ndarray]:
