@@ -9,6 +9,13 @@
 The table's name and the key together are the parameter's dotted name. `low` and `high` are the 5 % and 95 % points of what is
 believed; `cv` is the between-subject coefficient of variation. `basis` is how the value is known: `measured`, `fitted`,
 `scaled`, `recalled` or `assumed`; the first two need a `source` (a key of references.bib), the last needs a `note` that says why.
+
+What has no value of its own is scaled from another card by body weight to a power; both cards then say their `weight`:
+
+    weight = "25 g"
+
+    [magnesium]
+    Q = { scaled_from = "human", exponent = 0.75 }
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +63,19 @@ class Parameter:
 
 
 _FIELDS = {f.name for f in dataclasses.fields(Parameter)} - {"name", "card"}
+_SCALED = {"scaled_from", "exponent", "note"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A named set of parameters from one file."""
+    """A named set of parameters from one file. `weight` [g] is of the body that it describes, None where it has none."""
 
     name: str
     title: str
     species: str
     parameters: Mapping[str, Parameter]
     path: Path
+    weight: float | None = None
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -117,17 +126,48 @@ def _parameter(name: str, entry: Any, card: str) -> Parameter:
     return Parameter(name=name, value=value, low=low, high=high, cv=cv or 0.0, basis=str(basis), card=card, **text)
 
 
-def load_card(path: Path) -> Card:
-    """Read and check one card."""
+def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
+    """Read and check one card; `other` finds the cards that values are scaled from, by name and place of use."""
     data = load_toml(path)
+    where = f"card {path.stem!r}"
+    weight = units.parse_quantity(data["weight"], "g", where) if "weight" in data else None
     parameters = {}
     for group, table in data.items():
         if isinstance(table, Mapping):
             for key, entry in table.items():
-                parameters[f"{group}.{key}"] = _parameter(f"{group}.{key}", entry, path.stem)
-        elif group not in ("title", "species"):
-            raise unknown("key", group, ("title", "species"), f"card {path.stem!r}")
-    return Card(path.stem, str(data.get("title", "")), str(data.get("species", "any")), parameters, path)
+                name = f"{group}.{key}"
+                if isinstance(entry, Mapping) and "scaled_from" in entry:
+                    parameters[name] = _scaled(name, entry, path.stem, weight, other)
+                else:
+                    parameters[name] = _parameter(name, entry, path.stem)
+        elif group not in ("title", "species", "weight"):
+            raise unknown("key", group, ("title", "species", "weight"), where)
+    return Card(path.stem, str(data.get("title", "")), str(data.get("species", "any")), parameters, path, weight)
+
+
+def _scaled(
+    name: str, entry: Mapping[str, Any], card: str, weight: float | None, other: Callable[[str, str], Card]
+) -> Parameter:
+    """The same parameter of another card times the ratio of body weights to the power `exponent`."""
+    where = f"card {card!r}, {name}"
+    for key in entry:
+        if key not in _SCALED:
+            raise unknown("field of a scaled value", key, _SCALED, where)
+    exponent = _number(entry, "exponent", where)
+    if exponent is None:
+        raise InputError("a scaled value needs the exponent of body weight", where)
+    origin = other(str(entry["scaled_from"]), where)
+    if name not in origin.parameters:
+        raise unknown(f"parameter of card {origin.name!r}", name, origin.parameters, where)
+    if weight is None or origin.weight is None:
+        raise InputError(f"card {(card if weight is None else origin.name)!r} must say its weight for this", where)
+    p = origin.parameters[name]
+    factor = (weight / origin.weight) ** exponent
+    grow = lambda v: None if v is None else v * factor
+    how = f"{p.value:g} {p.unit} of card {origin.name!r} by body weight to the power {exponent:g}"
+    note = "; ".join(filter(None, (how, str(entry.get("note", "")))))
+    scaled = {"value": p.value * factor, "low": grow(p.low), "high": grow(p.high)}
+    return dataclasses.replace(p, **scaled, basis="scaled", note=note, card=card)
 
 
 def merge(cards: Iterable[Card]) -> dict[str, Parameter]:

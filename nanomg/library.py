@@ -35,12 +35,18 @@ class Library:
     scenarios: Mapping[str, Path]
     references: Mapping[str, str]
 
-    def card(self, name: str, where: str | None = None) -> Card:
-        """The card of that name, or at that path. Raises `InputError` for an unknown name."""
+    def card(self, name: str, where: str | None = None, trail: tuple[str, ...] = ()) -> Card:
+        """The card of that name, or at that path; `trail` are the cards whose values are being scaled from it.
+
+        Raises `InputError` for an unknown name.
+        """
+        if name in trail:
+            raise InputError(f"cards are scaled from each other in a circle: {' -> '.join((*trail, name))}", where)
+        other = functools.partial(self.card, trail=(*trail, name))
         if name in self.cards:
-            return load_card(self.cards[name])
+            return load_card(self.cards[name], other)
         if name.endswith(".toml"):
-            return load_card(Path(name))
+            return load_card(Path(name), other)
         raise unknown("card", name, self.cards, where)
 
     def mechanism(self, name: str, where: str | None = None) -> type[AbstractMechanism]:

@@ -23,6 +23,9 @@ Time is in hours throughout. A mechanism knows no solver.
 Stoichiometry. A flux moves `rate` [unit of the source per hour] from `source` to `target`. Where one process consumes or yields
 several states, or amounts in different units, `source` and `target` are mappings from state to coefficient: the state then
 changes by coefficient times rate. `None` is the outside world (intake, urine).
+
+Absence. `absent` gives quantities of other mechanisms the value that they have in a model without their mechanism, so that parts
+of the science run alone: `absent = {"lfa1.competence": 1.0}`. A flux to or from an absent state crosses to the outside world.
 """
 
 from __future__ import annotations
@@ -103,6 +106,7 @@ class AbstractMechanism(eqx.Module):
     inputs: ClassVar[Mapping[str, Var]] = {}
     ports: ClassVar[Mapping[str, Port]] = {}
     reads: ClassVar[tuple[str, ...]] = ()
+    absent: ClassVar[Mapping[str, float]] = {}
 
     def derive(self, x: Values) -> Values:
         """The `constants`: values that follow from parameters alone, computed once per subject, before the solve."""

@@ -37,7 +37,8 @@ class _Recorder(dict[str, Any]):
 class Model:
     """Mechanisms composed by name.
 
-    Attributes `states`, `signals`, `constants`, `inputs`, `ports` and `parameters` map dotted names to their declarations.
+    Attributes `states`, `signals`, `constants`, `inputs`, `ports` and `parameters` map dotted names to their declarations; `absent`
+    holds the values of quantities that no mechanism here has and that those who read them can do without.
     Raises `InputError` for a name declared twice, a read of an unknown name, an undeclared read, a flux into an unknown state
     and a cycle among signals. With `ledger`, two further states per substance add up what crosses the model's boundary. Parameters
     in `ramped` become states of zero rate, which whoever solves may move within an interval; no constant may depend on them.
@@ -56,10 +57,14 @@ class Model:
             for kind in ("states", "signals", "constants", "inputs", "ports"):
                 self._declare(mechanism, getattr(self, kind), getattr(mechanism, kind))
             self._declare(mechanism, self.parameters, mechanism.parameters())
+        self.absent: dict[str, float] = {}
         for mechanism in mechanisms:
             for name in mechanism.reads:
                 if name not in self.owner:
                     raise unknown("quantity", name, self.owner, f"mechanism {mechanism.__name__} reads it")
+            for name, value in mechanism.absent.items():
+                if name not in self.owner and self.absent.setdefault(name, value) != value:
+                    raise InputError(f"two mechanisms take different values for {name!r}, which no mechanism here has")
         self._derive_order = self._order("derive", self.parameters)
         self._evaluate_order = self._order(
             "evaluate", {**self.parameters, **self.constants, **self.states, **self.inputs}
@@ -108,7 +113,7 @@ class Model:
                 if mechanism in order:
                     return
                 stack.append(mechanism)
-                x = _Recorder({**ones, **found}, lambda name: provide(mechanism, name))
+                x = _Recorder({**self.absent, **ones, **found}, lambda name: provide(mechanism, name))
                 out = getattr(built[mechanism], method)(x)
                 self._check_reads(mechanism, x.seen)
                 self._check_declared(mechanism, method, out)
@@ -137,7 +142,7 @@ class Model:
 
     def _check_reads(self, mechanism: type[AbstractMechanism], seen: set[str]) -> None:
         for name in sorted(seen):
-            if self.owner.get(name) is not mechanism and name not in mechanism.reads:
+            if self.owner.get(name) is not mechanism and name not in {*mechanism.reads, *mechanism.absent}:
                 raise InputError(f"{mechanism.__name__} reads {name!r}; add it to its `reads`")
 
     def _check_declared(self, mechanism: type[AbstractMechanism], method: str, out: Mapping[str, Any]) -> None:
@@ -148,7 +153,7 @@ class Model:
 
     def _check_fluxes(self) -> None:
         def dry_run(ones: dict[str, Any]) -> Any:
-            x = dict(ones)
+            x = {**self.absent, **ones}
             for mechanism in self._evaluate_order:
                 x.update(self._build(mechanism, x).evaluate(x))
             rates = []
@@ -156,9 +161,12 @@ class Model:
                 recorder = _Recorder(x, functools.partial(self._missing, mechanism))
                 for flux in self._build(mechanism, x).fluxes(recorder):
                     for end in (flux.source, flux.target):
-                        for state in _ends(end):
-                            if state not in self.states:
+                        missing = [state for state in _ends(end) if state not in self.states]
+                        for state in missing:
+                            if state not in mechanism.absent:
                                 raise unknown("state", state, self.states, f"a flux of {mechanism.__name__}")
+                        if missing and len(missing) < len(_ends(end)):
+                            raise InputError(f"a flux of {mechanism.__name__} ends partly outside, in {missing[0]!r}")
                     rates.append(flux.rate)
                 self._check_reads(mechanism, recorder.seen)
             return rates
@@ -173,7 +181,7 @@ class Model:
 
     def derive(self, parameters: Values) -> dict[str, Any]:
         """Parameters and the constants that follow from them."""
-        x = dict(parameters)
+        x = {**self.absent, **parameters}
         for mechanism in self._derive_order:
             x.update(self._build(mechanism, x).derive(x))
         return x
@@ -190,16 +198,19 @@ class Model:
 
     def evaluate(self, x: Values) -> dict[str, Any]:
         """Everything in `x` (states, inputs, parameters, constants) and all signals."""
-        full = dict(x)
+        full = {**self.absent, **x}
         for mechanism in self._evaluate_order:
             full.update(self._build(mechanism, full).evaluate(full))
         return full
 
     def fluxes(self, x: Values) -> Iterator[tuple[type[AbstractMechanism], Flux]]:
-        """Every flux with its mechanism; `x` as `evaluate` returns it."""
+        """Every flux with its mechanism; `x` as `evaluate` returns it. Ends in absent states are the outside world."""
         for mechanism in self.mechanisms:
-            for flux in self._build(mechanism, x).fluxes(x):
-                yield mechanism, flux
+            for source, target, rate in self._build(mechanism, x).fluxes(x):
+                yield mechanism, Flux(self._present(source), self._present(target), rate)
+
+    def _present(self, end: Ends) -> Ends:
+        return None if any(state in self.absent for state in _ends(end)) else end
 
     def rates(self, x: Values) -> list[Any]:
         """d(state)/dt [unit of the state per hour] in the order of `states`."""

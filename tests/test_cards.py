@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 import nanomg.models
-from nanomg.card import Card, Parameter, load_card, merge, read_bibliography
+from nanomg.card import Card, Parameter, merge, read_bibliography
+from nanomg.errors import InputError
+from nanomg.library import Library
 from nanomg.mechanism import AbstractMechanism, Var
 from nanomg.model import Model
 
 MODELS = Path(str(resources.files(nanomg.models)))
 PATHS = sorted((MODELS / "cards").glob("*.toml"))
+SHIPPED = nanomg.models.library()
 BIBLIOGRAPHY = read_bibliography(MODELS / "references.bib")
 ANY = ("lfa1", "checkpoint", "liposome", "lnp", "textbook")
 SPECIES = {
@@ -42,11 +45,11 @@ DECLARED: dict[str, Var] = {name: var for cls in MECHANISMS.values() for name, v
 
 @pytest.fixture(scope="module")
 def cards() -> dict[str, Card]:
-    return {path.stem: load_card(path) for path in PATHS}
+    return {path.stem: SHIPPED.card(path.stem) for path in PATHS}
 
 
 def entries() -> list[Parameter]:
-    return [parameter for path in PATHS for parameter in load_card(path).parameters.values()]
+    return [parameter for path in PATHS for parameter in SHIPPED.card(path.stem).parameters.values()]
 
 
 def identity(parameter: Parameter) -> str:
@@ -67,7 +70,7 @@ def derived(cards: dict[str, Card], names: tuple[str, ...], model: Model, **chan
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_card_has_title_species_and_values(path: Path) -> None:
-    card = load_card(path)
+    card = SHIPPED.card(path.stem)
     assert card.title
     assert card.species in ("mouse", "human", "any")
     assert card.parameters
@@ -148,3 +151,42 @@ def test_lfa1_gains_of_the_hypotheses(cards: dict[str, Card]) -> None:
     lfa1 = MECHANISMS["LFA1"](**{name: p.to(DECLARED[p.name].unit).value for name, p in values.items()})
     gains = [float(high / low) for high, low in zip(lfa1.functions(0.85), lfa1.functions(0.55), strict=True)]
     assert gains == pytest.approx([1.42, 1.44, 1.06], abs=0.015)
+
+
+def scaled(folder: Path, cards: dict[str, str]) -> Library:
+    for name, text in cards.items():
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    return Library({}, {name: folder / f"{name}.toml" for name in cards}, {}, {})
+
+
+HUMAN = """weight = "70 kg"
+[pk]
+CL = { value = 5, unit = "L/h", low = 4, high = 6, cv = 0.3, basis = "measured", source = "x2000", place = "Table 1" }
+"""
+
+
+def test_a_value_is_scaled_by_body_weight(tmp_path: Path) -> None:
+    mouse = 'weight = "25 g"\n[pk]\nCL = { scaled_from = "human", exponent = 0.75, note = "no own value" }\n'
+    p = scaled(tmp_path, {"human": HUMAN, "mouse": mouse}).card("mouse").parameters["pk.CL"]
+    factor = (25 / 70_000) ** 0.75
+    assert (p.value, p.low, p.high) == pytest.approx((5 * factor, 4 * factor, 6 * factor), rel=1e-12)
+    assert (p.unit, p.basis, p.cv, p.source, p.card) == ("L/h", "scaled", 0.3, "x2000", "mouse")
+    assert p.note == "5 L/h of card 'human' by body weight to the power 0.75; no own value"
+
+
+@pytest.mark.parametrize(
+    ("mouse", "told"),
+    [
+        ('weight = "25 g"\n[pk]\nCL = { scaled_from = "human" }', "exponent"),
+        ('weight = "25 g"\n[pk]\nCL = { scaled_from = "human", exponent = 1, value = 3 }', "value"),
+        ('weight = "25 g"\n[pk]\nV = { scaled_from = "human", exponent = 1 }', "'pk.V'"),
+        ('[pk]\nCL = { scaled_from = "human", exponent = 1 }', "card 'mouse' must say its weight"),
+        ('weight = "25 h"\n[pk]\nCL = { scaled_from = "human", exponent = 1 }', "'h' cannot be converted to 'g'"),
+        ('weight = "25 g"\n[pk]\nCL = { scaled_from = "mouse", exponent = 1 }', "mouse -> mouse"),
+        ('weight = "25 g"\n[pk]\nCL = { scaled_from = "rat", exponent = 1 }', "'rat'"),
+    ],
+)
+def test_what_is_wrong_with_scaling_is_said(tmp_path: Path, mouse: str, told: str) -> None:
+    with pytest.raises(InputError, match=told) as caught:
+        scaled(tmp_path, {"human": HUMAN, "mouse": mouse}).card("mouse")
+    assert "\n" not in str(caught.value)

@@ -241,3 +241,68 @@ def test_initial_gives_only_own_states() -> None:
     odd = changed(Bottles, initial=lambda self, x: {"tank.water": 1.0})
     with pytest.raises(InputError, match=r"Bottles\.initial"):
         at(Model(Tank, Pump, Valve, odd))
+
+
+class Float(AbstractMechanism):
+    """A float valve that can do without the tank that it drains into the drain, if there is one."""
+
+    name = "float"
+    states = {"float.water": Var("mL", "water in the float", "water")}
+    signals = {"float.pull": Var("mL/h", "pull")}
+    absent = {"tank.level": 4.0, "tank.water": 0.0}
+
+    k: Scalar = param("cm^2/h", "rate")
+
+    def evaluate(self, x: Mapping[str, Any]) -> dict[str, Any]:
+        return {"float.pull": self.k * x["tank.level"]}
+
+    def fluxes(self, x: Mapping[str, Any]) -> Iterator[Flux]:
+        yield Flux("tank.water", "float.water", x["float.pull"])
+
+
+def test_what_is_absent_has_its_value_and_its_fluxes_cross_the_boundary() -> None:
+    alone = Model(Float, ledger=True)
+    assert alone.absent == {"tank.level": 4.0, "tank.water": 0.0}
+    x = alone.derive({"float.k": 3.0})
+    state = dict(zip(alone.states, alone.initial(x), strict=True))
+    assert dict(zip(alone.states, alone.rates({**x, **state}), strict=True)) == {
+        "float.water": 12.0,
+        "ledger.water.in": 12.0,
+        "ledger.water.out": 0.0,
+    }
+    assert all(flux.source is None for _, flux in alone.fluxes(alone.evaluate({**x, **state})))
+
+    joined = Model(Float, Tank, Pump, Valve)
+    assert joined.absent == {}
+    x = joined.derive({"float.k": 3.0, "tank.area": 2.0, "tank.k": 0.5, "tank.level_0": 7.0, "valve.opening": 1.0})
+    state = {"float.water": 0.0, "tank.water": 14.0, "pump.command": 2.0}
+    assert dict(zip(joined.states, joined.rates({**x, **state}), strict=True)) == {
+        "float.water": 21.0,
+        "tank.water": 2.0 - 7.0 - 21.0,
+    }
+
+
+def test_two_views_of_what_is_absent_are_refused() -> None:
+    class Other(AbstractMechanism):
+        """Sees another level."""
+
+        name = "other"
+        absent = {"tank.level": 5.0}
+
+    with pytest.raises(InputError, match=r"different values for 'tank.level'"):
+        Model(Float, Other)
+
+
+def test_a_flux_that_ends_partly_outside_is_refused() -> None:
+    class Splash(AbstractMechanism):
+        """Half of it misses."""
+
+        name = "splash"
+        states = {"splash.water": Var("mL", "water", "water")}
+        absent = {"tank.water": 0.0}
+
+        def fluxes(self, x: Mapping[str, Any]) -> Iterator[Flux]:
+            yield Flux(None, {"splash.water": 0.5, "tank.water": 0.5}, 1.0)
+
+    with pytest.raises(InputError, match=r"partly outside, in 'tank.water'"):
+        Model(Splash)
