@@ -72,7 +72,7 @@ def free_of(model: Model, x: Mapping[str, Any], cmt: str) -> tuple[str, float] |
     `x` holds parameters and constants.
     """
     port = model.ports.get(cmt)
-    if port is None or port.free is None or not carries(model, cmt):
+    if port is None or port.free not in {*model.ports, *model.states} or not carries(model, cmt):
         return None
     share = [port.into[s] for s in carries(model, cmt)]
     return port.free, sum(float(x[c]) if isinstance(c, str) else c for c in share)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nanomg import scenario as scenarios
+from nanomg.card import load_toml
 from nanomg.library import Library
 from nanomg.models import library as read_library
 from nanomg.scenario import Scenario
@@ -16,6 +17,22 @@ if os.environ.get("NANOMG_CACHE") != "off":  # shared by the workers and kept be
     os.environ["NANOMG_CACHE"] = str(Path(__file__).resolve().parents[1] / ".cache" / "programs")
 
 SHIPPED = read_library()
+MECHANISMS = {name: frozenset(load_toml(path)["mechanisms"]) for name, path in sorted(SHIPPED.scenarios.items())}
+
+# one scenario of each composition of mechanisms, and the fewest of them in which every mechanism takes part
+DISTINCT = [name for name, own in MECHANISMS.items() if name == next(n for n, m in MECHANISMS.items() if m == own)]
+
+
+def _covering() -> list[str]:
+    missing, chosen = set().union(*MECHANISMS.values()), []
+    while missing:
+        best = max(DISTINCT, key=lambda name: (len(MECHANISMS[name] & missing), -len(MECHANISMS[name])))
+        chosen.append(best)
+        missing -= MECHANISMS[best]
+    return sorted(chosen)
+
+
+COVERING = _covering()
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +40,13 @@ def library() -> Library:
     return SHIPPED
 
 
-@pytest.fixture(scope="session", params=sorted(SHIPPED.scenarios))
+@pytest.fixture(scope="session", params=DISTINCT)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
-    """Every shipped scenario in turn."""
+    """A shipped scenario of each composition of mechanisms."""
+    return scenarios.load(request.param, SHIPPED)
+
+
+@pytest.fixture(scope="session", params=COVERING)
+def covering(request: pytest.FixtureRequest) -> Scenario:
+    """The fewest shipped scenarios in which every mechanism takes part, for what takes a solve."""
     return scenarios.load(request.param, SHIPPED)

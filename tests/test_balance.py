@@ -43,7 +43,8 @@ def brought(plan: Plan, lanes: Lanes, substance: str) -> np.ndarray:
     return total
 
 
-def test_what_goes_in_is_inside_or_went_out(scenario: Scenario) -> None:
+def test_what_goes_in_is_inside_or_went_out(covering: Scenario) -> None:
+    scenario = covering
     model = Model(*scenario.model.mechanisms, ledger=True)
     doses = regimen(scenario)
     plan = simulation.plan_for(model, doses)

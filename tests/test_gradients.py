@@ -1,7 +1,8 @@
-"""Gradients of the objective and of the limits agree with central differences, for every dose, dose time and parameter."""
+"""Gradients of objective, limits and outputs agree with central differences, for every dose, dose time and parameter."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -11,12 +12,11 @@ import pytest
 
 from nanomg import optimization, simulation
 from nanomg.library import Library
-from nanomg.optimization import Problem
 from nanomg.scenario import Scenario, load
 from nanomg.simulation import Lanes
 
 STEP = 5e-4  # of the logarithm of a value
-TIME_STEP = 0.01  # [h]
+TIME_STEP = 0.003  # [h]
 
 
 class Point(NamedTuple):
@@ -51,30 +51,57 @@ def steps(at: Point, size: Point) -> Point:
     return Point(STEP * size.parameter, STEP * size.amount, np.full_like(at.time, TIME_STEP), STEP * size.duration)
 
 
-def lanes_at(problem: Problem, at: Point) -> Lanes:
-    values = dict(zip(problem.scenario.parameters, at.parameter, strict=True))
-    wide = optimization.widen(problem.lanes, at.time.shape[1])
+class Score(NamedTuple):
+    """A number for each lane as a function of a point and of the order of its edges, and that order."""
+
+    value: Callable[[Point, Any], jax.Array]
+    order: Callable[[Point], np.ndarray]
+
+
+def moved(lanes: Lanes, scenario: Scenario, at: Point) -> Lanes:
+    values = dict(zip(scenario.parameters, at.parameter, strict=True))
+    wide = optimization.widen(lanes, at.parameter.shape[1])
     return wide._replace(values=values, amount=at.amount, time=at.time, duration=at.duration)
 
 
-def variables_at(problem: Problem, at: Point) -> jax.Array:
-    """The optimiser's variables (variable, lane) that stand for the free doses."""
-    rows = []
-    for entry, members in zip(problem.design.free, problem.design.members, strict=True):
-        for values, (low, high) in ((at.amount, entry.amount), (at.time, entry.time)):
-            rows.append((values[np.array(members)] - low) / (high - low))
-    return jnp.concatenate(rows)
+def searched(scenario: Scenario) -> Score:
+    """The objective, and the mean square of every limited signal relative to its limit."""
+    problem = optimization.problem_of(scenario, batch=1, varied=tuple(scenario.parameters))
+
+    def variables(at: Point) -> jax.Array:
+        rows = []
+        for entry, members in zip(problem.design.free, problem.design.members, strict=True):
+            for values, (low, high) in ((at.amount, entry.amount), (at.time, entry.time)):
+                rows.append((values[np.array(members)] - low) / (high - low))
+        return jnp.concatenate(rows)
+
+    def value(at: Point, order: Any) -> jax.Array:
+        lanes = moved(problem.lanes, scenario, at)
+        found = optimization.evaluate(problem.design, lanes, variables(at), order, simulation.TIGHT)
+        return found.objective + jnp.sum(jnp.mean((1.0 + found.excess) ** 2, 1), 0)
+
+    return Score(
+        value, lambda at: optimization.edge_order(problem.design, moved(problem.lanes, scenario, at), variables(at))
+    )
 
 
-def score(problem: Problem, at: Point, order: Any) -> jax.Array:
-    """The objective of each lane, and the mean square of every limited signal relative to its limit."""
-    z = variables_at(problem, at)
-    found = optimization.evaluate(problem.design, lanes_at(problem, at), z, order, simulation.TIGHT)
-    return found.objective + jnp.sum(jnp.mean((1.0 + found.excess) ** 2, 1), 0)
+def looked_at(scenario: Scenario) -> Score:
+    """Where nothing is searched for: the mean square of the outputs, each relative to its size."""
+    plan = simulation.plan_for(scenario.model, scenario.doses, tuple(scenario.parameters))
+    times = np.arange(0.0, scenario.horizon + 1e-9, max(scenario.every, scenario.horizon / 30.0))
+    base = simulation.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, times)
 
+    def value(at: Point, order: Any) -> jax.Array:
+        lanes = moved(base, scenario, at)
+        solved = simulation.trajectory(plan, lanes, order, simulation.TIGHT)
+        x = simulation.observables(plan.model, lanes.values, solved.y, solved.forcing)
+        rows = [jnp.broadcast_to(x[name], solved.y[:, 0].shape) for name in scenario.outputs]
+        return sum(jnp.mean((row / size) ** 2, 0) for row, size in zip(rows, sizes_seen, strict=True))
 
-def order_at(problem: Problem, at: Point) -> np.ndarray:
-    return optimization.edge_order(problem.design, lanes_at(problem, at), variables_at(problem, at))
+    solved = simulation.run(plan, base)
+    seen = simulation.observe(plan, base, solved, list(scenario.outputs))
+    sizes_seen = [np.abs(rows).max() or 1.0 for rows in seen.values()]
+    return Score(value, lambda at: simulation.edge_order(plan, moved(base, scenario, at)))
 
 
 def perturbed(at: Point, step: Point) -> Point:
@@ -89,30 +116,28 @@ def misfit(scenario: Scenario) -> dict[str, float]:
 
     Doses are held against the largest component of a dose, which is far smaller than that of a parameter.
     """
-    problem = optimization.problem_of(scenario, batch=1, varied=tuple(scenario.parameters))
+    score = searched(scenario) if scenario.kind == "optimize" else looked_at(scenario)
     at = inside(scenario)
     size = sizes(at)
     step = steps(at, size)
     worth = np.concatenate(size)[:, 0]
 
-    gradient = jax.jit(jax.grad(lambda at, order: jnp.sum(score(problem, at, order))))(at, order_at(problem, at))
+    gradient = jax.jit(jax.grad(lambda at, order: jnp.sum(score.value(at, order))))(at, score.order(at))
     exact = np.concatenate(gradient)[:, 0] * worth
     # all perturbed copies are lanes of one block: they share their steps, so that their differences are smooth
     lanes = perturbed(at, step)
-    up, down = np.split(
-        np.asarray(jax.jit(lambda at, order: score(problem, at, order))(lanes, order_at(problem, lanes))), 2
-    )
+    up, down = np.split(np.asarray(jax.jit(score.value)(lanes, score.order(lanes))), 2)
     central = (up - down) / (2.0 * np.concatenate(step)[:, 0]) * worth
 
     doses = [f"{dose.cmt}, dose {number}" for number, dose in enumerate(scenario.doses)]
     names = [*scenario.parameters, *(f"{what} of {dose}" for what in ("amount", "time", "duration") for dose in doses)]
     assert np.isfinite(exact).all()
-    # nothing is constant by mistake: nearly every parameter has a gradient
+    # nothing is constant by mistake: most parameters have a gradient, all but those of ports that take no dose
     of_parameters, of_doses = np.split(np.abs(exact), [len(scenario.parameters)])
-    assert np.mean(of_parameters > 0.0) > 0.7
+    assert np.mean(of_parameters > 0.0) > (0.7 if scenario.kind == "optimize" else 0.3)
     assert of_parameters.max() > 0.01
-    assert of_doses.max() > 1e-5
-    largest = np.repeat([of_parameters.max(), of_doses.max()], [len(of_parameters), len(of_doses)])
+    assert not doses or of_doses.max() > 1e-5
+    largest = np.repeat([of_parameters.max(), of_doses.max(initial=1.0)], [len(of_parameters), len(of_doses)])
     error = np.abs(exact - central) / largest
     return {names[i]: float(error[i]) for i in np.argsort(-error)[:5]}
 
@@ -126,7 +151,6 @@ def test_gradients_agree_with_central_differences(library: Library) -> None:
 
 
 @pytest.mark.slow
-def test_gradients_agree_on_every_other_scenario(scenario: Scenario) -> None:
-    if scenario.kind == "optimize" and scenario.name != QUICK:
-        worst = misfit(scenario)
-        assert max(worst.values()) < 1e-5, worst
+def test_gradients_agree_wherever_a_mechanism_takes_part(covering: Scenario) -> None:
+    worst = misfit(covering)
+    assert max(worst.values()) < 1e-5, worst
