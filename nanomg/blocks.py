@@ -28,8 +28,8 @@ def block_size() -> int:
     return 256 if jax.default_backend() == "cpu" else 1 << 17
 
 
-def solve_in_blocks(solve: Solve[T], batch: int) -> T:
-    """All `batch` lanes. `solve(lanes, defer)` solves the lanes of these numbers as one block.
+def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
+    """All `batch` lanes. `solve(lanes, defer)` solves the lanes of these numbers as one block; without `defer` none is deferred.
 
     Counts (arrays without axes) are added up over the blocks.
     """
@@ -37,7 +37,7 @@ def solve_in_blocks(solve: Solve[T], batch: int) -> T:
     if batch < _FEWEST:
         return solve(np.arange(batch), False)
     lanes = np.arange(batch)
-    found = _together(solve, lanes, min(batch, size), True)
+    found = _together(solve, lanes, min(batch, size), defer)
     late = np.flatnonzero(np.asarray(found.status) == Status.DEFERRED)
     if not len(late):
         return found

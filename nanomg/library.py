@@ -1,6 +1,7 @@
-"""The library: mechanisms, cards, scenarios and references found in folders.
+"""The library: mechanisms, cards, scenarios, observations, studies and references found in folders.
 
-A library folder holds Python files with mechanisms, `cards/*.toml`, `scenarios/*.toml` and `references.bib`, each optional.
+A library folder holds Python files with mechanisms, `cards/*.toml`, `scenarios/*.toml`, `observations/*.toml`, `studies/*.toml`
+and `references.bib`, each optional.
 Installed packages add folders through the entry-point group `nanomg.models` (an entry point is a package with such files).
 Later folders win where two give the same name.
 """
@@ -34,6 +35,8 @@ class Library:
     cards: Mapping[str, Path]
     scenarios: Mapping[str, Path]
     references: Mapping[str, str]
+    observations: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    studies: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     def card(self, name: str, where: str | None = None, trail: tuple[str, ...] = ()) -> Card:
         """The card of that name, or at that path; `trail` are the cards whose values are being scaled from it.
@@ -94,18 +97,17 @@ def _mechanisms(folder: Path) -> Iterator[type[AbstractMechanism]]:
 def scan(*folders: Path) -> Library:
     """The library of these folders. Raises `InputError` for a path that is no folder or a file that cannot be read."""
     mechanisms: dict[str, type[AbstractMechanism]] = {}
-    cards: dict[str, Path] = {}
-    scenarios: dict[str, Path] = {}
+    shelves: dict[str, dict[str, Path]] = {kind: {} for kind in ("cards", "scenarios", "observations", "studies")}
     references: dict[str, str] = {}
     for folder in folders:
         if not folder.is_dir():
             raise InputError("there is no such library folder", str(folder))
         mechanisms.update((m.__name__, m) for m in _mechanisms(folder))
-        cards.update((path.stem, path) for path in sorted((folder / "cards").glob("*.toml")))
-        scenarios.update((path.stem, path) for path in sorted((folder / "scenarios").glob("*.toml")))
+        for kind, shelf in shelves.items():
+            shelf.update((path.stem, path) for path in sorted((folder / kind).glob("*.toml")))
         if (folder / "references.bib").is_file():
             references.update(read_bibliography(folder / "references.bib"))
-    return Library(mechanisms, cards, scenarios, references)
+    return Library(mechanisms=mechanisms, references=references, **shelves)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ Overrides (`--set`) act on parameters last of all.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -29,6 +30,7 @@ from nanomg.card import Card, Parameter, load_toml, merge
 from nanomg.dosing import Dose, LookUp, Window, amount_in, parse_dose_options, parse_records
 from nanomg.errors import InputError, unknown
 from nanomg.library import Library
+from nanomg.mechanism import AbstractMechanism
 from nanomg.model import Model
 from nanomg.records import INTERPOLATIONS
 
@@ -165,8 +167,19 @@ def load(
 
     Raises `InputError` for everything that is wrong with it, in one sentence that says where.
     """
-    path = _find(name, library)
+    path = find(name, library)
     return _build(path, load_toml(path), library, overrides or {}, doses)
+
+
+def compose(
+    name: str,
+    data: Mapping[str, Any],
+    library: Library,
+    overrides: Mapping[str, str | float] | None = None,
+    doses: Sequence[str] = (),
+) -> Scenario:
+    """The scenario that a mapping describes as a file would, under a name of its own."""
+    return _build(Path(f"{name}.toml"), data, library, overrides or {}, doses)
 
 
 def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
@@ -199,7 +212,7 @@ def _build(
     for key in ("title", "description", "species"):
         if not isinstance(data.get(key, ""), str):
             raise InputError(f"{key} must be text, not {data[key]!r}", where)
-    model = Model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
+    model = _model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
     cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
     parameters = _parameters(model, cards, _table(data, "parameters", where), overrides, where)
     horizon = _positive(data["horizon"], "h", f"{where}, horizon")
@@ -273,7 +286,14 @@ def dosed_unit(model: Model, cmt: str) -> str:
     raise unknown("port or state to dose", cmt, [*model.ports, *model.states])
 
 
-def _find(name: str, library: Library) -> Path:
+@functools.lru_cache(maxsize=256)
+def _model(*mechanisms: type[AbstractMechanism]) -> Model:
+    """Many scenarios share one composition, and its checks take time."""
+    return Model(*mechanisms)
+
+
+def find(name: str, library: Library) -> Path:
+    """The file of a shipped scenario by name, or of any by path. Raises `InputError` where there is none."""
     if name in library.scenarios:
         return library.scenarios[name]
     path = Path(name)

@@ -232,8 +232,11 @@ def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Traject
     return trajectory(plan, lanes, order, rtol)
 
 
-def run(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> Trajectory:
-    """Solve all lanes, in blocks as nanomg.blocks has it; in single precision with no tighter tolerance than that can keep."""
+def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Trajectory:
+    """Solve all lanes, in blocks as nanomg.blocks has it; in single precision with no tighter tolerance than that can keep.
+
+    Deferring costs a second compiled program; without it a block of unlike lanes waits for its slowest.
+    """
     batch, order = lanes.output.shape[1], edge_order(plan, lanes)
     rtol = max(rtol, tightest(plan.precision))
 
@@ -241,7 +244,7 @@ def run(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> Trajectory:
         some, edges = blocks.pick((lanes, order), chosen, batch)
         return _run(plan._replace(defer=defer), some, edges, jnp.asarray(rtol))
 
-    return blocks.solve_in_blocks(solve, batch)
+    return blocks.solve_in_blocks(solve, batch, defer)
 
 
 @executables.kept(0, 4)

@@ -1,0 +1,371 @@
+"""What the model gives for rows of observations: each run solved once, runs of one model as lanes of one solve.
+
+    predict = Predictor(rows, free=("liposome.K_ext",))
+    predict({"liposome.K_ext": np.array([0.01, 0.02])})      # (row, B) in the rows' units
+
+The prediction is pure and differentiable in reverse mode in the values of `free` (jax.vjp, jax.jacrev); compile it with jax.jit
+where it is called often. Runs may differ in everything but their mechanisms: doses are filled up with doses of nothing, output
+times with repeats, and every parameter that differs between lanes is a varied value of the plan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg import executables, population, simulation
+from nanomg.dosing import Dose
+from nanomg.errors import InputError, unknown
+from nanomg.model import Model, stack
+from nanomg.observations import Measure, Over, Row, Run
+from nanomg.simulation import Lanes, Plan
+from nanomg.solver import Status
+from nanomg.statistics import STATISTICS
+
+_PAD = 32  # output times are filled up to a multiple, so that similar tables share one compiled solve
+_FINE = 64  # steps of a window over which a statistic is taken: even ones, and as many that grow from its start
+_FIRST = 1e-4  # share of the window after which the growing ones begin
+
+Readings = tuple[tuple[str, int], ...]  # statistics in order, and how many curves each is taken of
+
+
+class Curves(NamedTuple):
+    """Which curves are read, all (curve,): row of the signal, lane, window [h], and how the baseline enters."""
+
+    signal: Any
+    lane: Any
+    start: Any
+    stop: Any
+    baseline: Any  # 0 not, 1 difference, 2 ratio
+
+
+class Group(NamedTuple):
+    """Runs of one model: what is compiled, their lanes, and what is read off them."""
+
+    plan: Plan
+    runs: tuple[Run, ...]
+    first: tuple[int, ...]  # lane of each run's first subject
+    lanes: Lanes
+    order: np.ndarray  # (edge, lane)
+    signals: tuple[str, ...]
+    readings: Readings
+    curves: Curves
+    measures: tuple[Measure, ...]
+    place: tuple[int, ...]  # of each measure: its first curve
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """`values` (row, B) in the rows' units, NaN where nothing is predicted; `status` of runs; and all solved courses."""
+
+    values: Any
+    status: Mapping[Run, np.ndarray]  # the worst of its subjects, (B,)
+    courses: Mapping[
+        tuple[Run, str], tuple[np.ndarray, np.ndarray]
+    ]  # times (time,) and curve (time, subject), first of B
+
+    def reason(self, row: Row) -> str:
+        """Why a row has no prediction; empty where its runs were solved."""
+        for measure in (row.measure, row.against):
+            if measure is not None and (worst := Status(int(np.max(self.status[measure.run])))) != Status.DONE:
+                return f"run {measure.run.name!r}: {worst.reason}"
+        return ""
+
+
+class Predictor:
+    """The rows' predictions as a function of the values of `free` parameters.
+
+    A free value acts in every run that has the parameter and does not `set` it. With `fine`, every run is also looked at that
+    many times along its course, for figures. Raises `InputError` for a free parameter that no run has or that moves doses in time.
+    """
+
+    def __init__(self, rows: Sequence[Row], free: Sequence[str] = (), fine: int = 0):
+        self.rows, self.free = tuple(rows), tuple(free)
+        measures = dict.fromkeys(m for row in rows for m in (row.measure, row.against) if m is not None)
+        runs = dict.fromkeys(m.run for m in measures)
+        for name in free:
+            known = {p for run in runs for p in run.scenario.parameters}
+            if name not in known:
+                raise unknown("parameter", name, known, "free")
+        models = dict.fromkeys(run.scenario.model for run in runs)
+        self.groups = [
+            _group(
+                [r for r in runs if r.scenario.model == model],
+                [m for m in measures if m.run.scenario.model == model],
+                free,
+                fine,
+            )
+            for model in models
+        ]
+        self.measures = tuple(m for group in self.groups for m in group.measures)
+
+    def __call__(self, values: Mapping[str, Any] | None = None) -> Any:
+        """Predictions (row, B) in the rows' units for `values`, each (B,); without values those of the cards, B = 1.
+
+        NaN where a run failed and for rows without a run.
+        """
+        return self._combined([seen for seen, _, _ in self._seen(values or {})])
+
+    def predict(self, values: Mapping[str, Any] | None = None) -> Prediction:
+        """The same for concrete values, with the runs' status and courses."""
+        status, courses, measured = {}, {}, []
+        for group, (seen, curves, ended) in zip(self.groups, self._seen(values or {}), strict=True):
+            measured.append(seen)
+            lanes = np.asarray(ended).reshape(-1, group.lanes.output.shape[1])
+            for run, lane in zip(group.runs, group.first, strict=True):
+                own = slice(lane, lane + max(run.subjects, 1))
+                status[run] = lanes[:, own].max(1)
+                for i, name in enumerate(group.signals):
+                    if any(m.run is run and m.signal == name for m in group.measures):
+                        courses[run, name] = group.lanes.output[:, lane], np.asarray(curves[i, :, own])
+        return Prediction(np.asarray(self._combined(measured)), status, courses)
+
+    def _seen(self, values: Mapping[str, Any]) -> list[tuple[Any, Any, Any]]:
+        """Of each group: measures (measure, B), curves (signal, time, lane) and status (lane,)."""
+        for name in values:
+            if name not in self.free:
+                raise unknown("free parameter", name, self.free)
+        batch = next((np.shape(v)[0] for v in values.values()), 1)
+        return [_solved(group, values, batch) for group in self.groups]
+
+    def _combined(self, seen: Sequence[Any]) -> Any:
+        """Rows from measures."""
+        batch = seen[0].shape[1] if seen else 1
+        found = jnp.concatenate([*seen, jnp.full((1, batch), jnp.nan)])
+        index = {measure: i for i, measure in enumerate(self.measures)}
+        own, other = (
+            np.array([index.get(m, -1) for m in ms])
+            for ms in zip(*((r.measure, r.against) for r in self.rows), strict=True)
+        )
+        how = np.array([row.how for row in self.rows])[:, None]
+        value = found[own]
+        reference = jnp.where(how == "", 1.0, found[other])
+        value = jnp.where(
+            how == "difference", value - reference, value / jnp.where(how == "difference", 1.0, reference)
+        )
+        value = jnp.where(how == "change", value - 1.0, value)
+        return value * np.array([row.factor for row in self.rows])[:, None]
+
+
+# ---------------------------------------------------------------- what is fixed
+def _group(runs: Sequence[Run], measures: Sequence[Measure], free: Sequence[str], fine: int) -> Group:
+    """All runs of one model as lanes."""
+    model = runs[0].scenario.model
+    counts = [max(run.subjects, 1) for run in runs]
+    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    values = _values(runs, counts, [name for name in free if name in model.parameters])
+    times = [_times(run, [m for m in measures if m.run is run], fine) for run in runs]
+    length = max(map(len, times))
+    length += -length % _PAD
+    output = np.stack([np.pad(t, (0, length - len(t)), "edge") for t in times], 1)
+    given = [[d for d in run.scenario.doses if d.time <= t[-1]] for run, t in zip(runs, times, strict=True)]
+    slots, doses = _slots(given)
+    varied = tuple(name for name, v in values.items() if np.ndim(v))
+    plan = simulation.plan_for(model, slots, varied)
+    _check_times(plan, free)
+    lanes = _lanes(plan, runs, values, doses, output)
+    lanes = jax.tree.map(lambda a: np.repeat(a, counts, -1), lanes._replace(values={}))._replace(values=values)
+    signals = tuple(dict.fromkeys(m.signal for m in measures))
+    ordered = tuple(sorted(measures, key=lambda m: list(STATISTICS).index(m.statistic)))
+    sizes = [max(m.run.subjects, 1) for m in ordered]
+    place = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    wide = lambda each: np.repeat(np.array([each(m) for m in ordered]), sizes)
+    lane_of = dict(zip(runs, first, strict=True))
+    curves = Curves(
+        signal=wide(lambda m: signals.index(m.signal)),
+        lane=np.concatenate([lane_of[m.run] + np.arange(size) for m, size in zip(ordered, sizes, strict=True)]),
+        start=wide(lambda m: m.start),
+        stop=wide(lambda m: m.stop),
+        baseline=wide(lambda m: ("", "difference", "ratio").index(m.baseline)),
+    )
+    readings = tuple(
+        (name, sum(size for m, size in zip(ordered, sizes, strict=True) if m.statistic == name))
+        for name in dict.fromkeys(m.statistic for m in ordered)
+    )
+    order = simulation.edge_order(plan, lanes)
+    return Group(
+        plan,
+        tuple(runs),
+        tuple(map(int, first)),
+        lanes,
+        order,
+        signals,
+        readings,
+        curves,
+        ordered,
+        tuple(map(int, place)),
+    )
+
+
+def _values(runs: Sequence[Run], counts: Sequence[int], free: Sequence[str]) -> dict[str, Any]:
+    """Every parameter, a scalar where all lanes agree and it is not free, else (lane,)."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in runs[0].scenario.parameters}
+    for run, count in zip(runs, counts, strict=True):
+        model, parameters = run.scenario.model, run.scenario.parameters
+        factors = population.factors(parameters.values(), count, run.seed) if run.subjects else {}
+        for name, p in parameters.items():
+            own = np.minimum(p.value * factors.get(name, np.ones(count)), model.parameters[name].at_most)
+            rows[name].append(own)
+    values: dict[str, Any] = {}
+    for name, parts in rows.items():
+        lanes = np.concatenate(parts)
+        values[name] = lanes if name in free or (lanes != lanes[0]).any() else lanes[0]
+    return values
+
+
+def _times(run: Run, measures: Iterable[Measure], fine: int) -> np.ndarray:
+    """When a run is looked at: at the ends of every window, and along those windows that a statistic is taken over."""
+    last = max(m.stop for m in measures)
+    looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1)]
+    for start, stop, statistic in {(m.start, m.stop, m.statistic) for m in measures}:
+        looks.append(np.array([start, stop]))
+        if statistic not in ("at", "change"):
+            growing = np.geomspace(_FIRST, 1.0, _FINE + 1)
+            around = simulation.output_times(stop, stop, run.scenario.doses)
+            looks += [start + (stop - start) * part for part in (np.linspace(0.0, 1.0, _FINE + 1), growing)]
+            looks.append(around[around >= start])
+    times = np.unique(np.concatenate(looks))
+    exact = np.unique(np.concatenate([looks[0], *(np.array([m.start, m.stop]) for m in measures)]))
+    near = np.abs(times[:, None] - exact[None]).min(1)
+    return times[(near == 0) | (near > 1e-9)]
+
+
+def _slots(given: Sequence[Sequence[Dose]]) -> tuple[list[Dose], list[list[Dose]]]:
+    """Doses that stand for all runs' (port and kind), and each run's doses in these slots, filled up with doses of nothing."""
+    kind = lambda d: (d.cmt, d.duration > 0)
+    most: dict[tuple[str, bool], int] = {}
+    for doses in given:
+        for key in dict.fromkeys(map(kind, doses)):
+            most[key] = max(most.get(key, 0), sum(kind(d) == key for d in doses))
+    slots = [Dose(0.0, 0.0, cmt, float(infused)) for (cmt, infused), n in sorted(most.items()) for _ in range(n)]
+    filled = []
+    for doses in given:
+        own: list[Dose] = []
+        for key, n in sorted(most.items()):
+            mine = [d for d in doses if kind(d) == key]
+            own += mine + [Dose(0.0, 0.0, key[0], float(key[1]))] * (n - len(mine))
+        filled.append(own)
+    return slots, filled
+
+
+def _lanes(
+    plan: Plan, runs: Sequence[Run], values: dict[str, Any], doses: Sequence[Sequence[Dose]], output: Any
+) -> Lanes:
+    """One lane for each run."""
+    windows = max(len(run.scenario.windows) for run in runs)
+    each = []
+    for i, run in enumerate(runs):
+        lane = simulation.lanes_for(plan, {}, doses[i], run.scenario.windows, output[:, i])
+        spare = [(0, windows - len(run.scenario.windows))]
+        pad = lambda a, spare=spare: np.pad(a, spare + [(0, 0)] * (a.ndim - 1))
+        each.append(lane._replace(start=pad(lane.start), stop=pad(lane.stop), change=pad(lane.change)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)._replace(values=values)
+
+
+def _check_times(plan: Plan, free: Sequence[str]) -> None:
+    """Refuse a free parameter on which the times of doses depend: the order of events is fixed before the solve."""
+    lags = {port.lag for name in plan.cmt if (port := plan.model.ports.get(name)) is not None and port.lag is not None}
+    for name in free:
+        if name in plan.model.parameters and lags & set(simulation.with_dependants(plan.model, (name,))):
+            raise InputError(f"{name!r} delays doses, so it cannot be free", "free")
+
+
+# ---------------------------------------------------------------- the solve
+def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, Any, Any]:
+    """Measures (measure, B), curves (signal, time, lane) and status (lane,), B lanes after B lanes."""
+    count = group.lanes.output.shape[1]
+    known = dict(group.lanes.values)
+    wide: dict[str, Any] = {name: np.tile(v, batch) for name, v in known.items() if np.ndim(v)}
+    for name, free in values.items():
+        if name in known:
+            own = np.repeat([_is_free(run, name) for run in group.runs], [max(run.subjects, 1) for run in group.runs])
+            relative = np.repeat(1.0, count) if not any(run.subjects for run in group.runs) else _relative(group, name)
+            most = group.plan.model.parameters[name].at_most
+            spread = jnp.minimum((jnp.asarray(free)[:, None] * relative[None]).ravel(), most)
+            wide[name] = jnp.where(np.tile(own, batch), spread, wide[name])
+    tile = lambda a: np.tile(a, (1,) * (np.ndim(a) - 1) + (batch,))
+    lanes = jax.tree.map(tile, group.lanes._replace(values={}))._replace(values={**known, **wide})
+    order = tile(group.order)
+    if any(isinstance(v, jax.core.Tracer) for v in values.values()):
+        # what is known already is kept from the compiler, which would compute with it at length
+        hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), order))
+        lanes = hidden._replace(values=lanes.values)
+        solved = simulation.trajectory(group.plan, lanes, order, simulation.RTOL)
+    else:
+        solved = simulation.run(group.plan, lanes, defer=False)
+    over = tuple((m.over, max(m.run.subjects, 1)) for m in group.measures)
+    read = _Reading(group.plan.model, group.signals, group.readings, over, group.place, batch)
+    measured, curves = _read(read, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)
+    return measured, curves, solved.status
+
+
+def _is_free(run: Run, name: str) -> bool:
+    return run.scenario.parameters[name].card != "--set"
+
+
+def _relative(group: Group, name: str) -> np.ndarray:
+    """How far each lane's value lies from that of the run's typical subject."""
+    typical = np.repeat(
+        [run.scenario.values[name] or 1.0 for run in group.runs], [max(run.subjects, 1) for run in group.runs]
+    )
+    own = np.broadcast_to(group.lanes.values[name], typical.shape)
+    return np.where(own == 0, 1.0, own / typical)
+
+
+class _Reading(NamedTuple):
+    """The static part of reading measures off curves."""
+
+    model: Model
+    signals: tuple[str, ...]
+    readings: Readings
+    over: tuple[tuple[Over | None, int], ...]  # how each measure's subjects become one, and how many they are
+    place: tuple[int, ...]
+    batch: int
+
+
+@executables.kept(0)
+def _read(
+    read: _Reading, values: dict[str, Any], y: jax.Array, forcing: jax.Array, output: jax.Array, curves: Curves
+) -> tuple[jax.Array, jax.Array]:
+    """Measures (measure, B) and curves (signal, time, lane)."""
+    lanes = y.shape[2]
+    start = stack(read.model.initial(read.model.derive(values)), (lanes,))
+    y = jnp.concatenate([start[None], y])  # before time 0, and at the output times
+    x = simulation.observables(read.model, values, y, jnp.concatenate([forcing[:1], forcing]))
+    found = stack([x[name] for name in read.signals], y[:, 0].shape)
+    split = lambda a: a.reshape(*a.shape[:-1], read.batch, -1)
+    chosen = jnp.moveaxis(split(found)[curves.signal, :, :, curves.lane], 1, 0)  # (time, curve, B)
+    times = jnp.moveaxis(split(output)[:, :, curves.lane], 2, 1)
+    before, chosen, how = chosen[0], chosen[1:], curves.baseline[:, None]
+    chosen = chosen - jnp.where(how == 1, before, 0.0)
+    chosen = chosen / jnp.where(how == 2, before, 1.0)
+    parts, at = [], 0
+    for name, count in read.readings:
+        own = slice(at, at + count)
+        window = curves.start[own][:, None], curves.stop[own][:, None]
+        parts.append(STATISTICS[name](times[:, own], chosen[:, own], *window))
+        at += count
+    each = jnp.concatenate(parts)
+    measured = [_reduced(each[p : p + n], over) for (over, n), p in zip(read.over, read.place, strict=True)]
+    return jnp.stack(measured), found[:, 1:]
+
+
+def _reduced(each: jax.Array, over: Over | None) -> jax.Array:
+    """Subjects (subject, B) as one number each."""
+    if over is None:
+        return each[0]
+    reduce: dict[str, Any] = {
+        "mean": jnp.mean,
+        "median": jnp.median,
+        "sd": functools.partial(jnp.std, ddof=1),
+        "quantile": functools.partial(jnp.quantile, q=over.level),
+        "above": lambda a, axis: jnp.mean(a > over.level, axis) + 0.0 * jnp.sum(a, axis),  # NaN stays NaN
+        "below": lambda a, axis: jnp.mean(a < over.level, axis) + 0.0 * jnp.sum(a, axis),
+    }
+    return reduce[over.kind](each, axis=0)
