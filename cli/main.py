@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import nanomg
-from nanomg.cli import cache, cite, doctor, feasibility, list, optimize, show, simulate, summary
+from nanomg.cli import cache, cite, doctor, feasibility, list, optimize, show, simulate, summary, validate
 from nanomg.cli.options import Interrupted
 from nanomg.errors import NanomgError
 
@@ -30,6 +30,7 @@ for _command in (
     simulate.simulate,
     optimize.optimize,
     feasibility.feasibility,
+    validate.validate,
     list.list,
     show.show,
     summary.summary,

@@ -28,12 +28,12 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def percent(share: float | None) -> str:
     """A share in whole percent."""
-    return MISSING if share is None else f"{100 * share:.0f} %"
+    return MISSING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
 
 
 def span(low: float | None, high: float | None) -> str:
     """A range, or nothing where neither end is known."""
-    return "" if low is None and high is None else f"{number(low)} – {number(high)}"
+    return "" if all(v is None or math.isnan(v) for v in (low, high)) else f"{number(low)} – {number(high)}"
 
 
 def paragraph(text: str, style: str | None = None) -> None:

@@ -14,6 +14,7 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.feasibility import show_feasibility
 from nanomg.cli.render import number
+from nanomg.cli.validate import show_validation
 
 _ACTIVE = 0.01  # a limit is active where the slack is below this share of it
 _ROUNDING = 1e-9
@@ -36,6 +37,9 @@ def summary(
 
 def show_summary(found: Mapping[str, Any], json: bool) -> None:
     """The summary of a simulation or optimisation on stdout, as tables or as the JSON object itself."""
+    if "misses" in found:
+        show_validation(found, json)
+        return
     if json:
         render.emit_json(found)
         return

@@ -171,6 +171,20 @@ def load(name: str, library: Library) -> Table:
     return Table(path.stem, title, LIMIT if math.isnan(limit) else limit, rows, path)
 
 
+def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows that are points of one course in time, where there are three or more: values of one signal of one run."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        m = row.measure
+        if (
+            m is not None
+            and m.statistic == "at"
+            and not (m.baseline or row.against or row.sign or math.isnan(row.value))
+        ):
+            found.setdefault((m.run, m.signal, row.unit, row.factor), []).append(row)
+    return [points for points in found.values() if len({row.measure.stop for row in points if row.measure}) >= 3]
+
+
 # ---------------------------------------------------------------- runs
 def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, Run]:
     """The `[run.…]` tables of a file."""

@@ -44,13 +44,14 @@ def root_attributes(
     title: str,
     config: Mapping[str, Any],
     seed: int,
-    model: Model,
+    model: Model | Sequence[Model],
     command: str = "",
     summary: Mapping[str, Any] | None = None,
 ) -> dict[str, str | int]:
     """Attributes of the root: what the file is, when, by which command, software and input it was made.
 
-    `summary` is the object that `--json` prints; `nanomg summary` shows it again without computing.
+    `model` is what was solved, or each of several; `summary` the object that `--json` prints, which `nanomg summary` shows again
+    without computing.
     """
     import jax  # a file is read without it
 
@@ -67,7 +68,7 @@ def root_attributes(
         "id": str(uuid.uuid4()),
         "date_created": now,
         "nanomg_schema_version": SCHEMA_VERSION,
-        "model_hash": model_hash(model),
+        "model_hash": model_hash(*(model if isinstance(model, Sequence) else (model,))),
         "config_json": config_json,
         "config_hash": _sha256(config_json),
         "rng_seed": seed,
@@ -78,11 +79,12 @@ def root_attributes(
     return attributes if summary is None else attributes | {"summary_json": to_json(summary)}
 
 
-def model_hash(model: Model) -> str:
+def model_hash(*models: Model) -> str:
     """SHA-256 of the mechanisms' names, in order, and of the source files that hold their equations."""
-    modules = {mechanism.__module__: inspect.getmodule(mechanism) for mechanism in model.mechanisms}
+    mechanisms = dict.fromkeys(mechanism for model in models for mechanism in model.mechanisms)
+    modules = {mechanism.__module__: inspect.getmodule(mechanism) for mechanism in mechanisms}
     sources = [inspect.getsource(module) for _, module in sorted(modules.items()) if module is not None]
-    return _sha256("\n".join([*(mechanism.__name__ for mechanism in model.mechanisms), *sources]))
+    return _sha256("\n".join([*(mechanism.__name__ for mechanism in mechanisms), *sources]))
 
 
 def flags(dims: str | Sequence[str], codes: Any, meanings: Sequence[str], long_name: str) -> xarray.Variable:
