@@ -37,7 +37,6 @@ BELOW = {"interstitium.f_well": 0.98, "liposome.f_well": 0.98, "lnp.f_well": 0.9
 ORDERED = (
     ("interstitium.content_0", "interstitium.content_max"),
     ("interstitium.K_poor", "interstitium.K_well"),
-    ("liposome.lipid_lo", "liposome.lipid_hi"),
     ("tcell.k_pro", "tcell.k_exit"),
     ("tumour.viable_0", "tumour.viable_max"),
 )

@@ -27,6 +27,7 @@ QUIET = {
     "tcell.blood_0": "0 Mcell",
     "tcell.tumour_0": "0 Mcell",
     "interstitium.J_max": "0 umol/g/h",
+    "liposome.transit": "0 h",  # release in heated vessels is no release in tissue
 }
 
 
@@ -115,7 +116,7 @@ def exposures(library: Library, changes: Mapping[str, float]) -> tuple[dict[str,
 
 def test_exposure_is_release_over_transfer_constant(library: Library) -> None:
     found, _ = exposures(library, {"interstitium.K_well": PARTS, "interstitium.K_poor": PARTS})
-    assert (found["released"] > 0.1).all()
+    assert (found["released"] > 0.03).all()
     assert found["meter.mean"] == pytest.approx(found["released"] / PARTS, rel=EXACT)
 
 

@@ -107,7 +107,7 @@ class AddedShare(AntiPD1):
 class LostVolumeOfPlasma(Liposome):
     def fluxes(self, x: Values) -> Iterator[Flux]:
         for flux in super().fluxes(x):
-            if flux.source == "liposome.N_plasma" and flux.target == "liposome.N_mps":
+            if flux.source == "liposome.M_plasma" and flux.target == "liposome.M_mps":
                 flux = flux._replace(rate=flux.rate * self.V)
             yield flux
 
@@ -122,7 +122,7 @@ class LostPayload(Liposome):
         (LostVolume, "of LostVolume, pd1.central: pd1.central"),
         (LostThousand, "signal pd1.C"),
         (AddedShare, "signal pd1.C"),
-        (LostVolumeOfPlasma, "of LostVolumeOfPlasma, liposome.N_plasma -> liposome.N_mps: liposome.N_plasma"),
+        (LostVolumeOfPlasma, "of LostVolumeOfPlasma, liposome.M_plasma -> liposome.M_mps: liposome.M_plasma"),
         (LostPayload, "port liposome.iv into liposome.M_plasma"),
     ],
 )
