@@ -2,7 +2,7 @@
 
 Three hypotheses stand side by side because the literature does not decide between them: H1 an empirical Hill response of
 effector function, H2 Mg competing with Ca at the MIDAS site (Labadia 1998, Griggs 1998), H3 a site that is nearly saturated.
-Weights choose one or mix them; a result is the range over all three.
+Weights choose one or mix them; a result is the range over all three. Ca and an antibody against LFA-1 are inputs in time.
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ class LFA1(AbstractMechanism):
         "lfa1.function_H2": Var("1", "LFA-1 function at the untreated concentration, H2"),
         "lfa1.function_H3": Var("1", "LFA-1 function at the untreated concentration, H3"),
     }
+    inputs = {
+        "lfa1.calcium": Var("1", "ionised Ca of interstitial fluid relative to the usual one", default=1.0),
+        "lfa1.blockade": Var("1", "share of LFA-1 that an antibody blocks", default=0.0),
+    }
     reads = ("interstitium.C", "interstitium.C_0")
 
     EC50: Scalar = param("mmol/L", "free Mg for half of the Mg-dependent effector function (H1)")
@@ -42,12 +46,16 @@ class LFA1(AbstractMechanism):
     w_H2: Scalar = param("1", "weight of hypothesis H2")
     w_H3: Scalar = param("1", "weight of hypothesis H3")
 
-    def functions(self, C):
-        """LFA-1 function at free Mg `C` [mmol/L] under H1, H2, H3."""
+    def functions(self, C, calcium=1.0, blockade=0.0):
+        """Function at free Mg `C` [mmol/L] under H1, H2, H3, at relative Ca `calcium` and with a share `blockade` of LFA-1 blocked.
+
+        What LFA-1 does not carry (the floor of H1) stays when it is blocked.
+        """
         # Hill by way of the logarithm: finite gradients in n and C also where C is small
         occupied = 1.0 / (1.0 + jnp.exp(-self.n * jnp.log(C / self.EC50)))
-        competed = self.K_Mg * (1.0 + self.Ca / self.K_Ca)
-        return self.f0 + (1.0 - self.f0) * occupied, C / (C + competed), C / (C + self.K_sat)
+        competed = self.K_Mg * (1.0 + calcium * self.Ca / self.K_Ca)
+        free = 1.0 - blockade
+        return self.f0 + (1.0 - self.f0) * occupied * free, C / (C + competed) * free, C / (C + self.K_sat) * free
 
     def derive(self, x):
         one, two, three = self.functions(x["interstitium.C_0"])
@@ -57,7 +65,7 @@ class LFA1(AbstractMechanism):
         return {"lfa1.competence": 1.0}
 
     def evaluate(self, x):
-        one, two, three = self.functions(x["interstitium.C"])
+        one, two, three = self.functions(x["interstitium.C"], x["lfa1.calcium"], x["lfa1.blockade"])
         one, two, three = one / x["lfa1.function_H1"], two / x["lfa1.function_H2"], three / x["lfa1.function_H3"]
         total = self.w_H1 + self.w_H2 + self.w_H3
         return {

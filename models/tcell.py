@@ -1,16 +1,17 @@
 """CD8+ T cells: priming in the lymph node, blood, tumour, exhaustion, killing, and interferon-gamma.
 
-Adapted from Robertson-Tessi 2012 and the QSP-IO family (Jafarnejad 2019); killing saturates in both cell numbers. Mg-set
-competence multiplies priming, proliferation in the tumour and killing, not trafficking.
+Adapted from Robertson-Tessi 2012 and the QSP-IO family (Jafarnejad 2019). Killing saturates in both cell numbers, and in what one
+T cell can do: it attacks in proportion to its competence but needs its time for every target. Mg-set competence multiplies
+priming, proliferation in the tumour and attack, not trafficking.
 """
 
 from __future__ import annotations
 
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class TCells(AbstractMechanism):
-    """Tumour-specific CD8+ T cells."""
+    """Tumour-specific CD8+ T cells, the host's own or transferred."""
 
     name = "tcell"
     states = {
@@ -22,18 +23,21 @@ class TCells(AbstractMechanism):
     }
     signals = {
         "tcell.engaged": Var("Mcell", "T cells in the tumour that meet a target"),
+        "tcell.speed": Var("1/h", "tumour cells killed per T cell that meets a target"),
         "tcell.kill": Var("Mcell/h", "tumour cells killed by CD8+ T cells"),
+        "tcell.density": Var("Mcell/g", "CD8+ T cells, effector and exhausted, per mass of tumour"),
         "tcell.antigen": Var("1", "mature antigen-presenting cells relative to their maximum"),
     }
-    reads = (
-        "tumour.viable",
-        "tumour.dying",
-        "tumour.dead",
-        "tumour.mass",
-        "lfa1.competence",
-        "checkpoint.block",
-        "checkpoint.exhaustion",
-    )
+    ports = {
+        "tcell.transfer": Port(
+            "Mcell",
+            "effector CD8+ T cells into a vein",
+            {"tcell.blood": "tcell.f_transfer"},
+            lag="tcell.lag",
+        )
+    }
+    reads = ("tumour.viable", "tumour.dying", "tumour.dead", "tumour.mass")
+    absent = {"lfa1.competence": 1.0, "checkpoint.block": 0.0, "checkpoint.exhaustion": 1.0}
 
     blood_0: Scalar = param("Mcell", "tumour-specific effector cells in blood at time 0")
     tumour_0: Scalar = param("Mcell", "tumour-specific effector cells in the tumour at time 0")
@@ -52,8 +56,11 @@ class TCells(AbstractMechanism):
     K_exhaust: Scalar = param("Mcell", "viable tumour cells for half-maximum exhaustion")
     rho: Scalar = param("1/h", "proliferation rate of engaged effector cells in the tumour")
     crowd: Scalar = param("Mcell", "engaged cells at which proliferation in the tumour is halved")
-    k_kill: Scalar = param("1/h", "target cells killed per engaged T cell and hour")
+    k_kill: Scalar = param("1/h", "attack rate of a T cell that meets targets, at untreated competence")
+    k_kill_max: Scalar = param("1/h", "most targets that a T cell can kill per hour")
     h: Scalar = param("Mcell", "half-saturation of engagement in viable tumour cells")
+    f_transfer: Scalar = share("share of transferred cells that reaches the circulation")
+    lag: Scalar = param("h", "time that transferred cells spend in the lung and lymphoid organs")
     k_ifng: Scalar = param("1/h", "rate of the interferon-gamma signal")
     K_ifng: Scalar = param("Mcell", "engaged cells for half-maximum interferon-gamma")
 
@@ -64,9 +71,13 @@ class TCells(AbstractMechanism):
         V, T = x["tumour.viable"], x["tcell.tumour"]
         released = x["tumour.dying"] + x["tumour.dead"]
         engaged = T * V / (V + T + self.h)
+        attack = self.k_kill * x["lfa1.competence"] * (1.0 - x["checkpoint.block"])
+        speed = attack * self.k_kill_max / (attack + self.k_kill_max)
         return {
             "tcell.engaged": engaged,
-            "tcell.kill": self.k_kill * x["lfa1.competence"] * engaged * (1.0 - x["checkpoint.block"]),
+            "tcell.speed": speed,
+            "tcell.kill": speed * engaged,
+            "tcell.density": (T + x["tcell.exhausted"]) / x["tumour.mass"],
             "tcell.antigen": released / (released + self.K_antigen),
         }
 

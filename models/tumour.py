@@ -11,6 +11,11 @@ import jax.numpy as jnp
 from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
 
+def relative_proliferation(C, C_0, K):
+    """Proliferation at free Mg `C` relative to that at `C_0`; half of its maximum at `K`, all in one unit."""
+    return C / (C + K) * (C_0 + K) / C_0
+
+
 class Tumour(AbstractMechanism):
     """Cells and mass of one tumour on a bed of host tissue; whatever kills adds a flux from viable to dying cells."""
 
@@ -32,7 +37,7 @@ class Tumour(AbstractMechanism):
         "tumour.mass_0": Var("g", "mass of the tumour with its bed at time 0"),
         "tumour.cell_mass_0": Var("g", "mass of cells that hold Mg at time 0"),
     }
-    reads = ("interstitium.C", "interstitium.C_0")
+    absent = {"interstitium.C": 1.0, "interstitium.C_0": 1.0}
 
     viable_0: Scalar = param("Mcell", "viable tumour cells at time 0")
     g: Scalar = param("1/h", "growth rate constant of the Richards law")
@@ -77,8 +82,8 @@ class Tumour(AbstractMechanism):
         }
 
     def fluxes(self, x):
-        C, C_0, V = x["interstitium.C"], x["interstitium.C_0"], x["tumour.viable"]
-        fed = C / (C + self.K_g) * (C_0 + self.K_g) / C_0
+        V = x["tumour.viable"]
+        fed = relative_proliferation(x["interstitium.C"], x["interstitium.C_0"], self.K_g)
         yield Flux(None, "tumour.viable", self.relative_growth(V) * fed * V)
         yield Flux("tumour.viable", "tumour.dying", self.k_turnover * V)
         yield Flux("tumour.dying", "tumour.dead", self.k_lysis * x["tumour.dying"])

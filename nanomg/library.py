@@ -88,9 +88,14 @@ def _folder(module: ModuleType) -> Path | None:
 
 
 def _mechanisms(folder: Path) -> Iterator[type[AbstractMechanism]]:
+    """The mechanism classes of a folder's modules; one without a name is the base of others."""
     for module in _modules(folder):
         for _, member in inspect.getmembers(module, inspect.isclass):
-            if issubclass(member, AbstractMechanism) and member.__module__ == module.__name__:
+            if (
+                issubclass(member, AbstractMechanism)
+                and member.__module__ == module.__name__
+                and hasattr(member, "name")
+            ):
                 yield member
 
 
