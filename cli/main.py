@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import nanomg
-from nanomg.cli import cache, cite, doctor, feasibility, list, optimize, show, simulate, summary, validate
+from nanomg.cli import cache, calibrate, cite, doctor, feasibility, list, optimize, show, simulate, summary, validate
 from nanomg.cli.options import Interrupted
 from nanomg.errors import NanomgError
 
@@ -29,6 +29,7 @@ commands = typer.Typer(
 for _command in (
     simulate.simulate,
     optimize.optimize,
+    calibrate.calibrate,
     feasibility.feasibility,
     validate.validate,
     list.list,

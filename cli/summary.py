@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.calibrate import show_calibration
 from nanomg.cli.feasibility import show_feasibility
 from nanomg.cli.render import number
 from nanomg.cli.validate import show_validation
@@ -39,6 +40,9 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
     """The summary of a simulation or optimisation on stdout, as tables or as the JSON object itself."""
     if "misses" in found:
         show_validation(found, json)
+        return
+    if "identifiability" in found:
+        show_calibration(found, json)
         return
     if json:
         render.emit_json(found)

@@ -1,0 +1,447 @@
+"""Calibration: parameters of a card fitted to the data of a study, what the data say of each, and the card that follows.
+
+The fit minimises the squares of the residuals of the rows to fit, and of the priors, over logarithms of parameters. Residuals of
+rows that share no run are predicted apart; the Jacobian is exact, from one reverse pass with one lane for each residual.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from nanomg import card_writer, least_squares, results, studies, units
+from nanomg.card import Card, Parameter
+from nanomg.errors import InputError, SimulationError, unknown
+from nanomg.least_squares import Optimum, Uncertainty
+from nanomg.library import Library
+from nanomg.models import library as find_library
+from nanomg.prediction import Predictor
+from nanomg.service import Run
+from nanomg.studies import Datum, Study
+from nanomg.validation import Score
+
+RAW = "NANOMG_DATA"  # environment variable: the folder of raw data
+POOR = 1.0  # coefficient of variation from which on a parameter is called poorly known
+_NORMAL_95 = 1.6448536269514722
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+class Problem(NamedTuple):
+    """Rows to fit and free parameters, in the units that the models declare; `prior` holds the centre and sd of ln by place."""
+
+    study: Study
+    fitted: tuple[Datum, ...]
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    start: np.ndarray  # (parameter,)
+    low: np.ndarray
+    high: np.ndarray
+    prior: Mapping[int, tuple[float, float]]
+
+
+def calibrate(
+    card: str,
+    data: str,
+    *,
+    raw: str | Path | None = None,
+    scenario: str = "",
+    fit: Sequence[str] = (),
+    starts: int | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    result: str | Path | None = None,
+    force: bool = False,
+    library: Library | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Run:
+    """Fit parameters of a card to a study, by name or path, or to a table (a path that ends in .csv).
+
+    A table needs `fit`, lines such as "pk.CL=1..10 L/h", and mostly the `scenario` that it was measured in; `fit` replaces what a
+    study has free. `output` is the card to write, `result` the HDF5 file. Raises `InputError` for anything wrong with the request,
+    `SimulationError` where the fitted rows cannot be predicted.
+    """
+    shelf = library or find_library()
+    written = _check_card(output, force)
+    path = results.check_output(result, force) if result is not None else None
+    if seed < 0 or (starts is not None and starts < 1):
+        raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
+    study = _study(card, data, raw, scenario, fit, shelf)
+    base = shelf.card(card)
+    problem = problem_of(study, base)
+    found = search(problem, starts or study.starts, seed, progress)
+    known = least_squares.uncertainty(found.residual, found.jacobian, at_bound(problem, found) != 0, len(problem.prior))
+    predicted, reasons = _predict(problem, found)
+    summary = _summary(problem, base, found, known, predicted, reasons)
+    summary |= {"seed": seed, "output": str(written) if written else None, "result": str(path) if path else None}
+    if written is not None:
+        text = card_writer.rewrite(base.path.read_text(encoding="utf-8"), _fitted(problem, base, summary))
+        results.replace_file(written, text.encode())
+    groups = {"calibration": _dataset(problem, found, known, predicted)}
+    models = tuple(dict.fromkeys(run.scenario.model for run in study.runs.values()))
+    config = {"card": base.name, "study": study.name, "seed": seed, "parameters": summary["parameters"]}
+    attributes = results.root_attributes(
+        title=f"Calibration: {study.title}",
+        config=config,
+        seed=seed,
+        model=models,
+        command=command,
+        summary=summary,
+    )
+    if path is not None:
+        results.write(path, groups, attributes, force=True)
+    tree = xr.DataTree.from_dict({f"/{name}": dataset for name, dataset in groups.items()})
+    tree.attrs.update(attributes)
+    return Run(tree, summary, path)
+
+
+# ---------------------------------------------------------------- what is asked
+def _check_card(output: str | Path | None, force: bool) -> Path | None:
+    if output is None:
+        return None
+    if Path(output).suffix != ".toml":
+        raise InputError("a card ends in .toml; name the HDF5 file with --result", str(output))
+    return results.check_output(output, force)
+
+
+def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Sequence[str], library: Library) -> Study:
+    free = tuple(studies.free_option(text) for text in fit)
+    if data.endswith(".csv"):
+        study = studies.from_csv(Path(data), scenario, free, library, card)
+    else:
+        if data not in library.studies and not data.endswith(".toml"):
+            raise unknown("study", data, library.studies, "--data")
+        if scenario:
+            raise InputError("a study names its own scenarios; --scenario goes with a table", "--scenario")
+        path = library.studies.get(data, Path(data))
+        study = studies.read(path, Path(raw or os.environ.get(RAW) or path.parent), library, card)
+        study = dataclasses.replace(study, free=free or study.free)
+    if not study.free:
+        raise InputError("nothing is free; say what to fit with --fit NAME=LOW..HIGH", f"study {study.name!r}")
+    return study
+
+
+def problem_of(study: Study, card: Card) -> Problem:
+    """The problem of a study; the free parameters start at the values of its runs."""
+    where = f"study {study.name!r}, free"
+    fitted = tuple(datum for datum in study.data if datum.part == "fit")
+    if not fitted:
+        raise InputError("there is no row to fit", f"study {study.name!r}")
+    rows = []
+    priors: dict[int, tuple[float, float]] = {}
+    for i, free in enumerate(study.free):
+        at = f"{where}, {free.name}"
+        holding = [run.scenario for run in study.runs.values() if free.name in run.scenario.parameters]
+        if not holding:
+            raise unknown(
+                "parameter", free.name, {p for r in study.runs.values() for p in r.scenario.parameters}, where
+            )
+        if free.name not in card.parameters:
+            raise unknown(f"parameter of card {card.name!r}", free.name, card.parameters, where)
+        parameter = next(
+            (s.parameters[free.name] for s in holding if s.parameters[free.name].card == card.name),
+            holding[0].parameters[free.name],
+        )
+        unit = parameter.unit
+        low, high = (units.parse_quantity(text, unit, at) for text in (free.low, free.high))
+        high = min(high, holding[0].model.parameters[free.name].at_most)
+        if not 0 < low < high:
+            raise InputError(
+                f"the bounds must be above 0 and the lower one below the upper one, not {low:g} and {high:g}", at
+            )
+        if free.prior is not None:
+            centre = units.parse_quantity(free.prior[0], unit, f"{at}, prior")
+            if not centre > 0:
+                raise InputError(f"the value of a prior must be above 0, not {centre:g}", at)
+            priors[i] = math.log(centre), math.sqrt(math.log1p(free.prior[1] ** 2))
+        rows.append((free.name, unit, parameter.value, low, high))
+    names, unit_of, starts, lows, highs = zip(*rows, strict=True)
+    return Problem(study, fitted, names, unit_of, np.array(starts), np.array(lows), np.array(highs), priors)
+
+
+# ---------------------------------------------------------------- residuals
+def residual(data: Sequence[Datum], predicted: Any) -> Any:
+    """Residuals (row, …) of predictions (row, …), in stated standard deviations; of a bound only what is beyond it."""
+    column = lambda values: np.array(values).reshape(-1, *(1,) * (np.ndim(predicted) - 1))
+    value = column([d.row.value for d in data])
+    sd = column([d.error.sd for d in data])
+    relative = column([d.error.relative for d in data])
+    beyond = column([{"upper": 1, "lower": -1}.get(d.row.bound, 0) for d in data])
+    positive = jnp.where(predicted > 0, predicted, jnp.nan)
+    log = jnp.log(jnp.where(relative, positive, 1.0)) - np.log(np.where(relative, value, 1.0))
+    found = jnp.where(relative, log, predicted - value) / sd
+    return jnp.where(beyond == 0, found, beyond * jnp.maximum(beyond * found, 0.0))
+
+
+def _parts(data: Sequence[Datum]) -> list[list[int]]:
+    """Rows that share runs, directly or through others."""
+    parts: list[tuple[set[Any], list[int]]] = []
+    for i, datum in enumerate(data):
+        runs = {id(m.run) for m in (datum.row.measure, datum.row.against) if m is not None}
+        joined = [part for part in parts if part[0] & runs]
+        parts = [part for part in parts if not part[0] & runs]
+        parts.append((runs.union(*(r for r, _ in joined)), [*(j for _, rows in joined for j in rows), i]))
+    return [sorted(rows) for _, rows in parts]
+
+
+class _Part:
+    """Rows that share runs: their residuals, and the Jacobian with one lane for each."""
+
+    def __init__(self, data: Sequence[Datum], names: Sequence[str]):
+        self.data, self.names = data, names
+        self.predictor = Predictor([d.row for d in data], self.free(data, names))
+        self._slopes = jax.jit(self._pulled)
+
+    @staticmethod
+    def free(data: Sequence[Datum], names: Sequence[str]) -> list[str]:
+        runs = [m.run for d in data for m in (d.row.measure, d.row.against) if m is not None]
+        return [name for name in names if any(name in run.scenario.parameters for run in runs)]
+
+    def values(self, z: np.ndarray) -> np.ndarray:
+        """Residuals (point, residual)."""
+        return np.asarray(residual(self.data, self.predictor(self._spread(z)))).T
+
+    def _spread(self, z: Any) -> dict[str, Any]:
+        return {name: jnp.exp(z[:, self.names.index(name)]) for name in self.predictor.free}
+
+    def _pulled(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
+        size = len(self.data)
+        lanes = jnp.tile(z, (size, 1))
+        found, pull = jax.vjp(lambda z: residual(self.data, self.predictor(self._spread(z))), lanes)
+        return found[:, 0], pull(jnp.eye(size))[0]
+
+    def slopes(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Residuals and Jacobian (residual, parameter) at one point."""
+        found, jacobian = self._slopes(z)
+        return np.asarray(found), np.asarray(jacobian)
+
+
+def search(problem: Problem, starts: int, seed: int, progress: Progress | None = None) -> Optimum:
+    """The fit of a problem, with the residuals of the priors last."""
+    index = _parts(problem.fitted)
+    parts = [_Part([problem.fitted[i] for i in rows], problem.names) for rows in index]
+    back = np.argsort(np.concatenate(index))
+    places, size = list(problem.prior), len(problem.names)
+    centre, sd = np.array(list(problem.prior.values())).reshape(-1, 2).T
+    pull = np.eye(size)[places] / sd[:, None]
+
+    def values(z: np.ndarray) -> np.ndarray:
+        found = np.concatenate([part.values(z) for part in parts], 1)[:, back]
+        return np.concatenate([found, (z[:, places] - centre) / sd], 1)
+
+    def slopes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found, jacobian = (np.concatenate(each)[back] for each in zip(*(part.slopes(z) for part in parts), strict=True))
+        return np.concatenate([found, (z[places] - centre) / sd]), np.concatenate([jacobian, pull])
+
+    start, low, high = (np.log(np.maximum(v, np.finfo(float).tiny)) for v in (problem.start, problem.low, problem.high))
+    return least_squares.fit(values, slopes, start, low, high, starts=starts, seed=seed, progress=progress)
+
+
+def at_bound(problem: Problem, found: Optimum) -> np.ndarray:
+    """-1 or 1 for a parameter that ended at its lower or upper bound, else 0."""
+    low, high = np.log(problem.low), np.log(problem.high)
+    return (found.z >= high).astype(int) - (found.z <= low)
+
+
+def _predict(problem: Problem, found: Optimum) -> tuple[np.ndarray, list[str]]:
+    """All rows of the study (row, 2), before and after the fit, and why one has no prediction."""
+    data, free = problem.study.data, _Part.free(problem.study.data, problem.names)
+    both = np.stack([problem.start, np.exp(found.z)])
+    predictor = Predictor([d.row for d in data], free)
+    prediction = predictor.predict({name: both[:, problem.names.index(name)] for name in free})
+    reasons = [prediction.reason(d.row) for d in data]
+    failed = [f"{d.row.quantity}: {why}" for d, why in zip(data, reasons, strict=True) if why and d.part == "fit"]
+    if failed and not np.isfinite(prediction.values[:, 1]).any():
+        raise SimulationError(f"no row can be predicted at the best values found ({failed[0]})", problem.study.name)
+    return prediction.values, reasons
+
+
+# ---------------------------------------------------------------- what is said of it
+def _summary(
+    problem: Problem, card: Card, found: Optimum, known: Uncertainty, predicted: np.ndarray, reasons: Sequence[str]
+) -> dict[str, Any]:
+    study = problem.study
+    bound = at_bound(problem, found)
+    parameters = {}
+    for i, name in enumerate(problem.names):
+        to = lambda v, i=i, name=name: units.convert(float(v), problem.units[i], card.parameters[name].unit)
+        estimate, se = float(np.exp(found.z[i])), float(known.se[i])
+        centre, sd = problem.prior.get(i, (math.nan, math.nan))
+        parameters[name] = {
+            "unit": card.parameters[name].unit,
+            "start": to(problem.start[i]),
+            "estimate": to(estimate),
+            "se": to(estimate * se),
+            "cv": math.sqrt(math.expm1(min(se, 20.0) ** 2)) if math.isfinite(se) else se,
+            "low": to(estimate * math.exp(-_NORMAL_95 * min(se, 50.0))),
+            "high": to(estimate * math.exp(_NORMAL_95 * min(se, 50.0))),
+            "bounds": [to(problem.low[i]), to(problem.high[i])],
+            "bound": {-1: "lower", 1: "upper"}.get(int(bound[i])),
+            "prior": {"value": to(math.exp(centre)), "cv": math.sqrt(math.expm1(sd**2))}
+            if i in problem.prior
+            else None,
+        }
+    return {
+        "study": study.name,
+        "title": study.title,
+        "source": study.source,
+        "card": card.name,
+        "parameters": parameters,
+        "correlation": known.correlation,
+        "rank": known.rank,
+        "singular_values": known.singular,
+        "identifiability": _identifiability(problem, found, known),
+        "residual_sd": known.residual_sd,
+        "degrees_of_freedom": known.freedom,
+        "errors": _errors(study.data, predicted),
+        "rows": [
+            {
+                "quantity": d.row.quantity,
+                "part": d.part,
+                "unit": d.row.unit,
+                "observed": d.row.value,
+                "predicted": float(p[1]),
+                "fold": Score("", d.row, float(p[1])).fold,
+                "n": d.row.n,
+                "failed": why or None,
+            }
+            for d, p, why in zip(study.data, predicted, reasons, strict=True)
+        ],
+        "starts": {
+            "n": len(found.cost),
+            "same_optimum": int(found.same.sum()),
+            "converged": int(found.converged.sum()),
+            "cost": found.cost,
+            "cost_at_start": found.begin_cost,
+            "values": {name: np.exp(found.end[:, i]) for i, name in enumerate(problem.names)},
+            "failed_evaluations": found.failed,
+            "steps": found.steps,
+        },
+    }
+
+
+def _errors(data: Sequence[Datum], predicted: np.ndarray) -> list[dict[str, Any]]:
+    """For each part, and each of its series: rows, geometric mean fold error before and after, and the root mean square error."""
+    entries = []
+    for part in ("fit", "judge"):
+        own = [i for i, d in enumerate(data) if d.part == part]
+        for series in dict.fromkeys(["", *(data[i].series for i in own)]):
+            rows = [i for i in own if series in ("", data[i].series)]
+            if not rows:
+                continue
+            same = {data[i].row.unit for i in rows}
+            entries.append(
+                {
+                    "part": part,
+                    "series": series or None,
+                    "n": len(rows),
+                    "gmfe_at_start": _gmfe([Score("", data[i].row, predicted[i, 0]).fold for i in rows]),
+                    "gmfe": _gmfe([Score("", data[i].row, predicted[i, 1]).fold for i in rows]),
+                    "rmse": math.sqrt(np.mean([(data[i].row.value - predicted[i, 1]) ** 2 for i in rows]))
+                    if len(same) == 1
+                    else None,
+                    "unit": same.pop() if len(same) == 1 else None,
+                }
+            )
+    return entries
+
+
+def _gmfe(folds: Sequence[float]) -> float:
+    logs = np.log([fold for fold in folds if math.isfinite(fold)])
+    return float(np.exp(np.mean(logs))) if len(logs) else math.nan
+
+
+def _identifiability(problem: Problem, found: Optimum, known: Uncertainty) -> str:
+    """One paragraph: how many directions the data determine, and which parameters they leave open or hardly know."""
+    names, bound = problem.names, at_bound(problem, found)
+    moving = int((bound == 0).sum())
+    said = [f"The data determine {'all' if known.rank == moving else known.rank} of {moving} free parameters."]
+    if moving < len(names):
+        ends = ", ".join(f"{names[i]} ({'upper' if bound[i] > 0 else 'lower'})" for i in np.flatnonzero(bound))
+        said.append(f"Held at a bound: {ends}.")
+    if known.no_influence:
+        said.append(f"Without influence on these data: {', '.join(names[i] for i in known.no_influence)}.")
+    for direction in known.open:
+        members = [names[i] for i, _ in direction]
+        (_, a), (_, b) = direction[0], direction[-1]
+        what = "a combination"
+        if len(direction) == 2 and math.isclose(abs(a), abs(b), rel_tol=0.05):
+            what = "the ratio" if a * b > 0 else "the product"
+        said.append(f"Not identifiable apart, only {what} of them is: {', '.join(members)}.")
+    poor = [n for i, n in enumerate(names) if math.isfinite(known.se[i]) and math.expm1(known.se[i] ** 2) > POOR**2]
+    if poor:
+        said.append(f"Poorly known, with a coefficient of variation above {100 * POOR:.0f} %: {', '.join(poor)}.")
+    return " ".join(said)
+
+
+def _fitted(problem: Problem, card: Card, summary: Mapping[str, Any]) -> dict[str, Parameter]:
+    """The fitted parameters as the card will hold them."""
+    error = next(e for e in summary["errors"] if e["part"] == "fit" and e["series"] is None)
+    fitted = {}
+    for name, entry in summary["parameters"].items():
+        note = f"fit to {problem.study.title}: n = {error['n']}, mean fold error {error['gmfe']:.3g}"
+        known = math.isfinite(entry["cv"]) and not entry["bound"]
+        if known:
+            note += f", standard error {100 * entry['cv']:.2g} %"
+        else:
+            note += f"; at the {entry['bound']} bound" if entry["bound"] else "; not identified by these data"
+        low, high = (entry["low"], entry["high"]) if known else (None, None)
+        fitted[name] = dataclasses.replace(
+            card.parameters[name],
+            value=entry["estimate"],
+            unit=entry["unit"],
+            low=low,
+            high=high,
+            basis="fitted",
+            source=problem.study.source,
+            place="",
+            note=note,
+        )
+    return fitted
+
+
+def _dataset(problem: Problem, found: Optimum, known: Uncertainty, predicted: np.ndarray) -> xr.Dataset:
+    data = problem.study.data
+    text = lambda values: np.array(list(values), object)
+    stated = np.asarray(residual(data, predicted[:, 1]))
+    return xr.Dataset(
+        {
+            "quantity": (("row",), text(d.row.quantity for d in data), {"long_name": "what was measured"}),
+            "part": (("row",), text(d.part for d in data), {"long_name": "fit or judge"}),
+            "unit": (("row",), text(d.row.unit for d in data), {"long_name": "unit of observed and predicted"}),
+            "observed": (("row",), np.array([d.row.value for d in data]), {"long_name": "measured value"}),
+            "predicted": (("row",), predicted[:, 1], {"long_name": "prediction with the fitted values"}),
+            "predicted_at_start": (("row",), predicted[:, 0], {"long_name": "prediction with the values of the card"}),
+            "residual": (("row",), stated, {"units": "1", "long_name": "residual in stated standard deviations"}),
+            "estimate": (
+                ("parameter",),
+                np.exp(found.z),
+                {"long_name": "fitted value in the unit of `parameter_unit`"},
+            ),
+            "parameter_unit": (("parameter",), text(problem.units), {"long_name": "unit of the parameter"}),
+            "se_log": (("parameter",), known.se, {"units": "1", "long_name": "standard error of ln of the parameter"}),
+            "fisher": (
+                ("parameter", "other"),
+                known.fisher,
+                {"units": "1", "long_name": "Fisher matrix of ln of the parameters, priors included"},
+            ),
+            "start_value": (("start", "parameter"), np.exp(found.begin), {"long_name": "where each start began"}),
+            "end_value": (("start", "parameter"), np.exp(found.end), {"long_name": "where each start ended"}),
+            "cost": (
+                ("start",),
+                found.cost,
+                {"units": "1", "long_name": "half the sum of squared residuals at the end"},
+            ),
+        },
+        {"parameter": list(problem.names), "other": list(problem.names)},
+    )

@@ -1,0 +1,223 @@
+"""Least squares within bounds from several starts, and what the data know about each parameter.
+
+Everything here is in logarithms of parameters, `z`. The steps are those of optimistix's Levenberg-Marquardt, taken by all starts
+at once: each step is shown residuals and their exact Jacobian at the point that it asks for. A step that leaves the bounds ends on
+them, and a parameter that the data push out of its range is held there while the others move.
+
+`uncertainty` reads the Fisher matrix at the optimum: standard errors, correlations, and the combinations of parameters that the
+data leave open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+
+STEPS = 80  # of each start at most
+TOLERANCE = 1e-4  # of z, and of residuals in their standard deviations, between two steps
+CANDIDATES = 8  # points looked at for each start
+FAILED = 1e3  # residual, in standard deviations, where there is no prediction
+SAME = 0.02  # starts whose sums of squares differ by this share reached the same optimum
+OPEN = 1e-3  # a direction is open where its scaled singular value is below this share of the largest
+MEMBER = 0.1  # a parameter takes part in an open direction from this component on
+WEAK = 1e-2  # [standard deviations] all that a parameter without influence changes when it grows e-fold
+
+Values = Callable[[np.ndarray], np.ndarray]  # z (point, parameter) -> residuals (point, residual)
+Slopes = Callable[
+    [np.ndarray], tuple[np.ndarray, np.ndarray]
+]  # the same with the Jacobian (point, residual, parameter)
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+class Optimum(NamedTuple):
+    """Where the starts ended. `cost` is half the sum of squares; the first start is the point that was given."""
+
+    z: np.ndarray  # (parameter,) the best
+    residual: np.ndarray  # there
+    jacobian: np.ndarray  # (residual, parameter) there
+    begin: np.ndarray  # (start, parameter)
+    end: np.ndarray
+    begin_cost: np.ndarray  # (start,)
+    cost: np.ndarray
+    converged: np.ndarray
+    same: np.ndarray  # whether the start reached the best optimum
+    steps: int
+    failed: int  # points looked at without a prediction for every residual
+
+
+class Uncertainty(NamedTuple):
+    """What the data know at an optimum, in logarithms. Infinite where nothing is known, NaN for a parameter held at a bound."""
+
+    fisher: np.ndarray  # (parameter, parameter), priors included
+    se: np.ndarray  # (parameter,)
+    correlation: np.ndarray
+    singular: np.ndarray  # of the data's Jacobian with columns of unit length, those of held parameters left out
+    rank: int
+    no_influence: tuple[int, ...]
+    open: tuple[tuple[tuple[int, float], ...], ...]  # parameters of each open direction, with its components
+    residual_sd: float  # of the data, in their stated standard deviations
+    freedom: float
+
+
+# ---------------------------------------------------------------- the search
+_SOLVER: Any = optimistix.LevenbergMarquardt(rtol=TOLERANCE, atol=TOLERANCE)
+_OPTIONS = {"jac": "bwd"}
+_TAGS: frozenset[object] = frozenset()
+
+
+def _tangent(z: Any, args: Any) -> tuple[Any, None]:
+    """The residuals as the solver sees them: exact in value and slope at the one point where it looks."""
+    at, residual, jacobian = args
+    return residual + jacobian @ (z - at), None
+
+
+@eqx.filter_jit
+def _begin(z: Any, residual: Any, jacobian: Any) -> Any:
+    def one(z: Any, residual: Any, jacobian: Any) -> Any:
+        like = jax.eval_shape(lambda: residual)
+        return _SOLVER.init(_tangent, z, (z, residual, jacobian), _OPTIONS, like, None, _TAGS)
+
+    return eqx.filter_vmap(one)(z, residual, jacobian)
+
+
+@eqx.filter_jit
+def _step(z: Any, state: Any, residual: Any, jacobian: Any) -> Any:
+    def one(z: Any, state: Any, residual: Any, jacobian: Any) -> Any:
+        z, state, _ = _SOLVER.step(_tangent, z, (state.y_eval, residual, jacobian), _OPTIONS, state, _TAGS)
+        return z, state
+
+    return eqx.filter_vmap(one)(z, state, residual, jacobian)
+
+
+def fit(
+    values: Values,
+    slopes: Slopes,
+    start: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    *,
+    starts: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Optimum:
+    """The least sum of squares of the residuals for `z` between `low` and `high` (parameter,).
+
+    The first start is `start`; the others are the best of a Latin hypercube over the bounds. A residual that is not a finite
+    number counts as `FAILED`, with no slope.
+    """
+    failed = 0
+
+    def finite(residual: np.ndarray) -> np.ndarray:
+        nonlocal failed
+        bad = ~np.isfinite(residual)
+        failed += int(bad.any(-1).sum())
+        return np.where(bad, FAILED, residual)
+
+    def look(point: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        residual, jacobian = slopes(point)
+        known = np.isfinite(residual)[:, None] & np.isfinite(jacobian)
+        return finite(residual), np.where(known, jacobian, 0.0)
+
+    begin = np.clip(start, low, high)[None]
+    if starts > 1:
+        cube = low + (high - low) * _latin(CANDIDATES * starts, len(start), seed)
+        order = np.argsort(_cost(finite(values(cube))), kind="stable")
+        begin = np.concatenate([begin, cube[order[: starts - 1]]])
+
+    trial, seen = begin, [look(point) for point in begin]
+    residual, jacobian = _stacked(seen)
+    z, state = jnp.asarray(begin), _begin(begin, residual, jacobian)
+    begin_cost, active, step = _cost(residual), np.full(len(begin), True), 0
+    while active.any() and step < STEPS:
+        residual, jacobian = _stacked(seen)
+        downhill = -np.einsum("srp,sr->sp", jacobian, residual)
+        held = ((trial <= low) & (downhill < 0)) | ((trial >= high) & (downhill > 0))
+        state = eqx.tree_at(lambda s: s.y_eval, state, jnp.asarray(trial))
+        z, state = _step(z, state, residual, np.where(held[:, None, :], 0.0, jacobian))
+        active &= ~np.asarray(state.terminate)
+        step += 1
+        if progress:
+            progress(step, STEPS, {"objective": float(_cost(state.f_info.residual).min())})
+        trial = np.where(active[:, None], np.clip(state.y_eval, low, high), trial)
+        seen = [look(point) if on else old for point, on, old in zip(trial, active, seen, strict=True)]
+    end, cost = np.asarray(z), _cost(state.f_info.residual)
+    best = int(np.argmin(cost))
+    same = cost <= cost[best] * (1.0 + SAME) + TOLERANCE
+    return Optimum(end[best], *look(end[best]), begin, end, begin_cost, cost, ~active, same, step, failed)
+
+
+def _stacked(seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    residual, jacobian = zip(*seen, strict=True)
+    return np.stack(residual), np.stack(jacobian)
+
+
+def _cost(residual: np.ndarray) -> np.ndarray:
+    return 0.5 * np.sum(np.asarray(residual) ** 2, -1)
+
+
+def _latin(points: int, dimensions: int, seed: int) -> np.ndarray:
+    """Points (point, dimension) in the unit cube, one in each of `points` slices along every dimension."""
+    random = np.random.default_rng(seed)
+    slices = random.permuted(np.tile(np.arange(points), (dimensions, 1)), axis=1).T
+    return (slices + random.random((points, dimensions))) / points
+
+
+# ---------------------------------------------------------------- what is known
+def uncertainty(residual: np.ndarray, jacobian: np.ndarray, held: np.ndarray, priors: int = 0) -> Uncertainty:
+    """The Fisher matrix at an optimum and what follows from it; the last `priors` residuals are those of priors.
+
+    The variance of the data is estimated from their residuals, where they are more than the parameters that they determine; that
+    of the priors is taken as stated. Singular values are those of the data alone.
+    """
+    count = len(residual) - priors
+    data, prior = jacobian[:count], jacobian[count:]
+    free = np.flatnonzero(~held)
+    freedom = count - _determined(data[:, free], prior[:, free])
+    residual_sd = float(np.sqrt(np.sum(residual[:count] ** 2) / freedom)) if freedom > 0.5 else 1.0
+    fisher = data.T @ data / max(residual_sd, np.finfo(float).tiny) ** 2 + prior.T @ prior
+
+    length = np.linalg.norm(data[:, free], axis=0)
+    strong = length > WEAK
+    none = tuple(int(i) for i in free[~strong])
+    seen = free[strong]
+    scaled = data[:, seen] / length[strong]
+    singular, directions = (
+        np.linalg.svd(scaled, full_matrices=True)[1:] if len(seen) else (np.zeros(0), np.zeros((0, 0)))
+    )
+    singular = np.concatenate([singular, np.zeros(len(seen) - len(singular))])
+    rank = int(np.sum(singular > OPEN * singular.max(initial=0.0)))
+    nothing = []
+    for direction in directions[rank:]:
+        exponents = direction / length[strong]  # back from columns of unit length
+        exponents = exponents / np.abs(exponents).max()
+        nothing.append(tuple((int(seen[i]), float(exponents[i])) for i in np.flatnonzero(np.abs(exponents) > MEMBER)))
+
+    se, correlation = _errors(fisher, free)
+    for i in (*none, *(i for direction in nothing for i, _ in direction)):
+        if not np.any(prior[:, i]):
+            se[i] = np.inf
+    return Uncertainty(fisher, se, correlation, singular, rank, none, tuple(nothing), residual_sd, freedom)
+
+
+def _determined(data: np.ndarray, prior: np.ndarray) -> float:
+    """How many parameters the data determine, each counted less the more its prior does."""
+    own = data.T @ data
+    return float(np.trace(own @ np.linalg.pinv(own + prior.T @ prior, hermitian=True)))
+
+
+def _errors(fisher: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors and correlations of the free parameters; NaN for the others."""
+    size = len(fisher)
+    se, correlation = np.full(size, np.nan), np.full((size, size), np.nan)
+    block = fisher[np.ix_(free, free)]
+    scale = np.sqrt(np.maximum(np.diag(block), np.finfo(float).tiny))
+    covariance = np.linalg.pinv(block / np.outer(scale, scale), rcond=OPEN**2, hermitian=True) / np.outer(scale, scale)
+    se[free] = np.sqrt(np.diag(covariance))
+    correlation[np.ix_(free, free)] = covariance / np.outer(se[free], se[free])
+    return se, correlation
