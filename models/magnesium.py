@@ -2,6 +2,10 @@
 
 Model lineage: two-compartment PK of MgSO4 (Lu 2002, Salinger 2013), slow pools by 28Mg (Silver 1960, Avioli 1966), a renal
 reabsorption threshold in proportion to GFR. Only the ionised part leaves the plasma for the tumour.
+
+Disease and drugs. The kidney has its threshold from health: from the serum Mg, the intake and the GFR of the healthy subject. A
+condition says what is left of GFR, threshold, absorption and albumin; the own steady serum Mg follows in closed form. Drugs act in
+time, as inputs.
 """
 
 from __future__ import annotations
@@ -18,8 +22,13 @@ def positive_root(a, b, c):
     return jnp.where(b > 0, 2.0 * c / (b + root), (root - b) / (2.0 * a))
 
 
+def inverse_softplus(y):
+    """The argument at which softplus is `y > 0`, without overflow."""
+    return y + jnp.log(-jnp.expm1(-y))
+
+
 class Magnesium(AbstractMechanism):
-    """Whole-body Mg. Each subject is steady at its own baseline: the renal threshold is solved from baseline and intake."""
+    """Whole-body Mg. Each subject is steady at its own baseline, which follows from health and what a condition leaves of it."""
 
     name = "magnesium"
     states = {
@@ -33,21 +42,25 @@ class Magnesium(AbstractMechanism):
     signals = {
         "magnesium.total": Var("mmol/L", "serum total Mg"),
         "magnesium.ionised": Var("mmol/L", "serum ionised Mg"),
+        "magnesium.ionised_blood": Var("mmol/L", "whole-blood ionised Mg, by electrode"),
         "magnesium.albumin_bound": Var("mmol/L", "serum albumin-bound Mg"),
         "magnesium.complexed": Var("mmol/L", "serum Mg complexed by small anions"),
         "magnesium.corrected": Var("mmol/L", "serum total Mg corrected for albumin"),
         "magnesium.rbc_C": Var("mmol/L", "Mg per volume of red cells"),
         "magnesium.urine": Var("umol/h", "urinary excretion of Mg"),
+        "magnesium.excreted": Var("1", "excreted share of filtered Mg"),
     }
     constants = {
-        "magnesium.ionised_0": Var("mmol/L", "serum ionised Mg at baseline"),
-        "magnesium.threshold": Var("mmol/L", "ultrafilterable Mg above which the kidney excretes"),
+        "magnesium.ionised_0": Var("mmol/L", "serum ionised Mg at the subject's own baseline"),
+        "magnesium.baseline": Var("mmol/L", "serum total Mg at the subject's own baseline"),
+        "magnesium.threshold": Var("mmol/L", "ultrafilterable Mg above which the kidney excretes, without drugs"),
     }
     inputs = {
         "magnesium.diet": Var("1", "dietary intake relative to the usual one", default=1.0),
-        "magnesium.wasting": Var(
-            "1", "fall of the renal threshold by diuretic, cisplatin or anti-EGFR antibody", default=0.0
-        ),
+        "magnesium.diuretic": Var("1", "effect of a diuretic on the kidney, 0 to 1", default=0.0),
+        "magnesium.cisplatin": Var("1", "effect of cisplatin on the kidney, 0 to 1", default=0.0),
+        "magnesium.anti_egfr": Var("1", "effect of an anti-EGFR antibody on the kidney, 0 to 1", default=0.0),
+        "magnesium.ppi": Var("1", "effect of a proton-pump inhibitor on the gut, 0 to 1", default=0.0),
     }
     ports = {
         "magnesium.iv": Port("umol", "Mg salt into a vein", {"magnesium.ecf": 1.0}, molar_mass="magnesium.salt_MW"),
@@ -59,26 +72,36 @@ class Magnesium(AbstractMechanism):
         ),
     }
 
-    total_0: Scalar = param("mmol/L", "serum total Mg at baseline")
+    total_0: Scalar = param("mmol/L", "serum total Mg of the healthy subject")
     V1: Scalar = param("mL", "apparent volume of extracellular fluid")
     V2: Scalar = param("mL", "apparent volume of the fast soft-tissue pool")
     Q: Scalar = param("mL/h", "clearance between extracellular fluid and fast pool")
     V_deep: Scalar = param("mL", "apparent volume of the deep pool")
     Q_deep: Scalar = param("mL/h", "clearance between extracellular fluid and deep pool")
-    albumin: Scalar = param("mmol/L", "serum albumin")
+    albumin: Scalar = param("mmol/L", "serum albumin of the healthy subject")
     albumin_ref: Scalar = param("mmol/L", "serum albumin to which the corrected Mg refers")
     albumin_slope: Scalar = param("umol/umol", "serum total Mg per serum albumin in the correction formula")
     n_alb: Scalar = param("umol/umol", "Mg sites per albumin (weak-site lump)")
     Kd_alb: Scalar = param("mmol/L", "dissociation constant of Mg and albumin")
     kappa: Scalar = param("1", "complexed over ionised Mg")
-    GFR: Scalar = param("mL/h", "glomerular filtration rate")
+    blood_ratio: Scalar = param("1", "ionised Mg by electrode in whole blood over that in serum")
+    GFR: Scalar = param("mL/h", "glomerular filtration rate of the healthy subject")
     splay: Scalar = param("mmol/L", "width of the renal threshold")
-    intake: Scalar = param("umol/h", "usual dietary Mg that is absorbed")
-    ka: Scalar = param("1/h", "oral absorption rate")
+    intake: Scalar = param("umol/h", "usual dietary Mg that the healthy subject absorbs")
+    kidney: Scalar = param("1", "GFR left, relative to the healthy subject")
+    reabsorption: Scalar = param("1", "renal threshold left, relative to the healthy subject")
+    absorption: Scalar = param("1", "absorbed dietary Mg, relative to the healthy subject")
+    albumin_left: Scalar = param("1", "serum albumin left, relative to the healthy subject")
+    e_diuretic: Scalar = share("share of the renal threshold that a diuretic takes away")
+    e_cisplatin: Scalar = share("share of the renal threshold that cisplatin takes away")
+    e_egfr: Scalar = share("share of the renal threshold that an anti-EGFR antibody takes away")
+    e_ppi: Scalar = share("share of absorption that a proton-pump inhibitor takes away")
+    ka: Scalar = param("1/h", "rate of dissolution and absorption of oral Mg")
     Amax: Scalar = param("umol", "saturable absorption capacity per oral dose")
     K_abs: Scalar = param("umol", "oral dose that gives half of the saturable absorption")
+    meal: Scalar = param("umol", "Mg of the meal that an oral dose is taken with")
     f_lin: Scalar = share("linear (paracellular) absorbed fraction of an oral dose")
-    F_salt: Scalar = param("1", "absorption of the oral salt relative to food Mg")
+    F_salt: Scalar = share("share of the oral salt that dissolves in the gut")
     ka_im: Scalar = param("1/h", "absorption rate from muscle")
     F_im: Scalar = share("bioavailability from muscle")
     V_rbc: Scalar = param("mL", "volume of red cells")
@@ -87,51 +110,77 @@ class Magnesium(AbstractMechanism):
     salt_MW: Scalar = param("mg/umol", "molar mass of the parenteral salt per mole of Mg")
     oral_MW: Scalar = param("mg/umol", "molar mass of the oral dose per mole of Mg")
 
-    def ionised(self, total):
-        """Ionised from total Mg: the root of `total = x (1 + kappa) + n Alb x / (Kd + x)`."""
+    def ionised(self, total, albumin):
+        """Ionised from total Mg: the root of `total = x (1 + kappa) + n albumin x / (Kd + x)`."""
         free = 1.0 + self.kappa
-        b = free * self.Kd_alb + self.n_alb * self.albumin - total
+        b = free * self.Kd_alb + self.n_alb * albumin - total
         return positive_root(free, b, self.Kd_alb * total)
 
+    def bound(self, ionised, albumin):
+        """Albumin-bound from ionised Mg."""
+        return self.n_alb * albumin * ionised / (self.Kd_alb + ionised)
+
+    def excess(self, excreted, GFR):
+        """How far above the threshold [mmol/L] the ultrafilterable Mg lies when this much is excreted."""
+        return self.splay * inverse_softplus(excreted / (GFR * self.splay))
+
     def absorbed(self, amount):
-        """What of an oral dose [umol] is absorbed: saturable plus linear."""
-        return self.F_salt * (self.Amax * amount / (self.K_abs + amount) + self.f_lin * amount)
+        """What of an oral dose [umol] is absorbed: dissolved, it shares a saturable way with the meal, and has a linear one."""
+        dissolved = self.F_salt * amount
+        saturable = self.Amax * self.K_abs / ((self.K_abs + self.meal) * (self.K_abs + self.meal + dissolved))
+        return (saturable + self.f_lin) * dissolved
 
     def derive(self, x):
-        ionised = self.ionised(self.total_0)
-        filtered = ionised * (1.0 + self.kappa)
-        excess = jnp.log(jnp.expm1(self.intake / (self.GFR * self.splay)))
-        return {"magnesium.ionised_0": ionised, "magnesium.threshold": filtered - self.splay * excess}
+        healthy = self.ionised(self.total_0, self.albumin) * (1.0 + self.kappa) - self.excess(self.intake, self.GFR)
+        threshold = self.reabsorption * healthy
+        filtered = threshold + self.excess(self.absorption * self.intake, self.kidney * self.GFR)
+        ionised = filtered / (1.0 + self.kappa)
+        return {
+            "magnesium.ionised_0": ionised,
+            "magnesium.baseline": filtered + self.bound(ionised, self.albumin_left * self.albumin),
+            "magnesium.threshold": threshold,
+        }
 
     def initial(self, x):
         return {
-            "magnesium.gut": self.intake / self.ka,
-            "magnesium.ecf": self.total_0 * self.V1,
-            "magnesium.soft": self.total_0 * self.V2,
-            "magnesium.deep": self.total_0 * self.V_deep,
+            "magnesium.gut": self.absorption * self.intake / self.ka,
+            "magnesium.ecf": x["magnesium.baseline"] * self.V1,
+            "magnesium.soft": x["magnesium.baseline"] * self.V2,
+            "magnesium.deep": x["magnesium.baseline"] * self.V_deep,
             "magnesium.rbc": self.rbc_0 * self.V_rbc,
         }
 
     def evaluate(self, x):
+        albumin = self.albumin_left * self.albumin
         total = x["magnesium.ecf"] / self.V1
-        ionised = self.ionised(total)
-        threshold = x["magnesium.threshold"] * (1.0 - x["magnesium.wasting"])
-        above = (ionised * (1.0 + self.kappa) - threshold) / self.splay
+        ionised = self.ionised(total, albumin)
+        filtered = ionised * (1.0 + self.kappa)
+        kept = (
+            (1.0 - self.e_diuretic * x["magnesium.diuretic"])
+            * (1.0 - self.e_cisplatin * x["magnesium.cisplatin"])
+            * (1.0 - self.e_egfr * x["magnesium.anti_egfr"])
+        )
+        GFR = self.kidney * self.GFR
+        urine = GFR * self.splay * jax.nn.softplus((filtered - kept * x["magnesium.threshold"]) / self.splay)
         return {
             "magnesium.total": total,
             "magnesium.ionised": ionised,
-            "magnesium.albumin_bound": self.n_alb * self.albumin * ionised / (self.Kd_alb + ionised),
+            "magnesium.ionised_blood": self.blood_ratio * ionised,
+            "magnesium.albumin_bound": self.bound(ionised, albumin),
             "magnesium.complexed": self.kappa * ionised,
-            "magnesium.corrected": total + self.albumin_slope * (self.albumin_ref - self.albumin),
+            "magnesium.corrected": total + self.albumin_slope * (self.albumin_ref - albumin),
             "magnesium.rbc_C": x["magnesium.rbc"] / self.V_rbc,
-            "magnesium.urine": self.GFR * self.splay * jax.nn.softplus(above),
+            "magnesium.urine": urine,
+            "magnesium.excreted": urine / (GFR * filtered),
         }
 
     def fluxes(self, x):
         total = x["magnesium.total"]
         to_rbc = self.rbc_0 * x["magnesium.ionised"] / x["magnesium.ionised_0"] - x["magnesium.rbc_C"]
-        yield Flux(None, "magnesium.gut", self.intake * x["magnesium.diet"])
-        yield Flux("magnesium.gut", "magnesium.ecf", self.ka * x["magnesium.gut"])
+        absorbed, lost = self.ka * x["magnesium.gut"], self.e_ppi * x["magnesium.ppi"]
+        yield Flux(None, "magnesium.gut", self.absorption * self.intake * x["magnesium.diet"])
+        yield Flux("magnesium.gut", "magnesium.ecf", absorbed * (1.0 - lost))
+        yield Flux("magnesium.gut", None, absorbed * lost)
         yield Flux("magnesium.muscle", "magnesium.ecf", self.ka_im * x["magnesium.muscle"])
         yield Flux("magnesium.ecf", "magnesium.soft", self.Q * (total - x["magnesium.soft"] / self.V2))
         yield Flux("magnesium.ecf", "magnesium.deep", self.Q_deep * (total - x["magnesium.deep"] / self.V_deep))
