@@ -56,7 +56,7 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
     if signs["n"]:
         render.paragraph("")
         render.paragraph(f"Directions: {signs['right']} of {signs['n']} right")
-    headers = ("domain", "use", "", "source", "predicted", "observed", "range", "unit", "fold", "why")
+    headers = ("domain", "use", "quantity", "source", "predicted", "observed", "range", "unit", "fold", "why")
     render.section(f"Misses: {len(found['misses'])}", headers, "llllrrllrl", _miss_rows(found["misses"]), prose=True)
     if found["output"]:
         render.paragraph("")

@@ -113,7 +113,7 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     if min(values) > 0 and max(values) / min(values) > _DECADES:
         axis.set_yscale("log")
         axis.set_ylim(min(values) / 5, max(values) * 5)
-    title = f"{measure.run.name}: {rows[0].quantity}"
+    title = f"{measure.run.name}: {rows[0].quantity.partition(' at ')[0]}"
     axis.set_title(title if len(title) <= _LONGEST else title[: _LONGEST - 1] + "…", fontsize=9)
     axis.set_xlabel("time [d]" if days else "time [h]", fontsize=9)
     axis.set_ylabel(f"{measure.signal} [{rows[0].unit}]", fontsize=9)

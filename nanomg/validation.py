@@ -9,7 +9,8 @@ Of a row that is calibrated or validated:
 - It is a **miss** if it is outside its spread or, where none is published, off by more than 25 %; if its direction is wrong; and
   if its run failed.
 
-A domain's noise floor is the geometric mean fold error between its rows of the same thing and unit from different sources.
+A domain's noise floor is the geometric mean fold error between its rows of the same thing and unit from different sources, recalled
+numbers left out.
 Its validated rows stand if their geometric mean fold error is at most the domain's limit or 1.1 times the noise floor, whichever
 is larger, and no run failed.
 """
@@ -162,10 +163,11 @@ def scored(tables: Sequence[Table]) -> tuple[list[Score], Prediction]:
 
 def noise_floor(rows: Iterable[Row]) -> float:
     """The geometric mean fold error between rows of one thing and unit from different sources; NaN without any."""
+    comparable = [row for row in rows if row.thing and row.value > 0 and row.quality != "recalled"]
     folds = [
         abs(math.log(a.value / b.value))
-        for a, b in itertools.combinations(rows, 2)
-        if a.thing and (a.thing, a.unit) == (b.thing, b.unit) and a.source != b.source and a.value > 0 and b.value > 0
+        for a, b in itertools.combinations(comparable, 2)
+        if (a.thing, a.unit) == (b.thing, b.unit) and a.source != b.source
     ]
     return math.exp(sum(folds) / len(folds)) if folds else math.nan
 

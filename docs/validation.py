@@ -1,0 +1,103 @@
+"""Fill the tables of docs/validation.md: the model against published numbers, and against raw data where these are at hand.
+
+python docs/validation.py [--raw FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanomg import models, validation
+from nanomg.card import load_toml
+from nanomg.cli.render import number, percent
+
+PAGE = Path(__file__).with_suffix(".md")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> list[str]:
+    """A table whose last `right` columns are numbers."""
+    rule = ["---"] * (len(headers) - right) + ["---:"] * right
+    return [f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows)] + [""]
+
+
+def published() -> list[str]:
+    """What `nanomg validate` says of all tables."""
+    found = validation.validate().summary
+    uses = {use: sum(rows[use] for rows in found["rows"].values()) for use in ("calibrate", "validate", "look")}
+    lines = [
+        f"{sum(uses.values())} rows in {len(found['rows'])} domains: {uses['calibrate']} calibrated, {uses['validate']} validated, "
+        f"{uses['look']} looked at only. Directions: {found['signs']['right']} of {found['signs']['n']} right.",
+        "",
+    ]
+    headers = ("domain", "use", "stands", "rows", "GMFE", "allowed", "noise floor", "≤ 1.25", "≤ 2", "in spread")
+    lines += table(headers, map(domain, found["domains"]), right=7)
+    lines += ["### Rows by use", ""]
+    counts = ((name, *(str(rows[use]) for use in uses)) for name, rows in found["rows"].items())
+    lines += table(("domain", *uses), counts, right=len(uses))
+    lines += ["### Misses", ""]
+    headers = ("domain", "use", "quantity", "source", "why", "predicted", "observed", "unit", "fold")
+    lines += table(headers, map(miss, found["misses"]))
+    lines += ["### Looked at only", ""]
+    looks = ((look["domain"], look["quantity"], look["source"], plain(look["reason"])) for look in found["looks"])
+    return lines + table(("domain", "quantity", "source", "why it is not scored"), looks)
+
+
+def domain(entry: Mapping[str, Any]) -> Sequence[str]:
+    """A line of the table of domains."""
+    stands = {True: "yes", False: "**no**", None: ""}[entry["stands"]]
+    allowed = number(entry["allowed"], 3) if entry["use"] == "validate" else ""
+    shares = (percent(entry[key]) for key in ("within_1_25", "within_2", "within_2sd"))
+    numbers = (str(entry["n"]), number(entry["gmfe"], 3), allowed, number(entry["noise_floor"], 3), *shares)
+    return entry["name"], entry["use"], stands, *numbers
+
+
+def miss(entry: Mapping[str, Any]) -> Sequence[str]:
+    """A line of the table of misses."""
+    values = (number(entry["predicted"], 3), number(entry["observed"], 3), entry["unit"], number(entry["fold"], 3))
+    return entry["domain"], entry["use"], plain(entry["quantity"]), entry["source"], plain(entry["reason"]), *values
+
+
+def plain(text: str) -> str:
+    """Text that breaks no table."""
+    return text.replace("|", "/")
+
+
+def raw_data(folder: Path) -> list[str]:
+    """Errors of both parts of every study, fitted anew."""
+    from nanomg import calibration
+
+    shelf = models.library()
+    rows: list[Sequence[str]] = []
+    for name, path in sorted(shelf.studies.items()):
+        found = calibration.calibrate(load_toml(path)["fit"]["card"], name, raw=folder, library=shelf).summary
+        for error in found["errors"]:
+            square = f"{number(error['rmse'], 3)} {error['unit']}" if error["unit"] else ""
+            rows.append(
+                (name, error["part"], error["series"] or "all", square, str(error["n"]), number(error["gmfe"], 3))
+            )
+    return table(("study", "part", "series", "root mean square error", "rows", "GMFE"), rows, right=2)
+
+
+def filled(page: str, name: str, lines: Sequence[str]) -> str:
+    """The page with these lines between the marks of that name."""
+    before, begin, rest = page.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->")
+    assert begin and end, f"the page has no marks for {name}"
+    return f"{before}{begin}\n" + "\n".join(lines) + f"{end}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", type=Path, help="folder of raw data; without it their table stays as it is")
+    raw = parser.parse_args().raw
+    page = filled(PAGE.read_text(encoding="utf-8"), "published numbers", published())
+    if raw is not None:
+        page = filled(page, "raw data", raw_data(raw))
+    PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
