@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,8 +88,12 @@ LOAD, HOURLY = infused(4, 20), infused(12, 720, 1 / 3)
 
 
 # ---------------------------------------------------------------- serum
-def mechanism(*cards: str) -> Magnesium:
+def mechanism(*cards: str) -> Any:
     return HUMAN.mechanism_of("magnesium.iv", HUMAN.derive(values(*cards)))
+
+
+def safety_levels() -> Any:
+    return HUMAN.mechanism_of("safety.effect", HUMAN.derive(values()))
 
 
 @pytest.mark.parametrize(("total", "ionised"), [(0.70, 0.453), (0.85, 0.554), (1.3, 0.862), (2.0, 1.358), (3.0, 2.098)])
@@ -292,7 +297,7 @@ def test_exchangeable_magnesium_after_two_and_four_days() -> None:
 
 # ---------------------------------------------------------------- safety
 def test_flags_turn_at_their_levels() -> None:
-    safety = HUMAN.mechanism_of("safety.effect", HUMAN.derive(values()))
+    safety = safety_levels()
     x = {"safety.effect": 0.0}
     for number, sign in enumerate(SIGNS):
         level = getattr(safety, sign)
@@ -310,7 +315,7 @@ def test_flags_turn_at_their_levels() -> None:
 
 def test_blood_pressure_falls_behind_serum() -> None:
     """Half of the highest fall, 18.4 mmHg, at 0.75 mmol/L above baseline, reached with a half-life of an hour."""
-    safety = HUMAN.mechanism_of("safety.effect", HUMAN.derive(values()))
+    safety = safety_levels()
     at_half = {"safety.effect": safety.EC50, "magnesium.total": 1.6}
     assert float(safety.evaluate(at_half)["safety.sbp_fall"]) == pytest.approx(18.4)
     found = course((), [infused(4, 20)], hours=12)
