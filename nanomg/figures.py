@@ -22,7 +22,6 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^")
 _DAYS_FROM = 72.0  # [h] a longer course is drawn in days
 _COLUMNS = 3
-_LONGEST = 46  # letters of a title
 _DECADES = 30.0  # a course that spans more than this factor is drawn on a logarithmic axis
 
 Point = tuple[str, Row, float]  # domain, row, prediction
@@ -32,7 +31,7 @@ Courses = Mapping[tuple[Run, str], tuple[np.ndarray, np.ndarray]]
 def observed(path: Path, points: Sequence[Point]) -> None:
     """Observed against predicted with identity and twofold lines, and beside it how far off each row of a domain is."""
     shown = [(domain, row, p) for domain, row, p in points if p > 0 and row.value > 0]
-    domains = sorted({domain for domain, _, _ in points})
+    domains = sorted({domain for domain, _, _ in shown})
     looks = dict(zip(domains, itertools.cycle(itertools.product(MARKERS, COLOURS)), strict=False))
     figure = Figure(figsize=(12.5, max(5.0, 0.36 * len(domains) + 1.6)), layout="constrained")
     whole, off = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
@@ -113,8 +112,8 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     if min(values) > 0 and max(values) / min(values) > _DECADES:
         axis.set_yscale("log")
         axis.set_ylim(min(values) / 5, max(values) * 5)
-    title = f"{measure.run.name}: {rows[0].quantity.partition(' at ')[0]}"
-    axis.set_title(title if len(title) <= _LONGEST else title[: _LONGEST - 1] + "…", fontsize=9)
+    sources = ", ".join(dict.fromkeys(row.source for row in rows))
+    axis.set_title(f"{measure.run.name} ({sources})", fontsize=9)
     axis.set_xlabel("time [d]" if days else "time [h]", fontsize=9)
     axis.set_ylabel(f"{measure.signal} [{rows[0].unit}]", fontsize=9)
     axis.tick_params(labelsize=8)

@@ -391,6 +391,8 @@ def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]
         raise InputError("a value, a range (low and high) or a sign is missing", where)
     if (bound or given & {"sd", "cv"}) and "value" not in given:
         raise InputError("a bound, sd or cv needs the value", where)
+    if numbers["value"] == 0 and not given & {"sd", "low"} and not bound and use != "look":
+        raise InputError("a value of 0 needs its spread (sd, or low and high): no prediction is 0 exactly", where)
     for key in ("sd", "n"):
         if numbers[key] < 0:
             raise InputError(f"{key} must not be negative", where)

@@ -32,8 +32,6 @@ _PAD = 32  # output times are filled up to a multiple, so that similar tables sh
 _FINE = 64  # steps of a window over which a statistic is taken: even ones, and as many that grow from its start
 _FIRST = 1e-4  # share of the window after which the growing ones begin
 
-Readings = tuple[tuple[str, int], ...]  # statistics in order, and how many curves each is taken of
-
 
 class Curves(NamedTuple):
     """Which curves are read, all (curve,): row of the signal, lane, window [h], and how the baseline enters."""
@@ -45,19 +43,27 @@ class Curves(NamedTuple):
     baseline: Any  # 0 not, 1 difference, 2 ratio
 
 
+class Reading(NamedTuple):
+    """What is read off the lanes of one model: static, but for `Curves`."""
+
+    model: Model
+    signals: tuple[str, ...]
+    taken: tuple[tuple[str, int], ...]  # statistics in order, and how many curves each is taken of
+    over: tuple[
+        tuple[int, int, Over | None], ...
+    ]  # of each measure: its first curve, how many they are, how they become one
+
+
 class Group(NamedTuple):
     """Runs of one model: what is compiled, their lanes, and what is read off them."""
 
     plan: Plan
-    runs: tuple[Run, ...]
-    first: tuple[int, ...]  # lane of each run's first subject
+    runs: Mapping[Run, slice]  # the lanes of each run
     lanes: Lanes
     order: np.ndarray  # (edge, lane)
-    signals: tuple[str, ...]
-    readings: Readings
-    curves: Curves
     measures: tuple[Measure, ...]
-    place: tuple[int, ...]  # of each measure: its first curve
+    reading: Reading
+    curves: Curves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,16 +120,15 @@ class Predictor:
 
     def predict(self, values: Mapping[str, Any] | None = None) -> Prediction:
         """The same for concrete values, with the runs' status and courses."""
-        status, courses, measured = {}, {}, []
+        status: dict[Run, np.ndarray] = {}
+        courses, measured = {}, []
         for group, (seen, curves, ended) in zip(self.groups, self._seen(values or {}), strict=True):
             measured.append(seen)
             lanes = np.asarray(ended).reshape(-1, group.lanes.output.shape[1])
-            for run, lane in zip(group.runs, group.first, strict=True):
-                own = slice(lane, lane + max(run.subjects, 1))
-                status[run] = lanes[:, own].max(1)
-                for i, name in enumerate(group.signals):
-                    if any(m.run is run and m.signal == name for m in group.measures):
-                        courses[run, name] = group.lanes.output[:, lane], np.asarray(curves[i, :, own])
+            status.update((run, lanes[:, own].max(1)) for run, own in group.runs.items())
+            for run, signal in {(m.run, m.signal) for m in group.measures}:
+                own, i = group.runs[run], group.reading.signals.index(signal)
+                courses[run, signal] = group.lanes.output[:, own.start], np.asarray(curves[i, :, own])
         return Prediction(np.asarray(self._combined(measured)), status, courses)
 
     def _seen(self, values: Mapping[str, Any]) -> list[tuple[Any, Any, Any]]:
@@ -157,57 +162,55 @@ class Predictor:
 def _group(runs: Sequence[Run], measures: Sequence[Measure], free: Sequence[str], fine: int) -> Group:
     """All runs of one model as lanes."""
     model = runs[0].scenario.model
-    counts = [max(run.subjects, 1) for run in runs]
-    first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    values = _values(runs, counts, [name for name in free if name in model.parameters])
+    counts = [_size(run) for run in runs]
+    values = _values(runs, [name for name in free if name in model.parameters])
     times = [_times(run, [m for m in measures if m.run is run], fine) for run in runs]
     length = max(map(len, times))
     length += -length % _PAD
     output = np.stack([np.pad(t, (0, length - len(t)), "edge") for t in times], 1)
     given = [[d for d in run.scenario.doses if d.time <= t[-1]] for run, t in zip(runs, times, strict=True)]
     slots, doses = _slots(given)
-    varied = tuple(name for name, v in values.items() if np.ndim(v))
-    plan = simulation.plan_for(model, slots, varied)
+    plan = simulation.plan_for(model, slots, tuple(name for name, v in values.items() if np.ndim(v)))
     _check_times(plan, free)
-    lanes = _lanes(plan, runs, values, doses, output)
-    lanes = jax.tree.map(lambda a: np.repeat(a, counts, -1), lanes._replace(values={}))._replace(values=values)
-    signals = tuple(dict.fromkeys(m.signal for m in measures))
+    each = _lanes(plan, runs, doses, output)
+    lanes = jax.tree.map(lambda a: np.repeat(a, counts, -1), each)._replace(values=values)
+    ends = np.cumsum(counts)
+    place = {run: slice(int(end) - count, int(end)) for run, count, end in zip(runs, counts, ends, strict=True)}
     ordered = tuple(sorted(measures, key=lambda m: list(STATISTICS).index(m.statistic)))
-    sizes = [max(m.run.subjects, 1) for m in ordered]
-    place = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    wide = lambda each: np.repeat(np.array([each(m) for m in ordered]), sizes)
-    lane_of = dict(zip(runs, first, strict=True))
+    reading, curves = _reading(model, ordered, place)
+    return Group(plan, place, lanes, simulation.edge_order(plan, lanes), ordered, reading, curves)
+
+
+def _size(run: Run) -> int:
+    """How many lanes a run has."""
+    return max(run.subjects, 1)
+
+
+def _reading(model: Model, measures: Sequence[Measure], place: Mapping[Run, slice]) -> tuple[Reading, Curves]:
+    """What to read for measures that are in the order of their statistics."""
+    signals = tuple(dict.fromkeys(m.signal for m in measures))
+    sizes = [_size(m.run) for m in measures]
+    first = np.cumsum(sizes) - sizes
+    taken: dict[str, int] = {}
+    for m, size in zip(measures, sizes, strict=True):
+        taken[m.statistic] = taken.get(m.statistic, 0) + size
+    over = tuple((int(at), size, m.over) for m, at, size in zip(measures, first, sizes, strict=True))
+    wide = lambda each: np.repeat(np.array([each(m) for m in measures]), sizes)
     curves = Curves(
         signal=wide(lambda m: signals.index(m.signal)),
-        lane=np.concatenate([lane_of[m.run] + np.arange(size) for m, size in zip(ordered, sizes, strict=True)]),
+        lane=np.concatenate([np.r_[place[m.run]] for m in measures]),
         start=wide(lambda m: m.start),
         stop=wide(lambda m: m.stop),
         baseline=wide(lambda m: ("", "difference", "ratio").index(m.baseline)),
     )
-    readings = tuple(
-        (name, sum(size for m, size in zip(ordered, sizes, strict=True) if m.statistic == name))
-        for name in dict.fromkeys(m.statistic for m in ordered)
-    )
-    order = simulation.edge_order(plan, lanes)
-    return Group(
-        plan,
-        tuple(runs),
-        tuple(map(int, first)),
-        lanes,
-        order,
-        signals,
-        readings,
-        curves,
-        ordered,
-        tuple(map(int, place)),
-    )
+    return Reading(model, signals, tuple(taken.items()), over), curves
 
 
-def _values(runs: Sequence[Run], counts: Sequence[int], free: Sequence[str]) -> dict[str, Any]:
+def _values(runs: Sequence[Run], free: Sequence[str]) -> dict[str, Any]:
     """Every parameter, a scalar where all lanes agree and it is not free, else (lane,)."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in runs[0].scenario.parameters}
-    for run, count in zip(runs, counts, strict=True):
-        model, parameters = run.scenario.model, run.scenario.parameters
+    for run in runs:
+        count, model, parameters = _size(run), run.scenario.model, run.scenario.parameters
         factors = population.factors(parameters.values(), count, run.seed) if run.subjects else {}
         for name, p in parameters.items():
             own = np.minimum(p.value * factors.get(name, np.ones(count)), model.parameters[name].at_most)
@@ -254,10 +257,8 @@ def _slots(given: Sequence[Sequence[Dose]]) -> tuple[list[Dose], list[list[Dose]
     return slots, filled
 
 
-def _lanes(
-    plan: Plan, runs: Sequence[Run], values: dict[str, Any], doses: Sequence[Sequence[Dose]], output: Any
-) -> Lanes:
-    """One lane for each run."""
+def _lanes(plan: Plan, runs: Sequence[Run], doses: Sequence[Sequence[Dose]], output: Any) -> Lanes:
+    """One lane for each run, without its values."""
     windows = max(len(run.scenario.windows) for run in runs)
     each = []
     for i, run in enumerate(runs):
@@ -265,7 +266,7 @@ def _lanes(
         spare = [(0, windows - len(run.scenario.windows))]
         pad = lambda a, spare=spare: np.pad(a, spare + [(0, 0)] * (a.ndim - 1))
         each.append(lane._replace(start=pad(lane.start), stop=pad(lane.stop), change=pad(lane.change)))
-    return jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)._replace(values=values)
+    return jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)
 
 
 def _check_times(plan: Plan, free: Sequence[str]) -> None:
@@ -279,16 +280,9 @@ def _check_times(plan: Plan, free: Sequence[str]) -> None:
 # ---------------------------------------------------------------- the solve
 def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, Any, Any]:
     """Measures (measure, B), curves (signal, time, lane) and status (lane,), B lanes after B lanes."""
-    count = group.lanes.output.shape[1]
     known = dict(group.lanes.values)
     wide: dict[str, Any] = {name: np.tile(v, batch) for name, v in known.items() if np.ndim(v)}
-    for name, free in values.items():
-        if name in known:
-            own = np.repeat([_is_free(run, name) for run in group.runs], [max(run.subjects, 1) for run in group.runs])
-            relative = np.repeat(1.0, count) if not any(run.subjects for run in group.runs) else _relative(group, name)
-            most = group.plan.model.parameters[name].at_most
-            spread = jnp.minimum((jnp.asarray(free)[:, None] * relative[None]).ravel(), most)
-            wide[name] = jnp.where(np.tile(own, batch), spread, wide[name])
+    wide |= {name: _freed(group, name, jnp.asarray(free)) for name, free in values.items() if name in known}
     tile = lambda a: np.tile(a, (1,) * (np.ndim(a) - 1) + (batch,))
     lanes = jax.tree.map(tile, group.lanes._replace(values={}))._replace(values={**known, **wide})
     order = tile(group.order)
@@ -299,39 +293,29 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
         solved = simulation.trajectory(group.plan, lanes, order, simulation.RTOL)
     else:
         solved = simulation.run(group.plan, lanes, defer=False)
-    over = tuple((m.over, max(m.run.subjects, 1)) for m in group.measures)
-    read = _Reading(group.plan.model, group.signals, group.readings, over, group.place, batch)
-    measured, curves = _read(read, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)
+    measured, curves = _read(group.reading, batch, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)
     return measured, curves, solved.status
 
 
-def _is_free(run: Run, name: str) -> bool:
-    return run.scenario.parameters[name].card != "--set"
+def _freed(group: Group, name: str, free: Any) -> Any:
+    """Values of a free parameter (lane,): a subject's own is spread around it, and a run that sets the parameter keeps it."""
+    wide = lambda each: np.repeat([each(run) for run in group.runs], [_size(run) for run in group.runs])
+    own, typical = group.lanes.values[name], wide(lambda run: run.scenario.values[name])
+    relative = np.where(typical == 0, 1.0, own / np.where(typical == 0, 1.0, typical))
+    most = wide(lambda run: group.plan.model.parameters[name].at_most if run.subjects else np.inf)
+    kept = wide(lambda run: run.scenario.parameters[name].card == "--set")
+    return jnp.where(kept, own, jnp.minimum(free[:, None] * relative, most)).ravel()
 
 
-def _relative(group: Group, name: str) -> np.ndarray:
-    """How far each lane's value lies from that of the run's typical subject."""
-    typical = np.repeat(
-        [run.scenario.values[name] or 1.0 for run in group.runs], [max(run.subjects, 1) for run in group.runs]
-    )
-    own = np.broadcast_to(group.lanes.values[name], typical.shape)
-    return np.where(own == 0, 1.0, own / typical)
-
-
-class _Reading(NamedTuple):
-    """The static part of reading measures off curves."""
-
-    model: Model
-    signals: tuple[str, ...]
-    readings: Readings
-    over: tuple[tuple[Over | None, int], ...]  # how each measure's subjects become one, and how many they are
-    place: tuple[int, ...]
-    batch: int
-
-
-@executables.kept(0)
+@executables.kept(0, 1)
 def _read(
-    read: _Reading, values: dict[str, Any], y: jax.Array, forcing: jax.Array, output: jax.Array, curves: Curves
+    read: Reading,
+    batch: int,
+    values: dict[str, Any],
+    y: jax.Array,
+    forcing: jax.Array,
+    output: jax.Array,
+    curves: Curves,
 ) -> tuple[jax.Array, jax.Array]:
     """Measures (measure, B) and curves (signal, time, lane)."""
     lanes = y.shape[2]
@@ -339,21 +323,20 @@ def _read(
     y = jnp.concatenate([start[None], y])  # before time 0, and at the output times
     x = simulation.observables(read.model, values, y, jnp.concatenate([forcing[:1], forcing]))
     found = stack([x[name] for name in read.signals], y[:, 0].shape)
-    split = lambda a: a.reshape(*a.shape[:-1], read.batch, -1)
+    split = lambda a: a.reshape(*a.shape[:-1], batch, -1)
     chosen = jnp.moveaxis(split(found)[curves.signal, :, :, curves.lane], 1, 0)  # (time, curve, B)
     times = jnp.moveaxis(split(output)[:, :, curves.lane], 2, 1)
     before, chosen, how = chosen[0], chosen[1:], curves.baseline[:, None]
     chosen = chosen - jnp.where(how == 1, before, 0.0)
     chosen = chosen / jnp.where(how == 2, before, 1.0)
     parts, at = [], 0
-    for name, count in read.readings:
+    for name, count in read.taken:
         own = slice(at, at + count)
         window = curves.start[own][:, None], curves.stop[own][:, None]
         parts.append(STATISTICS[name](times[:, own], chosen[:, own], *window))
         at += count
     each = jnp.concatenate(parts)
-    measured = [_reduced(each[p : p + n], over) for (over, n), p in zip(read.over, read.place, strict=True)]
-    return jnp.stack(measured), found[:, 1:]
+    return jnp.stack([_reduced(each[first : first + n], over) for first, n, over in read.over]), found[:, 1:]
 
 
 def _reduced(each: jax.Array, over: Over | None) -> jax.Array:

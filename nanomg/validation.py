@@ -43,7 +43,7 @@ NEAR, TWICE, WRONG = (
     10.0,
 )  # fold errors: what passes without a spread, what is shown beside it, of a wrong sign
 ABOVE_FLOOR = 1.1
-_LEAST = 1e-5  # a direction counts from ten times the solver's tolerance on
+_LEAST = 1e-5  # of a ratio, change or slope [1/h]: ten times the solver's tolerance, from where on it has a direction
 _FINE = 60  # times along each course, for figures
 
 
@@ -78,8 +78,9 @@ class Score:
     @property
     def right(self) -> bool:
         """Whether the direction is as published, of a row that has only that."""
-        neutral = 1.0 if "ratio" in (self.row.how or getattr(self.row.measure, "baseline", "")) else 0.0
-        return self.row.sign * (self.predicted - neutral) > _LEAST
+        how = self.row.how or getattr(self.row.measure, "baseline", "")
+        moved = self.row.sign * (self.predicted - (1.0 if how == "ratio" else 0.0))
+        return moved > (0.0 if how == "difference" else _LEAST)
 
     @property
     def passes(self) -> bool:

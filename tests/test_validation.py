@@ -187,6 +187,7 @@ def test_the_noise_floor_compares_sources() -> None:
         (row(value=None), "a value, a range (low and high) or a sign is missing"),
         (row(value="1"), "value must be a finite number, not '1'"),
         (row(low=1), "low and high come together"),
+        (row(value=0), "a value of 0 needs its spread"),
         (row(sd=1, cv=1), "the spread is given twice"),
         (row(low=2, high=1), "low is above high"),
         (row(sign=1), "a sign stands in place of a value"),
