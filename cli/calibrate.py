@@ -11,6 +11,8 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.render import number, percent, span
 
+_SHOWN = 12  # rows
+
 
 def calibrate(
     card: Annotated[str, typer.Argument(metavar="CARD", help="Name of a card, or path of a TOML file.")],
@@ -80,9 +82,10 @@ def show_calibration(found: Mapping[str, Any], json: bool) -> None:
     render.paragraph(found["identifiability"])
     errors = ("part", "series", "rows", "GMFE at start", "GMFE", "RMSE", "unit")
     render.section("Errors", errors, "llrrrrl", map(_error_row, found["errors"]))
-    rows = ("part", "", "observed", "predicted", "unit", "fold", "")
-    render.section("Rows", rows, "llrrlrl", map(_row, found["rows"]))
-    for what, key in (("Card", "output"), ("Result file", "result")):
+    rows = sorted(found["rows"], key=lambda row: -abs(row["residual"] or 0.0))[:_SHOWN]
+    columns = ("part", "", "observed", "predicted", "unit", "fold", "residual [sd]", "")
+    render.section("Rows furthest from the data", columns, "llrrlrrl", map(_row, rows))
+    for what, key in (("Card", "written"), ("Result file", "output")):
         if found[key]:
             render.paragraph("")
             render.paragraph(f"{what}: {found[key]}")
@@ -102,4 +105,5 @@ def _error_row(e: Mapping[str, Any]) -> Sequence[str]:
 
 def _row(r: Mapping[str, Any]) -> Sequence[str]:
     values = (number(r[key]) for key in ("observed", "predicted"))
-    return r["part"], r["quantity"], *values, r["unit"], number(r["fold"], 3), r["failed"] or ""
+    off = (number(r[key], 3) for key in ("fold", "residual"))
+    return r["part"], r["quantity"], *values, r["unit"], *off, r["failed"] or ""

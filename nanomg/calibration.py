@@ -80,10 +80,12 @@ def calibrate(
     base = shelf.card(card)
     problem = problem_of(study, base)
     found = search(problem, starts or study.starts, seed, progress)
-    known = least_squares.uncertainty(found.residual, found.jacobian, at_bound(problem, found) != 0, len(problem.prior))
+    known = least_squares.uncertainty(
+        found.residual, found.jacobian, at_bound(problem, found.z) != 0, len(problem.prior)
+    )
     predicted, reasons = _predict(problem, found)
     summary = _summary(problem, base, found, known, predicted, reasons)
-    summary |= {"seed": seed, "output": str(written) if written else None, "result": str(path) if path else None}
+    summary |= {"seed": seed, "written": str(written) if written else None, "output": str(path) if path else None}
     if written is not None:
         text = card_writer.rewrite(base.path.read_text(encoding="utf-8"), _fitted(problem, base, summary))
         results.replace_file(written, text.encode())
@@ -247,10 +249,10 @@ def search(problem: Problem, starts: int, seed: int, progress: Progress | None =
     return least_squares.fit(values, slopes, start, low, high, starts=starts, seed=seed, progress=progress)
 
 
-def at_bound(problem: Problem, found: Optimum) -> np.ndarray:
+def at_bound(problem: Problem, z: np.ndarray) -> np.ndarray:
     """-1 or 1 for a parameter that ended at its lower or upper bound, else 0."""
     low, high = np.log(problem.low), np.log(problem.high)
-    return (found.z >= high).astype(int) - (found.z <= low)
+    return (z >= high).astype(int) - (z <= low)
 
 
 def _predict(problem: Problem, found: Optimum) -> tuple[np.ndarray, list[str]]:
@@ -271,7 +273,8 @@ def _summary(
     problem: Problem, card: Card, found: Optimum, known: Uncertainty, predicted: np.ndarray, reasons: Sequence[str]
 ) -> dict[str, Any]:
     study = problem.study
-    bound = at_bound(problem, found)
+    bound = at_bound(problem, found.z)
+    stated = np.asarray(residual(study.data, predicted[:, 1]))
     parameters = {}
     for i, name in enumerate(problem.names):
         to = lambda v, i=i, name=name: units.convert(float(v), problem.units[i], card.parameters[name].unit)
@@ -300,7 +303,7 @@ def _summary(
         "correlation": known.correlation,
         "rank": known.rank,
         "singular_values": known.singular,
-        "identifiability": _identifiability(problem, found, known),
+        "identifiability": _identifiability(problem, found.z, known),
         "residual_sd": known.residual_sd,
         "degrees_of_freedom": known.freedom,
         "errors": _errors(study.data, predicted),
@@ -312,10 +315,11 @@ def _summary(
                 "observed": d.row.value,
                 "predicted": float(p[1]),
                 "fold": Score("", d.row, float(p[1])).fold,
+                "residual": float(r),
                 "n": d.row.n,
                 "failed": why or None,
             }
-            for d, p, why in zip(study.data, predicted, reasons, strict=True)
+            for d, p, r, why in zip(study.data, predicted, stated, reasons, strict=True)
         ],
         "starts": {
             "n": len(found.cost),
@@ -361,9 +365,9 @@ def _gmfe(folds: Sequence[float]) -> float:
     return float(np.exp(np.mean(logs))) if len(logs) else math.nan
 
 
-def _identifiability(problem: Problem, found: Optimum, known: Uncertainty) -> str:
+def _identifiability(problem: Problem, z: np.ndarray, known: Uncertainty) -> str:
     """One paragraph: how many directions the data determine, and which parameters they leave open or hardly know."""
-    names, bound = problem.names, at_bound(problem, found)
+    names, bound = problem.names, at_bound(problem, z)
     moving = int((bound == 0).sum())
     said = [f"The data determine {'all' if known.rank == moving else known.rank} of {moving} free parameters."]
     if moving < len(names):

@@ -21,6 +21,8 @@ import optimistix
 
 STEPS = 80  # of each start at most
 TOLERANCE = 1e-4  # of z, and of residuals in their standard deviations, between two steps
+GOOD = 0.75  # of the fall that a step promised: the next may be longer
+PATIENCE, LITTLE = 6, 5e-3  # a start ends where so many steps lower half the sum of squares by less than this
 CANDIDATES = 8  # points looked at for each start
 FAILED = 1e3  # residual, in standard deviations, where there is no prediction
 SAME = 0.02  # starts whose sums of squares differ by this share reached the same optimum
@@ -66,7 +68,11 @@ class Uncertainty(NamedTuple):
 
 
 # ---------------------------------------------------------------- the search
-_SOLVER: Any = optimistix.LevenbergMarquardt(rtol=TOLERANCE, atol=TOLERANCE)
+_SOLVER: Any = eqx.tree_at(
+    lambda solver: solver.search,
+    optimistix.LevenbergMarquardt(rtol=TOLERANCE, atol=TOLERANCE),
+    optimistix.ClassicalTrustRegion(high_cutoff=GOOD),
+)
 _OPTIONS = {"jac": "bwd"}
 _TAGS: frozenset[object] = frozenset()
 
@@ -133,23 +139,26 @@ def fit(
     trial, seen = begin, [look(point) for point in begin]
     residual, jacobian = _stacked(seen)
     z, state = jnp.asarray(begin), _begin(begin, residual, jacobian)
-    begin_cost, active, step = _cost(residual), np.full(len(begin), True), 0
+    costs, active, step = [_cost(residual)], np.full(len(begin), True), 0
     while active.any() and step < STEPS:
         residual, jacobian = _stacked(seen)
         downhill = -np.einsum("srp,sr->sp", jacobian, residual)
         held = ((trial <= low) & (downhill < 0)) | ((trial >= high) & (downhill > 0))
         state = eqx.tree_at(lambda s: s.y_eval, state, jnp.asarray(trial))
         z, state = _step(z, state, residual, np.where(held[:, None, :], 0.0, jacobian))
-        active &= ~np.asarray(state.terminate)
         step += 1
+        costs.append(_cost(state.f_info.residual))
+        active &= ~np.asarray(state.terminate)
+        if step > PATIENCE:
+            active &= costs[-1 - PATIENCE] - costs[-1] > LITTLE
         if progress:
-            progress(step, STEPS, {"objective": float(_cost(state.f_info.residual).min())})
+            progress(step, STEPS, {"objective": float(costs[-1].min())})
         trial = np.where(active[:, None], np.clip(state.y_eval, low, high), trial)
         seen = [look(point) if on else old for point, on, old in zip(trial, active, seen, strict=True)]
-    end, cost = np.asarray(z), _cost(state.f_info.residual)
+    end, cost = np.asarray(z), costs[-1]
     best = int(np.argmin(cost))
     same = cost <= cost[best] * (1.0 + SAME) + TOLERANCE
-    return Optimum(end[best], *look(end[best]), begin, end, begin_cost, cost, ~active, same, step, failed)
+    return Optimum(end[best], *look(end[best]), begin, end, costs[0], cost, ~active, same, step, failed)
 
 
 def _stacked(seen: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -19,6 +19,7 @@ MEANS: dict[str, Callable[[np.ndarray], float]] = {
     "mean": lambda v: float(np.mean(v)),
     "geometric": lambda v: float(np.exp(np.mean(np.log(v)))),
     "median": lambda v: float(np.median(v)),
+    "none": lambda v: float(np.mean(v)),  # of one
 }
 _PICKING = {
     "file",
@@ -74,11 +75,8 @@ class Series(NamedTuple):
         only(entry, set(entry), {"run", "signal"}, where)
         if entry["run"] not in runs:
             raise unknown("run", str(entry["run"]), runs, where)
-        columns = {
-            **study.get("columns", {}),
-            **entry.get("columns", {}),
-            **{k: entry[k] for k in ("unit",) if k in entry},
-        }
+        own = {"unit": entry["unit"]} if "unit" in entry else {}
+        columns = {**study.get("columns", {}), **entry.get("columns", {}), **own}
         only(columns, _COLUMNS, {"time", "value", "unit"}, f"{where}, columns")
         file = entry.get("file", study.get("file"))
         if not isinstance(file, str):
@@ -91,15 +89,23 @@ class Series(NamedTuple):
         if part == "reference":
             return
         passed = {key: value for key, value in self.entry.items() if key not in _PICKING}
-        label, unit = str(passed.get("quantity") or f"{passed['run']}, {passed['signal']}"), self.unit
+        label, unit = str(passed.get("quantity") or self.label), self.unit
         for time, value, sd, n in self.reduced():
             value = self.compared(time, value, others)
             row = {"quality": "computed", **passed, "value": value, "unit": unit, "n": n, "series": label, "part": part}
+            if self.shares:
+                row["over"] = self.entry["aggregate"]
             if time is None:
                 row |= {"quantity": label} | self.window()
             else:
                 row |= {"statistic": "at", "time": f"{time!r} h", "quantity": f"{label} at {time:g} h"}
             yield row | self.error(sd, unit), self.where
+
+    @property
+    def label(self) -> str:
+        """What tells this series from others."""
+        run, signal, against = (self.entry.get(key) for key in ("run", "signal", "against"))
+        return f"{run}, {signal}" + (f" against {against['run']}" if against else "")
 
     def window(self) -> dict[str, Any]:
         """From where to where the statistic looks: as written, else as far as the data reach."""
@@ -178,7 +184,7 @@ class Series(NamedTuple):
         share, _, limit = how.partition(" ")
         side, _, limit = limit.partition(" ")
         if share != "share" or side not in ("above", "below"):
-            raise unknown("aggregate", how, (*MEANS, "none", "share above 10 mm^3", "share below 10 mm^3"), self.where)
+            raise unknown("aggregate", how, (*MEANS, "share above 10 mm^3", "share below 10 mm^3"), self.where)
         bound = units.parse_quantity(limit, self.points.unit, self.where)
         return float(np.mean(values > bound if side == "above" else values < bound))
 
@@ -245,13 +251,7 @@ def _pick(
 ) -> _Points:
     wanted = entry.get("where", {})
     per = entry.get("per", "")
-    needed = [
-        columns["time"],
-        columns["value"],
-        *wanted,
-        *([columns["sd"]] if "sd" in columns else []),
-        *([per] if per else []),
-    ]
+    needed = [columns["time"], columns["value"], *wanted, *(name for name in (columns.get("sd"), per) if name)]
     for column in needed:
         if column not in rows[0]:
             raise unknown("column", column, rows[0], where)
@@ -261,10 +261,8 @@ def _pick(
     )
     picked = []
     for line, row in enumerate(rows, 2):
-        if (
-            all(_matches(row[column], value) for column, value in wanted.items())
-            and row[columns["value"]].lower() not in _MISSING
-        ):
+        chosen = all(_matches(row[column], value) for column, value in wanted.items())
+        if chosen and row[columns["value"]].lower() not in _MISSING:
             time = number(row, columns["time"], line, where) * to_hours + shift
             sd = number(row, columns["sd"], line, where) if "sd" in columns else math.nan
             if first - _ROUNDING <= time <= last + _ROUNDING:

@@ -13,7 +13,8 @@ pick data rows of a CSV file and turn them into such rows:
     shift = "25 h"              added to the column's time to have that of the run
     from, to                    the window of the data, in the run's time
     together = "30 min"         times no further apart than this are one
-    aggregate = "mean"          of replicates: mean, geometric, median, none, "share above 10 mm^3", "share below …"
+    aggregate = "mean"          of replicates: mean, geometric, median, none; "share above 10 mm^3", "share below …" in a run with
+                                subjects
     statistic = "half-life"     one row for the whole window instead of one for each time
     per = "mouse"               column whose values each have a statistic of their own, which are then aggregated
     part = "fit"                or judge, or reference: only what others are held `against`

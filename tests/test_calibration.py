@@ -1,0 +1,439 @@
+"""Calibration: the search and what it says against closed forms, measurements made into rows, the card that follows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nanomg import calibration, card_writer, least_squares, results, studies
+from nanomg.card import load_toml
+from nanomg.cli.main import commands
+from nanomg.errors import InputError
+from nanomg.models import library as read_library
+from nanomg.prediction import Predictor
+
+RAW = Path(os.environ.get("NANOMG_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+needs_raw = pytest.mark.skipif(not RAW.is_dir(), reason=f"the raw data are not at {RAW} (set NANOMG_DATA)")
+
+
+# ---------------------------------------------------------------- the search
+def linear(A, b):
+    """Residuals A z - b with their Jacobian, for many points and for one."""
+    return lambda z: z @ A.T - b, lambda z: (A @ z - b, A)
+
+
+def test_a_linear_problem_has_the_closed_form():
+    rng = np.random.default_rng(0)
+    A, b = rng.normal(size=(12, 3)), rng.normal(size=12)
+    found = least_squares.fit(*linear(A, b), np.zeros(3), np.full(3, -9.0), np.full(3, 9.0))
+    exact, rss, *_ = np.linalg.lstsq(A, b)
+    np.testing.assert_allclose(found.z, exact, atol=1e-5)
+    known = least_squares.uncertainty(found.residual, found.jacobian, np.zeros(3, bool))
+    covariance = rss[0] / (12 - 3) * np.linalg.inv(A.T @ A)
+    np.testing.assert_allclose(known.se, np.sqrt(np.diag(covariance)), rtol=1e-4)
+    np.testing.assert_allclose(known.correlation[0, 1], covariance[0, 1] / (known.se[0] * known.se[1]), rtol=1e-4)
+    assert known.rank == 3 and known.freedom == pytest.approx(9) and not known.open and found.converged.all()
+
+
+def test_a_parameter_that_is_pushed_out_is_held_at_its_bound_while_others_move():
+    rng = np.random.default_rng(1)
+    A, b = rng.normal(size=(8, 2)), rng.normal(size=8)
+    free = np.linalg.lstsq(A, b)[0]
+    high = np.array([free[0] - 0.3, 9.0])
+    found = least_squares.fit(*linear(A, b), np.array([-5.0, 0.0]), np.full(2, -9.0), high)
+    assert found.z[0] == high[0]
+    np.testing.assert_allclose(found.z[1], np.linalg.lstsq(A[:, 1:], b - A[:, 0] * high[0])[0], atol=1e-4)
+    known = least_squares.uncertainty(found.residual, found.jacobian, np.array([True, False]))
+    assert np.isnan(known.se[0]) and np.isfinite(known.se[1]) and known.rank == 1
+
+
+def test_a_prior_pulls_as_much_as_it_knows():
+    """n data with sd s and mean m, and a prior with mean p and sd q: the mean of both, weighted by 1 / variance."""
+    data, s, p, q = np.array([1.0, 1.4, 0.9, 1.1]), 0.5, 3.0, 0.4
+    A, b = np.append(np.full(4, 1 / s), 1 / q)[:, None], np.append(data / s, p / q)
+    found = least_squares.fit(*linear(A, b), np.zeros(1), np.array([-9.0]), np.array([9.0]))
+    weights = np.array([4 / s**2, 1 / q**2])
+    assert found.z[0] == pytest.approx(weights @ [data.mean(), p] / weights.sum(), abs=1e-5)
+    known = least_squares.uncertainty(found.residual, found.jacobian, np.zeros(1, bool), priors=1)
+    assert known.freedom == pytest.approx(4 - weights[0] / weights.sum())
+    assert known.se[0] == pytest.approx((weights[0] / known.residual_sd**2 + weights[1]) ** -0.5, rel=1e-6)
+
+
+def test_what_the_data_leave_open_is_found():
+    """Parameters 0 and 1 act as their ratio, 2 as itself, 3 hardly at all."""
+    rng = np.random.default_rng(2)
+    ratio, own = rng.normal(size=(2, 9))
+    J = np.stack([ratio, -ratio, own, 1e-6 * own], 1)
+    known = least_squares.uncertainty(rng.normal(size=9), J, np.zeros(4, bool))
+    assert known.rank == 2 and known.no_influence == (3,)
+    (direction,) = known.open
+    assert [i for i, _ in direction] == [0, 1] and direction[0][1] == pytest.approx(direction[1][1])
+    assert np.isinf(known.se[[0, 1, 3]]).all() and np.isfinite(known.se[2])
+    held = least_squares.uncertainty(
+        np.append(rng.normal(size=9), 0.0), np.vstack([J, [2.0, 0, 0, 0]]), np.zeros(4, bool), 1
+    )
+    assert held.rank == 2 and np.isfinite(held.se[0])  # its prior knows what the data do not
+
+
+def valleys(z):
+    """Two optima, near 1.1 and -0.9; the second is the better."""
+    return np.concatenate([z**2 - 1.0, 0.3 * (z + 1.5)], -1)
+
+
+def valleys_at(z):
+    return valleys(z), np.array([2.0 * z, [0.3]])
+
+
+def test_several_starts_find_the_better_of_two_optima():
+    low, high = np.array([-3.0]), np.array([3.0])
+    alone = least_squares.fit(valleys, valleys_at, np.array([1.5]), low, high)
+    assert alone.z[0] > 0.5
+    found = least_squares.fit(valleys, valleys_at, np.array([1.5]), low, high, starts=4, seed=1)
+    assert found.z[0] < -0.5 and found.cost.min() < 0.2 * alone.cost[0]
+    assert not found.same[0] and 1 <= found.same.sum() < 4 and found.begin[0, 0] == 1.5
+
+
+def test_points_without_a_prediction_are_counted_and_left():
+    A, b = np.array([[2.0], [1.0]]), np.array([6.0, 3.0])
+    wall = lambda z, r: np.where(z[..., :1] > 3.5, np.nan, r)
+    values, slopes = linear(A, b)
+    found = least_squares.fit(
+        lambda z: wall(z, values(z)),
+        lambda z: (wall(z, slopes(z)[0]), A),
+        np.array([0.0]),
+        np.array([-9.0]),
+        np.array([9.0]),
+        starts=3,
+    )
+    assert found.failed > 0 and found.z[0] == pytest.approx(3.0, abs=1e-4)
+
+
+# ---------------------------------------------------------------- measurements
+TABLE = """mouse,arm,day,volume,sd
+a,treated,0,100,10
+b,treated,0,300,10
+a,treated,1,200,20
+b,treated,1.02,600,40
+a,control,0,50,5
+a,control,2,450,5
+a,control,1,,5
+"""
+
+
+@pytest.fixture
+def rows_of(tmp_path, library):
+    """The rows of one series, with another of a control, as (value, unit, time [h], n)."""
+
+    def read(text: str, where: str = '{ arm = "treated" }'):
+        (tmp_path / "mice.csv").write_text(TABLE)
+        (tmp_path / "mice.toml").write_text(
+            """
+            title = "Mice"
+            source = "nobody2020"
+            file = "mice.csv"
+            columns = { time = "day", time_unit = "d", value = "volume", unit = "mg/L" }
+            [run.treated]
+            scenario = "textbook-1cpt"
+            subjects = 2
+            [run.control]
+            scenario = "textbook-1cpt"
+            [[series]]
+            run = "treated"
+            signal = "pk.C"
+            """
+            f'where = {where}\n{text}\n[[series]]\nrun = "control"\nwhere = {{ arm = ["control"] }}\n'
+            'signal = "pk.C"\npart = "reference"\n'
+        )
+        study = studies.read(tmp_path / "mice.toml", tmp_path, library, "textbook")
+        return [(d.row.value, d.row.unit, d.row.measure.stop, d.row.n) for d in study.data], study
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", [(200, "mg/L", 0, 2), (200, "mg/L", 24, 1), (600, "mg/L", 24.48, 1)]),
+        ('together = "1 h"', [(200, "mg/L", 0, 2), (400, "mg/L", 24.24, 2)]),
+        ('together = "1 h"\naggregate = "geometric"', [(30000**0.5, "mg/L", 0, 2), (120000**0.5, "mg/L", 24.24, 2)]),
+        ('aggregate = "none"\nto = "1 h"', [(100, "mg/L", 0, 1), (300, "mg/L", 0, 1)]),
+        ('shift = "2 h"\nfrom = "3 h"\nto = "26 h"', [(200, "mg/L", 26, 1)]),
+        ('aggregate = "share above 150 mg/L"\nto = "1 h"', [(0.5, "1", 0, 2)]),
+        ('statistic = "slope"\ntogether = "1 h"\nto = "25 h"', [(np.log(2) / 24.24, "1/h", 25, 4)]),
+        ('statistic = "change"\nper = "mouse"\nto = "25 h"\naggregate = "median"', [(1.0, "1", 25, 2)]),
+        ('against = { run = "control", how = "ratio" }\nto = "24.1 h"', [(4.0, "1", 0, 2), (0.8, "1", 24, 1)]),
+        ('against = { run = "control", how = "difference" }\nto = "1 h"', [(150, "mg/L", 0, 2)]),
+        ('baseline = "ratio"\nto = "24.1 h"', [(1.0, "1", 0, 2), (1.0, "1", 24, 1)]),
+    ],
+)
+def test_measurements_become_rows(rows_of, text, expected):
+    found, _ = rows_of(text)
+    assert [row[1:] for row in found] == [pytest.approx(row[1:]) for row in expected]
+    assert [row[0] for row in found] == pytest.approx([row[0] for row in expected])
+
+
+@pytest.mark.parametrize(
+    ("text", "sd", "relative"),
+    [
+        ("error = 0.1", 0.1, True),
+        ('sd = "5 g/L"', 5000.0, False),
+        ('columns = { sd = "sd" }', 10.0, False),
+        ("", studies.ERROR, True),
+    ],
+)
+def test_errors_of_measurements(rows_of, text, sd, relative):
+    _, study = rows_of(text)
+    assert study.data[0].error == studies.Error(pytest.approx(sd), relative)
+    assert study.data[0].row.use == "calibrate" and study.data[0].row.source == "nobody2020"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('aggregate = "modal"', "there is no aggregate 'modal'"),
+        ('statistic = "wobble"', "there is no statistic 'wobble'"),
+        ('from = "9 d"', "no row with arm = 'treated' lies in the window"),
+        ('part = "all"', "there is no part 'all'"),
+        ('unit = "mg/kg"', "cannot be converted"),
+        ("error = 0", "an error must be a number above 0, not 0"),
+        ('file = "rats.csv"', "name the folder of raw data with --raw"),
+        ('colour = "red"', "there is no key 'colour'"),
+        ('against = { run = "treated", how = "ratio" }', "no series of run 'treated' has data"),
+        ('columns = { value = "mouse" }', "'a' in column 'mouse' is not a number"),
+        ('shift = "60 h"\nagainst = { run = "control", how = "ratio" }', "there are no data around 60 h"),
+    ],
+)
+def test_a_mistake_in_a_series_is_one_sentence(rows_of, text, said):
+    with pytest.raises(InputError) as caught:
+        rows_of(text)
+    assert said in caught.value.message and "\n" not in str(caught.value)
+
+
+def test_a_column_that_is_not_there_is_one_sentence(rows_of):
+    with pytest.raises(InputError, match="there is no column 'organ'"):
+        rows_of("", where='{ organ = "liver" }')
+
+
+# ---------------------------------------------------------------- from data to card
+TRUE = {"pk.ka": 0.9, "pk.CL": 5.0, "pk.V": 40.0}
+TIMES = np.array([0.5, 1, 2, 3, 4, 6, 8, 12, 16, 20, 23])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A study of one compartment: 100 mg by mouth, measured with 10 % error; a bolus to judge by; and a table of the former."""
+    where = tmp_path_factory.mktemp("calibration")
+    ka, CL, V = TRUE.values()
+    k = CL / V
+    noise = np.exp(0.1 * np.random.default_rng(4).standard_normal(len(TIMES)))
+    oral = 100 * ka / V / (ka - k) * (np.exp(-k * TIMES) - np.exp(-ka * TIMES)) * noise
+    lines = [f"oral,{t},{c}" for t, c in zip(TIMES, oral, strict=True)]
+    lines += [f"bolus,{t},{100 / V * np.exp(-k * t)}" for t in (1.0, 6.0, 12.0)]
+    (where / "pk.csv").write_text("route,h,mg\n" + "\n".join(lines) + "\n")
+    (where / "oral.csv").write_text(
+        "time,value\n" + "\n".join(f"{t},{c}" for t, c in zip(TIMES, oral, strict=True)) + "\n"
+    )
+    (where / "pk.toml").write_text(
+        """
+        title = "A drug by mouth"
+        source = "nobody2020"
+        file = "pk.csv"
+        columns = { time = "h", value = "mg", unit = "mg/L" }
+        [run.oral]
+        scenario = "textbook-1cpt"
+        dose = ["pk.depot: 100 mg at 0 h"]
+        horizon = "24 h"
+        [run.bolus]
+        scenario = "textbook-1cpt"
+        dose = ["pk.central: 100 mg at 0 h"]
+        horizon = "24 h"
+        [[series]]
+        run = "oral"
+        signal = "pk.C"
+        where = { route = "oral" }
+        error = 0.1
+        [[series]]
+        run = "bolus"
+        signal = "pk.C"
+        where = { route = "bolus" }
+        part = "judge"
+        [[row]]
+        quantity = "clearance"
+        run = "bolus"
+        signal = "pk.C"
+        statistic = "auc"
+        value = 18.7
+        unit = "mg*h/L"
+        part = "judge"
+        [fit]
+        card = "textbook"
+        starts = 1
+        [fit.free]
+        "pk.ka" = { low = "0.1 1/h", high = "10 1/h" }
+        "pk.CL" = { low = "0.5 L/h", high = "50 L/h" }
+        "pk.V" = { low = "5 L", high = "500 L" }
+        """
+    )
+    return where
+
+
+@pytest.fixture(scope="module")
+def fitted(folder):
+    """What the command prints as JSON; it also writes card.toml and fit.h5."""
+    written = ("-o", str(folder / "card.toml"), "--result", str(folder / "fit.h5"))
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        commands(
+            args=["calibrate", "textbook", "--data", str(folder / "pk.toml"), *written, "--json"], standalone_mode=False
+        )
+    return json.loads(out.getvalue())
+
+
+def test_true_values_lie_within_their_standard_errors(fitted):
+    for name, true in TRUE.items():
+        entry = fitted["parameters"][name]
+        assert entry["low"] < true < entry["high"] and abs(entry["estimate"] - true) < 2 * entry["se"]
+        assert 0 < entry["cv"] < 0.4 and entry["bound"] is None
+    assert fitted["rank"] == 3 and "all of 3" in fitted["identifiability"]
+    assert 0.5 < fitted["residual_sd"] < 1.5 and fitted["degrees_of_freedom"] == pytest.approx(8)
+    assert fitted["starts"]["same_optimum"] == fitted["starts"]["converged"] == 1
+
+
+def test_errors_of_both_parts_are_told(fitted):
+    errors = {(e["part"], e["series"]): e for e in fitted["errors"]}
+    assert errors["fit", None]["n"] == 11 and errors["fit", None]["gmfe"] < 1.15 < errors["fit", None]["gmfe_at_start"]
+    assert errors["judge", None]["n"] == 4 and errors["judge", None]["gmfe"] < 1.2
+    assert errors["judge", "bolus, pk.C"]["rmse"] < 0.3 and errors["judge", None]["rmse"] is None
+
+
+def sensitivities(study, names, z):
+    """Residuals of the rows to fit, and their slopes by differences."""
+    rows = [d for d in study.data if d.part == "fit"]
+    predict, step = Predictor([d.row for d in rows], names), 1e-3
+    points = np.exp(np.concatenate([z + step * np.eye(len(z)), z - step * np.eye(len(z)), z[None]]))
+    found = np.asarray(calibration.residual(rows, predict(dict(zip(names, points.T, strict=True)))))
+    return found[:, -1], (found[:, : len(z)] - found[:, len(z) : -1]) / (2 * step)
+
+
+def test_the_fisher_matrix_is_that_of_the_residuals(fitted, folder, library):
+    study = studies.read(folder / "pk.toml", folder, library, "textbook")
+    z = np.log([fitted["parameters"][name]["estimate"] for name in TRUE])
+    residual, slopes = sensitivities(study, tuple(TRUE), z)
+    data = results.open(folder / "fit.h5")["calibration"]
+    np.testing.assert_allclose(residual, data["residual"][: len(TIMES)], atol=1e-3)
+    scale = np.sqrt(np.diag(data["fisher"]))
+    exact = slopes.T @ slopes / fitted["residual_sd"] ** 2
+    np.testing.assert_allclose(data["fisher"] / np.outer(scale, scale), exact / np.outer(scale, scale), atol=2e-3)
+
+
+def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
+    """Of a dose by mouth only CL/F and V/F are known."""
+    free = [studies.free_option(text) for text in ("pk.F_depot=0.1..1", "pk.CL=0.5 L/h..50 L/h", "pk.V=5..500 L")]
+    study = studies.from_csv(folder / "oral.csv", "textbook-1cpt", free, library, "textbook")
+    problem = calibration.problem_of(study, library.card("textbook"))
+    z = np.log([0.5, 5.0, 40.0])
+    residual, slopes = sensitivities(study, problem.names, z)
+    known = least_squares.uncertainty(residual, slopes, np.zeros(3, bool))
+    said = calibration._identifiability(problem, z, known)
+    assert "The data determine 2 of 3 free parameters." in said
+    assert "Not identifiable apart, only a combination of them is: pk.F_depot, pk.CL, pk.V." in said
+
+
+def test_the_card_holds_the_estimates_and_all_else_as_it_was(fitted, folder, library):
+    before = library.cards["textbook"].read_text().splitlines()
+    after = (folder / "card.toml").read_text().splitlines()
+    changed = [a.split(" =")[0] for a, b in zip(after, before, strict=True) if a != b]
+    assert changed == ["ka", "CL", "V"]
+    card = read_library().card(str(folder / "card.toml"))
+    for name, entry in fitted["parameters"].items():
+        parameter = card.parameters[name]
+        assert parameter.value == pytest.approx(entry["estimate"], rel=1e-5) and parameter.basis == "fitted"
+        assert (parameter.low, parameter.high) == pytest.approx((entry["low"], entry["high"]), rel=1e-5)
+        assert parameter.source == "nobody2020" and "n = 11" in parameter.note
+    with pytest.raises(InputError, match="the file exists"):
+        calibration.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.toml")
+    with pytest.raises(InputError, match=r"a card ends in \.toml"):
+        calibration.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.h5")
+
+
+def test_the_result_file_holds_data_and_what_is_known(fitted, folder):
+    data = results.open(folder / "fit.h5")["calibration"]
+    assert data["fisher"].shape == (3, 3) and list(data["part"].values).count("judge") == 4
+    rows = data["part"].values == "fit"
+    np.testing.assert_allclose(
+        np.log(data["predicted"] / data["observed"])[rows] / 0.1, data["residual"][rows], atol=1e-9
+    )
+    assert results.read_summary(folder / "fit.h5") == fitted and fitted["written"] == str(folder / "card.toml")
+
+
+def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
+    commands(args=["summary", str(folder / "fit.h5")], standalone_mode=False)
+    said = capsys.readouterr().out
+    for words in (
+        "textbook fitted to A drug by mouth",
+        "pk.CL",
+        "GMFE at start",
+        "bolus, pk.C",
+        "all of 3 free",
+        "card.toml",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"data": "no-such-study"}, "there is no study 'no-such-study'"),
+        ({"data": "none.csv", "scenario": "textbook-1cpt"}, "there is no such file of data"),
+        ({"data": "oral.csv", "fit": ["pk.CL=1..2 L/h"]}, "name the scenario with --scenario"),
+        ({"data": "oral.csv", "scenario": "textbook-1cpt"}, "nothing is free"),
+        ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1"]}, "is not NAME=LOW..HIGH"),
+        ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=2..1 L/h"]}, "lower one below the upper"),
+        ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 mg"]}, "dimensions differ"),
+        ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.Cl=1..2 L/h"]}, "did you mean 'pk.CL'"),
+        ({"data": "pk.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 L/h"]}, "there is no column 'time'"),
+        ({"data": "pk.toml", "scenario": "textbook-1cpt"}, "a study names its own scenarios"),
+    ],
+)
+def test_a_mistake_is_one_sentence(folder, options, said):
+    data = options["data"]
+    path = str(folder / data) if "." in data else data
+    with pytest.raises(InputError) as caught:
+        calibration.calibrate("textbook", **{**options, "data": path})
+    assert said in caught.value.message and "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- the card's text
+@pytest.mark.parametrize("name", sorted(read_library().cards))
+def test_every_card_can_be_rewritten(name, library):
+    text, card = library.cards[name].read_text(encoding="utf-8"), library.card(name)
+    last = list(card.parameters.values())[-1]
+    written = card_writer.rewrite(text, {last.name: last})
+    changed = [(a, b) for a, b in zip(written.splitlines(), text.splitlines(), strict=True) if a != b]
+    assert len(changed) <= 1
+
+
+def test_a_comment_after_a_rewritten_value_stays(library):
+    parameter = library.card("textbook").parameters["pk.CL"]
+    rest = "  # as { before }\n\n[x]\ny = { value = 2 }\n"
+    text = '[pk]  # all\nCL = { value = 1, unit = "L/h", basis = "assumed", note = "a } b" }' + rest
+    written = card_writer.rewrite(text, {"pk.CL": parameter})
+    assert written.endswith("}" + rest) and "value = 4" in written
+    added = card_writer.rewrite("[x]\ny = { value = 2 }\n", {"pk.CL": parameter})
+    assert added.startswith("[x]\ny = { value = 2 }\n") and "[pk]\nCL = { value = 4" in added
+    with pytest.raises(InputError, match="on a line of its own"):
+        card_writer.rewrite('[pk.CL]\nvalue = 1\nunit = "L/h"\n', {"pk.CL": parameter})
+
+
+# ---------------------------------------------------------------- the raw data
+@needs_raw
+@pytest.mark.parametrize("study", sorted(read_library().studies))
+def test_shipped_studies_find_their_data_and_their_card(study, library):
+    path = library.studies[study]
+    found = studies.read(path, RAW, library, load_toml(path)["fit"]["card"])
+    assert {d.part for d in found.data} == {"fit", "judge"} and found.source in library.references
