@@ -53,7 +53,9 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
     render.paragraph(found["verdict"], style="bold")
     status = found["status"]
     failed = f"{status['failed']} of {status['trajectories']} trajectories failed: {status['reason']}"
-    solved = f"{status['trajectories']} trajectories, all solved"
+    solved = (
+        "1 trajectory, solved" if status["trajectories"] == 1 else f"{status['trajectories']} trajectories, all solved"
+    )
     subjects = f"{status['subjects']} subjects, " if status.get("subjects", 1) > 1 else ""
     render.paragraph(f"{found['scenario']}: {subjects}{failed if status['failed'] else solved}")
     for name, why in status.get("failed_subjects", {}).items():

@@ -1,0 +1,49 @@
+"""Count how the cards' values are known.
+
+python docs/parameters.py > docs/parameters.md
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nanomg.card import BASES
+from nanomg.models import library
+
+MEANING = {
+    "measured": "read as a number in the source that the card names",
+    "fitted": "estimated from data, by the source or by `nanomg calibrate` from the source's data",
+    "scaled": "computed from another value: by body weight, by composition, by geometry",
+    "recalled": "known in the field, not checked against a source here",
+    "assumed": "no source; the card says why this value",
+}
+HEAD = """# How the values are known
+
+Every value of a card says how it is known. `nanomg show CARD` lists values with ranges, basis, source and note; `nanomg show
+MECHANISM` says what each parameter means. Written by `python docs/parameters.py > docs/parameters.md`.
+"""
+
+
+def row(name: str, counts: Counter[str]) -> str:
+    """A line of the table."""
+    return " | ".join((f"| {name}", *(str(counts[basis] or "") for basis in BASES), f"{counts.total()} |"))
+
+
+def page() -> str:
+    """The whole page."""
+    shelf = library()
+    cards = {name: shelf.card(name) for name in sorted(shelf.cards)}
+    counts = {name: Counter(p.basis for p in card.parameters.values()) for name, card in cards.items()}
+    total = sum(counts.values(), Counter())
+    shares = (f"- **{basis}** ({total[basis] / total.total():.0%}): {text}" for basis, text in MEANING.items())
+    table = [
+        f"| card | {' | '.join(BASES)} | values |",
+        f"|---|{'---:|' * (len(BASES) + 1)}",
+        *(row(f"`{name}`: {cards[name].title}", found) for name, found in counts.items()),
+        row("**all**", total),
+    ]
+    return "\n".join((HEAD, *shares, "", *table)) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
