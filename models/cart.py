@@ -71,6 +71,7 @@ class CarT(AbstractMechanism):
     }
     signals = {
         "cart.C": Var("1/ug", "transgene copies per mass of DNA in blood"),
+        "cart.present": Var("Mcell", "CAR-T cells in the tumour, effector and exhausted"),
         "cart.engaged": Var("Mcell", "CAR-T cells in the tumour that meet a target"),
         "cart.kill": Var("Mcell/h", "tumour cells killed by contact with CAR-T cells"),
         "cart.bystander": Var("Mcell/h", "tumour cells killed by cytokines of CAR-T cells"),
@@ -110,6 +111,7 @@ class CarT(AbstractMechanism):
         present = T + x["cart.exhausted"]
         return {
             "cart.C": self.copies * (x["cart.blood"] + x["cart.memory"]),
+            "cart.present": present,
             "cart.engaged": engaged,
             "cart.kill": self.k_kill * x["lfa1.competence"] * engaged,
             "cart.bystander": self.k_cytokine * present / (present + self.K_cytokine) * V,
