@@ -110,15 +110,16 @@ class Magnesium(AbstractMechanism):
     salt_MW: Scalar = param("mg/umol", "molar mass of the parenteral salt per mole of Mg")
     oral_MW: Scalar = param("mg/umol", "molar mass of the oral dose per mole of Mg")
 
-    def ionised(self, total, albumin):
-        """Ionised from total Mg: the root of `total = x (1 + kappa) + n albumin x / (Kd + x)`."""
+    def ionised(self, total, left=None):
+        """Ionised from total Mg: the root of `total = x (1 + kappa) + n albumin x / (Kd + x)`; own albumin, or what `left` says."""
         free = 1.0 + self.kappa
+        albumin = self.albumin * (self.albumin_left if left is None else left)
         b = free * self.Kd_alb + self.n_alb * albumin - total
         return positive_root(free, b, self.Kd_alb * total)
 
-    def bound(self, ionised, albumin):
+    def bound(self, ionised):
         """Albumin-bound from ionised Mg."""
-        return self.n_alb * albumin * ionised / (self.Kd_alb + ionised)
+        return self.n_alb * self.albumin_left * self.albumin * ionised / (self.Kd_alb + ionised)
 
     def excess(self, excreted, GFR):
         """How far above the threshold [mmol/L] the ultrafilterable Mg lies when this much is excreted."""
@@ -131,13 +132,13 @@ class Magnesium(AbstractMechanism):
         return (saturable + self.f_lin) * dissolved
 
     def derive(self, x):
-        healthy = self.ionised(self.total_0, self.albumin) * (1.0 + self.kappa) - self.excess(self.intake, self.GFR)
+        healthy = self.ionised(self.total_0, left=1.0) * (1.0 + self.kappa) - self.excess(self.intake, self.GFR)
         threshold = self.reabsorption * healthy
         filtered = threshold + self.excess(self.absorption * self.intake, self.kidney * self.GFR)
         ionised = filtered / (1.0 + self.kappa)
         return {
             "magnesium.ionised_0": ionised,
-            "magnesium.baseline": filtered + self.bound(ionised, self.albumin_left * self.albumin),
+            "magnesium.baseline": filtered + self.bound(ionised),
             "magnesium.threshold": threshold,
         }
 
@@ -151,9 +152,8 @@ class Magnesium(AbstractMechanism):
         }
 
     def evaluate(self, x):
-        albumin = self.albumin_left * self.albumin
         total = x["magnesium.ecf"] / self.V1
-        ionised = self.ionised(total, albumin)
+        ionised = self.ionised(total)
         filtered = ionised * (1.0 + self.kappa)
         kept = (
             (1.0 - self.e_diuretic * x["magnesium.diuretic"])
@@ -166,9 +166,9 @@ class Magnesium(AbstractMechanism):
             "magnesium.total": total,
             "magnesium.ionised": ionised,
             "magnesium.ionised_blood": self.blood_ratio * ionised,
-            "magnesium.albumin_bound": self.bound(ionised, albumin),
+            "magnesium.albumin_bound": self.bound(ionised),
             "magnesium.complexed": self.kappa * ionised,
-            "magnesium.corrected": total + self.albumin_slope * (self.albumin_ref - albumin),
+            "magnesium.corrected": total + self.albumin_slope * (self.albumin_ref - self.albumin_left * self.albumin),
             "magnesium.rbc_C": x["magnesium.rbc"] / self.V_rbc,
             "magnesium.urine": urine,
             "magnesium.excreted": urine / (GFR * filtered),

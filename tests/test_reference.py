@@ -87,7 +87,8 @@ def urine(values: Mapping[str, float], total: float) -> float:
     """Urinary Mg [umol/h] at a serum total [mmol/L]."""
     _, x = mechanism(BODY, values, "magnesium.ecf")
     state = {**dict.fromkeys(BODY.states, 0.0), "magnesium.ecf": total * values["magnesium.V1"]}
-    return float(BODY.evaluate({**x, **state, "magnesium.diet": 1.0, "magnesium.wasting": 0.0})["magnesium.urine"])
+    inputs = {name: var.default for name, var in BODY.inputs.items()}
+    return float(BODY.evaluate({**x, **state, **inputs})["magnesium.urine"])
 
 
 def clearance(values: Mapping[str, float], total: float) -> float:

@@ -129,7 +129,7 @@ def test_plain_doses_come_out_as_by_the_dose_list() -> None:
     found = shipped("mouse-mc38-depot")
     times = np.append(np.arange(0.0, 400.0, 25.0), [30.0, 40.0, 200.0])
     times.sort()
-    windows = (Window("magnesium.diet", 0.2, 30.0, 200.0), Window("magnesium.wasting", 0.3, 200.0, 1e4))
+    windows = (Window("magnesium.diet", 0.2, 30.0, 200.0), Window("magnesium.cisplatin", 1.0, 200.0, 1e4))
     doses = tuple(d for d in found.doses if d.time < 375.0)
     names = (
         "interstitium.C",
