@@ -21,7 +21,7 @@ import numpy as np
 
 from nanomg import executables, population, simulation
 from nanomg.dosing import Dose
-from nanomg.errors import InputError, unknown
+from nanomg.errors import unknown
 from nanomg.model import Model, stack
 from nanomg.observations import Measure, Over, Row, Run
 from nanomg.simulation import Lanes, Plan
@@ -60,7 +60,7 @@ class Group(NamedTuple):
     plan: Plan
     runs: Mapping[Run, slice]  # the lanes of each run
     lanes: Lanes
-    order: np.ndarray  # (edge, lane)
+    order: np.ndarray | None  # (edge, lane), None where free parameters delay doses
     measures: tuple[Measure, ...]
     reading: Reading
     curves: Curves
@@ -88,7 +88,7 @@ class Predictor:
     """The rows' predictions as a function of the values of `free` parameters.
 
     A free value acts in every run that has the parameter and does not `set` it. With `fine`, every run is also looked at that
-    many times along its course, for figures. Raises `InputError` for a free parameter that no run has or that moves doses in time.
+    many times along its course, for figures. Raises `InputError` for a free parameter that no run has.
     """
 
     def __init__(self, rows: Sequence[Row], free: Sequence[str] = (), fine: int = 0):
@@ -171,14 +171,14 @@ def _group(runs: Sequence[Run], measures: Sequence[Measure], free: Sequence[str]
     given = [[d for d in run.scenario.doses if d.time <= t[-1]] for run, t in zip(runs, times, strict=True)]
     slots, doses = _slots(given)
     plan = simulation.plan_for(model, slots, tuple(name for name, v in values.items() if np.ndim(v)))
-    _check_times(plan, free)
     each = _lanes(plan, runs, doses, output)
     lanes = jax.tree.map(lambda a: np.repeat(a, counts, -1), each)._replace(values=values)
     ends = np.cumsum(counts)
     place = {run: slice(int(end) - count, int(end)) for run, count, end in zip(runs, counts, ends, strict=True)}
     ordered = tuple(sorted(measures, key=lambda m: list(STATISTICS).index(m.statistic)))
     reading, curves = _reading(model, ordered, place)
-    return Group(plan, place, lanes, simulation.edge_order(plan, lanes), ordered, reading, curves)
+    order = None if _delays(plan, free) else simulation.edge_order(plan, lanes)
+    return Group(plan, place, lanes, order, ordered, reading, curves)
 
 
 def _size(run: Run) -> int:
@@ -269,12 +269,11 @@ def _lanes(plan: Plan, runs: Sequence[Run], doses: Sequence[Sequence[Dose]], out
     return jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)
 
 
-def _check_times(plan: Plan, free: Sequence[str]) -> None:
-    """Refuse a free parameter on which the times of doses depend: the order of events is fixed before the solve."""
-    lags = {port.lag for name in plan.cmt if (port := plan.model.ports.get(name)) is not None and port.lag is not None}
-    for name in free:
-        if name in plan.model.parameters and lags & set(simulation.with_dependants(plan.model, (name,))):
-            raise InputError(f"{name!r} delays doses, so it cannot be free", "free")
+def _delays(plan: Plan, free: Sequence[str]) -> bool:
+    """Whether the times of doses depend on a free parameter, so that the order of events is not known before."""
+    lags = {port.lag for name in plan.cmt if (port := plan.model.ports.get(name)) is not None}
+    chosen = tuple(name for name in free if name in plan.model.parameters)
+    return bool(lags & set(simulation.with_dependants(plan.model, chosen)))
 
 
 # ---------------------------------------------------------------- the solve
@@ -285,12 +284,14 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
     wide |= {name: _freed(group, name, jnp.asarray(free)) for name, free in values.items() if name in known}
     tile = lambda a: np.tile(a, (1,) * (np.ndim(a) - 1) + (batch,))
     lanes = jax.tree.map(tile, group.lanes._replace(values={}))._replace(values={**known, **wide})
-    order = tile(group.order)
     if any(isinstance(v, jax.core.Tracer) for v in values.values()):
         # what is known already is kept from the compiler, which would compute with it at length
-        hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), order))
+        known_order = None if group.order is None else tile(group.order)
+        hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), known_order))
         lanes = hidden._replace(values=lanes.values)
-        solved = simulation.trajectory(group.plan, lanes, order, simulation.RTOL)
+        if order is None:
+            order = jnp.argsort(jax.lax.stop_gradient(simulation.edges(group.plan, lanes)), axis=0, stable=True)
+        solved = simulation.trajectory(group.plan, lanes, order.astype(jnp.int32), simulation.RTOL)
     else:
         solved = simulation.run(group.plan, lanes, defer=False)
     measured, curves = _read(group.reading, batch, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)

@@ -354,8 +354,17 @@ def test_gradients_and_lanes(shelf: Shelf) -> None:
     np.testing.assert_allclose(slopes, -np.array([[4], [8], [0], [4]]) / V * exact, rtol=1e-4)
     with pytest.raises(InputError, match="there is no parameter"):
         Predictor(predict.rows, free=("pk.Cl",))
-    with pytest.raises(InputError, match="delays doses"):
-        Predictor(predict.rows, free=("pk.Tlag_central",))
+
+
+def test_a_free_lag_moves_doses(shelf: Shelf) -> None:
+    predict = Predictor(observations.load("textbook", shelf(*TEXTS[:2])).rows, free=("pk.Tlag_central",))
+    lag = np.array([1.0, 5.0])  # the second dose comes after the first row
+    given = lambda v: predict({"pk.Tlag_central": v})
+    value, slopes = jax.jit(lambda v: (given(v), jax.jacrev(lambda v: given(v).sum(1))(v)))(lag)
+    exact = AMOUNT / V * np.exp(-K * np.array([[3, np.inf], [7, 3]]))
+    np.testing.assert_allclose(value, exact, rtol=1e-5)
+    np.testing.assert_allclose(given(lag), exact, rtol=1e-5)
+    np.testing.assert_allclose(slopes, K * exact, rtol=1e-4)
 
 
 def test_virtual_subjects_of_a_run(shelf: Shelf) -> None:
