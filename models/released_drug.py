@@ -1,19 +1,18 @@
 """A drug in the liposome in place of Mg, where its release in a tumour was measured: doxorubicin tells what Mg has not told yet.
 
-The payload counts as the drug. What is released inside cells binds there and is lost slowly; of what is released outside cells
-a share is washed away before it binds.
+The payload counts as the drug; what is released in the tumour binds there and is lost slowly.
 """
 
 from __future__ import annotations
 
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param, share
+from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class ReleasedDrug(AbstractMechanism):
     """Released drug in the tumour, and the total with what is still encapsulated, as mass per mass of tumour."""
 
     name = "drug"
-    states = {"drug.released": Var("umol", "released drug bound in the tumour")}
+    states = {"drug.released": Var("umol", "released drug in the tumour")}
     signals = {
         "drug.total": Var("mg/g", "drug per mass of tumour, encapsulated or not"),
         "drug.free": Var("mg/g", "released drug per mass of tumour"),
@@ -21,15 +20,13 @@ class ReleasedDrug(AbstractMechanism):
     }
     reads = (
         "tumour.mass",
-        "liposome.inside",
-        "liposome.outside",
+        "liposome.released",
         "liposome.delivered",
         "liposome.payload",
         "liposome.plasma",
     )
 
     MW: Scalar = param("mg/umol", "molar mass of the drug")
-    f_kept: Scalar = share("share of the drug released outside cells that binds in the tumour")
     k_loss: Scalar = param("1/h", "loss of released drug from the tumour")
 
     def evaluate(self, x):
@@ -42,5 +39,5 @@ class ReleasedDrug(AbstractMechanism):
         }
 
     def fluxes(self, x):
-        yield Flux(None, "drug.released", x["liposome.inside"] + self.f_kept * x["liposome.outside"])
+        yield Flux(None, "drug.released", x["liposome.released"])
         yield Flux("drug.released", None, self.k_loss * x["drug.released"])
