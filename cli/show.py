@@ -106,6 +106,7 @@ def _describe_mechanism(mechanism: type[AbstractMechanism], cards: Iterable[Card
         table = getattr(mechanism, kind)
         described[kind] = {name: {"unit": entry.unit, "text": entry.text} for name, entry in table.items()}
     described["reads"] = list(mechanism.reads)
+    described["absent"] = dict(mechanism.absent)
     described["parameters"] = {
         name: {"unit": var.unit, "text": var.text, "values": [_value(p) for p in values if p.name == name]}
         for name, var in mechanism.parameters().items()
@@ -131,6 +132,7 @@ def _print(found: Mapping[str, Any]) -> None:
     if "horizon_h" in found:
         facts["horizon"] = f"{number(found['horizon_h'])} h"
     facts |= {key: ", ".join(found.get(key, ())) for key in ("mechanisms", "cards", "reads")}
+    facts["can do without"] = ", ".join(f"{name} (then {number(v)})" for name, v in found.get("absent", {}).items())
     for key, fact in facts.items():
         if fact:
             render.paragraph(f"{key}: {fact}")

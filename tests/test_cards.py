@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nanomg.models
-from nanomg.card import Card, Parameter, merge, read_bibliography
+from nanomg.card import Card, Parameter, load_toml, read_bibliography
 from nanomg.errors import InputError
 from nanomg.library import Library
-from nanomg.mechanism import AbstractMechanism, Var
-from nanomg.model import Model
+from nanomg.mechanism import Var
+from nanomg.models.coat import Coat
+from nanomg.models.liposome import Liposome
+from nanomg.scenario import load
 
 MODELS = Path(str(resources.files(nanomg.models)))
 PATHS = sorted((MODELS / "cards").glob("*.toml"))
 SHIPPED = nanomg.models.library()
 BIBLIOGRAPHY = read_bibliography(MODELS / "references.bib")
-ANY = ("lfa1", "checkpoint", "liposome", "lnp", "textbook")
-SPECIES = {
-    "mouse": ("mouse", "rmp1-14", "mc38", *ANY, "liposome-mouse", "lnp-mouse"),
-    "human": ("human", "pembrolizumab", "nsclc", *ANY, "liposome-human", "lnp-human"),
-}
-COATS = ("coat-edb", "coat-her2")
-
-
-def mechanisms() -> dict[str, type[AbstractMechanism]]:
-    """The mechanism classes that the modules of the models folder define."""
-    found = {}
-    for path in sorted(MODELS.glob("[a-z]*.py")):
-        module = importlib.import_module(f"nanomg.models.{path.stem}")
-        for cls in vars(module).values():
-            if inspect.isclass(cls) and issubclass(cls, AbstractMechanism) and cls.__module__ == module.__name__:
-                found[cls.__name__] = cls
-    return found
-
-
-MECHANISMS = mechanisms()
+MECHANISMS = SHIPPED.mechanisms
 DECLARED: dict[str, Var] = {name: var for cls in MECHANISMS.values() for name, var in cls.parameters().items()}
 
 
@@ -54,18 +37,6 @@ def entries() -> list[Parameter]:
 
 def identity(parameter: Parameter) -> str:
     return f"{parameter.card}:{parameter.name}"
-
-
-def full_model() -> Model:
-    """All mechanisms but those of the textbook, which share their names."""
-    return Model(*(cls for cls in MECHANISMS.values() if cls.name != "pk"))
-
-
-def derived(cards: dict[str, Card], names: tuple[str, ...], model: Model, **changes: float) -> dict[str, float]:
-    merged = {name: p.to(DECLARED[name].unit).value for name, p in merge(cards[name] for name in names).items()}
-    merged.update({name.replace("__", "."): value for name, value in changes.items()})
-    values = model.derive({name: merged[name] for name in model.parameters})
-    return {name: float(value) for name, value in values.items()}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -93,25 +64,45 @@ def test_entry(parameter: Parameter) -> None:
         assert parameter.source in BIBLIOGRAPHY
 
 
-@pytest.mark.parametrize("species", SPECIES)
-def test_every_parameter_has_a_value(species: str, cards: dict[str, Card]) -> None:
-    given = merge(cards[name] for name in SPECIES[species])
-    assert sorted(set(DECLARED) - set(given)) == []
-    assert {cards[name].species for name in SPECIES[species]} <= {species, "any"}
+def test_a_coat_changes_values_of_coat_and_liposome_only(cards: dict[str, Card]) -> None:
+    coats = {name: card for name, card in cards.items() if name.startswith("coat-")}
+    assert len(coats) > 1
+    for coat in coats.values():
+        assert set(coat.parameters) <= {*Coat.parameters(), *Liposome.parameters()}
 
 
-def test_a_coat_changes_values_of_the_liposome_only(cards: dict[str, Card]) -> None:
-    for coat in COATS:
-        assert set(cards[coat].parameters) <= set(cards["liposome"].parameters)
+def contents(*folders: str) -> list[dict[str, Any]]:
+    return [load_toml(path) for folder in folders for path in sorted((MODELS / folder).glob("*.toml"))]
 
 
-def test_every_card_belongs_to_a_set(cards: dict[str, Card]) -> None:
-    used = {name for names in SPECIES.values() for name in names} | set(COATS)
-    assert set(cards) <= used
+def users() -> Iterator[dict[str, Any]]:
+    """Every scenario, and every run of an observation table or a study."""
+    yield from contents("scenarios")
+    for table in contents("observations", "studies"):
+        yield from table.get("run", {}).values()
+
+
+def test_every_card_is_used(cards: dict[str, Card]) -> None:
+    used = {name for user in users() for name in user.get("cards", ())}
+    used |= {table["fit"]["card"] for table in contents("studies")}
+    scaled = {
+        entry["scaled_from"]
+        for card in contents("cards")
+        for group in card.values()
+        if isinstance(group, dict)
+        for entry in group.values()
+        if "scaled_from" in entry
+    }
+    assert sorted(set(cards) - used - scaled) == []
+
+
+def test_every_mechanism_takes_part_somewhere() -> None:
+    taking_part = {name for user in users() for name in user.get("mechanisms", ())}
+    assert sorted(set(MECHANISMS) - taking_part) == []
 
 
 def test_every_reference_is_used() -> None:
-    folders = ("cards", "observations", "scenarios")
+    folders = ("cards", "observations", "scenarios", "studies")
     text = "".join(path.read_text(encoding="utf-8") for f in folders for path in (MODELS / f).glob("*.toml"))
     assert [key for key in BIBLIOGRAPHY if f'"{key}"' not in text] == []
 
@@ -123,25 +114,29 @@ def test_reference_is_well_formed(key: str) -> None:
     assert "title =" in entry or "note =" in entry
 
 
-def test_liposome_payload_and_mass(cards: dict[str, Card]) -> None:
-    x = derived(cards, SPECIES["mouse"], full_model())
+def derived(scenario: str, **changes: str) -> dict[str, Any]:
+    found = load(scenario, SHIPPED, {name.replace("__", "."): value for name, value in changes.items()})
+    return found.model.derive(found.values)
+
+
+def test_liposome_payload_and_mass() -> None:
+    x = derived("mouse-mc38-iv")
     # 100 nm, 5 nm bilayer, 300 mmol/L: 6.9e4 Mg ions and 1.56e-16 g of lipid a particle
     assert x["liposome.M_per_lipid"] == pytest.approx(0.735, rel=0.005)
     assert 1.0 / (x["liposome.N_per_lipid"] * 1e9) == pytest.approx(1.56e-13, rel=0.005)
     assert x["liposome.M_per_N"] * 1e-9 * 6.022e17 == pytest.approx(6.9e4, rel=0.01)
 
 
-def test_lnp_payload(cards: dict[str, Card]) -> None:
-    assert derived(cards, SPECIES["human"], full_model())["lnp.M_per_lipid"] == pytest.approx(0.086, rel=0.01)
+def test_lnp_payload() -> None:
+    assert derived("mouse-mc38-lnp")["lnp.M_per_lipid"] == pytest.approx(0.086, rel=0.01)
 
 
-def test_human_magnesium_baseline(cards: dict[str, Card]) -> None:
-    model = Model(MECHANISMS["Magnesium"])
-    x = derived(cards, ("human",), model)
+def test_human_magnesium_baseline() -> None:
+    x = derived("human-nsclc-iv")
     assert x["magnesium.ionised_0"] == pytest.approx(0.554, abs=0.001)
     assert x["magnesium.threshold"] * x["magnesium.GFR"] / 1000 == pytest.approx(5.07, rel=0.005)
     # at an albumin of 25 g/L the same total holds more ionised Mg
-    cachectic = derived(cards, ("human",), model, magnesium__albumin=25 / 66.5)
+    cachectic = derived("human-nsclc-iv", magnesium__albumin=f"{25 / 66.5} mmol/L")
     assert cachectic["magnesium.ionised_0"] == pytest.approx(0.623, abs=0.001)
 
 

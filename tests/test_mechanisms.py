@@ -148,7 +148,8 @@ def jacobians(model: Model) -> Any:
     return jax.jit(jax.jacfwd(everything, argnums=(0, 1), has_aux=True))
 
 
-def test_rates_signals_and_their_gradients_are_finite(scenario: Scenario) -> None:
+def test_rates_signals_and_their_gradients_are_finite(covering: Scenario) -> None:
+    scenario = covering
     model, values = scenario.model, scenario.values
     parameters = np.array([values[n] for n in model.parameters])
     known = model.derive(values)
