@@ -1,7 +1,8 @@
 """Tumour growth: viable, dying and dead cells.
 
 The growth law is the generalised logistic (Richards) family: `shape` near 0 is Gompertz, 1 is logistic. Proliferation needs
-Mg: low interstitial Mg slows the primary tumour, which is why Mg given to a host without T cells can feed it.
+Mg: low interstitial Mg slows the primary tumour and lets more of its cells die, as in deficient rats (Mills 1984), which is why Mg
+given to a host without T cells can feed it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
 
 def relative_proliferation(C, C_0, K):
-    """Proliferation at free Mg `C` relative to that at `C_0`; half of its maximum at `K`, all in one unit."""
-    return C / (C + K) * (C_0 + K) / C_0
+    """Proliferation at free Mg `C` relative to that at `C_0`; half of its maximum at `K`, all in one unit.
+
+    Two Mg together, so that growth is nearly saturated at the Mg of plasma and falls steeply below it, as in culture.
+    """
+    return C * C / (C * C + K * K) * (C_0 * C_0 + K * K) / (C_0 * C_0)
 
 
 class Tumour(AbstractMechanism):
@@ -30,6 +34,7 @@ class Tumour(AbstractMechanism):
         "tumour.cell_mass": Var("g", "mass of cells that hold Mg, with the bed"),
         "tumour.lysis": Var("g/h", "mass of cells that lyse per hour"),
         "tumour.volume": Var("mL", "tumour volume"),
+        "tumour.dead_share": Var("1", "share of the tumour's mass that is dead cells not yet cleared"),
     }
     constants = {
         "tumour.dying_0": Var("Mcell", "dying tumour cells at time 0, in step with growth"),
@@ -44,7 +49,7 @@ class Tumour(AbstractMechanism):
     viable_max: Scalar = param("Mcell", "viable cells at which growth stops")
     shape: Scalar = param("1", "exponent of the Richards law: near 0 Gompertz, 1 logistic")
     K_g: Scalar = param("mmol/L", "free Mg for half of the maximum proliferation")
-    k_turnover: Scalar = param("1/h", "spontaneous death rate of tumour cells")
+    k_turnover: Scalar = param("1/h", "spontaneous death rate of tumour cells at untreated Mg")
     k_lysis: Scalar = param("1/h", "rate at which dying cells lose their membrane")
     k_clear: Scalar = param("1/h", "clearance rate of dead cells")
     density: Scalar = param("Mcell/g", "tumour cells per mass")
@@ -79,12 +84,13 @@ class Tumour(AbstractMechanism):
             "tumour.cell_mass": closed + self.bed,
             "tumour.lysis": self.k_lysis * x["tumour.dying"] / self.density,
             "tumour.volume": (closed + dead) / self.specific_mass,
+            "tumour.dead_share": dead / (closed + dead + self.bed),
         }
 
     def fluxes(self, x):
         V = x["tumour.viable"]
         fed = relative_proliferation(x["interstitium.C"], x["interstitium.C_0"], self.K_g)
         yield Flux(None, "tumour.viable", self.relative_growth(V) * fed * V)
-        yield Flux("tumour.viable", "tumour.dying", self.k_turnover * V)
+        yield Flux("tumour.viable", "tumour.dying", self.k_turnover * (1.0 + (1.0 - fed)) * V)
         yield Flux("tumour.dying", "tumour.dead", self.k_lysis * x["tumour.dying"])
         yield Flux("tumour.dead", None, self.k_clear * x["tumour.dead"])
