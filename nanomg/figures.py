@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from nanomg.observations import Row, Run, Table, courses_of
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^")
 _DAYS_FROM = 72.0  # [h] a longer course is drawn in days
-_COLUMNS = 3
+_COLUMNS, _LETTERS = 3, 44  # panels beside each other, and letters of a title above each
 _DECADES = 30.0  # a course that spans more than this factor is drawn on a logarithmic axis
 
 Point = tuple[str, Row, float]  # domain, row, prediction
@@ -86,7 +87,7 @@ def courses(path: Path, table: Table, solved: Courses) -> None:
         _course(axis, rows, solved)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    figure.suptitle(table.title, fontsize=11)
+    figure.suptitle(textwrap.fill(table.title, _LETTERS * columns), fontsize=11)
     _save(figure, path)
 
 
@@ -112,6 +113,8 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     if min(values) > 0 and max(values) / min(values) > _DECADES:
         axis.set_yscale("log")
         axis.set_ylim(min(values) / 5, max(values) * 5)
+    when = [row.measure.stop * scale for row in rows if row.measure]
+    axis.set_xlim(left=max(0.0, 1.3 * min(when) - 0.3 * max(when)))
     sources = ", ".join(dict.fromkeys(row.source for row in rows))
     axis.set_title(f"{measure.run.name} ({sources})", fontsize=9)
     axis.set_xlabel("time [d]" if days else "time [h]", fontsize=9)

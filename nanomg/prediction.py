@@ -224,8 +224,8 @@ def _values(runs: Sequence[Run], free: Sequence[str]) -> dict[str, Any]:
 
 def _times(run: Run, measures: Iterable[Measure], fine: int) -> np.ndarray:
     """When a run is looked at: at the ends of every window, and along those windows that a statistic is taken over."""
-    last = max(m.stop for m in measures)
-    looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1)]
+    first, last = min(m.start for m in measures), max(m.stop for m in measures)
+    looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1), np.linspace(first, last, fine + 1)]
     for start, stop, statistic in {(m.start, m.stop, m.statistic) for m in measures}:
         looks.append(np.array([start, stop]))
         if statistic not in ("at", "change"):
