@@ -15,10 +15,15 @@ _SHOWN = 12  # rows
 
 
 def calibrate(
-    card: Annotated[str, typer.Argument(metavar="CARD", help="Name of a card, or path of a TOML file.")],
     data: Annotated[
         str, typer.Option(metavar="STUDY", help="Name of a study, or path of its TOML file, or of a table (.csv).")
     ],
+    card: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CARD]", help="Name of a card, or path of a TOML file; else the one that the study names."
+        ),
+    ] = None,
     raw: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where a study's data lie; else $NANOMG_DATA, else beside the study."),

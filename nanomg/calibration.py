@@ -50,7 +50,7 @@ class Problem(NamedTuple):
 
 
 def calibrate(
-    card: str,
+    card: str | None,
     data: str,
     *,
     raw: str | Path | None = None,
@@ -65,7 +65,7 @@ def calibrate(
     command: str = "",
     progress: Progress | None = None,
 ) -> Run:
-    """Fit parameters of a card to a study, by name or path, or to a table (a path that ends in .csv).
+    """Fit parameters of a card (None: the one that the study names) to a study, or to a table (a path that ends in .csv).
 
     A table needs `fit`, lines such as "pk.CL=1..10 L/h", and mostly the `scenario` that it was measured in; `fit` replaces what a
     study has free. `output` is the card to write, `result` the HDF5 file. Raises `InputError` for anything wrong with the request,
@@ -76,8 +76,8 @@ def calibrate(
     path = results.check_output(result, force) if result is not None else None
     if seed < 0 or (starts is not None and starts < 1):
         raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
-    study = _study(card, data, raw, scenario, fit, shelf)
-    base = shelf.card(card)
+    study = _study(card or "", data, raw, scenario, fit, shelf)
+    base = shelf.card(study.card)
     problem = problem_of(study, base)
     found = search(problem, starts or study.starts, seed, progress)
     known = least_squares.uncertainty(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ _PICKING = {
 _COLUMNS = {"time", "time_unit", "value", "unit", "sd"}
 _MISSING = {"", "na", "nan", "n/a", "."}
 _ROUNDING = 1e-9  # [h]
+_QUANTILE = re.compile(r"q(\d{2})")
 
 
 class _Reduced(NamedTuple):
@@ -93,8 +95,8 @@ class Series(NamedTuple):
         for time, value, sd, n in self.reduced():
             value = self.compared(time, value, others)
             row = {"quality": "computed", **passed, "value": value, "unit": unit, "n": n, "series": label, "part": part}
-            if self.shares:
-                row["over"] = self.entry["aggregate"]
+            if self.spread:
+                row["over"] = self.spread
             if time is None:
                 row |= {"quantity": label} | self.window()
             else:
@@ -105,7 +107,8 @@ class Series(NamedTuple):
     def label(self) -> str:
         """What tells this series from others."""
         run, signal, against = (self.entry.get(key) for key in ("run", "signal", "against"))
-        return f"{run}, {signal}" + (f" against {against['run']}" if against else "")
+        spread = f", {self.spread}" if self.spread else ""
+        return f"{run}, {signal}{spread}" + (f" against {against['run']}" if against else "")
 
     def window(self) -> dict[str, Any]:
         """From where to where the statistic looks: as written, else as far as the data reach."""
@@ -116,12 +119,13 @@ class Series(NamedTuple):
     def unit(self) -> str:
         """Unit of the rows' values: what statistic, aggregate and comparison make of that of the data."""
         how = self.entry.get("against", {}).get("how", self.entry.get("baseline"))
-        return "1" if how in ("ratio", "change") or self.shares else self.read_in
+        return "1" if how in ("ratio", "change") or self.spread.startswith("share") else self.read_in
 
     @property
-    def shares(self) -> bool:
-        """Whether replicates become a share of them."""
-        return str(self.entry.get("aggregate")).startswith("share")
+    def spread(self) -> str:
+        """The aggregate, where it is a share or a quantile: of the subjects of a run then."""
+        how = str(self.entry.get("aggregate", ""))
+        return how if how.startswith("share") or _QUANTILE.fullmatch(how) else ""
 
     @property
     def read_in(self) -> str:
@@ -181,10 +185,13 @@ class Series(NamedTuple):
         if how in MEANS:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return MEANS[how](values)
+        if quantile := _QUANTILE.fullmatch(how):
+            return float(np.quantile(values, int(quantile[1]) / 100))
         share, _, limit = how.partition(" ")
         side, _, limit = limit.partition(" ")
         if share != "share" or side not in ("above", "below"):
-            raise unknown("aggregate", how, (*MEANS, "share above 10 mm^3", "share below 10 mm^3"), self.where)
+            known = (*MEANS, "q05", "q95", "share above 10 mm^3", "share below 10 mm^3")
+            raise unknown("aggregate", how, known, self.where)
         bound = units.parse_quantity(limit, self.points.unit, self.where)
         return float(np.mean(values > bound if side == "above" else values < bound))
 

@@ -13,8 +13,8 @@ pick data rows of a CSV file and turn them into such rows:
     shift = "25 h"              added to the column's time to have that of the run
     from, to                    the window of the data, in the run's time
     together = "30 min"         times no further apart than this are one
-    aggregate = "mean"          of replicates: mean, geometric, median, none; "share above 10 mm^3", "share below …" in a run with
-                                subjects
+    aggregate = "mean"          of replicates: mean, geometric, median, none; in a run with subjects q05 … q95,
+                                "share above 10 mm^3" or "share below …", which are then taken over its subjects too
     statistic = "half-life"     one row for the whole window instead of one for each time
     per = "mouse"               column whose values each have a statistic of their own, which are then aggregated
     part = "fit"                or judge, or reference: only what others are held `against`
@@ -89,18 +89,20 @@ class Study:
     runs: Mapping[str, Run]
     data: tuple[Datum, ...]
     free: tuple[Free, ...]
-    card: str = ""
+    card: str
     starts: int = 4
 
 
 # ---------------------------------------------------------------- a study file
-def read(path: Path, raw: Path, library: Library, card: str) -> Study:
-    """The study of a file, with data from below `raw` and the values of `card` in every run.
+def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
+    """The study of a file, with data from below `raw` and the values of `card`, or of the card that it names, in every run.
 
     Raises `InputError` of one sentence for everything that is wrong with it.
     """
     data, where = load_toml(path), f"study {path.stem!r}"
     only(data, _KEYS, {"title", "source", "run"}, where)
+    fit = _fit(data.get("fit", {}), where)
+    fit["card"] = card = card or fit["card"]
     runs = _runs(data["run"], library, card, where)
     series = [
         Series.read(entry, data, raw, runs, f"{where}, series {i}")
@@ -109,12 +111,13 @@ def read(path: Path, raw: Path, library: Library, card: str) -> Study:
     entries = [entry for one in series for entry in one.entries(series)]
     entries += [(entry, f"{where}, row {i}") for i, entry in enumerate(_tables(data, "row", where), 1)]
     found = tuple(_datum({"source": data["source"], **entry}, runs, at) for entry, at in entries)
-    fit = _fit(data.get("fit", {}), where)
     return Study(path.stem, str(data["title"]), str(data["source"]), runs, found, **fit)
 
 
 def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, Run]:
     """The runs, with the card appended to those that do not have it."""
+    if not card:
+        raise InputError("name the card to fit", where)
     runs = observations.runs_of({"run": entries}, library, where)
     path = library.card(card).path
     lacking = {name: entries[name] for name, run in runs.items() if path not in (c.path for c in run.scenario.cards)}
@@ -221,7 +224,7 @@ def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, 
         if row.get("sd"):
             entry["sd"] = number(row, "sd", line, where)
         data.append(_datum(entry, runs, at))
-    return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free))
+    return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card)
 
 
 # ---------------------------------------------------------------- reading single values
