@@ -74,7 +74,7 @@ def raw_data(folder: Path) -> list[str]:
     for name, path in sorted(shelf.studies.items()):
         found = calibration.calibrate(load_toml(path)["fit"]["card"], name, raw=folder, library=shelf).summary
         for error in found["errors"]:
-            square = f"{number(error['rmse'], 3)} {error['unit']}" if error["unit"] else ""
+            square = f"{number(error['rmse'], 3)} {error['unit']}".removesuffix(" 1") if error["unit"] else ""
             rows.append(
                 (name, error["part"], error["series"] or "all", square, str(error["n"]), number(error["gmfe"], 3))
             )
