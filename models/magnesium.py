@@ -110,16 +110,19 @@ class Magnesium(AbstractMechanism):
     salt_MW: Scalar = param("mg/umol", "molar mass of the parenteral salt per mole of Mg")
     oral_MW: Scalar = param("mg/umol", "molar mass of the oral dose per mole of Mg")
 
+    def carried_by(self, left=None):
+        """Serum albumin: the subject's own, or of a subject with the share `left`."""
+        return self.albumin * (self.albumin_left if left is None else left)
+
     def ionised(self, total, left=None):
-        """Ionised from total Mg: the root of `total = x (1 + kappa) + n albumin x / (Kd + x)`; own albumin, or what `left` says."""
+        """Ionised from total Mg: the root of `total = x (1 + kappa) + n albumin x / (Kd + x)`."""
         free = 1.0 + self.kappa
-        albumin = self.albumin * (self.albumin_left if left is None else left)
-        b = free * self.Kd_alb + self.n_alb * albumin - total
+        b = free * self.Kd_alb + self.n_alb * self.carried_by(left) - total
         return positive_root(free, b, self.Kd_alb * total)
 
-    def bound(self, ionised):
+    def bound(self, ionised, left=None):
         """Albumin-bound from ionised Mg."""
-        return self.n_alb * self.albumin_left * self.albumin * ionised / (self.Kd_alb + ionised)
+        return self.n_alb * self.carried_by(left) * ionised / (self.Kd_alb + ionised)
 
     def excess(self, excreted, GFR):
         """How far above the threshold [mmol/L] the ultrafilterable Mg lies when this much is excreted."""
@@ -132,14 +135,17 @@ class Magnesium(AbstractMechanism):
         return (saturable + self.f_lin) * dissolved
 
     def derive(self, x):
-        healthy = self.ionised(self.total_0, left=1.0) * (1.0 + self.kappa) - self.excess(self.intake, self.GFR)
-        threshold = self.reabsorption * healthy
-        filtered = threshold + self.excess(self.absorption * self.intake, self.kidney * self.GFR)
-        ionised = filtered / (1.0 + self.kappa)
+        free, healthy = 1.0 + self.kappa, self.ionised(self.total_0, left=1.0)
+        usual = self.excess(self.intake, self.GFR)
+        own = self.excess(self.absorption * self.intake, self.kidney * self.GFR)
+        threshold = healthy * free - usual
+        # as differences from health, which are exactly 0 where nothing is amiss
+        change = own - usual - (1.0 - self.reabsorption) * threshold
+        ionised = healthy + change / free
         return {
             "magnesium.ionised_0": ionised,
-            "magnesium.baseline": filtered + self.bound(ionised),
-            "magnesium.threshold": threshold,
+            "magnesium.baseline": self.total_0 + change + (self.bound(ionised) - self.bound(healthy, left=1.0)),
+            "magnesium.threshold": self.reabsorption * threshold,
         }
 
     def initial(self, x):
@@ -168,7 +174,7 @@ class Magnesium(AbstractMechanism):
             "magnesium.ionised_blood": self.blood_ratio * ionised,
             "magnesium.albumin_bound": self.bound(ionised),
             "magnesium.complexed": self.kappa * ionised,
-            "magnesium.corrected": total + self.albumin_slope * (self.albumin_ref - self.albumin_left * self.albumin),
+            "magnesium.corrected": total + self.albumin_slope * (self.albumin_ref - self.carried_by()),
             "magnesium.rbc_C": x["magnesium.rbc"] / self.V_rbc,
             "magnesium.urine": urine,
             "magnesium.excreted": urine / (GFR * filtered),
