@@ -119,7 +119,8 @@ def test_mg_helps_car_t_cells_through_lfa1_alone(patient: Scenario) -> None:
 # ---------------------------------------------------------------- cells in a dish
 def test_without_car_t_cells_the_well_grows_as_the_law_says(dish: Scenario) -> None:
     times = np.linspace(0.0, 60.0, 7)
-    index = solved(dish, times, ("dish.index",), {}, np.array([[0.0]]))["dish.index"][:, 0]
+    no_loss = {"tumour.k_turnover": np.array([0.0])}
+    index = solved(dish, times, ("dish.index",), no_loss, np.array([[0.0]]))["dish.index"][:, 0]
     x = dish.values
     start, top, a = (x[f"tumour.{name}"] for name in ("viable_0", "viable_max", "shape"))
     closed = top * (1 + ((top / start) ** a - 1) * np.exp(-x["tumour.g"] * times)) ** (-1 / a)
