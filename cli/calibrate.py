@@ -21,7 +21,7 @@ def calibrate(
     card: Annotated[
         str | None,
         typer.Argument(
-            metavar="[CARD]", help="Name of a card, or path of a TOML file; else the one that the study names."
+            metavar="CARD", help="Name of a card, or path of a TOML file; else the one that the study names."
         ),
     ] = None,
     raw: Annotated[

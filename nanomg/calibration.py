@@ -1,7 +1,6 @@
 """Calibration: parameters of a card fitted to the data of a study, what the data say of each, and the card that follows.
 
-The fit minimises the squares of the residuals of the rows to fit, and of the priors, over logarithms of parameters. Residuals of
-rows that share no run are predicted apart; the Jacobian is exact, from one reverse pass with one lane for each residual.
+The problem is in nanomg.fitting, the search and its Fisher matrix in nanomg.least_squares; this is the job and what is said of it.
 """
 
 from __future__ import annotations
@@ -9,19 +8,18 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from nanomg import card_writer, least_squares, results, studies, units
 from nanomg.card import Card, Parameter
 from nanomg.errors import InputError, SimulationError, unknown
-from nanomg.least_squares import Optimum, Uncertainty
+from nanomg.fitting import Problem, at_bound, free_in, problem_of, residual, search
+from nanomg.least_squares import Optimum, Progress, Uncertainty
 from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.prediction import Predictor
@@ -32,21 +30,6 @@ from nanomg.validation import Score
 RAW = "NANOMG_DATA"  # environment variable: the folder of raw data
 POOR = 1.0  # coefficient of variation from which on a parameter is called poorly known
 _NORMAL_95 = 1.6448536269514722
-
-Progress = Callable[[int, int, dict[str, float]], None]
-
-
-class Problem(NamedTuple):
-    """Rows to fit and free parameters, in the units that the models declare; `prior` holds the centre and sd of ln by place."""
-
-    study: Study
-    fitted: tuple[Datum, ...]
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    start: np.ndarray  # (parameter,)
-    low: np.ndarray
-    high: np.ndarray
-    prior: Mapping[int, tuple[float, float]]
 
 
 def calibrate(
@@ -91,7 +74,8 @@ def calibrate(
         results.replace_file(written, text.encode())
     groups = {"calibration": _dataset(problem, found, known, predicted)}
     models = tuple(dict.fromkeys(run.scenario.model for run in study.runs.values()))
-    config = {"card": base.name, "study": study.name, "seed": seed, "parameters": summary["parameters"]}
+    runs = {name: run.scenario.config for name, run in study.runs.items()}
+    config = {"card": base.name, "study": study.name, "free": list(problem.names), "runs": runs}
     attributes = results.root_attributes(
         title=f"Calibration: {study.title}",
         config=config,
@@ -133,131 +117,9 @@ def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Seq
     return study
 
 
-def problem_of(study: Study, card: Card) -> Problem:
-    """The problem of a study; the free parameters start at the values of its runs."""
-    where = f"study {study.name!r}, free"
-    fitted = tuple(datum for datum in study.data if datum.part == "fit")
-    if not fitted:
-        raise InputError("there is no row to fit", f"study {study.name!r}")
-    rows = []
-    priors: dict[int, tuple[float, float]] = {}
-    for i, free in enumerate(study.free):
-        at = f"{where}, {free.name}"
-        holding = [run.scenario for run in study.runs.values() if free.name in run.scenario.parameters]
-        if not holding:
-            raise unknown(
-                "parameter", free.name, {p for r in study.runs.values() for p in r.scenario.parameters}, where
-            )
-        if free.name not in card.parameters:
-            raise unknown(f"parameter of card {card.name!r}", free.name, card.parameters, where)
-        parameter = next(
-            (s.parameters[free.name] for s in holding if s.parameters[free.name].card == card.name),
-            holding[0].parameters[free.name],
-        )
-        unit = parameter.unit
-        low, high = (units.parse_quantity(text, unit, at) for text in (free.low, free.high))
-        high = min(high, holding[0].model.parameters[free.name].at_most)
-        if not 0 < low < high:
-            raise InputError(
-                f"the bounds must be above 0 and the lower one below the upper one, not {low:g} and {high:g}", at
-            )
-        if free.prior is not None:
-            centre = units.parse_quantity(free.prior[0], unit, f"{at}, prior")
-            if not centre > 0:
-                raise InputError(f"the value of a prior must be above 0, not {centre:g}", at)
-            priors[i] = math.log(centre), math.sqrt(math.log1p(free.prior[1] ** 2))
-        rows.append((free.name, unit, parameter.value, low, high))
-    names, unit_of, starts, lows, highs = zip(*rows, strict=True)
-    return Problem(study, fitted, names, unit_of, np.array(starts), np.array(lows), np.array(highs), priors)
-
-
-# ---------------------------------------------------------------- residuals
-def residual(data: Sequence[Datum], predicted: Any) -> Any:
-    """Residuals (row, …) of predictions (row, …), in stated standard deviations; of a bound only what is beyond it."""
-    column = lambda values: np.array(values).reshape(-1, *(1,) * (np.ndim(predicted) - 1))
-    value = column([d.row.value for d in data])
-    sd = column([d.error.sd for d in data])
-    relative = column([d.error.relative for d in data])
-    beyond = column([{"upper": 1, "lower": -1}.get(d.row.bound, 0) for d in data])
-    positive = jnp.where(predicted > 0, predicted, jnp.nan)
-    log = jnp.log(jnp.where(relative, positive, 1.0)) - np.log(np.where(relative, value, 1.0))
-    found = jnp.where(relative, log, predicted - value) / sd
-    return jnp.where(beyond == 0, found, beyond * jnp.maximum(beyond * found, 0.0))
-
-
-def _parts(data: Sequence[Datum]) -> list[list[int]]:
-    """Rows that share runs, directly or through others."""
-    parts: list[tuple[set[Any], list[int]]] = []
-    for i, datum in enumerate(data):
-        runs = {id(m.run) for m in (datum.row.measure, datum.row.against) if m is not None}
-        joined = [part for part in parts if part[0] & runs]
-        parts = [part for part in parts if not part[0] & runs]
-        parts.append((runs.union(*(r for r, _ in joined)), [*(j for _, rows in joined for j in rows), i]))
-    return [sorted(rows) for _, rows in parts]
-
-
-class _Part:
-    """Rows that share runs: their residuals, and the Jacobian with one lane for each."""
-
-    def __init__(self, data: Sequence[Datum], names: Sequence[str]):
-        self.data, self.names = data, names
-        self.predictor = Predictor([d.row for d in data], self.free(data, names))
-        self._slopes = jax.jit(self._pulled)
-
-    @staticmethod
-    def free(data: Sequence[Datum], names: Sequence[str]) -> list[str]:
-        runs = [m.run for d in data for m in (d.row.measure, d.row.against) if m is not None]
-        return [name for name in names if any(name in run.scenario.parameters for run in runs)]
-
-    def values(self, z: np.ndarray) -> np.ndarray:
-        """Residuals (point, residual)."""
-        return np.asarray(residual(self.data, self.predictor(self._spread(z)))).T
-
-    def _spread(self, z: Any) -> dict[str, Any]:
-        return {name: jnp.exp(z[:, self.names.index(name)]) for name in self.predictor.free}
-
-    def _pulled(self, z: jax.Array) -> tuple[jax.Array, jax.Array]:
-        size = len(self.data)
-        lanes = jnp.tile(z, (size, 1))
-        found, pull = jax.vjp(lambda z: residual(self.data, self.predictor(self._spread(z))), lanes)
-        return found[:, 0], pull(jnp.eye(size))[0]
-
-    def slopes(self, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Residuals and Jacobian (residual, parameter) at one point."""
-        found, jacobian = self._slopes(z)
-        return np.asarray(found), np.asarray(jacobian)
-
-
-def search(problem: Problem, starts: int, seed: int, progress: Progress | None = None) -> Optimum:
-    """The fit of a problem, with the residuals of the priors last."""
-    index = _parts(problem.fitted)
-    parts = [_Part([problem.fitted[i] for i in rows], problem.names) for rows in index]
-    back = np.argsort(np.concatenate(index))
-    places, size = list(problem.prior), len(problem.names)
-    centre, sd = np.array(list(problem.prior.values())).reshape(-1, 2).T
-    pull = np.eye(size)[places] / sd[:, None]
-
-    def values(z: np.ndarray) -> np.ndarray:
-        found = np.concatenate([part.values(z) for part in parts], 1)[:, back]
-        return np.concatenate([found, (z[:, places] - centre) / sd], 1)
-
-    def slopes(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found, jacobian = (np.concatenate(each)[back] for each in zip(*(part.slopes(z) for part in parts), strict=True))
-        return np.concatenate([found, (z[places] - centre) / sd]), np.concatenate([jacobian, pull])
-
-    start, low, high = (np.log(np.maximum(v, np.finfo(float).tiny)) for v in (problem.start, problem.low, problem.high))
-    return least_squares.fit(values, slopes, start, low, high, starts=starts, seed=seed, progress=progress)
-
-
-def at_bound(problem: Problem, z: np.ndarray) -> np.ndarray:
-    """-1 or 1 for a parameter that ended at its lower or upper bound, else 0."""
-    low, high = np.log(problem.low), np.log(problem.high)
-    return (z >= high).astype(int) - (z <= low)
-
-
 def _predict(problem: Problem, found: Optimum) -> tuple[np.ndarray, list[str]]:
     """All rows of the study (row, 2), before and after the fit, and why one has no prediction."""
-    data, free = problem.study.data, _Part.free(problem.study.data, problem.names)
+    data, free = problem.study.data, free_in(problem.study.data, problem.names)
     both = np.stack([problem.start, np.exp(found.z)])
     predictor = Predictor([d.row for d in data], free)
     prediction = predictor.predict({name: both[:, problem.names.index(name)] for name in free})

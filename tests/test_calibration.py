@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanomg import calibration, card_writer, least_squares, results, studies
+from nanomg import calibration, card_writer, fitting, least_squares, results, studies
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
 from nanomg.models import library as read_library
@@ -316,7 +316,7 @@ def sensitivities(study, names, z):
     rows = [d for d in study.data if d.part == "fit"]
     predict, step = Predictor([d.row for d in rows], names), 1e-3
     points = np.exp(np.concatenate([z + step * np.eye(len(z)), z - step * np.eye(len(z)), z[None]]))
-    found = np.asarray(calibration.residual(rows, predict(dict(zip(names, points.T, strict=True)))))
+    found = np.asarray(fitting.residual(rows, predict(dict(zip(names, points.T, strict=True)))))
     return found[:, -1], (found[:, : len(z)] - found[:, len(z) : -1]) / (2 * step)
 
 
@@ -335,7 +335,7 @@ def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
     """Of a dose by mouth only CL/F and V/F are known."""
     free = [studies.free_option(text) for text in ("pk.F_depot=0.1..1", "pk.CL=0.5 L/h..50 L/h", "pk.V=5..500 L")]
     study = studies.from_csv(folder / "oral.csv", "textbook-1cpt", free, library, "textbook")
-    problem = calibration.problem_of(study, library.card("textbook"))
+    problem = fitting.problem_of(study, library.card("textbook"))
     z = np.log([0.5, 5.0, 40.0])
     residual, slopes = sensitivities(study, problem.names, z)
     known = least_squares.uncertainty(residual, slopes, np.zeros(3, bool))
