@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -18,6 +19,7 @@ from nanomg.models.coat import Coat
 from nanomg.models.liposome import Liposome
 from nanomg.scenario import load
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 MODELS = Path(str(resources.files(nanomg.models)))
 PATHS = sorted((MODELS / "cards").glob("*.toml"))
 SHIPPED = nanomg.models.library()
@@ -185,3 +187,8 @@ def test_what_is_wrong_with_scaling_is_said(tmp_path: Path, mouse: str, told: st
     with pytest.raises(InputError, match=told) as caught:
         scaled(tmp_path, {"human": HUMAN, "mouse": mouse}).card("mouse")
     assert "\n" not in str(caught.value)
+
+
+def test_the_page_that_counts_how_values_are_known_is_up_to_date() -> None:
+    page = runpy.run_path(str(DOCS / "parameters.py"))["page"]()
+    assert page == (DOCS / "parameters.md").read_text(encoding="utf-8")
