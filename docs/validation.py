@@ -6,21 +6,17 @@ python docs/validation.py [--raw FOLDER]
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pages import filled, table
 
 from nanomg import models, validation
 from nanomg.card import load_toml
 from nanomg.cli.render import number, percent
 
 PAGE = Path(__file__).with_suffix(".md")
-
-
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> list[str]:
-    """A table whose last `right` columns are numbers."""
-    rule = ["---"] * (len(headers) - right) + ["---:"] * right
-    return [f"| {' | '.join(cells)} |" for cells in (headers, rule, *rows)] + [""]
 
 
 def published() -> list[str]:
@@ -79,14 +75,6 @@ def raw_data(folder: Path) -> list[str]:
                 (name, error["part"], error["series"] or "all", square, str(error["n"]), number(error["gmfe"], 3))
             )
     return table(("study", "part", "series", "root mean square error", "rows", "GMFE"), rows, right=2)
-
-
-def filled(page: str, name: str, lines: Sequence[str]) -> str:
-    """The page with these lines between the marks of that name."""
-    before, begin, rest = page.partition(f"<!-- {name} -->\n")
-    _, end, after = rest.partition(f"<!-- end of {name} -->")
-    assert begin and end, f"the page has no marks for {name}"
-    return f"{before}{begin}\n" + "\n".join(lines) + f"{end}{after}"
 
 
 def main() -> None:

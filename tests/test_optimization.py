@@ -22,6 +22,40 @@ def main_scenario():
     return scenario.load(MAIN, library())
 
 
+SMALL = """
+title = "Anti-PD-1 alone"
+mechanisms = ["Tumour", "TCells", "AntiPD1", "Checkpoint", "Magnesium"]
+cards = ["mouse", "mc38", "checkpoint", "rmp1-14"]
+horizon = "48 h"
+every = "12 h"
+[[dose]]
+cmt = "pd1.ip"
+text = "0.2 mg at 6 h"
+[objective]
+"tumour" = { signal = "tumour.volume", unit = "mm^3", statistic = "log mean", weight = 1.0 }
+"drug" = { cmt = "pd1.ip", statistic = "amount", amount = "0.2 mg", weight = 0.02 }
+[[free]]
+cmt = "pd1.ip"
+amount = ["0 mg", "0.3 mg"]
+time = ["0 h", "47 h"]
+interval = "1 h"
+total = "0.3 mg"
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A model of few parts, where nothing hangs on the whole one."""
+    path = tmp_path_factory.mktemp("small") / "small.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    return scenario.load(str(path), library())
+
+
+@pytest.fixture(scope="module")
+def small_problem(small):
+    return optimization.problem_of(small, search.STARTS)
+
+
 @pytest.fixture(scope="module")
 def problem(main_scenario):
     return optimization.problem_of(main_scenario, search.STARTS)
@@ -75,14 +109,15 @@ def test_projection_is_the_nearest_point(problem):
 
 
 # ---------------------------------------------------------------- objective
-def test_terms_add_up_to_the_objective(problem, main_scenario):
-    z = optimization.encode(problem.design, main_scenario.doses)[:, None]
-    found = optimization.evaluate_many(problem, z)
+def test_terms_add_up_to_the_objective(small_problem, small):
+    z = optimization.encode(small_problem.design, small.doses)[:, None]
+    found = optimization.evaluate_many(small_problem, z)
     assert found.terms.sum() == pytest.approx(float(found.objective[0]), rel=1e-12)
 
 
-def test_a_failed_lane_is_infinitely_bad_and_does_not_spoil_the_others(problem, main_scenario):
-    z = np.repeat(optimization.encode(problem.design, main_scenario.doses)[:, None], 2, 1)
+def test_a_failed_lane_is_infinitely_bad(small_problem, small):
+    problem = small_problem
+    z = np.repeat(optimization.encode(problem.design, small.doses)[:, None], 2, 1)
     few = problem.design._replace(plan=problem.design.plan._replace(max_steps=3))
     lanes = optimization.widen(problem.lanes, 2)
     order = optimization.edge_order(few, lanes, z)
@@ -184,12 +219,12 @@ def test_resumed_search_ends_like_an_uninterrupted_one(main_scenario, tmp_path):
         search.optimize(main_scenario, steps, seed=6, checkpoint=checkpoint, resume=True)
 
 
-def test_a_broken_checkpoint_is_one_sentence(main_scenario, tmp_path, problem):
+def test_a_broken_checkpoint_is_one_sentence(small_problem, tmp_path):
     path = tmp_path / "run.checkpoint"
     path.write_bytes(b"not an archive")
-    state = search._initial(problem, search.optax.adam(0.1), 0)
+    state = search._initial(small_problem, search.optax.adam(0.1), 0)
     with pytest.raises(InputError, match="cannot be read"):
-        search._read(path, problem, state, 20, 0)
+        search._read(path, small_problem, state, 20, 0)
 
 
 def test_doses_given_by_hand_leave_only_their_ports_free(main_scenario):
@@ -210,26 +245,25 @@ def test_a_gradient_in_a_value_that_is_not_varied_is_an_error_not_a_zero(main_sc
         jax.grad(final)(0.003)
 
 
-def test_a_search_in_which_everything_fails_is_an_error_and_no_success(main_scenario, monkeypatch):
+def test_a_search_in_which_everything_fails_is_an_error_and_no_success(small, monkeypatch):
     plan_for = simulation.plan_for
     monkeypatch.setattr(simulation, "plan_for", lambda *a, **k: plan_for(*a, **k, max_steps=3))
     with pytest.raises(SimulationError, match="every trajectory"):
-        search.optimize(main_scenario, 1)
+        search.optimize(small, 1)
 
 
-def test_means_do_not_depend_on_where_doses_fall_between_grid_times(main_scenario):
+def test_means_do_not_depend_on_where_doses_fall_between_grid_times(small):
     """A bolus just before a time of the regular grid and one just after it have the same mean, but for the shift."""
-    term = dataclasses.replace(main_scenario.terms[0], signal="magnesium.total", statistic="mean", amount=1.0)
-    free = dataclasses.replace(main_scenario.free[0], cmt="magnesium.iv", strength=0.0, volume=0.0, total=np.inf)
+    term = dataclasses.replace(small.terms[0], signal="magnesium.total", statistic="mean", amount=1.0)
+    free = dataclasses.replace(small.free[0], cmt="magnesium.iv", amount=(0.0, 5.0), total=np.inf)
     doses = (Dose(11.9, 3.0, "magnesium.iv"),)
-    small = dataclasses.replace(main_scenario, doses=doses, terms=(term,), free=(free,), horizon=48.0, every=12.0)
-    problem = optimization.problem_of(small)
+    problem = optimization.problem_of(dataclasses.replace(small, doses=doses, terms=(term,), free=(free,)))
     z = np.repeat(optimization.encode(problem.design, doses)[:, None], 2, 1)
     z[1] += [0.0, 0.2 / (free.time[1] - free.time[0])]
     early, late = np.asarray(optimization.evaluate_many(problem, z).objective)
     assert early == pytest.approx(late, rel=2e-3)
 
 
-def test_resuming_from_nothing_is_said(main_scenario, tmp_path):
+def test_resuming_from_nothing_is_said(small, tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
-        search.optimize(main_scenario, 1, checkpoint=tmp_path / "none", resume=True)
+        search.optimize(small, 1, checkpoint=tmp_path / "none", resume=True)
