@@ -12,7 +12,6 @@ from typing import Any
 
 from pages import filled, table
 
-from nanomg.cli.render import number
 from nanomg.feasibility import feasibility
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -32,14 +31,19 @@ ROWS = (
 LOCAL = ("mouse-mc38-iv", "human-nsclc-iv", "mouse-mc38-lnp", "human-triggered")  # their local part in lines of its own
 
 
+def two(value: float) -> str:
+    """Two significant figures, written out."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 9.5 else f"{value:.2g}"
+
+
 def three(percentiles: Mapping[str, float], factor: float = 1.0) -> str:
     """5 / 50 / 95 %."""
-    return " / ".join(number(factor * percentiles[q], 2) for q in ("5", "50", "95"))
+    return " / ".join(two(factor * percentiles[q]) for q in ("5", "50", "95"))
 
 
 def share(value: float) -> str:
     """A share of the draws."""
-    return f"{100 * value:.2g} %"
+    return f"{two(100 * value)} %"
 
 
 def rises(label: Sequence[str], quantities: Mapping[str, Any]) -> Sequence[str]:
