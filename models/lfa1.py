@@ -3,6 +3,7 @@
 Three hypotheses stand side by side because the literature does not decide between them: H1 an empirical Hill response of
 effector function, H2 Mg competing with Ca at the MIDAS site (Labadia 1998, Griggs 1998), H3 a site that is nearly saturated.
 Weights choose one or mix them; a result is the range over all three. Ca and an antibody against LFA-1 are inputs in time.
+T cells in the tumour see its interstitium; those in blood, nodes and other organs see what ionised Mg of plasma makes of theirs.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ class LFA1(AbstractMechanism):
     """Fold change of LFA-1 function against the subject's own untreated tumour, and competence lagging behind it."""
 
     name = "lfa1"
-    states = {"lfa1.competence": Var("1", "Mg-set T-cell competence relative to untreated")}
+    states = {
+        "lfa1.competence": Var("1", "Mg-set competence of T cells in the tumour relative to untreated"),
+        "lfa1.systemic": Var("1", "Mg-set competence of T cells outside the tumour relative to untreated"),
+    }
     signals = {
         "lfa1.gain_H1": Var("1", "LFA-1 function relative to untreated, empirical Hill (H1)"),
         "lfa1.gain_H2": Var("1", "LFA-1 function relative to untreated, Ca-competitive (H2)"),
         "lfa1.gain_H3": Var("1", "LFA-1 function relative to untreated, near-saturated (H3)"),
         "lfa1.gain": Var("1", "LFA-1 function relative to untreated, weighted over the hypotheses"),
+        "lfa1.gain_systemic": Var("1", "the same outside the tumour, where free Mg follows that of plasma"),
     }
     constants = {
         "lfa1.function_H1": Var("1", "LFA-1 function at the untreated concentration, H1"),
@@ -33,6 +38,7 @@ class LFA1(AbstractMechanism):
         "lfa1.blockade": Var("1", "share of LFA-1 that an antibody blocks", default=0.0),
     }
     reads = ("interstitium.C", "interstitium.C_0")
+    absent = {"magnesium.ionised": 1.0, "magnesium.ionised_0": 1.0}
 
     EC50: Scalar = param("mmol/L", "free Mg for half of the Mg-dependent effector function (H1)")
     n: Scalar = param("1", "Hill coefficient (H1)")
@@ -62,18 +68,26 @@ class LFA1(AbstractMechanism):
         return {"lfa1.function_H1": one, "lfa1.function_H2": two, "lfa1.function_H3": three}
 
     def initial(self, x):
-        return {"lfa1.competence": 1.0}
+        return {"lfa1.competence": 1.0, "lfa1.systemic": 1.0}
+
+    def gains(self, x, C):
+        """Function at free Mg `C` [mmol/L] relative to untreated under H1, H2, H3, and weighted over them."""
+        found = self.functions(C, x["lfa1.calcium"], x["lfa1.blockade"])
+        one, two, three = (now / x[f"lfa1.function_H{i}"] for i, now in enumerate(found, 1))
+        total = self.w_H1 + self.w_H2 + self.w_H3
+        return one, two, three, (self.w_H1 * one + self.w_H2 * two + self.w_H3 * three) / total
 
     def evaluate(self, x):
-        one, two, three = self.functions(x["interstitium.C"], x["lfa1.calcium"], x["lfa1.blockade"])
-        one, two, three = one / x["lfa1.function_H1"], two / x["lfa1.function_H2"], three / x["lfa1.function_H3"]
-        total = self.w_H1 + self.w_H2 + self.w_H3
+        one, two, three, local = self.gains(x, x["interstitium.C"])
+        outside = x["interstitium.C_0"] * x["magnesium.ionised"] / x["magnesium.ionised_0"]
         return {
             "lfa1.gain_H1": one,
             "lfa1.gain_H2": two,
             "lfa1.gain_H3": three,
-            "lfa1.gain": (self.w_H1 * one + self.w_H2 * two + self.w_H3 * three) / total,
+            "lfa1.gain": local,
+            "lfa1.gain_systemic": self.gains(x, outside)[-1],
         }
 
     def fluxes(self, x):
         yield Flux(None, "lfa1.competence", self.k_act * (x["lfa1.gain"] - x["lfa1.competence"]))
+        yield Flux(None, "lfa1.systemic", self.k_act * (x["lfa1.gain_systemic"] - x["lfa1.systemic"]))

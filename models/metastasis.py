@@ -1,7 +1,8 @@
 """Metastasis: seeding by the primary tumour, growth, and surveillance by LFA-1-dependent lymphocytes.
 
-Mg acts on it three ways and not with one sign: little Mg slows the growth of its cells as it slows the primary tumour's, loosens
-the seeding barrier, and takes LFA-1 function from the lymphocytes that keep single cells in check. Which one wins is a result.
+Mg acts on it three ways and not with one sign: little Mg loosens the seeding barrier of the primary tumour, slows the growth of
+metastatic cells, and takes LFA-1 function from the lymphocytes that keep single cells in check. Which one wins is a result. The
+last two happen elsewhere in the body, where free Mg follows that of plasma.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ class Metastasis(AbstractMechanism):
         "metastasis.growth": Var("1/h", "net growth rate of metastatic cells"),
     }
     reads = ("tumour.viable",)
-    absent = {"lfa1.competence": 1.0, "interstitium.C": 1.0, "interstitium.C_0": 1.0}
+    absent = {
+        "lfa1.systemic": 1.0,
+        "interstitium.C": 1.0,
+        "interstitium.C_0": 1.0,
+        "magnesium.ionised": 1.0,
+        "magnesium.ionised_0": 1.0,
+    }
 
     k_seed: Scalar = param("1/h", "share of the primary tumour's cells that settles elsewhere per hour")
     z: Scalar = param("1", "rise of the logarithm of seeding per relative fall of free Mg")
@@ -33,10 +40,11 @@ class Metastasis(AbstractMechanism):
     def evaluate(self, x):
         C, C_0 = x["interstitium.C"], x["interstitium.C_0"]
         loosened = jnp.exp(self.z * (1.0 - C / C_0))
-        growth = self.g * relative_proliferation(C, C_0, self.K_g)
+        outside = C_0 * x["magnesium.ionised"] / x["magnesium.ionised_0"]
+        growth = self.g * relative_proliferation(outside, C_0, self.K_g)
         return {
             "metastasis.seeding": self.k_seed * loosened * x["tumour.viable"],
-            "metastasis.growth": growth - self.k_watch * x["lfa1.competence"],
+            "metastasis.growth": growth - self.k_watch * x["lfa1.systemic"],
         }
 
     def fluxes(self, x):

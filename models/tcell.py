@@ -2,7 +2,7 @@
 
 Adapted from Robertson-Tessi 2012 and the QSP-IO family (Jafarnejad 2019). Killing saturates in both cell numbers, and in what one
 T cell can do: it attacks in proportion to its competence but needs its time for every target. Mg-set competence multiplies
-priming, proliferation in the tumour and attack, not trafficking.
+proliferation and attack in the tumour and, as plasma sets it, priming in the node, not trafficking.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class TCells(AbstractMechanism):
         )
     }
     reads = ("tumour.viable", "tumour.dying", "tumour.dead", "tumour.mass")
-    absent = {"lfa1.competence": 1.0, "checkpoint.block": 0.0, "checkpoint.exhaustion": 1.0}
+    absent = {"lfa1.competence": 1.0, "lfa1.systemic": 1.0, "checkpoint.block": 0.0, "checkpoint.exhaustion": 1.0}
 
     blood_0: Scalar = param("Mcell", "tumour-specific effector cells in blood at time 0")
     tumour_0: Scalar = param("Mcell", "tumour-specific effector cells in the tumour at time 0")
@@ -89,7 +89,7 @@ class TCells(AbstractMechanism):
         homing = self.k_home * x["tumour.mass"] / (1.0 + x["tumour.mass"] / self.K_mass) * (1.0 + self.r_ifng * ifng)
         growth = self.rho * A * engaged * (1.0 - x["checkpoint.block"]) / (1.0 + engaged / self.crowd)
         exhaustion = self.k_exhaust * V / (V + self.K_exhaust) * x["checkpoint.exhaustion"]
-        yield Flux(None, "tcell.lymph", self.k_prime * self.clone * antigen * A + divide)
+        yield Flux(None, "tcell.lymph", self.k_prime * self.clone * antigen * x["lfa1.systemic"] + divide)
         yield Flux("tcell.lymph", "tcell.blood", self.k_exit * lymph)
         yield Flux("tcell.blood", "tcell.tumour", homing * x["tcell.blood"])
         yield Flux("tcell.blood", None, self.k_death * x["tcell.blood"])
