@@ -31,7 +31,7 @@ Courses = Mapping[tuple[Run, str], tuple[np.ndarray, np.ndarray]]
 
 def observed(path: Path, points: Sequence[Point]) -> None:
     """Observed against predicted with identity and twofold lines, and beside it how far off each row of a domain is."""
-    shown = [(domain, row, p) for domain, row, p in points if p > 0 and row.value > 0]
+    shown = [(domain, row, p) for domain, row, p in points if p > 0 and row.value > 0 and not row.bound]
     domains = sorted({domain for domain, _, _ in shown})
     looks = dict(zip(domains, itertools.cycle(itertools.product(MARKERS, COLOURS)), strict=False))
     figure = Figure(figsize=(12.5, max(5.0, 0.36 * len(domains) + 1.6)), layout="constrained")
@@ -72,7 +72,7 @@ def observed(path: Path, points: Sequence[Point]) -> None:
     ]
     off.set_xticks(ticks, [f"{t:g}" for t in ticks])
     off.xaxis.set_minor_formatter(NullFormatter())
-    off.set_ylim(len(domains) - 0.5, -0.5)
+    off.set_ylim(max(len(domains), 1) - 0.5, -0.5)
     _save(figure, path)
 
 

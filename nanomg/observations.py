@@ -104,7 +104,10 @@ class Measure:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One published number; values in `unit`, a missing one NaN. `factor` brings what the model gives to `unit`."""
+    """One published number; values in `unit`, a missing one NaN.
+
+    `factor` brings what the model gives to `unit`, and `other` before that what `against` gives to the unit of `measure`.
+    """
 
     quantity: str
     use: str
@@ -112,6 +115,7 @@ class Row:
     measure: Measure | None = None
     against: Measure | None = None
     how: str = ""
+    other: float = 1.0
     factor: float = 1.0
     value: float = math.nan
     low: float = math.nan
@@ -136,6 +140,14 @@ class Row:
             self.measure.statistic in ("slope", "change") or self.measure.baseline == "difference"
         )
         return (own and self.how != "ratio") or self.how in ("difference", "change")
+
+    @property
+    def unmoved(self) -> float:
+        """What a quantity that has a direction is where there is none."""
+        relative = (
+            self.measure is not None and self.measure.baseline == "ratio" and UNITS[self.measure.statistic] is None
+        )
+        return 1.0 if self.how == "ratio" or (relative and not self.how) else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +179,10 @@ def load(name: str, library: Library) -> Table:
     if not (math.isnan(limit) or limit > 1):
         raise InputError(f"limit is a fold error and must be above 1, not {limit:g}", where)
     rows = tuple(row_of(entry, runs, f"{where}, [[row]] number {i}") for i, entry in enumerate(entries, 1))
+    first: dict[str, str] = {}
+    for row in rows:
+        if row.thing:
+            units.convert(1.0, row.unit, first.setdefault(row.thing, row.unit), f"{where}, thing {row.thing!r}")
     title = _text(data, "title", where) or path.stem
     return Table(path.stem, title, LIMIT if math.isnan(limit) else limit, rows, path)
 
@@ -179,7 +195,7 @@ def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
         if (
             m is not None
             and m.statistic == "at"
-            and not (m.baseline or row.against or row.sign or math.isnan(row.value))
+            and not (m.baseline or row.against or row.sign or row.bound or math.isnan(row.value))
         ):
             found.setdefault((m.run, m.signal, row.unit, row.factor), []).append(row)
     return [points for points in found.values() if len({row.measure.stop for row in points if row.measure}) >= 3]
@@ -248,23 +264,25 @@ def row_of(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Row
             raise InputError(f"{extra!r} needs a run", where)
         return Row(**texts, **published)
     measure = _measure(entry, runs, where)
-    unit, against, how = measure_unit(measure), None, ""
+    unit, against, how, other = measure_unit(measure), None, "", 1.0
     if "against" in entry:
         against, how = _against(entry, runs, where)
-        other = measure_unit(against)
-        if units.dimension(unit) != units.dimension(other) and how != "ratio":
-            raise InputError(f"{how} of {unit!r} and {other!r} cannot be taken: their dimensions differ", where)
-        unit = unit if how == "difference" else "1" if unit == other else _per(unit, other)
+        compared = measure_unit(against)
+        if how == "ratio":
+            unit = "1" if unit == compared else _per(unit, compared)
+        else:
+            other = units.convert(1.0, compared, unit, f"{where}, {how}")
+            unit = unit if how == "difference" else "1"
     if "divide_by" in entry:
-        divisor, by = units.split_quantity(str(entry["divide_by"]), f"{where}, divide_by")
+        divisor, by = units.split_quantity(_text(entry, "divide_by", where), f"{where}, divide_by")
         if not divisor > 0:
             raise InputError(f"divide_by must be above 0, not {entry['divide_by']!r}", where)
         unit, scale = _per(unit, by), 1.0 / divisor
     else:
         scale = 1.0
-    row = Row(**texts, **published, measure=measure, against=against, how=how)
+    row = Row(**texts, **published, measure=measure, against=against, how=how, other=other)
     if row.sign:
-        if not (how or measure.baseline or row.either_sign):
+        if not (how or row.either_sign or row.unmoved):
             raise InputError("a sign needs `against`, `baseline`, or a slope or change", where)
         return row
     return dataclasses.replace(row, factor=scale * units.convert(1.0, unit, row.unit, where))
@@ -293,7 +311,7 @@ def _per(unit: str, by: str) -> str:
 
 
 def _measure(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Measure:
-    name = str(entry["run"])
+    name = _text(entry, "run", where)
     if name not in runs:
         raise unknown("run", name, runs, where)
     run, signal = runs[name], _text(entry, "signal", where)
@@ -354,10 +372,11 @@ def _against(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> t
     if len(other) == 1:
         raise InputError("name another run, signal, time or window to compare with", at)
     same = {key: entry[key] for key in _MEASURE_KEYS if key in entry and key not in ("against", "divide_by")}
-    changed = {key: value for key, value in other.items() if key != "how"}
-    if "run" in changed and changed["run"] in runs and not runs[changed["run"]].subjects:
-        same.pop("over", None)
-    return _measure({**same, **changed}, runs, at), how
+    changed = {**same, **{key: value for key, value in other.items() if key != "how"}}
+    run = runs.get(_text(changed, "run", at))
+    if run is not None and not run.subjects:
+        changed.pop("over", None)
+    return _measure(changed, runs, at), how
 
 
 def _over(text: Any, unit: str, where: str) -> Over:
@@ -393,16 +412,16 @@ def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]
         raise InputError("a bound, sd or cv needs the value", where)
     if numbers["value"] == 0 and not given & {"sd", "low"} and not bound and use != "look":
         raise InputError("a value of 0 needs its spread (sd, or low and high): no prediction is 0 exactly", where)
-    for key in ("sd", "n"):
-        if numbers[key] < 0:
-            raise InputError(f"{key} must not be negative", where)
-    if cv < 0:
-        raise InputError("cv must not be negative", where)
+    count = numbers.pop("n")
+    if "n" in given and (count < 1 or count % 1):
+        raise InputError(f"n must be a whole number, 1 or more, not {count:g}", where)
+    for key, spread in (("sd", numbers["sd"]), ("cv", cv)):
+        if spread <= 0:
+            raise InputError(f"{key} must be above 0, not {spread:g}", where)
     if numbers["low"] > numbers["high"]:
         raise InputError("low is above high", where)
     if "cv" in given:
         numbers["sd"] = cv * abs(numbers["value"])
-    count = numbers.pop("n")
     return {**numbers, "n": 0 if math.isnan(count) else int(count), "sign": int(sign), "bound": bound}
 
 

@@ -150,7 +150,7 @@ class Predictor:
         )
         how = np.array([row.how for row in self.rows])[:, None]
         value = found[own]
-        reference = jnp.where(how == "", 1.0, found[other])
+        reference = jnp.where(how == "", 1.0, found[other] * np.array([row.other for row in self.rows])[:, None])
         value = jnp.where(
             how == "difference", value - reference, value / jnp.where(how == "difference", 1.0, reference)
         )

@@ -9,10 +9,10 @@ Of a row that is calibrated or validated:
 - It is a **miss** if it is outside its spread or, where none is published, off by more than 25 %; if its direction is wrong; and
   if its run failed.
 
-A domain's noise floor is the geometric mean fold error between its rows of the same thing and unit from different sources, recalled
-numbers left out.
+A domain's noise floor is the geometric mean fold error between its rows of the same thing from different sources: what two studies
+measured and report, without bounds and recalled, secondary or computed numbers.
 Its validated rows stand if their geometric mean fold error is at most the domain's limit or 1.1 times the noise floor, whichever
-is larger, and no run failed.
+is larger, and no run failed, be it of a row without a fold error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nanomg import observations, results
+from nanomg import observations, results, units
 from nanomg.datasets import about
 from nanomg.errors import InputError
 from nanomg.library import Library
@@ -43,6 +43,7 @@ NEAR, TWICE, WRONG = (
     10.0,
 )  # fold errors: what passes without a spread, what is shown beside it, of a wrong sign
 ABOVE_FLOOR = 1.1
+_SECOND_HAND = {"recalled", "computed", "secondary"}  # qualities of numbers that no study reports as measured
 _LEAST = 1e-5  # of a ratio, change or slope [1/h]: ten times the solver's tolerance, from where on it has a direction
 _FINE = 60  # times along each course, for figures
 
@@ -79,7 +80,7 @@ class Score:
     def right(self) -> bool:
         """Whether the direction is as published, of a row that has only that."""
         how = self.row.how or getattr(self.row.measure, "baseline", "")
-        moved = self.row.sign * (self.predicted - (1.0 if how == "ratio" else 0.0))
+        moved = self.row.sign * (self.predicted - self.row.unmoved)
         return moved > (0.0 if how == "difference" else _LEAST)
 
     @property
@@ -122,6 +123,9 @@ def validate(
     tables = [observations.load(name, shelf) for name in dict.fromkeys(domains or sorted(shelf.observations))]
     if not tables:
         raise InputError("the library has no tables of observations")
+    for one, other in itertools.combinations(tables, 2):
+        if one.name == other.name:
+            raise InputError(f"{one.path} and {other.path} are one domain by their names; rename one of them")
     if path is not None:
         pictures = [results.check_output(file, force) for file in _pictures(path, tables)]
     scores, prediction = scored(tables)
@@ -163,12 +167,12 @@ def scored(tables: Sequence[Table]) -> tuple[list[Score], Prediction]:
 
 
 def noise_floor(rows: Iterable[Row]) -> float:
-    """The geometric mean fold error between rows of one thing and unit from different sources; NaN without any."""
-    comparable = [row for row in rows if row.thing and row.value > 0 and row.quality != "recalled"]
+    """The geometric mean fold error between measurements of one thing from different sources; NaN without any."""
+    measured = [r for r in rows if r.thing and r.value > 0 and not r.bound and r.quality not in _SECOND_HAND]
     folds = [
-        abs(math.log(a.value / b.value))
-        for a, b in itertools.combinations(comparable, 2)
-        if (a.thing, a.unit) == (b.thing, b.unit) and a.source != b.source
+        abs(math.log(units.convert(a.value, a.unit, b.unit) / b.value))
+        for a, b in itertools.combinations(measured, 2)
+        if a.thing == b.thing and a.source != b.source
     ]
     return math.exp(sum(folds) / len(folds)) if folds else math.nan
 
@@ -183,7 +187,7 @@ def report(tables: Sequence[Table], scores: Sequence[Score]) -> dict[str, Any]:
             _domain(table, use, chosen)
             for table in tables
             for use in SCORED
-            if (chosen := [s for s in own[table.name] if s.row.use == use and not s.row.sign])
+            if (chosen := [s for s in own[table.name] if s.row.use == use])
         ],
         "signs": {"n": len(signs), "right": sum(s.right for s in signs)},
         "misses": [_listed(s) for s in scores if not s.passes and s.row.use in SCORED],
@@ -213,7 +217,7 @@ def _domain(table: Table, use: str, scores: Sequence[Score]) -> dict[str, Any]:
         "title": table.title,
         "failed": len(failed),
         "allowed": allowed,
-        "stands": None if use != "validate" or not dividing else bool(gmfe <= allowed) and not failed,
+        "stands": None if use != "validate" or not (len(known) or failed) else bool(gmfe <= allowed) and not failed,
     }
 
 

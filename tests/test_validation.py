@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import models, observations, population, statistics, validation
+from nanomg import figures, models, observations, population, statistics, validation
 from nanomg.card import Parameter
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
@@ -125,6 +126,9 @@ def test_virtual_subjects() -> None:
 
 
 # ---------------------------------------------------------------- scores by hand
+RELATIVE = observations.Measure(cast(Any, None), "a.b", "at", 0.0, 1.0, baseline="ratio")
+
+
 def score(predicted: float, **keys: Any) -> Score:
     return Score("d", Row("a", keys.pop("use", "validate"), **keys), predicted)
 
@@ -150,6 +154,8 @@ def score(predicted: float, **keys: Any) -> Score:
         (score(0.9, sign=-1, how="ratio"), math.nan, None, True),
         (score(1.0, sign=-1, how="ratio"), math.nan, None, False),
         (score(0.9, sign=1, how="difference"), math.nan, None, True),
+        (score(0.9, sign=1, measure=RELATIVE), math.nan, None, False),
+        (score(0.9, sign=1, measure=dataclasses.replace(RELATIVE, statistic="slope")), math.nan, None, True),
         (score(9.0, value=1.0, use="look"), 9.0, None, True),
     ],
 )
@@ -165,10 +171,14 @@ def test_the_noise_floor_compares_sources() -> None:
         Row("b", "look", "L/h", value=4.0, thing="clearance", source="two"),
         Row("c", "look", "L/h", value=8.0, thing="clearance", source="two"),
         Row("d", "look", "L/h", value=900.0, thing="clearance", source="three", quality="recalled"),
-        Row("e", "look", "mL/h", value=900.0, thing="clearance", source="four"),
-        Row("f", "look", "L/h", value=900.0, thing="", source="five"),
+        Row("e", "look", "L/h", value=900.0, thing="clearance", source="four", quality="computed"),
+        Row("f", "look", "L/h", value=900.0, thing="clearance", source="five", quality="secondary"),
+        Row("g", "look", "L/h", value=900.0, thing="clearance", source="six", bound="upper"),
+        Row("h", "look", "L/h", value=900.0, thing="", source="seven"),
     ]
     assert validation.noise_floor(rows) == pytest.approx(math.sqrt(2.0 * 4.0))
+    in_another_unit = dataclasses.replace(rows[2], unit="mL/h", value=8000.0)
+    assert validation.noise_floor([*rows[:2], in_another_unit]) == pytest.approx(math.sqrt(2.0 * 4.0))
     assert math.isnan(validation.noise_floor(rows[:1]))
 
 
@@ -189,6 +199,9 @@ def test_the_noise_floor_compares_sources() -> None:
         (row(low=1), "low and high come together"),
         (row(value=0), "a value of 0 needs its spread"),
         (row(sd=1, cv=1), "the spread is given twice"),
+        (row(sd=0), "sd must be above 0"),
+        (row(cv=0), "cv must be above 0"),
+        (row(n=2.5), "n must be a whole number, 1 or more, not 2.5"),
         (row(low=2, high=1), "low is above high"),
         (row(sign=1), "a sign stands in place of a value"),
         (row(value=None, sign=1), "a sign needs `against`, `baseline`, or a slope or change"),
@@ -201,6 +214,11 @@ def test_the_noise_floor_compares_sources() -> None:
         (row(against={"how": "ratio"}), "name another run, signal, time or window to compare with"),
         (row(against={"signal": "pk.central", "how": "difference"}), "their dimensions differ"),
         (row(divide_by="0 mg"), "divide_by must be above 0"),
+        (row(divide_by=3), "divide_by must be text, not 3"),
+        (row(run=["bolus"], signal="pk.C", time="4 h"), "run must be text"),
+        (row(against={"run": ["infusion"], "how": "ratio"}), "run must be text"),
+        (row(value=None, sign=1, baseline="ratio", statistic="auc"), "a sign needs `against`, `baseline`, or a slope or change"),
+        (row(thing="a") + row(thing="a", signal="pk.central", unit="mg"), "their dimensions differ"),
         (row(use="calibrate", run=None, signal=None, time=None), "a row to calibrate needs a run"),
         ("", "there are no [[row]] tables"),
         ('\n[run.x]\nscenario = "textbook-4cpt"\n' + row(), "run 'x': there is no scenario 'textbook-4cpt'; did you mean"),
@@ -234,6 +252,41 @@ def test_units_of_rows(shelf: Shelf) -> None:
     )
     rows = observations.load("textbook", shelf(*texts)).rows
     assert [r.factor for r in rows] == pytest.approx([1, 60, 2, 100, 1, 1 / 24, 24])
+
+
+BAG = """
+from nanomg.mechanism import AbstractMechanism, Scalar, Var, param
+
+
+class Bag(AbstractMechanism):
+    name = "bag"
+    states = {"bag.clock": Var("1", "nothing")}
+    signals = {"bag.all": Var("g", "all of it"), "bag.half": Var("mg", "half of it")}
+    mass: Scalar = param("g", "mass")
+
+    def evaluate(self, x):
+        return {"bag.all": self.mass, "bag.half": 500.0 * self.mass}
+"""
+
+
+def test_what_is_compared_comes_to_one_unit(shelf: Shelf) -> None:
+    half = lambda how: {"signal": "bag.half", "how": how}
+    whole = {"run": "bag", "signal": "bag.all", "time": "1 h", "unit": "1"}
+    texts = (
+        row(**{**whole, "unit": "mg"}, against=half("difference")),
+        row(**whole, against=half("change")),
+        row(**whole, against=half("ratio")),
+        row(**whole, against=half("difference"), value=None, sign=1),
+    )
+    run = '\n[run.bag]\nmechanisms = ["Bag"]\ncards = ["bag"]\nhorizon = "1 h"\n'
+    folder = shelf(run, *texts).observations["textbook"].parents[1]
+    (folder / "cards").mkdir()
+    (folder / "bag.py").write_text(BAG, encoding="utf-8")
+    (folder / "cards" / "bag.toml").write_text(
+        'bag.mass = { value = 2, unit = "g", basis = "assumed", note = "an example" }'
+    )
+    predicted = Predictor(observations.load("textbook", models.library(folder)).rows)()[:, 0]
+    np.testing.assert_allclose(predicted, [1000.0, 1.0, 2.0, 1.0], rtol=1e-6)
 
 
 def test_a_run_replaces_what_its_scenario_says(shelf: Shelf) -> None:
@@ -287,7 +340,7 @@ def test_the_summary_by_hand(finished: tuple[Any, Library, Path]) -> None:
         1.0,
         None,
     )
-    assert (validated["use"], validated["n"], validated["failed"]) == ("validate", 8, 2)
+    assert (validated["use"], validated["n"], validated["failed"]) == ("validate", 9, 2)
     assert validated["gmfe"] == pytest.approx(2 ** (1 / 6), rel=1e-3)
     assert validated["noise_floor"] == pytest.approx(2 * math.exp(4 * K))
     assert validated["within_1_25"] == pytest.approx(5 / 8) and validated["within_2sd"] != validated["within_2sd"]
@@ -333,6 +386,46 @@ def test_the_command(finished: tuple[Any, Library, Path]) -> None:
         assert text in shown.stdout
     with pytest.raises(InputError, match="exists"):
         invoke("validate", "textbook", "--library", folder, "-o", f"{folder}/v.h5")
+
+
+@pytest.mark.parametrize(
+    ("text", "failed", "stands"),
+    [
+        (row(value=None, sign=-1, against={"time": "1 h", "how": "ratio"}), 0, None),
+        (row(value=9.0, bound="upper"), 0, None),
+        (TEXTS[0] + row(run="broken", signal="pk.C", time="4 h", value=None, sign=1, against=AGAINST), 1, False),
+        (TEXTS[0] + row(run="broken", signal="pk.C", time="4 h", bound="upper"), 1, False),
+        (row(run="broken", signal="pk.C", time="4 h", bound="upper"), 1, False),
+    ],
+)
+def test_a_run_that_fails_counts_in_every_row(shelf: Shelf, text: str, failed: int, stands: bool | None) -> None:
+    (domain,) = validation.validate(["textbook"], library=shelf(BROKEN, text)).summary["domains"]
+    assert (domain["failed"], domain["stands"]) == (failed, stands)
+
+
+def test_two_tables_of_one_name(shelf: Shelf, tmp_path: Path) -> None:
+    library = shelf(row())
+    other = tmp_path / "textbook.toml"
+    other.write_text(HEAD + row(), encoding="utf-8")
+    with pytest.raises(InputError, match="are one domain by their names"):
+        validation.validate(["textbook", str(other)], library=library)
+
+
+def test_figures_take_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure))
+    bound = Row("a", "validate", value=1.0, bound="upper")
+    figures.observed(tmp_path / "a.png", [("d", bound, 0.5)])  # without a warning, though nothing is drawn
+    figures.observed(tmp_path / "a.png", [("d", bound, 0.5), ("d", dataclasses.replace(bound, bound=""), 0.5)])
+    assert [[len(axis.get_yticks()) for axis in figure.axes][1] for figure in drawn] == [0, 1]
+    points = [len(c.get_offsets()) for c in drawn[1].axes[0].collections]
+    assert sum(points) == 1
+    measure = observations.Measure(cast(Any, None), "a.b", "at", 0.0, 1.0)
+    course = [
+        dataclasses.replace(bound, bound=b, measure=dataclasses.replace(measure, stop=t))
+        for t, b in ((1, ""), (2, ""), (3, "upper"))
+    ]
+    assert not observations.courses_of(course)
 
 
 # ---------------------------------------------------------------- the predictor
