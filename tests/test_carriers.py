@@ -175,12 +175,17 @@ def test_chains_of_the_peg_lipid_set_the_stay_in_blood(library: Library) -> None
 
 # ---------------------------------------------------------------- organs, clearance, trigger
 def test_organs_hold_what_was_measured(library: Library) -> None:
-    """Liver 19.3 (SD 2.8), spleen 18.8 (4.2), tumour 5.5 (3.0) % of the dose per g at 24 h (Harrington 2000)."""
+    """Liver 19.3 (SD 2.8), spleen 18.8 (4.2), tumour 5.5 (3.0) % of the dose per g at 24 h (Harrington 2000).
+
+    Within two SD; the tumour, whose SD would let through next to nothing, within half.
+    """
     values = values_of(library, BODY, *SMALL)
     names = ("organ.liver", "organ.spleen", "liposome.tumour")
     found = courses(BODY, values, (Dose(0.0, 0.5, "liposome.iv"),), names)
-    at_24_h = [100 * found[n][DAY, 0] / 0.5 for n in names]
-    assert np.abs(np.array(at_24_h) - [19.3, 18.8, 5.5]) == pytest.approx(0, abs=2 * 2.8)
+    liver, spleen, tumour = (100 * found[n][DAY, 0] / 0.5 for n in names)
+    assert liver == pytest.approx(19.3, abs=2 * 2.8)
+    assert spleen == pytest.approx(18.8, abs=2 * 4.2)
+    assert tumour == pytest.approx(5.5, rel=0.5)
 
 
 def test_a_small_first_dose_speeds_the_second_and_a_large_one_does_not(library: Library) -> None:
