@@ -2,9 +2,10 @@
 
 The curve is that of Stein 2019: exponential expansion up to the peak, contraction, a memory that declines slowly. The cells
 expand on antigen as long as the cytokines last that lymphodepletion has set free; they use these up, so that the peak follows
-from the patient and hardly from the dose. In the tumour, encounters with targets make them kill, divide and tire; killing by
-contact saturates in both cell numbers, and cytokines kill cells that no CAR-T cell touches. Mg-set competence multiplies killing
-by contact and division on antigen, not trafficking. A dish is the same tumour and cells without a body.
+from the patient and hardly from the dose. In the tumour, encounters with targets make them kill, divide until they are crowded,
+and tire; killing by contact saturates in both cell numbers, and cytokines kill cells that no CAR-T cell touches. Mg-set competence
+multiplies killing by contact and division on antigen, not trafficking: in blood that of serum, in the tumour that of its fluid. A
+dish is the same tumour and cells without a body.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class CarT(AbstractMechanism):
         "cart.local": Port("Mcell", "CAR-T cells beside the tumour cells", {"cart.tumour": 1.0}),
     }
     reads = ("tumour.viable", "tumour.mass")
-    absent = {"lfa1.competence": 1.0}
+    absent = {"lfa1.competence": 1.0, "lfa1.systemic": 1.0}
 
     engraft: Scalar = share("share of infused cells that stays in blood")
     kappa: Scalar = param("1/h", "expansion rate in blood at full cytokines and antigen")
@@ -98,6 +99,7 @@ class CarT(AbstractMechanism):
     k_cytokine: Scalar = param("1/h", "death rate of tumour cells by cytokines of many CAR-T cells")
     K_cytokine: Scalar = param("Mcell", "CAR-T cells in the tumour for half of the death by cytokines")
     rho: Scalar = param("1/h", "division rate of engaged cells at full cytokines")
+    crowd: Scalar = param("Mcell/g", "engaged cells per mass of tumour at which their division is halved")
     k_exhaust: Scalar = param("1/h", "exhaustion rate of engaged cells")
     k_death: Scalar = param("1/h", "death rate of effector cells in the tumour")
     k_death_x: Scalar = param("1/h", "death rate of exhausted cells")
@@ -119,16 +121,17 @@ class CarT(AbstractMechanism):
 
     def fluxes(self, x):
         blood, T, V, mass = x["cart.blood"], x["cart.tumour"], x["tumour.viable"], x["tumour.mass"]
-        dividing = x["lfa1.competence"] * x["cart.niche"]
-        contraction = self.alpha * blood
-        yield Flux(None, "cart.blood", self.kappa * dividing * V / (V + self.K_antigen) * blood)
+        engaged, contraction = x["cart.engaged"], self.alpha * blood
+        division = self.rho * x["lfa1.competence"] * engaged / (1.0 + engaged / (self.crowd * mass))
+        expansion = self.kappa * x["lfa1.systemic"] * V / (V + self.K_antigen) * blood
+        yield Flux(None, "cart.blood", expansion * x["cart.niche"])
         yield Flux("cart.niche", None, self.k_use * blood * x["cart.niche"])
         yield Flux("cart.blood", "cart.memory", self.f_memory * contraction)
         yield Flux("cart.blood", None, (1.0 - self.f_memory) * contraction)
         yield Flux("cart.memory", None, self.beta * x["cart.memory"])
         yield Flux("cart.blood", "cart.tumour", self.k_home * mass / (1.0 + mass / self.K_mass) * blood)
-        yield Flux(None, "cart.tumour", self.rho * dividing * x["cart.engaged"])
-        yield Flux("cart.tumour", "cart.exhausted", self.k_exhaust * x["cart.engaged"])
+        yield Flux(None, "cart.tumour", division * x["cart.niche"])
+        yield Flux("cart.tumour", "cart.exhausted", self.k_exhaust * engaged)
         yield Flux("cart.tumour", None, self.k_death * T)
         yield Flux("cart.exhausted", None, self.k_death_x * x["cart.exhausted"])
         yield Flux("tumour.viable", "tumour.dying", x["cart.kill"] + x["cart.bystander"])

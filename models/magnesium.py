@@ -52,6 +52,7 @@ class Magnesium(AbstractMechanism):
     }
     constants = {
         "magnesium.ionised_0": Var("mmol/L", "serum ionised Mg at the subject's own baseline"),
+        "magnesium.ionised_healthy": Var("mmol/L", "serum ionised Mg of the healthy subject"),
         "magnesium.baseline": Var("mmol/L", "serum total Mg at the subject's own baseline"),
         "magnesium.threshold": Var("mmol/L", "ultrafilterable Mg above which the kidney excretes, without drugs"),
     }
@@ -90,7 +91,7 @@ class Magnesium(AbstractMechanism):
     intake: Scalar = param("umol/h", "usual dietary Mg that the healthy subject absorbs")
     kidney: Scalar = param("1", "GFR left, relative to the healthy subject")
     reabsorption: Scalar = param("1", "renal threshold left, relative to the healthy subject")
-    absorption: Scalar = param("1", "absorbed dietary Mg, relative to the healthy subject")
+    absorption: Scalar = param("1", "absorbed dietary and oral Mg, relative to the healthy subject")
     albumin_left: Scalar = param("1", "serum albumin left, relative to the healthy subject")
     e_diuretic: Scalar = share("share of the renal threshold that a diuretic takes away")
     e_cisplatin: Scalar = share("share of the renal threshold that cisplatin takes away")
@@ -105,7 +106,7 @@ class Magnesium(AbstractMechanism):
     ka_im: Scalar = param("1/h", "absorption rate from muscle")
     F_im: Scalar = share("bioavailability from muscle")
     V_rbc: Scalar = param("mL", "volume of red cells")
-    rbc_0: Scalar = param("mmol/L", "Mg per volume of red cells at baseline")
+    rbc_0: Scalar = param("mmol/L", "Mg per volume of red cells of the healthy subject")
     k_rbc: Scalar = param("1/h", "exchange rate of red-cell Mg")
     salt_MW: Scalar = param("mg/umol", "molar mass of the parenteral salt per mole of Mg")
     oral_MW: Scalar = param("mg/umol", "molar mass of the oral dose per mole of Mg")
@@ -129,10 +130,13 @@ class Magnesium(AbstractMechanism):
         return self.splay * inverse_softplus(excreted / (GFR * self.splay))
 
     def absorbed(self, amount):
-        """What of an oral dose [umol] is absorbed: dissolved, it shares a saturable way with the meal, and has a linear one."""
+        """What of an oral dose [umol] is absorbed: dissolved, it shares a saturable way with the meal, and has a linear one.
+
+        A sick gut takes up the same share less of either as of the diet.
+        """
         dissolved = self.F_salt * amount
         saturable = self.Amax * self.K_abs / ((self.K_abs + self.meal) * (self.K_abs + self.meal + dissolved))
-        return (saturable + self.f_lin) * dissolved
+        return self.absorption * (saturable + self.f_lin) * dissolved
 
     def derive(self, x):
         free, healthy = 1.0 + self.kappa, self.ionised(self.total_0, left=1.0)
@@ -144,6 +148,7 @@ class Magnesium(AbstractMechanism):
         ionised = healthy + change / free
         return {
             "magnesium.ionised_0": ionised,
+            "magnesium.ionised_healthy": healthy,
             "magnesium.baseline": self.total_0 + change + (self.bound(ionised) - self.bound(healthy, left=1.0)),
             "magnesium.threshold": self.reabsorption * threshold,
         }
@@ -154,7 +159,7 @@ class Magnesium(AbstractMechanism):
             "magnesium.ecf": x["magnesium.baseline"] * self.V1,
             "magnesium.soft": x["magnesium.baseline"] * self.V2,
             "magnesium.deep": x["magnesium.baseline"] * self.V_deep,
-            "magnesium.rbc": self.rbc_0 * self.V_rbc,
+            "magnesium.rbc": self.rbc_0 * self.V_rbc * x["magnesium.ionised_0"] / x["magnesium.ionised_healthy"],
         }
 
     def evaluate(self, x):
@@ -182,7 +187,7 @@ class Magnesium(AbstractMechanism):
 
     def fluxes(self, x):
         total = x["magnesium.total"]
-        to_rbc = self.rbc_0 * x["magnesium.ionised"] / x["magnesium.ionised_0"] - x["magnesium.rbc_C"]
+        to_rbc = self.rbc_0 * x["magnesium.ionised"] / x["magnesium.ionised_healthy"] - x["magnesium.rbc_C"]
         absorbed, lost = self.ka * x["magnesium.gut"], self.e_ppi * x["magnesium.ppi"]
         yield Flux(None, "magnesium.gut", self.absorption * self.intake * x["magnesium.diet"])
         yield Flux("magnesium.gut", "magnesium.ecf", absorbed * (1.0 - lost))

@@ -29,7 +29,7 @@ class Tracer(AbstractMechanism):
     reads = (
         *(f"magnesium.{pool}" for pool in POOLS),
         *(f"magnesium.{name}" for name in ("urine", "V1", "V2", "V_deep", "Q", "Q_deep")),
-        *(f"magnesium.{name}" for name in ("V_rbc", "k_rbc", "rbc_0", "ionised", "ionised_0")),
+        *(f"magnesium.{name}" for name in ("V_rbc", "k_rbc", "rbc_0", "ionised", "ionised_healthy")),
     )
 
     body: Scalar = param("umol", "Mg of the whole body")
@@ -55,7 +55,7 @@ class Tracer(AbstractMechanism):
             clearance = x[f"magnesium.{Q}"]
             yield Flux("tracer.ecf", f"tracer.{pool}", clearance * ecf / x["magnesium.V1"])
             yield Flux(f"tracer.{pool}", "tracer.ecf", clearance * x[f"tracer.{pool}"] / x[f"magnesium.{V}"])
-        into = x["magnesium.rbc_0"] * x["magnesium.ionised"] / x["magnesium.ionised_0"]
+        into = x["magnesium.rbc_0"] * x["magnesium.ionised"] / x["magnesium.ionised_healthy"]
         yield Flux(
             "tracer.ecf", "tracer.rbc", x["magnesium.k_rbc"] * x["magnesium.V_rbc"] * into * x["tracer.specific"]
         )

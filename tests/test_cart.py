@@ -101,19 +101,46 @@ def test_without_antigen_nothing_expands(infused: dict[str, np.ndarray]) -> None
     assert infused["cart.tumour"][:, 3].max() < 0.01 * INFUSION
 
 
-def test_mg_helps_car_t_cells_through_lfa1_alone(patient: Scenario) -> None:
+NONE, VEIN, NONE_BLIND, VEIN_BLIND, TUMOUR = range(5)
+
+
+@pytest.fixture(scope="module")
+def repleted(patient: Scenario) -> dict[str, np.ndarray]:
+    """No Mg or Mg by vein, also where LFA-1 does not depend on Mg, and Mg into the tumour, over four weeks (time, lane)."""
+    times = np.array([0.0, 8 * DAY, 28 * DAY])
+    doses = tuple(Dose(0.0, INFUSION, port, 28 * DAY) for port in ("magnesium.iv", "interstitium.injection"))
+    amount = np.array([[INFUSION] * 5, [0, 400e3, 0, 400e3, 0], [0, 0, 0, 0, 20e3]])  # Mcell, umol, umol
+    varied = {"lfa1.f0": np.array([0.15, 0.15, 1.0, 1.0, 0.15])}
+    signals = ("tumour.viable", "magnesium.total", "lfa1.competence", "lfa1.systemic", "cart.blood")
+    return solved(patient, times, signals, varied, amount, (Dose(0.0, INFUSION, "cart.iv"), *doses))
+
+
+def test_mg_helps_car_t_cells_through_lfa1_alone(repleted: dict[str, np.ndarray]) -> None:
     """Repletion shrinks the tumour more than no repletion; where LFA-1 does not depend on Mg, it only feeds the tumour."""
-    times = np.array([0.0, 28 * DAY])
-    doses = (Dose(0.0, INFUSION, "cart.iv"), Dose(0.0, 1.0, "magnesium.iv", 28 * DAY))
-    amount = np.array([[INFUSION] * 4, [0.0, 1.0, 0.0, 1.0]])
-    amount[1] *= 400e3  # umol over four weeks
-    varied = {"lfa1.f0": np.array([0.15, 0.15, 1.0, 1.0])}
-    found = solved(patient, times, ("tumour.viable", "magnesium.total", "lfa1.competence"), varied, amount, doses)
-    low, high, low_blind, high_blind = found["tumour.viable"][-1]
-    assert found["magnesium.total"][-1, 1] > found["magnesium.total"][-1, 0] + 0.1
-    assert high < 0.9 * low
-    assert found["lfa1.competence"][-1, 2:] == pytest.approx(1.0, abs=1e-9)
-    assert high_blind >= low_blind
+    viable, total = repleted["tumour.viable"][-1], repleted["magnesium.total"][-1]
+    assert total[VEIN] > total[NONE] + 0.1
+    assert viable[VEIN] < 0.9 * viable[NONE]
+    assert repleted["lfa1.competence"][-1, [NONE_BLIND, VEIN_BLIND]] == pytest.approx(1.0, abs=1e-9)
+    assert viable[VEIN_BLIND] >= viable[NONE_BLIND]
+
+
+def test_mg_in_the_tumour_helps_cells_there_and_not_in_blood(repleted: dict[str, np.ndarray]) -> None:
+    """Cells in blood divide at the Mg of serum, which Mg in 25 g of tumour hardly moves."""
+    expanded = repleted["cart.blood"][1]
+    assert repleted["lfa1.competence"][1, TUMOUR] > 1.1
+    assert repleted["lfa1.systemic"][1, TUMOUR] < 1.02
+    assert expanded[TUMOUR] == pytest.approx(expanded[NONE], rel=0.05)
+    assert expanded[VEIN] > 1.1 * expanded[NONE]
+
+
+def test_car_t_cells_are_crowded_long_before_they_fill_the_tumour(library: Library) -> None:
+    """Without crowding few thousand cells in a mouse would become more than a tumour has room for."""
+    mouse = load("mouse-mc38-cart", library)
+    crowd = mouse.values["cart.crowd"] * np.array([1.0, 1e9])
+    found = solved(mouse, np.arange(0.0, 29.0) * DAY, ("cart.present", "tumour.mass"), {"cart.crowd": crowd})
+    held = (found["cart.present"] / found["tumour.mass"]).max(0) / mouse.values["tumour.density"]
+    assert held[0] < 0.2
+    assert held[1] > 1.0
 
 
 # ---------------------------------------------------------------- cells in a dish

@@ -72,7 +72,7 @@ def test_nothing_comes_of_nothing(courses: dict[str, Arms], diet: str) -> None:
     assert np.abs(courses[diet]["no virus"]["influenza.effector"]).max() == 0.0
 
 
-def test_a_diet_without_mg_delays_the_loss_of_virus_through_lfa1_alone(
+def test_a_low_mg_diet_delays_the_loss_of_virus_through_lfa1_alone(
     courses: dict[str, Arms],
 ) -> None:
     normal, low = courses["mouse-influenza"], courses["mouse-influenza-low-mg-diet"]

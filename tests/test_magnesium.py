@@ -126,7 +126,8 @@ def test_renal_failure_raises_serum_magnesium_as_published() -> None:
     """
     sick, healthy = baseline("renal-failure"), baseline()
     assert healthy["magnesium.ionised"] < sick["magnesium.ionised"] < 0.57 + 2 * 0.05
-    assert healthy["magnesium.total"] < sick["magnesium.total"] < 0.80 + 2 * 0.11
+    assert healthy["magnesium.total"] < sick["magnesium.total"]
+    assert sick["magnesium.total"] == pytest.approx(0.80, abs=2 * 0.11)
     assert sick["magnesium.excreted"] > 2 * healthy["magnesium.excreted"]
 
 
@@ -144,6 +145,16 @@ def test_excreted_share_tells_a_leaking_kidney_from_a_poor_gut() -> None:
         assert sick["safety.low"] > 0.9
     assert gut["magnesium.excreted"] < 0.5 * healthy["magnesium.excreted"]
     assert kidney["magnesium.excreted"] > healthy["magnesium.excreted"]
+
+
+def test_red_cells_are_low_where_serum_has_long_been_low() -> None:
+    """Mechanism: red cells follow ionised Mg over weeks; who has been ill for long starts with red cells to match."""
+    healthy = baseline()
+    for card in ("hypomagnesaemia-renal", "hypomagnesaemia-gut", "renal-failure"):
+        sick = baseline(card)
+        ionised, red = (sick[name] / healthy[name] for name in ("magnesium.ionised", "magnesium.rbc_C"))
+        assert red == pytest.approx(ionised, rel=1e-9)
+        assert abs(red - 1.0) > 0.03
 
 
 @pytest.mark.parametrize(
@@ -222,6 +233,13 @@ def test_absorbed_share_falls_with_the_dose(mg: float, share: float) -> None:
     assert float(mechanism("fasting").absorbed(mg * MG)) / (mg * MG) == pytest.approx(share, abs=0.01)
 
 
+def test_a_gut_that_absorbs_little_of_the_diet_absorbs_little_of_a_salt() -> None:
+    sick, healthy = mechanism("fasting", "hypomagnesaemia-gut"), mechanism("fasting")
+    left = values("hypomagnesaemia-gut")["magnesium.absorption"]
+    for mg in (70, 300):
+        assert float(sick.absorbed(mg * MG)) == pytest.approx(left * float(healthy.absorbed(mg * MG)))
+
+
 def test_a_meal_takes_a_part_of_the_way_through_the_gut() -> None:
     fasting, fed = mechanism("fasting"), mechanism()
     assert float(fed.absorbed(300 * MG)) < 0.7 * float(fasting.absorbed(300 * MG))
@@ -231,10 +249,10 @@ def test_a_meal_takes_a_part_of_the_way_through_the_gut() -> None:
 
 # ---------------------------------------------------------------- MgSO4
 def test_four_grams_and_one_an_hour() -> None:
-    """Okusanya: twice the baseline half an hour after the load, below 2 mmol/L; Salinger: 1.44 to 1.65 mmol/L at 12 h."""
-    found = course((), [LOAD, HOURLY], hours=12.25)
-    assert at(found, "magnesium.total", 0.5) / 0.85 == pytest.approx(2.0, rel=0.1)
-    assert 1.4 < at(found, "magnesium.total", 12.0) < 1.65
+    """Women with pre-eclampsia. Okusanya: about twice the baseline half an hour after the load, below 2 mmol/L; Salinger: 12 h."""
+    found = course(("pre-eclampsia",), [LOAD, HOURLY], hours=12.25)
+    assert at(found, "magnesium.total", 0.5) / found["magnesium.total"][0] == pytest.approx(2.0, rel=0.2)
+    assert 1.44 < at(found, "magnesium.total", 12.0) < 1.65
     assert found["magnesium.total"][found["time"] > 1.0].max() < 2.0
 
 
@@ -294,7 +312,8 @@ def test_exchangeable_magnesium_after_two_and_four_days() -> None:
     """Silver: 10 to 25 % of the body's Mg at 40 to 60 h, a third at 90 h; Avioli half of that."""
     found = course((), [Dose(0.0, 1.0, "tracer.iv")], hours=4 * DAY)
     assert 0.10 < at(found, "tracer.share", 50) < 0.25
-    assert 0.15 < at(found, "tracer.share", 90) < 0.40
+    # what Q_deep gives, which lies between the two; neither study alone was fitted
+    assert at(found, "tracer.share", 90) == pytest.approx(0.232, rel=0.1)
 
 
 # ---------------------------------------------------------------- safety
