@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,9 +86,9 @@ def show_calibration(found: Mapping[str, Any], json: bool) -> None:
     render.section("Parameters", headers, "lrrlrrll", _parameter_rows(found["parameters"]))
     render.paragraph("")
     render.paragraph(found["identifiability"])
-    errors = ("part", "series", "rows", "GMFE at start", "GMFE", "RMSE", "unit")
-    render.section("Errors", errors, "llrrrrl", map(_error_row, found["errors"]))
-    rows = sorted(found["rows"], key=lambda row: -abs(row["residual"] or 0.0))[:_SHOWN]
+    errors = ("part", "series", "rows", "failed", "GMFE at start", "GMFE", "RMSE", "unit")
+    render.section("Errors", errors, "llrrrrrl", map(_error_row, found["errors"]))
+    rows = sorted(found["rows"], key=lambda row: -math.inf if row["failed"] else -abs(row["residual"]))[:_SHOWN]
     columns = ("part", "", "observed", "predicted", "unit", "fold", "residual [sd]", "")
     render.section("Rows furthest from the data", columns, "llrrlrrl", map(_row, rows))
     for what, key in (("Card", "written"), ("Result file", "output")):
@@ -99,13 +100,15 @@ def show_calibration(found: Mapping[str, Any], json: bool) -> None:
 def _parameter_rows(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[Sequence[str]]:
     for name, p in parameters.items():
         said = f"at its {p['bound']} bound" if p["bound"] else "with a prior" if p["prior"] else ""
+        if p["start_outside"]:
+            said += ", started from its nearest bound" if said else "started from its nearest bound"
         values = (number(p["start"]), number(p["estimate"]), p["unit"] or "1", number(p["se"], 2), percent(p["cv"]))
         yield name, *values, span(*p["bounds"]), said
 
 
 def _error_row(e: Mapping[str, Any]) -> Sequence[str]:
     folds = (number(e[key], 3) for key in ("gmfe_at_start", "gmfe", "rmse"))
-    return e["part"], e["series"] or "all", str(e["n"]), *folds, e["unit"] or ""
+    return e["part"], e["series"] or "all", str(e["n"]), str(e["failed"]), *folds, e["unit"] or ""
 
 
 def _row(r: Mapping[str, Any]) -> Sequence[str]:

@@ -24,12 +24,11 @@ from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.prediction import Predictor
 from nanomg.service import Run
-from nanomg.studies import Datum, Study
+from nanomg.studies import P95, Datum, Study
 from nanomg.validation import Score
 
 RAW = "NANOMG_DATA"  # environment variable: the folder of raw data
 POOR = 1.0  # coefficient of variation from which on a parameter is called poorly known
-_NORMAL_95 = 1.6448536269514722
 
 
 def calibrate(
@@ -57,11 +56,19 @@ def calibrate(
     shelf = library or find_library()
     written = _check_card(output, force)
     path = results.check_output(result, force) if result is not None else None
+    if written is not None and path is not None and written.resolve() == path.resolve():
+        raise InputError("the card and the HDF5 file need names of their own", str(path))
     if seed < 0 or (starts is not None and starts < 1):
         raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
     study = _study(card or "", data, raw, scenario, fit, shelf)
     base = shelf.card(study.card)
     problem = problem_of(study, base)
+    text = base.path.read_bytes().decode()
+    rewrite = lambda parameters: card_writer.rewrite(text, parameters, str(base.path))
+    if written is not None:
+        rewrite(
+            {name: base.parameters[name] for name in problem.names}
+        )  # a card that cannot be is refused before the search
     found = search(problem, starts or study.starts, seed, progress)
     known = least_squares.uncertainty(
         found.residual, found.jacobian, at_bound(problem, found.z) != 0, len(problem.prior)
@@ -70,8 +77,7 @@ def calibrate(
     summary = _summary(problem, base, found, known, predicted, reasons)
     summary |= {"seed": seed, "written": str(written) if written else None, "output": str(path) if path else None}
     if written is not None:
-        text = card_writer.rewrite(base.path.read_text(encoding="utf-8"), _fitted(problem, base, summary))
-        results.replace_file(written, text.encode())
+        results.replace_file(written, rewrite(_fitted(problem, base, summary)).encode())
     groups = {"calibration": _dataset(problem, found, known, predicted)}
     models = tuple(dict.fromkeys(run.scenario.model for run in study.runs.values()))
     runs = {name: run.scenario.config for name, run in study.runs.items()}
@@ -118,16 +124,31 @@ def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Seq
 
 
 def _predict(problem: Problem, found: Optimum) -> tuple[np.ndarray, list[str]]:
-    """All rows of the study (row, 2), before and after the fit, and why one has no prediction."""
+    """All rows of the study (row, 2), before and after the fit, and why one has none after it."""
     data, free = problem.study.data, free_in(problem.study.data, problem.names)
-    both = np.stack([problem.start, np.exp(found.z)])
     predictor = Predictor([d.row for d in data], free)
-    prediction = predictor.predict({name: both[:, problem.names.index(name)] for name in free})
-    reasons = [prediction.reason(d.row) for d in data]
-    failed = [f"{d.row.quantity}: {why}" for d, why in zip(data, reasons, strict=True) if why and d.part == "fit"]
-    if failed and not np.isfinite(prediction.values[:, 1]).any():
-        raise SimulationError(f"no row can be predicted at the best values found ({failed[0]})", problem.study.name)
-    return prediction.values, reasons
+    before, after = (
+        predictor.predict({name: values[[problem.names.index(name)]] for name in free})
+        for values in (problem.start, np.exp(found.z))
+    )
+    values = np.concatenate([before.values, after.values], 1)
+    off = np.asarray(residual(data, values[:, 1]))
+    reasons = [after.reason(d.row) or _reason(d, v, r) for d, v, r in zip(data, values[:, 1], off, strict=True)]
+    for datum, why in zip(data, reasons, strict=True):
+        if why and datum.part == "fit":
+            raise SimulationError(
+                f"at the best values found {datum.row.quantity} cannot be compared ({why})",
+                f"study {problem.study.name!r}",
+            )
+    return values, reasons
+
+
+def _reason(datum: Datum, predicted: float, off: float) -> str:
+    """Why a row of a run that was solved has no residual."""
+    if math.isfinite(off) or datum.row.measure is None:
+        return ""
+    what = f"gives {predicted:g}, which has no relative error" if math.isfinite(predicted) else "has no such number"
+    return f"run {datum.row.measure.run.name!r} {what}"
 
 
 # ---------------------------------------------------------------- what is said of it
@@ -148,9 +169,10 @@ def _summary(
             "estimate": to(estimate),
             "se": to(estimate * se),
             "cv": math.sqrt(math.expm1(min(se, 20.0) ** 2)) if math.isfinite(se) else se,
-            "low": to(estimate * math.exp(-_NORMAL_95 * min(se, 50.0))),
-            "high": to(estimate * math.exp(_NORMAL_95 * min(se, 50.0))),
+            "low": to(estimate * math.exp(-P95 * min(se, 50.0))),
+            "high": to(estimate * math.exp(P95 * min(se, 50.0))),
             "bounds": [to(problem.low[i]), to(problem.high[i])],
+            "start_outside": not problem.low[i] <= problem.start[i] <= problem.high[i],
             "bound": {-1: "lower", 1: "upper"}.get(int(bound[i])),
             "prior": {"value": to(math.exp(centre)), "cv": math.sqrt(math.expm1(sd**2))}
             if i in problem.prior
@@ -168,7 +190,7 @@ def _summary(
         "identifiability": _identifiability(problem, found.z, known),
         "residual_sd": known.residual_sd,
         "degrees_of_freedom": known.freedom,
-        "errors": _errors(study.data, predicted),
+        "errors": _errors(study.data, predicted, reasons),
         "rows": [
             {
                 "quantity": d.row.quantity,
@@ -196,8 +218,8 @@ def _summary(
     }
 
 
-def _errors(data: Sequence[Datum], predicted: np.ndarray) -> list[dict[str, Any]]:
-    """For each part, and each of its series: rows, geometric mean fold error before and after, and the root mean square error."""
+def _errors(data: Sequence[Datum], predicted: np.ndarray, reasons: Sequence[str]) -> list[dict[str, Any]]:
+    """For each part, and each of its series: rows, those that failed, geometric mean fold error before and after, and rms error."""
     entries = []
     for part in ("fit", "judge"):
         own = [i for i, d in enumerate(data) if d.part == part]
@@ -211,6 +233,7 @@ def _errors(data: Sequence[Datum], predicted: np.ndarray) -> list[dict[str, Any]
                     "part": part,
                     "series": series or None,
                     "n": len(rows),
+                    "failed": sum(bool(reasons[i]) for i in rows),
                     "gmfe_at_start": _gmfe([Score("", data[i].row, predicted[i, 0]).fold for i in rows]),
                     "gmfe": _gmfe([Score("", data[i].row, predicted[i, 1]).fold for i in rows]),
                     "rmse": math.sqrt(np.mean([(data[i].row.value - predicted[i, 1]) ** 2 for i in rows]))
@@ -244,7 +267,8 @@ def _identifiability(problem: Problem, z: np.ndarray, known: Uncertainty) -> str
         if len(direction) == 2 and math.isclose(abs(a), abs(b), rel_tol=0.05):
             what = "the ratio" if a * b > 0 else "the product"
         said.append(f"Not identifiable apart, only {what} of them is: {', '.join(members)}.")
-    poor = [n for i, n in enumerate(names) if math.isfinite(known.se[i]) and math.expm1(known.se[i] ** 2) > POOR**2]
+    most = math.sqrt(math.log1p(POOR**2))
+    poor = [name for name, se in zip(names, known.se, strict=True) if math.isfinite(se) and se > most]
     if poor:
         said.append(f"Poorly known, with a coefficient of variation above {100 * POOR:.0f} %: {', '.join(poor)}.")
     return " ".join(said)

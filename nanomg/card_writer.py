@@ -14,7 +14,7 @@ _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*(?:([A-Za-z0-9_-]+)|"([^"]*)"|'([^']*)')\s*=\s*""")
 
 
-def rewrite(text: str, parameters: Mapping[str, Parameter]) -> str:
+def rewrite(text: str, parameters: Mapping[str, Parameter], where: str | None = None) -> str:
     """The text of a card with these parameters, by dotted name, in the place of what it says of them.
 
     A parameter that the card does not have is added to the end of its group. Raises `InputError` where the card is written in a
@@ -50,7 +50,8 @@ def rewrite(text: str, parameters: Mapping[str, Parameter]) -> str:
         same = False
     if not same:
         raise InputError(
-            "write each parameter of this card on a line of its own, as NAME = { value = …, … }, to have it rewritten"
+            "write each parameter of this card on a line of its own, as NAME = { value = …, … }, to have it rewritten",
+            where,
         )
     return written
 

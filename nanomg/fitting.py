@@ -41,6 +41,9 @@ def problem_of(study: Study, card: Card) -> Problem:
     fitted = tuple(datum for datum in study.data if datum.part == "fit")
     if not fitted:
         raise InputError("there is no row to fit", f"study {study.name!r}")
+    names = [free.name for free in study.free]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"{twice!r} is freed twice", where)
     rows = []
     priors: dict[int, tuple[float, float]] = {}
     for i, free in enumerate(study.free):
@@ -68,9 +71,9 @@ def problem_of(study: Study, card: Card) -> Problem:
             if not centre > 0:
                 raise InputError(f"the value of a prior must be above 0, not {centre:g}", at)
             priors[i] = math.log(centre), math.sqrt(math.log1p(free.prior[1] ** 2))
-        rows.append((free.name, unit, parameter.value, low, high))
-    names, unit_of, starts, lows, highs = zip(*rows, strict=True)
-    return Problem(study, fitted, names, unit_of, np.array(starts), np.array(lows), np.array(highs), priors)
+        rows.append((unit, parameter.value, low, high))
+    unit_of, starts, lows, highs = zip(*rows, strict=True)
+    return Problem(study, fitted, tuple(names), unit_of, np.array(starts), np.array(lows), np.array(highs), priors)
 
 
 # ---------------------------------------------------------------- residuals

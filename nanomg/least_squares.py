@@ -29,6 +29,8 @@ SAME = 0.02  # starts whose sums of squares differ by this share reached the sam
 OPEN = 1e-3  # a direction is open where its scaled singular value is below this share of the largest
 MEMBER = 0.1  # a parameter takes part in an open direction from this component on
 WEAK = 1e-2  # [standard deviations] all that a parameter without influence changes when it grows e-fold
+EXACT = 1e-6  # [standard deviations] no data are taken to be better than that
+HIDDEN = 1e-6  # of a parameter, its share in what neither data nor priors see: more, and nothing is known of it
 
 Values = Callable[[np.ndarray], np.ndarray]  # z (point, parameter) -> residuals (point, residual)
 Slopes = Callable[
@@ -54,7 +56,10 @@ class Optimum(NamedTuple):
 
 
 class Uncertainty(NamedTuple):
-    """What the data know at an optimum, in logarithms. Infinite where nothing is known, NaN for a parameter held at a bound."""
+    """What is known at an optimum, in logarithms.
+
+    A standard error is infinite where nothing is known and NaN for a parameter held at a bound; correlations are NaN for both.
+    """
 
     fisher: np.ndarray  # (parameter, parameter), priors included
     se: np.ndarray  # (parameter,)
@@ -182,36 +187,36 @@ def uncertainty(residual: np.ndarray, jacobian: np.ndarray, held: np.ndarray, pr
     """The Fisher matrix at an optimum and what follows from it; the last `priors` residuals are those of priors.
 
     The variance of the data is estimated from their residuals, where they are more than the parameters that they determine; that
-    of the priors is taken as stated. Singular values are those of the data alone.
+    of the priors is taken as stated. Singular values are those of the data alone. A residual without value and slope, such as that
+    of a published bound that is kept, does not count.
     """
     count = len(residual) - priors
     data, prior = jacobian[:count], jacobian[count:]
     free = np.flatnonzero(~held)
-    freedom = count - _determined(data[:, free], prior[:, free])
+    telling = int(np.count_nonzero((residual[:count] != 0) | (data != 0).any(axis=1)))
+    freedom = telling - _determined(data[:, free], prior[:, free])
     residual_sd = float(np.sqrt(np.sum(residual[:count] ** 2) / freedom)) if freedom > 0.5 else 1.0
-    fisher = data.T @ data / max(residual_sd, np.finfo(float).tiny) ** 2 + prior.T @ prior
+    data_sd = max(residual_sd, EXACT)
+    fisher = data.T @ data / data_sd**2 + prior.T @ prior
 
-    length = np.linalg.norm(data[:, free], axis=0)
-    strong = length > WEAK
-    none = tuple(int(i) for i in free[~strong])
-    seen = free[strong]
-    scaled = data[:, seen] / length[strong]
-    singular, directions = (
-        np.linalg.svd(scaled, full_matrices=True)[1:] if len(seen) else (np.zeros(0), np.zeros((0, 0)))
-    )
-    singular = np.concatenate([singular, np.zeros(len(seen) - len(singular))])
+    length = np.linalg.norm(data, axis=0)
+    seen, none = free[length[free] > WEAK], free[length[free] <= WEAK]
+    left, singular, directions = np.linalg.svd(data[:, seen] / length[seen])
+    singular = np.pad(singular, (0, len(seen) - len(singular)))
     rank = int(np.sum(singular > OPEN * singular.max(initial=0.0)))
     nothing = []
     for direction in directions[rank:]:
-        exponents = direction / length[strong]  # back from columns of unit length
+        exponents = direction / length[seen]  # back from columns of unit length
         exponents = exponents / np.abs(exponents).max()
         nothing.append(tuple((int(seen[i]), float(exponents[i])) for i in np.flatnonzero(np.abs(exponents) > MEMBER)))
 
-    se, correlation = _errors(fisher, free)
-    for i in (*none, *(i for direction in nothing for i, _ in direction)):
-        if not np.any(prior[:, i]):
-            se[i] = np.inf
-    return Uncertainty(fisher, se, correlation, singular, rank, none, tuple(nothing), residual_sd, freedom)
+    told = np.zeros_like(data)  # the data's Jacobian without what they leave open
+    told[:, seen] = (left[:, :rank] * singular[:rank]) @ directions[:rank] * length[seen]
+    se, correlation = np.full(len(held), np.nan), np.full((len(held), len(held)), np.nan)
+    se[free], correlation[np.ix_(free, free)] = _errors(np.concatenate([told / data_sd, prior])[:, free])
+    return Uncertainty(
+        fisher, se, correlation, singular, rank, tuple(none.tolist()), tuple(nothing), residual_sd, freedom
+    )
 
 
 def _determined(data: np.ndarray, prior: np.ndarray) -> float:
@@ -220,13 +225,14 @@ def _determined(data: np.ndarray, prior: np.ndarray) -> float:
     return float(np.trace(own @ np.linalg.pinv(own + prior.T @ prior, hermitian=True)))
 
 
-def _errors(fisher: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standard errors and correlations of the free parameters; NaN for the others."""
-    size = len(fisher)
-    se, correlation = np.full(size, np.nan), np.full((size, size), np.nan)
-    block = fisher[np.ix_(free, free)]
-    scale = np.sqrt(np.maximum(np.diag(block), np.finfo(float).tiny))
-    covariance = np.linalg.pinv(block / np.outer(scale, scale), rcond=OPEN**2, hermitian=True) / np.outer(scale, scale)
-    se[free] = np.sqrt(np.diag(covariance))
-    correlation[np.ix_(free, free)] = covariance / np.outer(se[free], se[free])
-    return se, correlation
+def _errors(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors and correlations from residuals of variance 1."""
+    length = np.linalg.norm(jacobian, axis=0)
+    length[length == 0] = 1.0
+    scaled = jacobian / length
+    inverse = np.linalg.pinv(scaled, rcond=1e-9)
+    covariance = inverse @ inverse.T
+    hidden = 1.0 - np.einsum("pr,rp->p", inverse, scaled) > HIDDEN
+    covariance[hidden], covariance[:, hidden] = np.nan, np.nan
+    se = np.sqrt(np.diag(covariance))
+    return np.where(hidden, np.inf, se / length), covariance / np.outer(se, se)

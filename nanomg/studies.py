@@ -19,8 +19,8 @@ pick data rows of a CSV file and turn them into such rows:
     per = "mouse"               column whose values each have a statistic of their own, which are then aggregated
     part = "fit"                or judge, or reference: only what others are held `against`
     error = 0.2                 relative, or sd = "5 percent"; residuals are ln(predicted / observed) / error and difference / sd
-    signal, divide_by, baseline, against, …                        as in a row; the same is done to the data
-    [[row]]                     as in a table of observations, with part and error
+    signal, divide_by, baseline, against, …                        as in a row: the prediction is divided, both are compared
+    [[row]]                     as in a table of observations, with part and error; low and high hold 90 %
 
     [fit]                       card = "…"   starts = 8
     free = { "liposome.K_ext" = { low = "0.001 mL/g/h", high = "0.1 mL/g/h", prior = { value = "0.01 mL/g/h", cv = 0.5 } } }
@@ -50,8 +50,10 @@ _USES = {"fit": ("calibrate", "fitted"), "judge": ("validate", "kept from the fi
 _KEYS = {"title", "source", "file", "columns", "run", "series", "row", "fit"}
 _FIT = {"card", "starts", "free"}
 _FREE = {"low", "high", "prior"}
+_NEEDED = ("time", "value")  # columns of a plain table
+_COLUMNS = (*_NEEDED, "signal", "unit", "sd", "run")
 _OWN = ("part", "error", "series")  # of a row, and not of observations
-_NORMAL_95 = 1.6448536269514722
+P95 = 1.6448536269514722  # 95th percentile of the standard normal distribution
 
 
 class Error(NamedTuple):
@@ -130,7 +132,7 @@ def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, Ru
 def _datum(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Datum:
     """A row with its part and error."""
     part = entry.get("part", "fit")
-    if part not in _USES:
+    if not isinstance(part, str) or part not in _USES:
         raise unknown("part", str(part), PARTS, where)
     use, reason = _USES[part]
     plain = {key: value for key, value in entry.items() if key not in _OWN}
@@ -139,10 +141,10 @@ def _datum(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Dat
         raise InputError("a row of a study needs a run and a value", where)
     if "error" in entry or "cv" in entry:
         error = Error(_positive(entry.get("error", entry.get("cv")), where), True)
-    elif row.sd > 0:
-        error = Error(row.sd, False)
-    elif row.high > row.low:
-        error = Error((row.high - row.low) / (2 * _NORMAL_95), False)
+    elif "sd" in entry:
+        error = Error(_positive(entry["sd"], where), False)
+    elif "low" in entry:
+        error = Error(_positive((row.high - row.low) / (2 * P95), where), False)
     else:
         error = Error(ERROR, True)
     if error.relative and not row.value > 0:
@@ -191,19 +193,23 @@ def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, 
     Without them a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
     """
     rows, where = read_csv(path), str(path)
-    for column in ("time", "value"):
-        if column not in rows[0]:
-            raise unknown("column", column, rows[0], where)
-    named = dict.fromkeys(row.get("run") or scenario for row in rows)
+    columns = rows[0][1]
+    for column in _NEEDED:
+        if column not in columns:
+            raise unknown("column", column, columns, where)
+    for column in columns:
+        if column not in _COLUMNS:
+            raise unknown("column", column, _COLUMNS, f"{where}, columns that a table may have")
+    named = dict.fromkeys(row.get("run") or scenario for _, row in rows)
     if "" in named:
         raise InputError("name the scenario with --scenario, or in a column 'run'", where)
-    last = max(number(row, "time", line, where) for line, row in enumerate(rows, 2))
+    last = max(number(row, "time", line, where) for line, row in rows)
     horizons = {name: max(scenarios.load(name, library).horizon, last) for name in named}
     entries = {name: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
     runs = _runs(entries, library, card, where)
     shown = {name: load_toml(scenarios.find(name, library)).get("outputs", {}) for name in named}
     data = []
-    for line, row in enumerate(rows, 2):
+    for line, row in rows:
         at = f"{where}, line {line}"
         run = row.get("run") or scenario
         if not row.get("signal") and len(shown[run]) != 1:

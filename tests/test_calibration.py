@@ -7,13 +7,15 @@ import io
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from nanomg import calibration, card_writer, fitting, least_squares, results, studies
+from nanomg import calibration, card_writer, fitting, least_squares, measurements, results, studies
+from nanomg.cli import calibrate as screen
 from nanomg.cli.main import commands
-from nanomg.errors import InputError
+from nanomg.errors import InputError, SimulationError
 from nanomg.models import library as read_library
 from nanomg.prediction import Predictor
 
@@ -78,6 +80,31 @@ def test_what_the_data_leave_open_is_found():
         np.append(rng.normal(size=9), 0.0), np.vstack([J, [2.0, 0, 0, 0]]), np.zeros(4, bool), 1
     )
     assert held.rank == 2 and np.isfinite(held.se[0])  # its prior knows what the data do not
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_prior_and_a_ratio_that_strong_data_know_give_both_parameters():
+    """Data that are 500 times as strong know 0 / 1; the prior of 0 alone knows 0, and so 1."""
+    rng = np.random.default_rng(0)
+    ratio, own, off = rng.normal(size=(3, 9))
+    J = np.vstack([500 * np.stack([ratio, -ratio, own], 1), [1.2, 0, 0]])
+    known = least_squares.uncertainty(np.append(off, 0.0), J, np.zeros(3, bool), 1)
+    exact = np.linalg.inv(known.fisher)
+    np.testing.assert_allclose(known.se, np.sqrt(np.diag(exact)), rtol=1e-6)
+    assert known.se[0] == pytest.approx(1 / 1.2) and known.correlation[0, 1] == pytest.approx(1.0) and known.rank == 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_that_say_nothing_do_not_count_and_perfect_data_are_finite():
+    rng = np.random.default_rng(5)
+    residual, J = rng.normal(size=5), rng.normal(size=(5, 1))
+    alone = least_squares.uncertainty(residual, J, np.zeros(1, bool))
+    kept = least_squares.uncertainty(np.append(residual, np.zeros(45)), np.pad(J, ((0, 45), (0, 0))), np.zeros(1, bool))
+    assert kept.freedom == alone.freedom == pytest.approx(4) and kept.residual_sd == pytest.approx(alone.residual_sd)
+    perfect = least_squares.uncertainty(np.zeros(5), J, np.zeros(1, bool))
+    assert perfect.residual_sd == 0 and 0 < perfect.se[0] < 1e-5
+    nothing = least_squares.uncertainty(np.zeros(5), 0 * J, np.zeros(1, bool))
+    assert np.isinf(nothing.se[0]) and nothing.no_influence == (0,)
 
 
 def valleys(z):
@@ -160,13 +187,30 @@ def rows_of(tmp_path, library):
     [
         ("", [(200, "mg/L", 0, 2), (200, "mg/L", 24, 1), (600, "mg/L", 24.48, 1)]),
         ('together = "1 h"', [(200, "mg/L", 0, 2), (400, "mg/L", 24.24, 2)]),
-        ('together = "1 h"\naggregate = "geometric"', [(30000**0.5, "mg/L", 0, 2), (120000**0.5, "mg/L", 24.24, 2)]),
+        (
+            'together = "1 h"\naggregate = "geometric"\nover = "median"',
+            [(30000**0.5, "mg/L", 0, 2), (120000**0.5, "mg/L", 24.24, 2)],
+        ),
         ('aggregate = "none"\nto = "1 h"', [(100, "mg/L", 0, 1), (300, "mg/L", 0, 1)]),
         ('shift = "2 h"\nfrom = "3 h"\nto = "26 h"', [(200, "mg/L", 26, 1)]),
         ('aggregate = "share above 150 mg/L"\nto = "1 h"', [(0.5, "1", 0, 2)]),
         ('aggregate = "q25"\nto = "1 h"', [(150, "mg/L", 0, 2)]),
-        ('statistic = "slope"\ntogether = "1 h"\nto = "25 h"', [(np.log(2) / 24.24, "1/h", 25, 4)]),
-        ('statistic = "change"\nper = "mouse"\nto = "25 h"\naggregate = "median"', [(1.0, "1", 25, 2)]),
+        ('statistic = "slope"\ntogether = "1 h"\nto = "25 h"', [(np.log(2) / 24.24, "1/h", 24.24, 4)]),
+        (
+            'statistic = "change"\nper = "mouse"\nto = "25 h"\ntogether = "1 h"\naggregate = "median"',
+            [(1.0, "1", 24.24, 2)],
+        ),
+        ('statistic = "auc"\nper = "mouse"\nto = "30 h"\ntogether = "1 h"', [(7308.0, "(mg/L) * h", 24.24, 2)]),
+        ('statistic = "max"\nbaseline = "ratio"\ntogether = "1 h"', [(2.0, "1", 24.24, 4)]),
+        ('statistic = "max"\nbaseline = "difference"\nper = "mouse"\ntogether = "1 h"', [(200.0, "mg/L", 24.24, 2)]),
+        (
+            'aggregate = "share above 1.5"\nbaseline = "ratio"\nper = "mouse"\ntogether = "1 h"\nsd = "0.1"',
+            [(0.0, "1", 0, 2), (1.0, "1", 24.24, 2)],
+        ),
+        (
+            'baseline = "ratio"\nagainst = { run = "control", how = "ratio" }\nto = "24.1 h"',
+            [(1.0, "1", 0, 2), (0.2, "1", 24, 1)],
+        ),
         ('against = { run = "control", how = "ratio" }\nto = "24.1 h"', [(4.0, "1", 0, 2), (0.8, "1", 24, 1)]),
         ('against = { run = "control", how = "difference" }\nto = "1 h"', [(150, "mg/L", 0, 2)]),
         ('baseline = "ratio"\nto = "24.1 h"', [(1.0, "1", 0, 2), (1.0, "1", 24, 1)]),
@@ -184,6 +228,9 @@ def test_measurements_become_rows(rows_of, text, expected):
         ("error = 0.1", 0.1, True),
         ('sd = "5 g/L"', 5000.0, False),
         ('columns = { sd = "sd" }', 10.0, False),
+        ('columns = { sd = "sd" }\nbaseline = "ratio"\nto = "1 h"', 0.05, False),
+        ('columns = { sd = "sd" }\nagainst = { run = "control", how = "change" }\nto = "1 h"', 0.2, False),
+        ('columns = { sd = "sd" }\nagainst = { run = "control", how = "difference" }\nto = "1 h"', 10.0, False),
         ("", studies.ERROR, True),
     ],
 )
@@ -206,6 +253,21 @@ def test_errors_of_measurements(rows_of, text, sd, relative):
         ('colour = "red"', "there is no key 'colour'"),
         ('against = { run = "treated", how = "ratio" }', "no series of run 'treated' has data"),
         ('columns = { value = "mouse" }', "'a' in column 'mouse' is not a number"),
+        ('columns = "day"', "columns must be a table, not 'day'"),
+        ("columns = { value = 3 }", "value must be text, not 3"),
+        ('against = "control"', "against must be a table, not 'control'"),
+        ('against = { run = ["control"], how = "ratio" }', "run must be text, not ['control']"),
+        ("per = 3", "per must be text, not 3"),
+        ('part = ["fit"]', "there is no part"),
+        ('sd = "0 mg/L"', "must be above 0, not 0"),
+        ('columns = { sd = "day" }', "line 2: a standard deviation must be above 0, not 0"),
+        ('columns = { sd = "sd" }\naggregate = "q75"', "the column of standard deviations says nothing of 'q75'"),
+        ('columns = { sd = "sd" }\nstatistic = "max"', "the column of standard deviations says nothing of 'max'"),
+        ('baseline = "ratio"\naggregate = "q75"', "against the value at time 0, needs `per`"),
+        ('statistic = "max"\naggregate = "share above 2 mg/L"', "'share above 2 mg/L' of a statistic"),
+        ('statistic = "auc"\nper = "mouse"', "do not all reach from 0 to 24 h"),
+        ('statistic = "auc"\nagainst = { run = "control", how = "ratio" }', "do not all reach from 0 to 24.48 h"),
+        ('aggregate = "geometric"', "subjects of a run have no geometric value"),
         ('shift = "60 h"\nagainst = { run = "control", how = "ratio" }', "there are no data around 60 h"),
     ],
 )
@@ -213,6 +275,27 @@ def test_a_mistake_in_a_series_is_one_sentence(rows_of, text, said):
     with pytest.raises(InputError) as caught:
         rows_of(text)
     assert said in caught.value.message and "\n" not in str(caught.value)
+
+
+def test_a_statistic_is_held_against_that_of_the_same_window(rows_of):
+    text = 'statistic = "auc"\nto = "50 h"\nagainst = { run = "control", how = "ratio" }'
+    found, _ = rows_of(text, '{ arm = "control" }')
+    assert found == [(pytest.approx(1.0), "1", 48, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("", "mean"), ('aggregate = "median"', "median"), ('over = "median"', "median")]
+)
+def test_subjects_of_a_run_are_reduced_as_replicates_are(rows_of, text, kind):
+    _, study = rows_of(text)
+    assert {d.row.measure.over.kind for d in study.data} == {kind}
+
+
+@pytest.mark.parametrize(("text", "said"), [("0,1\n\n2,0,5\n", "line 4 does"), ("0,1\n2\n", "line 3 does")])
+def test_a_row_that_does_not_fit_the_heading_is_one_sentence(tmp_path, text, said):
+    (tmp_path / "x.csv").write_text("time,value\n" + text)
+    with pytest.raises(InputError, match=f"{said} not have as many cells"):
+        measurements.read_csv(tmp_path / "x.csv")
 
 
 def test_a_column_that_is_not_there_is_one_sentence(rows_of):
@@ -239,6 +322,7 @@ def folder(tmp_path_factory):
     (where / "oral.csv").write_text(
         "time,value\n" + "\n".join(f"{t},{c}" for t, c in zip(TIMES, oral, strict=True)) + "\n"
     )
+    (where / "typo.csv").write_text("time,value,Sd\n1,2,0.1\n")
     (where / "pk.toml").write_text(
         """
         title = "A drug by mouth"
@@ -277,19 +361,22 @@ def folder(tmp_path_factory):
         [fit.free]
         "pk.ka" = { low = "0.1 1/h", high = "10 1/h" }
         "pk.CL" = { low = "0.5 L/h", high = "50 L/h" }
-        "pk.V" = { low = "5 L", high = "500 L" }
+        "pk.V" = { low = "36 L", high = "500 L" }
         """
     )
     return where
 
 
 @pytest.fixture(scope="module")
-def fitted(folder):
-    """What the command prints as JSON; it also writes card.toml and fit.h5."""
+def fitted(folder, library):
+    """What the command prints as JSON; it also writes card.toml and fit.h5. The card has lines as Windows ends them."""
+    text = library.cards["textbook"].read_bytes()
+    (folder / "textbook.toml").write_bytes(text.replace(b"\n", b"\r\n"))
     written = ("-o", str(folder / "card.toml"), "--result", str(folder / "fit.h5"))
     with contextlib.redirect_stdout(io.StringIO()) as out:
         commands(
-            args=["calibrate", "textbook", "--data", str(folder / "pk.toml"), *written, "--json"], standalone_mode=False
+            args=["calibrate", str(folder / "textbook.toml"), "--data", str(folder / "pk.toml"), *written, "--json"],
+            standalone_mode=False,
         )
     return json.loads(out.getvalue())
 
@@ -298,7 +385,7 @@ def test_true_values_lie_within_their_standard_errors(fitted):
     for name, true in TRUE.items():
         entry = fitted["parameters"][name]
         assert entry["low"] < true < entry["high"] and abs(entry["estimate"] - true) < 2 * entry["se"]
-        assert 0 < entry["cv"] < 0.4 and entry["bound"] is None
+        assert 0 < entry["cv"] < 0.4 and entry["bound"] is None and entry["start_outside"] == (name == "pk.V")
     assert fitted["rank"] == 3 and "all of 3" in fitted["identifiability"]
     assert 0.5 < fitted["residual_sd"] < 1.5 and fitted["degrees_of_freedom"] == pytest.approx(8)
     assert fitted["starts"]["same_optimum"] == fitted["starts"]["converged"] == 1
@@ -344,11 +431,58 @@ def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
     assert "Not identifiable apart, only a combination of them is: pk.F_depot, pk.CL, pk.V." in said
 
 
+def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(folder, library):
+    free = [studies.free_option(text) for text in ("pk.ka=2..2000 1/h", "pk.CL=0.5..50 L/h")]
+    problem = fitting.problem_of(
+        studies.from_csv(folder / "oral.csv", "textbook-1cpt", free, library, "textbook"), library.card("textbook")
+    )
+    known = least_squares.uncertainty(np.ones(2), np.diag([1 / 60, 10.0]), np.zeros(2, bool))
+    said = calibration._identifiability(problem, np.log([20.0, 5.0]), known)
+    assert "Poorly known, with a coefficient of variation above 100 %: pk.ka." in said
+
+
+def test_a_row_to_fit_that_cannot_be_predicted_ends_the_fit_and_a_judged_one_is_counted(folder, library):
+    text = (folder / "pk.toml").read_text().replace("[run.bolus]", '[run.bolus]\nset = { "pk.V" = "0 L" }')
+    (folder / "judged.toml").write_text(text)
+    (folder / "fitted.toml").write_text(text.replace('part = "judge"', 'part = "fit"'))
+    outcome = SimpleNamespace(z=np.log([0.9, 5.0, 40.0]))
+    at = lambda name: fitting.problem_of(studies.read(folder / name, folder, library), library.card("textbook"))
+    problem = at("judged.toml")
+    predicted, reasons = calibration._predict(problem, outcome)
+    assert [bool(why) for why in reasons] == [False] * len(TIMES) + [True] * 4 and all(
+        "'bolus'" in r for r in reasons[-4:]
+    )
+    errors = calibration._errors(problem.study.data, predicted, reasons)
+    assert [e["failed"] for e in errors if e["series"] is None] == [0, 4]
+    with pytest.raises(SimulationError, match=r"bolus, pk\.C at 1 h cannot be compared \(run 'bolus'"):
+        calibration._predict(at("fitted.toml"), outcome)
+
+
+def test_rows_that_failed_are_shown_first(fitted, capsys):
+    rows = [*fitted["rows"], {**fitted["rows"][0], "quantity": "lost", "residual": None, "failed": "run 'a': no"}]
+    screen.show_calibration({**fitted, "rows": rows}, False)
+    shown = capsys.readouterr().out.split("Rows furthest from the data")[1]
+    assert "lost" in shown and shown.index("lost") < shown.index("oral, pk.C at")
+
+
+def test_a_card_that_cannot_be_written_is_refused_before_the_search(folder, library, monkeypatch):
+    monkeypatch.setattr(calibration, "search", lambda *_: pytest.fail("searched"))
+    text = library.cards["textbook"].read_text()
+    line = next(line for line in text.splitlines() if line.startswith("CL = "))
+    fields = line.removeprefix("CL = {").removesuffix("}").replace(", ", "\n")
+    (folder / "split.toml").write_text(text.replace(line + "\n", "") + f"\n[pk.CL]\n{fields}\n")
+    data = {"data": str(folder / "pk.toml"), "raw": folder}
+    with pytest.raises(InputError, match=r"split\.toml: write each parameter of this card on a line of its own"):
+        calibration.calibrate(str(folder / "split.toml"), **data, output=folder / "new.toml")
+    with pytest.raises(InputError, match="names of their own"):
+        calibration.calibrate("textbook", **data, output=folder / "new.toml", result=folder / "new.toml")
+
+
 def test_the_card_holds_the_estimates_and_all_else_as_it_was(fitted, folder, library):
     before = library.cards["textbook"].read_text().splitlines()
     after = (folder / "card.toml").read_text().splitlines()
     changed = [a.split(" =")[0] for a, b in zip(after, before, strict=True) if a != b]
-    assert changed == ["ka", "CL", "V"]
+    assert changed == ["ka", "CL", "V"] and (folder / "card.toml").read_bytes().count(b"\r\n") == len(after)
     card = read_library().card(str(folder / "card.toml"))
     for name, entry in fitted["parameters"].items():
         parameter = card.parameters[name]
@@ -380,6 +514,7 @@ def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
         "GMFE at start",
         "bolus, pk.C",
         "all of 3 free",
+        "started from its nearest bound",
         "card.toml",
     ):
         assert words in said
@@ -398,6 +533,11 @@ def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
         ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 mg"]}, "dimensions differ"),
         ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.Cl=1..2 L/h"]}, "did you mean 'pk.CL'"),
         ({"data": "pk.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 L/h"]}, "there is no column 'time'"),
+        (
+            {"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 L/h", "pk.CL=1..3 L/h"]},
+            "'pk.CL' is freed twice",
+        ),
+        ({"data": "typo.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 L/h"]}, "there is no column 'Sd'"),
         ({"data": "pk.toml", "scenario": "textbook-1cpt"}, "a study names its own scenarios"),
     ],
 )
