@@ -177,7 +177,7 @@ def test_chains_of_the_peg_lipid_set_the_stay_in_blood(library: Library) -> None
 def test_organs_hold_what_was_measured(library: Library) -> None:
     """Liver 19.3 (SD 2.8), spleen 18.8 (4.2), tumour 5.5 (3.0) % of the dose per g at 24 h (Harrington 2000).
 
-    Within two SD; the tumour, whose SD would let through next to nothing, within half.
+    Within two SD; the tumour, where two SD reach below 0, within half.
     """
     values = values_of(library, BODY, *SMALL)
     names = ("organ.liver", "organ.spleen", "liposome.tumour")
