@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, percent, span
+from nanomg.cli.render import number, span
 
 _SHOWN = 12  # rows
 
@@ -82,7 +82,7 @@ def show_calibration(found: Mapping[str, Any], json: bool) -> None:
         f"{starts['failed_evaluations']} points without a prediction; residual sd {number(found['residual_sd'], 3)} "
         f"of the stated one, {number(found['degrees_of_freedom'], 3)} degrees of freedom"
     )
-    headers = ("", "start", "estimate", "unit", "SE", "CV", "bounds", "")
+    headers = ("", "start", "estimate", "unit", "SE", "CV [%]", "bounds", "")
     render.section("Parameters", headers, "lrrlrrll", _parameter_rows(found["parameters"]))
     render.paragraph("")
     render.paragraph(found["identifiability"])
@@ -102,7 +102,8 @@ def _parameter_rows(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[Seq
         said = f"at its {p['bound']} bound" if p["bound"] else "with a prior" if p["prior"] else ""
         if p["start_outside"]:
             said += ", started from its nearest bound" if said else "started from its nearest bound"
-        values = (number(p["start"]), number(p["estimate"]), p["unit"] or "1", number(p["se"], 2), percent(p["cv"]))
+        spread = (number(p["se"], 2), number(p["cv"] and 100 * p["cv"], 3))
+        values = (number(p["start"]), number(p["estimate"]), p["unit"] or "1", *spread)
         yield name, *values, span(*p["bounds"]), said
 
 

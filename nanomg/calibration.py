@@ -29,6 +29,7 @@ from nanomg.validation import Score
 
 RAW = "NANOMG_DATA"  # environment variable: the folder of raw data
 POOR = 1.0  # coefficient of variation from which on a parameter is called poorly known
+HOPELESS = 10.0  # and from which on a card calls it not identified
 
 
 def calibrate(
@@ -280,7 +281,7 @@ def _fitted(problem: Problem, card: Card, summary: Mapping[str, Any]) -> dict[st
     fitted = {}
     for name, entry in summary["parameters"].items():
         note = f"fit to {problem.study.title}: n = {error['n']}, mean fold error {error['gmfe']:.3g}"
-        known = math.isfinite(entry["cv"]) and not entry["bound"]
+        known = entry["cv"] < HOPELESS and not entry["bound"]
         if known:
             note += f", standard error {100 * entry['cv']:.2g} %"
         else:

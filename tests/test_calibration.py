@@ -431,7 +431,7 @@ def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
     assert "Not identifiable apart, only a combination of them is: pk.F_depot, pk.CL, pk.V." in said
 
 
-def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(folder, library):
+def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(fitted, folder, library):
     free = [studies.free_option(text) for text in ("pk.ka=2..2000 1/h", "pk.CL=0.5..50 L/h")]
     problem = fitting.problem_of(
         studies.from_csv(folder / "oral.csv", "textbook-1cpt", free, library, "textbook"), library.card("textbook")
@@ -439,6 +439,10 @@ def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(folder, li
     known = least_squares.uncertainty(np.ones(2), np.diag([1 / 60, 10.0]), np.zeros(2, bool))
     said = calibration._identifiability(problem, np.log([20.0, 5.0]), known)
     assert "Poorly known, with a coefficient of variation above 100 %: pk.ka." in said
+    parameters = {name: {**fitted["parameters"][name], "cv": cv} for name, cv in (("pk.ka", 1e88), ("pk.CL", 0.1))}
+    written = calibration._fitted(problem, library.card("textbook"), {**fitted, "parameters": parameters})
+    assert "not identified by these data" in written["pk.ka"].note and written["pk.ka"].low is None
+    assert "standard error 10 %" in written["pk.CL"].note and written["pk.CL"].low == parameters["pk.CL"]["low"]
 
 
 def test_a_row_to_fit_that_cannot_be_predicted_ends_the_fit_and_a_judged_one_is_counted(folder, library):
