@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
 
 def relative_proliferation(C, C_0, K):
@@ -42,7 +42,6 @@ class Tumour(AbstractMechanism):
         "tumour.mass_0": Var("g", "mass of the tumour with its bed at time 0"),
         "tumour.cell_mass_0": Var("g", "mass of cells that hold Mg at time 0"),
     }
-    ports = {"tumour.inoculation": Port("Mcell", "tumour cells inoculated", {"tumour.viable": 1.0})}
     absent = {"interstitium.C": 1.0, "interstitium.C_0": 1.0}
 
     viable_0: Scalar = param("Mcell", "viable tumour cells at time 0")

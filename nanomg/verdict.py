@@ -17,7 +17,7 @@ from nanomg.dosing import Dose
 from nanomg.model import Model
 from nanomg.scenario import Scenario
 
-SUBSTANCE = "Mg"
+SUBSTANCE, TUMOUR = "Mg", "tumour cell"
 CONCENTRATION, RESPONSE = "interstitium.C", "lfa1.competence"
 SERUM, DONNAN = "magnesium.ionised", "interstitium.gamma"
 HYPOTHESES = {"H1": "lfa1.w_H1", "H2": "lfa1.w_H2", "H3": "lfa1.w_H3"}
@@ -56,9 +56,9 @@ def hypotheses_of(scenario: Scenario) -> tuple[str, ...]:
 
 
 def carries(model: Model, cmt: str) -> list[str]:
-    """The states that hold Mg among those that a dose into `cmt` reaches."""
-    into = model.ports[cmt].into if cmt in model.ports else (cmt,)
-    return [s for s in into if model.states[s].substance == SUBSTANCE]
+    """The states that hold Mg among those that a dose into `cmt` reaches; none where it inoculates a tumour: no treatment."""
+    held = {s: model.states[s].substance for s in (model.ports[cmt].into if cmt in model.ports else (cmt,))}
+    return [] if TUMOUR in held.values() else [s for s, what in held.items() if what == SUBSTANCE]
 
 
 def without_mg(model: Model, doses: Sequence[Dose]) -> tuple[Dose, ...]:
