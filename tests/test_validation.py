@@ -488,15 +488,11 @@ def test_a_shipped_table(name: str) -> None:
     assert len({(r.quantity, r.source, r.measure, r.value) for r in table.rows}) == len(table.rows)
 
 
-KNOWN_SHORT = {"magnesium-oral", "magnesium-turnover"}  # their rows and the page say why
-
-
 @pytest.mark.slow
 def test_the_shipped_model_stands() -> None:
     found = validation.validate().summary
     failed = [miss for miss in found["misses"] if miss["reason"].startswith("run ")]
     assert not failed
     assert found["signs"]["right"] == found["signs"]["n"] > 0
-    short = {e["name"]: (e["gmfe"], e["allowed"]) for e in found["domains"] if e["stands"] is False}
-    assert set(short) <= KNOWN_SHORT, short
+    assert {e["name"]: (e["gmfe"], e["allowed"]) for e in found["domains"] if e["stands"] is False} == {}
     assert not [miss["quantity"] for miss in found["misses"] if not miss["reason"]], "a miss without its reason"
