@@ -1,4 +1,5 @@
 from . import models
+from .calibration import calibrate
 from .dosing import Dose
 from .errors import InputError, NanomgError
 from .library import Library
@@ -7,6 +8,7 @@ from .model import Model
 from .results import open
 from .scenario import Scenario
 from .service import optimize, simulate
+from .validation import validate
 
 __version__: str
 
@@ -22,9 +24,11 @@ __all__ = [
     "Scenario",
     "Var",
     "__version__",
+    "calibrate",
     "models",
     "open",
     "optimize",
     "param",
     "simulate",
+    "validate",
 ]
