@@ -44,7 +44,7 @@ def main(source: str, target: str) -> None:
         given = doses.time_h.where(doses.cmt == port, drop=True) / 24.0
         at = axes[1].get_xaxis_transform()
         axes[1].plot(given, [height] * given.size, marker, color="black", transform=at, clip_on=False, label=text, ms=5)
-    axes[1].legend(fontsize=8, frameon=False, loc="lower left")
+    axes[1].legend(fontsize=8, frameon=False, loc="lower right")
     figure.savefig(target, dpi=150)
 
 

@@ -16,4 +16,4 @@ def filled(page: str, name: str, lines: Sequence[str]) -> str:
     before, begin, rest = page.partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->")
     assert begin and end, f"the page has no marks for {name}"
-    return f"{before}{begin}\n" + "\n".join(lines) + f"{end}{after}"
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}"
