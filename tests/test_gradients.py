@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,11 +13,13 @@ import pytest
 
 from nanomg import optimization, simulation
 from nanomg.library import Library
+from nanomg.models import library as read_library
 from nanomg.scenario import Scenario, load
 from nanomg.simulation import Lanes
 
 STEP = 5e-4  # of the logarithm of a value
 TIME_STEP = 0.003  # [h]
+SHIPPED = read_library()
 
 
 class Point(NamedTuple):
@@ -41,9 +44,18 @@ def inside(scenario: Scenario) -> Point:
     return Point(parameters, *(np.array(rows)[:, None] for rows in (amount, time, duration)))
 
 
-def sizes(at: Point) -> Point:
-    """What each component is multiplied by: its value (a log-scaled component), or where that is 0 the declared unit."""
-    return Point(*(np.where(rows == 0, 1.0, rows) for rows in at))
+@functools.cache
+def elsewhere(name: str, unit: str) -> float:
+    """The largest value that a shipped card gives a parameter; 1 where none does."""
+    cards = (SHIPPED.card(card) for card in SHIPPED.cards)
+    return max((c.parameters[name].to(unit).value for c in cards if name in c.parameters), default=0.0) or 1.0
+
+
+def sizes(scenario: Scenario, at: Point) -> Point:
+    """What each component is multiplied by: its value (a log-scaled component), or where that is 0 what it is elsewhere."""
+    typical = np.array([[elsewhere(name, p.unit)] for name, p in scenario.parameters.items()])
+    parameters = np.where(at.parameter == 0, typical, at.parameter)
+    return Point(parameters, *(np.where(rows == 0, 1.0, rows) for rows in at[1:]))
 
 
 def steps(at: Point, size: Point) -> Point:
@@ -118,7 +130,7 @@ def misfit(scenario: Scenario) -> dict[str, float]:
     """
     score = searched(scenario) if scenario.kind == "optimize" else looked_at(scenario)
     at = inside(scenario)
-    size = sizes(at)
+    size = sizes(scenario, at)
     step = steps(at, size)
     worth = np.concatenate(size)[:, 0]
 
