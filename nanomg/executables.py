@@ -14,6 +14,7 @@ import logging
 import pickle
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -25,6 +26,8 @@ from nanomg import cache, identity
 
 log = logging.getLogger(__name__)
 _settings: Any = jax.config
+_MOST = 128  # programs in memory: a large one is 400 pieces of mapped memory, and Linux grants a process 65,530
+_used: OrderedDict[tuple[Any, Any], None] = OrderedDict()  # function and signature, the one used last at the end
 _first_calls = threading.RLock()  # threads that solve blocks of one shape share what the first of them compiles
 
 P = ParamSpec("P")
@@ -35,6 +38,14 @@ Run = Callable[[list[Any]], Any]  # from the leaves of the arguments to the resu
 def kept(*static: int) -> Callable[[Callable[P, T]], Program[P, T]]:
     """Compile a function as `jax.jit` with these static positions does, and keep what was compiled on disk."""
     return lambda function: Program(function, static)
+
+
+def forget() -> None:
+    """Let go of every compiled program in memory, JAX's own included; what is on disk stays and is loaded when needed again."""
+    for program, _ in _used:
+        program.compiled.clear()
+    _used.clear()
+    jax.clear_caches()
 
 
 class Program(Generic[P, T]):
@@ -55,14 +66,31 @@ class Program(Generic[P, T]):
             return self.jitted(*args, **kwargs)
         fixed = tuple(args[i] for i in self.static)
         signature = fixed, tree, tuple(jax.typeof(leaf) for leaf in leaves), _settings.jax_enable_x64
-        if signature not in self.compiled:
+        try:
+            run = self._again(signature)
+        except KeyError:
             with _first_calls:
-                if signature not in self.compiled:
-                    self.compiled[signature], result = self._first(fixed, tree, leaves)
-                    if self.compiled[signature] is not None:
+                if signature in self.compiled:
+                    run = self._again(signature)
+                else:
+                    run, result = self._first(fixed, tree, leaves)
+                    self._remember(signature, run)
+                    if run is not None:
                         return result
-        run = self.compiled[signature]
         return self.jitted(*args) if run is None else run(leaves)
+
+    def _again(self, signature: Any) -> Run | None:
+        run = self.compiled[signature]
+        _used[self, signature] = None
+        _used.move_to_end((self, signature))
+        return run
+
+    def _remember(self, signature: Any, run: Run | None) -> None:
+        self.compiled[signature] = run
+        _used[self, signature] = None
+        while len(_used) > _MOST:
+            (program, oldest), _ = _used.popitem(last=False)
+            program.compiled.pop(oldest, None)
 
     def _first(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Run | None, Any]:
         """The program, loaded or compiled, and its first result; no program where it cannot be kept."""

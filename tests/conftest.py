@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nanomg import executables
 from nanomg import scenario as scenarios
 from nanomg.card import load_toml
 from nanomg.library import Library
@@ -50,3 +52,10 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 def covering(request: pytest.FixtureRequest) -> Scenario:
     """The fewest shipped scenarios in which every mechanism takes part, for what takes a solve."""
     return scenarios.load(request.param, SHIPPED)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_of_one_file() -> Iterator[None]:
+    """A worker that kept the programs of every file would run out of pieces of memory to map."""
+    yield
+    executables.forget()

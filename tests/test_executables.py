@@ -229,6 +229,18 @@ def test_it_compiles_once_for_each_static_argument_and_shape(kept: Path) -> None
     assert len(cache.entries()) == len(call.compiled) == 4
 
 
+def test_programs_used_last_stay_in_memory(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executables, "_MOST", 2)
+    executables.forget()
+    call = fresh()
+    for n in (3, 4, 3, 5):
+        call(n, VALUES)
+    assert [signature[0] for signature in call.compiled] == [(3,), (5,)]
+    np.testing.assert_allclose(call(4, VALUES)["b"], 4 * np.sin(2.0), rtol=1e-12)
+    executables.forget()
+    assert not call.compiled and len(cache.entries()) == 3
+
+
 def test_threads_share_what_the_first_compiles(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
     call, used = fresh(), jax.config.jax_enable_compilation_cache
     with caplog.at_level("DEBUG", "nanomg.executables"), ThreadPoolExecutor(4) as pool:
