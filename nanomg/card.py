@@ -31,6 +31,7 @@ from nanomg import units
 from nanomg.errors import InputError, unknown
 
 BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
+PROVENANCE = ("basis", "source", "place", "note")  # the fields that say how a value is known
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,13 +92,26 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"this is not valid TOML: {error}", str(path)) from None
 
 
-def _number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
+def number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
+    """The finite number under a key, None where there is none."""
     value = entry.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise InputError(f"{key} must be a finite number, not {value!r}", where)
     return float(value)
+
+
+def provenance(entry: Mapping[str, Any], where: str) -> dict[str, str]:
+    """How an entry's numbers are known: basis, source, place and note. Raises `InputError` where one that it needs is missing."""
+    basis = entry.get("basis")
+    if basis not in BASES:
+        raise InputError(f"basis must be one of {', '.join(BASES)}, not {basis!r}", where)
+    if basis in ("measured", "fitted") and not entry.get("source"):
+        raise InputError(f"a {basis} value needs its source (a key of references.bib)", where)
+    if basis == "assumed" and not entry.get("note"):
+        raise InputError("an assumed value needs a note that says why", where)
+    return {key: str(entry.get(key, "")) for key in PROVENANCE}
 
 
 def _parameter(name: str, entry: Any, card: str) -> Parameter:
@@ -107,23 +121,17 @@ def _parameter(name: str, entry: Any, card: str) -> Parameter:
     for key in entry:
         if key not in _FIELDS:
             raise unknown("field", key, _FIELDS, where)
-    value, low, high, cv = (_number(entry, key, where) for key in ("value", "low", "high", "cv"))
+    value, low, high, cv = (number(entry, key, where) for key in ("value", "low", "high", "cv"))
     if value is None:
         raise InputError("the value is missing", where)
-    basis = entry.get("basis")
-    if basis not in BASES:
-        raise InputError(f"basis must be one of {', '.join(BASES)}, not {basis!r}", where)
-    if basis in ("measured", "fitted") and not entry.get("source"):
-        raise InputError(f"a {basis} value needs its source (a key of references.bib)", where)
-    if basis == "assumed" and not entry.get("note"):
-        raise InputError("an assumed value needs a note that says why", where)
+    known = provenance(entry, where)
     if (low is not None and low > value) or (high is not None and high < value):
         raise InputError(f"the value {value:g} lies outside its own range {low} to {high}", where)
     if cv is not None and cv < 0:
         raise InputError("cv must not be negative", where)
-    units.dimension(str(entry.get("unit", "")))
-    text = {key: str(entry.get(key, "")) for key in ("unit", "source", "place", "note")}
-    return Parameter(name=name, value=value, low=low, high=high, cv=cv or 0.0, basis=str(basis), card=card, **text)
+    unit = str(entry.get("unit", ""))
+    units.dimension(unit)
+    return Parameter(name=name, value=value, unit=unit, low=low, high=high, cv=cv or 0.0, card=card, **known)
 
 
 def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
@@ -153,7 +161,7 @@ def _scaled(
     for key in entry:
         if key not in _SCALED:
             raise unknown("field of a scaled value", key, _SCALED, where)
-    exponent = _number(entry, "exponent", where)
+    exponent = number(entry, "exponent", where)
     if exponent is None:
         raise InputError("a scaled value needs the exponent of body weight", where)
     origin = other(str(entry["scaled_from"]), where)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,11 @@ import xarray as xr
 from nanomg import results, simulation, units, verdict
 from nanomg.errors import InputError
 from nanomg.library import Library
-from nanomg.model import stack
+from nanomg.population import normal
 from nanomg.scenario import Scenario
 from nanomg.service import Run, resolve
 from nanomg.solver import Status
+from nanomg.subjects import unphysical
 from nanomg.verdict import CONCENTRATION, DONNAN, SERUM
 
 DRAWS, CHUNK = 1000, 256
@@ -31,15 +31,6 @@ TARGETS = verdict.RELEVANT
 PERCENTILES = (5, 50, 95)
 POOR = "interstitium.C_poor"
 DAY = 24.0
-
-# A draw outside these is no body and no particle: it is thrown away and drawn again, and the summary says how often.
-BELOW = {"interstitium.f_well": 0.98, "liposome.f_well": 0.98, "lnp.f_well": 0.98}
-ORDERED = (
-    ("interstitium.content_0", "interstitium.content_max"),
-    ("interstitium.K_poor", "interstitium.K_well"),
-    ("tcell.k_pro", "tcell.k_exit"),
-    ("tumour.viable_0", "tumour.viable_max"),
-)
 
 PARTS = {
     "total": "rise of free Mg, mean over tumour interstitium",
@@ -151,10 +142,9 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
         candidates: dict[str, np.ndarray] = {}
         for p in ranged:
             assert p.low is not None and p.high is not None
-            z = np.random.default_rng([seed, zlib.crc32(p.name.encode())]).standard_normal(count)
             middle, spread = math.log(p.low * p.high) / 2, math.log(p.high / p.low) / (2 * tail)
-            candidates[p.name] = np.exp(middle + spread * z)
-        broken = _unphysical(scenario, candidates, count)
+            candidates[p.name] = np.exp(middle + spread * normal(p.name, seed, np.arange(count)))
+        broken = unphysical(scenario, candidates, count)
         passed = np.flatnonzero(~np.any(list(broken.values()), axis=0))
         if len(passed) >= draws:
             break
@@ -167,25 +157,6 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
     tried = int(chosen[-1]) + 1
     rejected = {rule: int(hit[:tried].sum()) for rule, hit in broken.items() if hit[:tried].any()}
     return Draws({name: values[chosen] for name, values in candidates.items()}, tried, rejected)
-
-
-def _unphysical(scenario: Scenario, candidates: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """Rule -> which candidates break it."""
-    broken = {}
-    values: dict[str, Any] = {**scenario.values, **candidates}
-    for name in candidates:
-        p = scenario.parameters[name]
-        if p.unit in ("1", "") and p.high is not None and p.high <= 1.0:  # a share
-            limit = BELOW.get(name, 1.0)
-            broken[f"{name} < {limit:g}"] = values[name] >= limit
-    for small, large in ORDERED:
-        if small in values and large in values:
-            broken[f"{small} < {large}"] = np.broadcast_to(values[small] >= values[large], (count,))
-    start = stack(scenario.model.initial(scenario.model.derive(values)), (count,))
-    broken["amounts at the start finite and not negative"] = ~np.all(
-        np.isfinite(start) & (np.asarray(start) >= 0), axis=0
-    )
-    return broken
 
 
 # ---------------------------------------------------------------- solving

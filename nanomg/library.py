@@ -1,7 +1,7 @@
-"""The library: mechanisms, cards, scenarios, observations, studies and references found in folders.
+"""The library: mechanisms, cards, scenarios, populations, observations, studies and references found in folders.
 
-A library folder holds Python files with mechanisms, `cards/*.toml`, `scenarios/*.toml`, `observations/*.toml`, `studies/*.toml`
-and `references.bib`, each optional.
+A library folder holds Python files with mechanisms, `cards/*.toml`, `scenarios/*.toml`, `populations/*.toml`,
+`observations/*.toml`, `studies/*.toml` and `references.bib`, each optional.
 Installed packages add folders through the entry-point group `nanomg.models` (an entry point is a package with such files).
 Later folders win where two give the same name.
 """
@@ -37,6 +37,8 @@ class Library:
     references: Mapping[str, str]
     observations: Mapping[str, Path] = dataclasses.field(default_factory=dict)
     studies: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    populations: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    folders: tuple[Path, ...] = ()
 
     def card(self, name: str, where: str | None = None, trail: tuple[str, ...] = ()) -> Card:
         """The card of that name, or at that path; `trail` are the cards whose values are being scaled from it.
@@ -102,7 +104,8 @@ def _mechanisms(folder: Path) -> Iterator[type[AbstractMechanism]]:
 def scan(*folders: Path) -> Library:
     """The library of these folders. Raises `InputError` for a path that is no folder or a file that cannot be read."""
     mechanisms: dict[str, type[AbstractMechanism]] = {}
-    shelves: dict[str, dict[str, Path]] = {kind: {} for kind in ("cards", "scenarios", "observations", "studies")}
+    kinds = ("cards", "scenarios", "populations", "observations", "studies")
+    shelves: dict[str, dict[str, Path]] = {kind: {} for kind in kinds}
     references: dict[str, str] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -112,7 +115,7 @@ def scan(*folders: Path) -> Library:
             shelf.update((path.stem, path) for path in sorted((folder / kind).glob("*.toml")))
         if (folder / "references.bib").is_file():
             references.update(read_bibliography(folder / "references.bib"))
-    return Library(mechanisms=mechanisms, references=references, **shelves)
+    return Library(mechanisms=mechanisms, references=references, folders=folders, **shelves)
 
 
 @functools.cache

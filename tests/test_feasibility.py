@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import nanomg
-from nanomg import feasibility, simulation
+from nanomg import feasibility, simulation, subjects
 from nanomg.cli.main import app
 from nanomg.errors import InputError
 from nanomg.models import library
@@ -51,7 +51,7 @@ def test_what_has_no_range_stays() -> None:
 def test_draws_are_physical() -> None:
     scenario = load("mouse-mc38-iv", library())
     drawn = feasibility.sample(scenario, 2000, 0)
-    for small, large in feasibility.ORDERED:
+    for small, large in subjects.ORDERED:
         assert np.all(drawn.values[small] < drawn.values[large])
     assert np.all(drawn.values["interstitium.f_well"] < 0.98)
     assert np.all(drawn.values["liposome.phi_ec"] < 1.0)
