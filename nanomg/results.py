@@ -6,6 +6,7 @@ variable length, flags are int8 with `flag_values` and `flag_meanings`, attribut
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -15,15 +16,15 @@ import math
 import os
 import platform
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import h5py
 import numpy as np
 import xarray
 
-from nanomg import __version__
+from nanomg import __version__, parts
 from nanomg.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 OLDEST_SCHEMA_VERSION = 1
 
+TEMPORARY = ".nanomg-"  # how the name of a half-written file begins
+COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
+
 _COMPRESS_FROM = 16_384  # [bytes] a smaller variable costs more as a compressed chunk than it saves
+_LAZY_FROM = 64 * 2**20  # [bytes] a larger file is not read into memory when it is opened
+_LAZY_VARIABLE = 2**20  # [bytes] in such a file
 _PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "xarray", "h5netcdf", "h5py", "pint")
 
 StrPath = str | os.PathLike[str]
@@ -148,16 +154,20 @@ def write(
     Raises `InputError` where the file may not or cannot be written, `TypeError` for an attribute that other readers would not read.
     """
     target = check_output(path, force)
+    # In memory first: an HDF5 library that meets a full disk leaves half a file and cannot close it.
+    replace_file(path, image(groups, attributes))
+    return target
+
+
+def image(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
+    """The bytes of a file of these groups and root attributes. Raises `TypeError` as `write` does."""
     nodes = {"/": xarray.Dataset(attrs=dict(attributes))} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
     for name, dataset in nodes.items():
         for holder, attrs in [(name, dataset.attrs), *((f"{name}/{v}", dataset[v].attrs) for v in dataset.variables)]:
             for key, value in attrs.items():
                 _check_attribute(f"{holder}@{key}", value)
     encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
-    # In memory first: an HDF5 library that meets a full disk leaves half a file and cannot close it.
-    image = xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
-    replace_file(path, image)
-    return target
+    return xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
 
 
 def _check_attribute(where: str, value: Any) -> None:
@@ -170,7 +180,7 @@ def _encoding(dataset: xarray.Dataset, name: Any) -> dict[str, Any]:
     variable = dataset[name]
     encoding: dict[str, Any] = {}
     if variable.dtype.kind in "iuf" and variable.nbytes >= _COMPRESS_FROM:
-        encoding |= {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
+        encoding |= COMPRESSION
     if name in dataset.coords:
         encoding["_FillValue"] = None  # CF: a coordinate has no missing values
     return encoding
@@ -178,11 +188,21 @@ def _encoding(dataset: xarray.Dataset, name: Any) -> dict[str, Any]:
 
 def replace_file(path: StrPath, image: Any) -> None:
     """Write bytes to a file, whole or not at all; what was there before is replaced, through a link if there is one."""
+    with replacing(path) as file:
+        file.write(image)
+
+
+@contextlib.contextmanager
+def replacing(path: StrPath, scratch: Path | None = None) -> Iterator[BinaryIO]:
+    """A file to write to and read from, which becomes that of `path` at the end, unless an exception is raised.
+
+    Until then it lies in the folder `scratch` of the same file system, or beside its place. `OSError` becomes `InputError`.
+    """
     target, where = Path(os.path.realpath(path)), str(path)
-    temporary = target.with_name(f".nanomg-{uuid.uuid4().hex}.tmp")
+    temporary = (scratch or target.parent) / f"{TEMPORARY}{uuid.uuid4().hex}.tmp"
     try:
-        with temporary.open("xb") as file:
-            file.write(image)
+        with temporary.open("x+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
@@ -199,13 +219,20 @@ def replace_file(path: StrPath, image: Any) -> None:
 
 # ---------------------------------------------------------------------- reading
 def open(path: StrPath) -> xarray.DataTree:
-    """The whole result file in memory; the file itself is closed again.
+    """A result file, or a folder of parts as one dataset: in memory where it is small, and the file itself is closed again.
 
+    The variables of a large one are dask arrays, read when needed; `close` frees the file. Where parts are missing, numbers are
+    NaN and flags `not_computed`.
     Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
     """
     read_attributes(path)
+    folder = parts.at(Path(path)) if Path(path).is_dir() else None
     try:
-        tree = xarray.open_datatree(path, engine="h5netcdf")
+        tree = xarray.open_datatree(_head(path), engine="h5netcdf")
+        if folder is not None:
+            tree[parts.GROUP].update(folder.variables())
+        if tree.nbytes >= _LAZY_FROM:
+            return _lazy(tree)
         try:
             return tree.load()
         finally:
@@ -214,11 +241,30 @@ def open(path: StrPath) -> xarray.DataTree:
         raise InputError("the file is damaged and cannot be read", str(path)) from None
 
 
+def _lazy(tree: xarray.DataTree) -> xarray.DataTree:
+    for node in tree.subtree:
+        for name, variable in node.data_vars.items():
+            if variable.nbytes < _LAZY_VARIABLE:
+                variable.load()
+            elif variable.chunks is None:
+                sizes = parts.block(variable.shape, variable.dtype.itemsize, parts.READ_AT_ONCE)
+                node[str(name)] = variable.chunk(dict(zip(variable.dims, sizes, strict=True)))
+    return tree
+
+
+def _head(path: StrPath) -> Path:
+    """The file that holds the root's attributes."""
+    return Path(path) / parts.FRAME if Path(path).is_dir() else Path(path)
+
+
 def read_attributes(path: StrPath) -> dict[str, Any]:
-    """The root's attributes of a result file, after the checks of `open`."""
+    """The root's attributes of a result file or a folder of parts, after the checks of `open`."""
     where = str(path)
+    if Path(path).is_dir():
+        parts.manifest(Path(path))
+    path = _head(path)
     try:
-        with Path(path).open("rb"):
+        with path.open("rb"):
             pass
     except FileNotFoundError:
         raise InputError("there is no such file", where) from None

@@ -183,7 +183,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         Path,
         "open",
         lambda self, mode="r", **kw: (
-            real_open(Path("/dev/full"), "wb") if mode == "xb" else real_open(self, mode, **kw)
+            real_open(Path("/dev/full"), "wb") if mode == "x+b" else real_open(self, mode, **kw)
         ),
     )
     with pytest.raises(InputError, match="No space left"):
@@ -240,7 +240,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    assert "directory" in told(tmp_path)
+    assert "holds no sweep" in told(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF", b"not HDF5, but long enough to hold a signature"])
