@@ -3,8 +3,8 @@
     title = "…"                       species = "human"
     [covariates]                      a quantity of the subject, log-normal (median, cv) or normal (mean, sd), cut at low and high
     weight = { median = 75, cv = 0.2, unit = "kg", low = 40, high = 140, basis = "…", source = "…", place = "…", note = "…" }
-    GFR = { parameter = "magnesium.GFR", cv = 0.25, basis = "…" }      it is a parameter of the model; its median may be the card's
-    [[effect]]                        (weight / reference)^exponent is a factor on a parameter
+    GFR = { parameter = "magnesium.GFR", cv = 0.25, basis = "…" }      a parameter of the model; median and cv may be its card's
+    [[effect]]                        (covariate / reference)^exponent is a factor on a parameter or several
     parameter, covariate, exponent, reference, basis, …; `card`: only with this card; `within_cv`: a part of the card's variation
     [[correlation]]                   between = ["weight", "GFR"], rho = 0.4, basis, …: of their normal scores; also of parameters
     [plausible]                       what a subject must be at time 0: parameters, constants, states and signals
@@ -267,12 +267,12 @@ _RULE = ("low", "high", "unit", *PROVENANCE)
 
 @dataclasses.dataclass(frozen=True)
 class _Written:
-    """A covariate as its file has it; `centre` is None where the card gives it."""
+    """A covariate as its file has it; `centre` and `spread` are None where the card of its parameter gives them."""
 
     parameter: str
-    centre: float | None
     unit: str
-    spread: Spread
+    centre: float | None = None  # in `unit`
+    spread: Spread | None = None
 
 
 def load_population(name: str, library: Library, scenario: Scenario) -> Population:
@@ -291,7 +291,8 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
     written = {
         key: _covariate(entry, declared, f"{where}, {key}") for key, entry in _table(data, "covariates", where).items()
     }
-    effects = [_effect(e, written, declared, library, f"{where}, [[effect]]") for e in _tables(data, "effect", where)]
+    tables = _tables(data, "effect", where)
+    effects = [e for table in tables for e in _effects(table, written, declared, library, f"{where}, [[effect]]")]
     correlated, root = _correlations(
         _tables(data, "correlation", where), written, declared, f"{where}, [[correlation]]"
     )
@@ -347,10 +348,16 @@ def _declared(library: Library) -> dict[str, str]:
 
 def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
     _check(entry, _COVARIATE, (), where)
-    provenance(entry, where)
     unit, parameter = str(entry.get("unit", "")), str(entry.get("parameter", ""))
     if parameter and parameter not in declared:
         raise unknown("parameter", parameter, declared, where)
+    if parameter:
+        unit = unit or declared[parameter]
+        units.convert(1.0, unit, declared[parameter], where)
+    units.dimension(unit)
+    if parameter and entry.keys() <= {"parameter", "unit"}:
+        return _Written(parameter, unit)
+    provenance(entry, where)
     forms = [(a, b) for a, b in (("median", "cv"), ("mean", "sd")) if a in entry or b in entry]
     if len(forms) != 1 or forms[0][1] not in entry:
         raise InputError("give median and cv (log-normal) or mean and sd (normal)", where)
@@ -358,24 +365,19 @@ def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
     logarithmic = middle == "median"
     value, low, high, size = (number(entry, key, where) for key in (middle, "low", "high", width))
     assert size is not None
-    if value is None and not (parameter and logarithmic and low is None and high is None):
-        raise InputError(
-            f"the {middle} is missing; only an uncut log-normal parameter may have it from its card", where
-        )
     if not size > 0 or (value is not None and not value > 0):
         raise InputError(f"{middle} and {width} must be above 0", where)
     if value is None:
-        return _Written(parameter, None, unit, Spread(spread(size)))
+        if not (parameter and logarithmic and low is None and high is None):
+            raise InputError(f"the {middle} is missing; only an uncut log-normal parameter has it from its card", where)
+        return _Written(parameter, unit, spread=Spread(spread(size)))
     if not (low is None or 0 < low < value) or not (high is None or value < high):
         raise InputError(f"low and high must lie above 0 and around the {middle}", where)
     sd = spread(size) if logarithmic else size / value
     score = (lambda v: math.log(v / value) / sd) if logarithmic else (lambda v: (v / value - 1.0) / sd)
     least = -math.inf if logarithmic else score(0.0)  # no quantity is negative
     cut = Spread(sd, logarithmic, least if low is None else score(low), math.inf if high is None else score(high))
-    if parameter:
-        value, unit = units.convert(value, unit, declared[parameter], where), declared[parameter]
-    units.dimension(unit)
-    return _Written(parameter, value, unit, cut)
+    return _Written(parameter, unit, value, cut)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -387,30 +389,34 @@ class _WrittenEffect:
     within_cv: bool
 
 
-def _effect(
+def _effects(
     entry: Any, written: Mapping[str, _Written], declared: Mapping[str, str], library: Library, where: str
-) -> _WrittenEffect:
+) -> list[_WrittenEffect]:
+    """The effects of one table, which may name several parameters."""
     _check(entry, _EFFECT, ("parameter", "covariate", "exponent", "reference"), where)
     provenance(entry, where)
-    parameter, name, card = (str(entry.get(key, "")) for key in ("parameter", "covariate", "card"))
-    at = f"{where} of {name!r} on {parameter!r}"
-    if parameter not in declared:
-        raise unknown("parameter", parameter, declared, where)
+    parameters = entry["parameter"] if isinstance(entry["parameter"], list) else [entry["parameter"]]
+    name, card, within_cv = str(entry["covariate"]), str(entry.get("card", "")), entry.get("within_cv", False)
+    at = f"{where} of {name!r}"
     if name not in written:
-        raise unknown("covariate", name, written, at)
+        raise unknown("covariate", name, written, where)
     if card and card not in library.cards:
         raise unknown("card", card, library.cards, at)
-    if any(w.parameter == parameter for w in written.values()):
-        raise InputError("the parameter is a covariate itself; give the two a correlation", at)
+    if not isinstance(within_cv, bool):
+        raise InputError("within_cv must be true or false", at)
     exponent = number(entry, "exponent", at)
     assert exponent is not None
-    unit = written[name].unit or declared.get(written[name].parameter, "")
-    reference = units.parse_quantity(entry["reference"], unit, at)
+    reference = units.parse_quantity(entry["reference"], written[name].unit, at)
     if not reference > 0:
         raise InputError("the reference must be above 0", at)
-    if not isinstance(entry.get("within_cv", False), bool):
-        raise InputError("within_cv must be true or false", at)
-    return _WrittenEffect(Effect(parameter, name, exponent, reference), card, entry.get("within_cv", False))
+    found = []
+    for parameter in parameters:
+        if parameter not in declared:
+            raise unknown("parameter", str(parameter), declared, at)
+        if any(w.parameter == parameter for w in written.values()):
+            raise InputError(f"{parameter!r} is a covariate itself; give the two a correlation", at)
+        found.append(_WrittenEffect(Effect(parameter, name, exponent, reference), card, within_cv))
+    return found
 
 
 def _correlations(
@@ -489,14 +495,18 @@ def _in_scenario(
     typical: dict[str, float] = {}
     spreads, covariates = _by_card(scenario), {}
     for name, w in written.items():
-        own = scenario.parameters.get(w.parameter)
-        if own is not None and w.centre is not None and own.card in cards:  # what a user sets stays
-            typical[own.name] = w.centre
-        centre = typical.get(w.parameter, own.value) if own is not None else w.centre if name in used else None
-        if centre:
-            stream = w.parameter or name
+        own, stream, centre = scenario.parameters.get(w.parameter), w.parameter or name, w.centre
+        if own is None and name not in used:
+            continue
+        if own is not None:
+            if centre is None or own.card not in cards:  # what a user sets stays
+                centre = units.convert(own.value, own.unit, w.unit)
+            else:
+                typical[own.name] = units.convert(centre, w.unit, own.unit)
+        if w.spread is not None and centre:
             spreads[stream] = w.spread
-            covariates[name] = Covariate(stream, centre, own.unit if own is not None else w.unit)
+        if centre and stream in spreads:
+            covariates[name] = Covariate(stream, centre, w.unit)
     acting = [e for e in acting if e.effect.covariate in covariates]
     within = [e.effect for e in acting if e.within_cv and e.effect.parameter in spreads]
     for parameter in {e.parameter for e in within}:

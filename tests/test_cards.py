@@ -104,7 +104,7 @@ def test_every_mechanism_takes_part_somewhere() -> None:
 
 
 def test_every_reference_is_used() -> None:
-    folders = ("cards", "observations", "scenarios", "studies")
+    folders = ("cards", "observations", "populations", "scenarios", "studies")
     text = "".join(path.read_text(encoding="utf-8") for f in folders for path in (MODELS / f).glob("*.toml"))
     assert [key for key in BIBLIOGRAPHY if f'"{key}"' not in text] == []
 
