@@ -1,10 +1,12 @@
 from . import models
+from .analysis import attainment, quantiles, time_above
 from .calibration import calibrate
 from .dosing import Dose
 from .errors import InputError, NanomgError
 from .library import Library
 from .mechanism import AbstractMechanism, Flux, Port, Var, param
 from .model import Model
+from .noncompartmental import nca
 from .results import open
 from .scenario import Scenario
 from .service import optimize, simulate
@@ -24,11 +26,15 @@ __all__ = [
     "Scenario",
     "Var",
     "__version__",
+    "attainment",
     "calibrate",
     "models",
+    "nca",
     "open",
     "optimize",
     "param",
+    "quantiles",
     "simulate",
+    "time_above",
     "validate",
 ]

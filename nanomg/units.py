@@ -55,6 +55,7 @@ _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
 _PLAIN = re.compile(r"(?!.*\b(?:squared?|cub(?:ed|ic)|sq)\b)[A-Za-z0-9_%°Å.*/^()+\- ]*")
 _POWER = re.compile(r"(?:\*\*|\^)")
+_CF_POWER = re.compile(r"(?<![\w.])([A-Za-z%°Å]+)(-\d[\d.]*|[2-9])(?![\w.])")  # as in mmol L-1
 _READ_POWER = re.compile(r"(?<=[A-Za-z0-9_%°Å])\s*(?:\*\*|\^)\s*[-+]?\d(?:\.\d+)?(?![\w.])(?!\s*(?:\*\*|\^))")
 
 
@@ -62,6 +63,7 @@ def _readable(text: str) -> str:
     """`text` as pint may see it. Raises `InputError` for what would take long to evaluate."""
     plain = text.strip().replace("µ", "u").replace("μ", "u")
     plain = _SUPERSCRIPT.sub(lambda m: "^" + m.group().translate(_RAISED), plain)
+    plain = _CF_POWER.sub(r"\1^\2", plain)
     if len(plain) > _LONGEST or not _PLAIN.fullmatch(plain):
         raise _unreadable(text)
     if len(_POWER.findall(plain)) != len(_READ_POWER.findall(plain)):

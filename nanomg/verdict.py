@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nanomg import simulation
+from nanomg import analysis, simulation
 from nanomg.dosing import Dose
 from nanomg.model import Model
 from nanomg.scenario import Scenario
@@ -132,11 +132,7 @@ def run_arms(
 
 def hours_above(times: np.ndarray, rise: np.ndarray, threshold: float) -> float:
     """Hours per day that a piecewise linear `rise` is above `threshold`, over the whole of `times` [h]."""
-    left, right, width = rise[:-1] - threshold, rise[1:] - threshold, np.diff(times)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = np.clip(np.maximum(left, right) / np.abs(right - left), 0.0, 1.0)
-    share = np.where(left * right < 0, crossing, (left + right > 0).astype(float))
-    return float(24.0 * np.sum(share * width) / (times[-1] - times[0]))
+    return 24.0 * float(analysis.share_above(rise, times, threshold))
 
 
 def _mean(times: np.ndarray, values: np.ndarray) -> float:
