@@ -1,7 +1,8 @@
 """A labelled Mg isotope that is too little to matter, in the pools of `Magnesium`.
 
 Label leaves a pool with the same share per hour as the Mg in it. An extra dose of ordinary Mg would not do as a tracer: the kidney
-excretes most of what lies above its threshold, but of a label no more than of all Mg.
+excretes most of what lies above its threshold, but of a label no more than of all Mg. Nor does net Mg go wherever label goes: cells
+hold their Mg while its ions change places with those of serum, one for one (the third of the pools of Avioli 1966).
 """
 
 from __future__ import annotations
@@ -14,30 +15,35 @@ POOLS = ("ecf", "soft", "deep", "rbc")
 
 
 class Tracer(AbstractMechanism):
-    """Label in extracellular fluid, soft tissue, deep pool and red cells."""
+    """Label in extracellular fluid, soft tissue, deep pool and red cells, and in cells whose Mg stays as it is."""
 
     name = "tracer"
-    states = {f"tracer.{pool}": Var("umol", f"label in the pool magnesium.{pool}", "label") for pool in POOLS}
+    states = {f"tracer.{pool}": Var("umol", f"label in the pool magnesium.{pool}", "label") for pool in POOLS} | {
+        "tracer.cells": Var("umol", "label in cells that exchange Mg one for one", "label")
+    }
     signals = {
         "tracer.specific": Var("1", "label over all Mg in serum and urine"),
         "tracer.urine": Var("umol/h", "urinary excretion of label"),
         "tracer.retained": Var("umol", "label in the body"),
         "tracer.exchanged": Var("umol", "exchangeable Mg: label in the body over the label per Mg of serum"),
         "tracer.share": Var("1", "exchangeable Mg over all Mg of the body"),
+        "tracer.fast": Var("umol", "Mg of the pools that exchange fast: extracellular fluid, soft tissue, cells"),
     }
     ports = {"tracer.iv": Port("umol", "label into a vein", {"tracer.ecf": 1.0}, molar_mass="tracer.MW")}
     reads = (
         *(f"magnesium.{pool}" for pool in POOLS),
-        *(f"magnesium.{name}" for name in ("urine", "V1", "V2", "V_deep", "Q", "Q_deep")),
+        *(f"magnesium.{name}" for name in ("urine", "total", "V1", "V2", "V_deep", "Q", "Q_deep")),
         *(f"magnesium.{name}" for name in ("V_rbc", "k_rbc", "rbc_0", "ionised", "ionised_healthy")),
     )
 
     body: Scalar = param("umol", "Mg of the whole body")
     MW: Scalar = param("mg/umol", "molar mass of the labelled isotope")
+    cells_0: Scalar = param("umol", "Mg of cells that exchange it one for one with that of serum")
+    exchange: Scalar = param("mL/h", "volume of serum whose Mg changes places with that of cells per hour")
 
     def evaluate(self, x):
         specific = x["tracer.ecf"] / x["magnesium.ecf"]
-        retained = sum(x[f"tracer.{pool}"] for pool in POOLS)
+        retained = sum(x[state] for state in self.states)
         # before the label is given there is none to divide by
         exchanged = retained / jnp.where(x["tracer.ecf"] > 0, specific, 1.0)
         return {
@@ -46,6 +52,7 @@ class Tracer(AbstractMechanism):
             "tracer.retained": retained,
             "tracer.exchanged": exchanged,
             "tracer.share": exchanged / self.body,
+            "tracer.fast": x["magnesium.ecf"] + x["magnesium.soft"] + self.cells_0,
         }
 
     def fluxes(self, x):
@@ -55,6 +62,9 @@ class Tracer(AbstractMechanism):
             clearance = x[f"magnesium.{Q}"]
             yield Flux("tracer.ecf", f"tracer.{pool}", clearance * ecf / x["magnesium.V1"])
             yield Flux(f"tracer.{pool}", "tracer.ecf", clearance * x[f"tracer.{pool}"] / x[f"magnesium.{V}"])
+        swapped = self.exchange * x["magnesium.total"]
+        yield Flux("tracer.ecf", "tracer.cells", swapped * x["tracer.specific"])
+        yield Flux("tracer.cells", "tracer.ecf", swapped * x["tracer.cells"] / self.cells_0)
         into = x["magnesium.rbc_0"] * x["magnesium.ionised"] / x["magnesium.ionised_healthy"]
         yield Flux(
             "tracer.ecf", "tracer.rbc", x["magnesium.k_rbc"] * x["magnesium.V_rbc"] * into * x["tracer.specific"]
