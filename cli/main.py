@@ -10,7 +10,21 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import nanomg
-from nanomg.cli import cache, calibrate, cite, doctor, feasibility, list, optimize, show, simulate, summary, validate
+from nanomg.cli import (
+    cache,
+    calibrate,
+    cite,
+    doctor,
+    feasibility,
+    list,
+    optimize,
+    sensitivity,
+    show,
+    simulate,
+    summary,
+    sweep,
+    validate,
+)
 from nanomg.cli.options import Interrupted
 from nanomg.errors import NanomgError
 
@@ -29,8 +43,10 @@ commands = typer.Typer(
 for _command in (
     simulate.simulate,
     optimize.optimize,
+    sweep.sweep,
     calibrate.calibrate,
     feasibility.feasibility,
+    sensitivity.sensitivity,
     validate.validate,
     list.list,
     show.show,

@@ -112,6 +112,29 @@ def progress() -> Iterator[Progress | None]:
         yield update
 
 
+@contextlib.contextmanager
+def sweeping(total: int) -> Iterator[Callable[[Any], None] | None]:
+    """A callback that draws how far a sweep is, with rate, time left and failures, on stderr; None where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = TextColumn("{task.completed:,.0f} of {task.total:,.0f}"), BarColumn(), TextColumn("{task.description}")
+    left = TimeRemainingColumn(elapsed_when_finished=True)
+    with Bar(*columns, left, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("compiling", total=total)
+
+        def update(at: Any) -> None:
+            rate = (at.done - at.before) / max(at.seconds, 1e-9)
+            failed = f", {at.failed:,} failed" if at.failed else ""
+            bar.update(task, completed=at.done, description=f"{number(rate, 3)} a second{failed}")
+
+        yield update
+
+
 def _stdout() -> Any:
     from rich.console import Console
 

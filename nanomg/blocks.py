@@ -28,6 +28,11 @@ def block_size() -> int:
     return 256 if jax.default_backend() == "cpu" else 1 << 17
 
 
+def cores() -> int:
+    """Blocks that are solved side by side: one on each core of a CPU, one on a GPU."""
+    return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
+
+
 def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
     """All `batch` lanes. `solve(lanes, defer)` solves the lanes of these numbers as one block; without `defer` none is deferred.
 
@@ -36,21 +41,29 @@ def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
     size = block_size()
     if batch < _FEWEST:
         return solve(np.arange(batch), False)
-    lanes = np.arange(batch)
-    found = _together(solve, lanes, min(batch, size), defer)
+    few = lambda late: min(size, max(4, 1 << (late - 1).bit_length()))
+    return _with_late(solve, batch, min(batch, size), few, cores(), defer)
+
+
+def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int) -> T:
+    """The same one after the other in blocks of `size` lanes, and those deferred in blocks of `late`: two programs for any `batch`."""
+    return _with_late(solve, batch, size, lambda _: late, 1, True)
+
+
+def _with_late(solve: Solve[T], batch: int, size: int, late_size: Callable[[int], int], workers: int, defer: bool) -> T:
+    found = _together(solve, np.arange(batch), size, workers, defer)
     late = np.flatnonzero(np.asarray(found.status) == Status.DEFERRED)
     if not len(late):
         return found
-    again = _together(solve, late, min(size, max(4, 1 << (len(late) - 1).bit_length())), False)
+    again = _together(solve, late, late_size(len(late)), workers, False)
     return jax.tree.map(lambda a, b: _put(a, late, b), found, again)
 
 
-def _together(solve: Solve[T], lanes: np.ndarray, size: int, defer: bool) -> T:
+def _together(solve: Solve[T], lanes: np.ndarray, size: int, workers: int, defer: bool) -> T:
     blocks = list(_blocks(lanes, size))
     if len(blocks) == 1:
         found = solve(blocks[0], defer)
         return found if len(blocks[0]) == len(lanes) else jax.tree.map(lambda *a: _join(a, len(lanes)), found)
-    workers = len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
     with ThreadPoolExecutor(workers) as pool:
         parts = list(pool.map(lambda block: jax.block_until_ready(solve(block, defer)), blocks))
     return jax.tree.map(lambda *a: _join(a, len(lanes)), *parts)

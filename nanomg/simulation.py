@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 
 from nanomg import blocks, events, executables, solver, sparsity
 from nanomg.dosing import Dose, Window
@@ -232,17 +233,43 @@ def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Traject
     return trajectory(plan, lanes, order, rtol)
 
 
+def block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = ()) -> Trajectory:
+    """Solve all lanes as one block. Of several devices each takes an even share and turns until its own lanes are through."""
+    order = jnp.asarray(edge_order(plan._replace(defer=False), lanes))
+    tolerance = jnp.asarray(max(rtol, tightest(plan.precision)))
+    if len(devices) < 2:
+        return _run(plan, lanes, order, tolerance)
+    wide = frozenset(name for name, value in lanes.values.items() if np.ndim(value))
+    return _shared(plan, tuple(devices), tuple(lanes.values), wide)(lanes, order, tolerance)
+
+
+@functools.lru_cache(maxsize=8)
+def _shared(plan: Plan, devices: tuple[Any, ...], names: tuple[str, ...], wide: frozenset[str]) -> Any:
+    """The compiled solve of one block over several devices."""
+    last: Any = lambda axes: PartitionSpec(*(None,) * (axes - 1), "lanes")
+    values = {name: last(1) if name in wide else PartitionSpec() for name in names}
+    lanes = Lanes(values, last(2), last(2), last(2), last(2), last(2), last(3), last(2), last(2))
+    stop = solver.Stop(last(1), last(2), last(2), last(1))
+    return jax.jit(
+        jax.shard_map(
+            functools.partial(trajectory, plan),
+            mesh=Mesh(np.array(devices), ("lanes",)),
+            in_specs=(lanes, last(2), PartitionSpec()),
+            out_specs=Trajectory(last(3), last(3), last(1), last(1), last(1), stop),
+            check_vma=False,
+        )
+    )
+
+
 def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Trajectory:
     """Solve all lanes, in blocks as nanomg.blocks has it; in single precision with no tighter tolerance than that can keep.
 
     Deferring costs a second compiled program; without it a block of unlike lanes waits for its slowest.
     """
-    batch, order = lanes.output.shape[1], edge_order(plan, lanes)
-    rtol = max(rtol, tightest(plan.precision))
+    batch = lanes.output.shape[1]
 
     def solve(chosen: np.ndarray, defer: bool) -> Trajectory:
-        some, edges = blocks.pick((lanes, order), chosen, batch)
-        return _run(plan._replace(defer=defer), some, edges, jnp.asarray(rtol))
+        return block(plan._replace(defer=defer), blocks.pick(lanes, chosen, batch), rtol)
 
     return blocks.solve_in_blocks(solve, batch, defer)
 

@@ -70,7 +70,7 @@ class Store:
             if np.dtype(variable.dtype).kind not in "if":
                 raise TypeError(f"a variable holds integers or floats, not {variable.dtype}")
         target = Path(os.path.realpath(results.check_output(path, force or resume)))
-        folder = target.with_name(f"{target.name}.parts")
+        folder = parts.folder_of(target)
         new = json.loads(results.to_json({"identity": identity, "layout": layout.described()}))
         lock = _locked(folder)
         try:
@@ -128,6 +128,10 @@ class Store:
     def range(self, part: int) -> tuple[int, int]:
         """The first trajectory of a part, and the one after its last."""
         return self.layout.range(part)
+
+    def read(self, part: int) -> dict[str, np.ndarray]:
+        """The variables of a part that is there. Raises `InputError` where it is damaged."""
+        return {name: self._parts.read(part, name) for name in self.layout.variables}
 
     def write(self, part: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep a part: every variable of the layout as an array (trajectory, …). It is there whole, or not at all.
@@ -293,9 +297,9 @@ def _locked(folder: Path) -> int:
         try:
             folder.mkdir(exist_ok=True)
             lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:
-            continue  # a process that ended meanwhile has removed the folder
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and folder.parent.is_dir():
+                continue  # a process that ended meanwhile has removed the folder
             raise InputError(f"the folder cannot be written to ({error.strerror})", str(folder)) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -306,7 +310,7 @@ def _locked(folder: Path) -> int:
             return lock  # a file system without locks
         if os.fstat(lock).st_nlink:
             return lock
-        os.close(lock)  # it went with the process that ended meanwhile
+        os.close(lock)  # the file was removed by a process that ended meanwhile
 
 
 def _release(folder: Path, lock: int) -> None:

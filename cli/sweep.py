@@ -1,0 +1,172 @@
+"""`nanomg sweep`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.cli.render import number, percent
+from nanomg.errors import InputError, SimulationError
+
+
+def sweep(
+    scenario: options.ScenarioName,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="AXIS", help='Vary this: --vary "magnesium.GFR=5..20 mL/h:log:10" or "dose.amount=1,2 mg".'
+        ),
+    ] = None,
+    subjects: Annotated[int, typer.Option(min=0, help="Virtual subjects at each point; 0: the typical one.")] = 0,
+    population: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who the subjects are. Without it each parameter varies by its card."),
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help='Keep this: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series or "time of max". Repeatable.',
+        ),
+    ] = None,
+    sample: Annotated[str, typer.Option(metavar="grid|sobol|lhs", help="How the axes are filled.")] = "grid",
+    points: Annotated[int | None, typer.Option(help="Number of samples, or of values of a range without one.")] = None,
+    paired: Annotated[bool, typer.Option("--paired", help="Solve each trajectory without its Mg, too.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of subjects and samples.")] = 0,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Say what it will take, and do not do it.")] = False,
+    assignments: options.Assignments = None,
+    doses: options.Doses = None,
+    precision: options.Precision = "float64",
+    rtol: Annotated[float, typer.Option(help="Relative tolerance of each step.")] = 3e-5,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")] = "auto",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory for parts under way.")] = "1 GB",
+    workers: Annotated[int | None, typer.Option(min=1, help="Start so many worker processes here.")] = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster at tcp://…")] = None,
+    output: options.Output = None,
+    parts: Annotated[
+        bool, typer.Option("--parts", help="Leave the parts as they are instead of merging them.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what a stopped run left.")] = False,
+    force: options.Force = False,
+    json: options.Json = False,
+    library: options.Folders = None,
+) -> None:
+    """Solve a scenario over axes and virtual subjects."""
+    overrides = options.parse_assignments(assignments)
+    if resume and force:
+        raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
+    if workers is not None and scheduler is not None:
+        raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
+    from nanomg import models, sweep
+
+    with render.working("reading"):
+        todo = sweep.request(
+            scenario,
+            vary=tuple(vary or ()),
+            subjects=subjects,
+            population=population,
+            sample=sample,
+            points=points,
+            keep=tuple(keep or ()),
+            paired=paired,
+            seed=seed,
+            set=overrides,
+            dose=tuple(doses or ()),
+            precision=precision,
+            rtol=rtol,
+            device=device,
+            memory=memory,
+            library=models.library(*library or ()),
+        )
+    if estimate:
+        with render.working("measuring"):
+            found = sweep.estimate(todo, workers)
+        render.emit_json(found) if json else _show_estimate(found)
+        return
+    try:
+        with render.sweeping(todo.batch.total) as progress:
+            run = sweep.sweep(
+                todo,
+                output=output,
+                force=force,
+                resume=resume,
+                parts=parts,
+                workers=workers,
+                scheduler=scheduler,
+                command=options.command_line(),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        hint = "" if output is None else "; finished parts are kept, the same command with --resume goes on from here"
+        raise options.Interrupted(f"interrupted{hint}") from None
+    if json:
+        render.emit_json(run.summary)
+    else:
+        show_sweep(run.summary)
+    if run.summary["failed"] == run.summary["trajectories"]:
+        raise typer.Exit(SimulationError.exit_code)
+
+
+def _show_estimate(found: Mapping[str, Any]) -> None:
+    dims = " x ".join(f"{size:,} {name}" for name, size in found["dims"].items())
+    rows = [
+        ("trajectories", f"{found['trajectories']:,}", dims),
+        ("result", _size(found["bytes"]), "before compression"),
+        (
+            "time",
+            duration(found["seconds"]),
+            f"at {number(found['subjects_per_second'], 3)} a second, measured just now",
+        ),
+        (
+            "parts",
+            f"{found['parts']:,}",
+            f"of {found['trajectories_of_a_part']:,}, {found['side_by_side']} side by side",
+        ),
+        ("device", found["device"], found["device_reason"]),
+    ]
+    render.table(("", "", ""), "lrl", rows)
+
+
+def show_sweep(found: Mapping[str, Any]) -> None:
+    """The summary of a sweep, as tables."""
+    render.paragraph(found["verdict"], style="bold")
+    rate = f"{number(found['subjects_per_second'], 3)} a second on the {found['device']}"
+    computing = found["share_computing"]
+    share = "" if computing is None else f", {percent(min(computing, 1.0))} of it computing"
+    render.paragraph(
+        f"{found['scenario']}: {found['computed']:,} computed in {duration(found['seconds'])}, {rate}{share}"
+    )
+    if (who := found["population"]) is not None:
+        turned = f"{percent(who['share_rejected'])} of the candidates were not plausible and were drawn again"
+        render.paragraph(f"Subjects: {who['title']}; {who['varied']} parameters vary; {turned}")
+    rows = [
+        (name, each["unit"], *(number(each[key]) for key in ("min", "q05", "median", "q95", "max")))
+        for name, each in found["sweep"].items()
+    ]
+    render.section(
+        "Over all trajectories that were solved", ("", "", "lowest", "5 %", "50 %", "95 %", "highest"), "llrrrrr", rows
+    )
+    if found["output"]:
+        render.paragraph("")
+        render.paragraph(f"Result file: {found['output']}")
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that suit it."""
+    if seconds < 90:
+        return f"{number(seconds, 2)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} d"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{number(count, 3)} {unit}"
+        count /= 1000
+    return f"{number(count, 3)} TB"

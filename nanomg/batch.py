@@ -1,0 +1,285 @@
+"""The trajectories of a sweep, any range of them, solved block by block and reduced to what is kept.
+
+    batch = Batch(scenario, design, kept=[keep_of("tumour.volume:final", scenario)], subjects=1000)
+    batch.solve(0, 4096)["tumour.volume:final"]          # (trajectory,)
+
+A trajectory is one subject at one point of the design; they are numbered with the subjects running fastest. What a range gives
+depends on nothing but the numbers in it, so ranges can be solved anywhere and in any order.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg import blocks, devices, executables, simulation, units
+from nanomg.design import Design, Regimens, regimens
+from nanomg.errors import InputError, unknown
+from nanomg.scenario import Scenario
+from nanomg.simulation import Lanes, Plan
+from nanomg.solver import Status
+from nanomg.subjects import Population, default_population, draw
+
+METHOD, RTOL = "rodas4", 3e-5  # the quickest whose worst error is below 1e-3 in benchmarks/
+SERIES, VALUE = "series", "value"
+SUBJECT, STATUS = "subject", "status"
+TEXTS = {
+    "initial": "at time 0",
+    "final": "at the end",
+    "max": "highest value",
+    "min": "lowest value",
+    "mean": "mean over time",
+    "auc": "area under the curve",
+    "time of max": "time of the highest value",
+    SERIES: "over time",
+    VALUE: "value of the subject",
+}
+_ALONG = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
+_LATE = 64  # lanes of a block of those that would keep others waiting
+
+
+class Keep(NamedTuple):
+    """What is kept of each trajectory: a quantity, how its course becomes a number, and the factor to `unit`."""
+
+    name: str
+    how: str
+    unit: str
+    factor: float
+
+    @property
+    def label(self) -> str:
+        """Its name in the result."""
+        return self.name if self.how in (SERIES, VALUE) else f"{self.name}:{self.how}"
+
+
+def keep_of(text: str, scenario: Scenario) -> Keep:
+    """`"tumour.volume:max"` as what is kept; `final` where nothing is said, `value` of a parameter.
+
+    Raises `InputError` for an unknown quantity or statistic.
+    """
+    name, _, how = (part.strip() for part in text.partition(":"))
+    model, where = scenario.model, f"--keep {text}"
+    course = [*model.states, *model.signals, *model.inputs]
+    if name in scenario.parameters or name in model.constants:
+        how, allowed = how or VALUE, [VALUE]
+    elif name in course:
+        how, allowed = how or "final", [h for h in TEXTS if h != VALUE]
+    else:
+        raise unknown("quantity", name, [*course, *scenario.parameters, *model.constants], where)
+    if how not in allowed:
+        raise unknown("statistic", how, allowed, where)
+    own = model.unit(name) if name not in scenario.parameters else scenario.parameters[name].unit
+    shown = scenario.outputs.get(name, own)
+    if how == "time of max":
+        return Keep(name, how, "h", 1.0)
+    return Keep(name, how, f"{shown} h" if how == "auc" else shown, units.factor(own, shown))
+
+
+def kept_of(texts: Sequence[str], scenario: Scenario) -> tuple[Keep, ...]:
+    """What is kept, each once; without any, the scenario's outputs at the end."""
+    found = tuple(keep_of(text, scenario) for text in texts or scenario.outputs)
+    if len({keep.label for keep in found}) < len(found):
+        raise InputError("a quantity is kept twice in the same way", "--keep")
+    if not found:
+        raise InputError("the scenario names no outputs, so say what to keep", "--keep")
+    return found
+
+
+class Times(NamedTuple):
+    """Output times of lanes, `all` (time, lane) [h] in order, and the rows among them that a series shows (row, lane)."""
+
+    all: np.ndarray
+    rows: np.ndarray
+
+
+class _Reduced(NamedTuple):
+    """Lanes last in each: what is kept by label, (lane,) or (time, lane), and how each lane ended."""
+
+    kept: dict[str, Any]
+    status: Any
+
+
+class Batch:
+    """All trajectories of a sweep. `subjects` 0: the typical subject alone, at each point of the design.
+
+    Raises `InputError` where nothing varies, or for a regimen that a sweep cannot take.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        design: Design,
+        kept: Sequence[Keep],
+        *,
+        subjects: int = 0,
+        population: Population | None = None,
+        seed: int = 0,
+        rtol: float = RTOL,
+        precision: str = "float64",
+        method: str = METHOD,
+        device: str = "auto",
+    ):
+        scenario.needs_plain("a sweep")
+        if subjects < 0:
+            raise InputError(f"the number of subjects must not be negative, but it is {subjects}", "--subjects")
+        if not design.dims and not subjects:
+            raise InputError("nothing varies; vary something (--vary) or take subjects (--subjects)", "sweep")
+        self.scenario, self.design, self.kept = scenario, design, tuple(kept)
+        self.subjects, self.seed, self.rtol = subjects, seed, rtol
+        self.population = population or default_population(scenario)
+        self.typical = {**scenario.values, **(self.population.typical if subjects else {})}
+        own = [name for name in design.columns if name in scenario.parameters]
+        spread = draw(scenario, self.population, seed, 0, 1).relative if subjects else {}
+        varied = tuple(dict.fromkeys([*own, *spread]))
+        self.plan = simulation.plan_for(scenario.model, scenario.doses, varied, method=method, precision=precision)
+        self.choice = devices.choose(device, self.total)
+        self.moving = any(name.endswith((".start", ".interval", ".duration")) for name in design.columns)
+        self._times(
+            regimens(scenario, design.at(np.arange(design.points)), design.points)
+        )  # says what is wrong, before all
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """The dimensions of the result, the last one fastest."""
+        return {**self.design.dims, **({SUBJECT: self.subjects} if self.subjects else {})}
+
+    @property
+    def total(self) -> int:
+        """How many trajectories there are."""
+        return math.prod(self.dims.values())
+
+    @property
+    def regular(self) -> np.ndarray:
+        """The times of a series [h]."""
+        return simulation.output_times(self.scenario.horizon, self.scenario.every)
+
+    @property
+    def bytes_each(self) -> int:
+        """What a trajectory takes in the result before it is compressed."""
+        size = np.dtype(self.plan.precision).itemsize
+        return 1 + sum(size * (len(self.regular) if keep.how == SERIES else 1) for keep in self.kept)
+
+    @functools.cached_property
+    def block(self) -> int:
+        """Lanes that are solved together."""
+        model, times = (
+            self.plan.model,
+            len(self._times(regimens(self.scenario, self.design.at(np.zeros(1, int)), 1)).all),
+        )
+        rows = times + 2 * len(self.scenario.doses) + 2 * len(self.scenario.windows)
+        each = 8 * rows * (len(model.states) + 2 * len(self.scenario.doses) + len(model.inputs) + 1)
+        return devices.block_of(self.choice, each, self.total)
+
+    # ------------------------------------------------------------ solving
+    def solve(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """What is kept of trajectories `start` to `stop` - 1, (trajectory,) or (trajectory, time) by label, and `status`.
+
+        NaN where a trajectory failed.
+        """
+        lanes, rows = self._lanes(start, stop)
+        count = stop - start
+
+        def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
+            some, at = blocks.pick((lanes, rows), chosen, count)
+            with devices.using(self.choice):
+                solved = simulation.block(self.plan._replace(defer=defer), some, self.rtol, self.choice.devices)
+                kept = _reduced(self.plan, self.kept, some.values, solved.y, solved.forcing, some.output, at)
+            return _Reduced(jax.device_get(kept), np.asarray(solved.status))
+
+        found = blocks.solve_in_like_blocks(solve, count, self.block, min(self.block, _LATE * len(self.choice.devices)))
+        good = found.status == Status.DONE
+        real = self.plan.precision
+        kept = {name: np.where(good, values, np.nan).astype(real).T for name, values in found.kept.items()}
+        return {**kept, STATUS: found.status.astype(np.int8)}
+
+    def _lanes(self, start: int, stop: int) -> tuple[Lanes, np.ndarray]:
+        """Lanes of trajectories `start` to `stop` - 1, and the rows of their outputs that a series shows."""
+        index = np.arange(start, stop)
+        at = self.design.at(index // max(self.subjects, 1))
+        values = self._values(at, index)
+        doses = regimens(self.scenario, at, len(index))
+        times = self._times(doses)
+        wide = lambda a: np.broadcast_to(a, (len(a), len(index)))
+        lanes = simulation.lanes_for(
+            self.plan, values, self.scenario.doses, self.scenario.windows, times.all, len(index), doses.amount
+        )
+        return lanes._replace(time=doses.time, duration=doses.duration), wide(times.rows)
+
+    def _values(self, at: Mapping[str, np.ndarray], index: np.ndarray) -> dict[str, Any]:
+        """Every parameter, a scalar or (lane,): a subject's own lies around the value of its point."""
+        values: dict[str, Any] = dict(self.typical)
+        values.update((name, v) for name, v in at.items() if name in values)
+        if self.subjects:
+            for name, relative in self._relative(index).items():
+                most = self.scenario.model.parameters[name].at_most
+                values[name] = np.minimum(values[name] * relative, most)
+        return values
+
+    def _relative(self, index: np.ndarray) -> dict[str, np.ndarray]:
+        """The subjects of trajectories, as factors (lane,); each is drawn once."""
+        count, who = self.subjects, index % self.subjects
+        first, last = int(who[0]), int(who[-1])
+        spans = [(first, last + 1)] if first <= last else [(0, last + 1), (first, count)]
+        if len(who) >= count:
+            spans = [(0, count)]
+        drawn = [draw(self.scenario, self.population, self.seed, *span).relative for span in spans]
+        rows = np.searchsorted(np.concatenate([np.arange(*span) for span in spans]), who)
+        return {name: np.concatenate([part[name] for part in drawn])[rows] for name in drawn[0]}
+
+    def _times(self, doses: Regimens) -> Times:
+        """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""
+        how = {keep.how for keep in self.kept}
+        horizon = self.scenario.horizon
+        regular = self.regular if how & {SERIES, *_ALONG} else np.array([0.0, horizon])
+        if not how & _ALONG:
+            return Times(regular[:, None], np.arange(len(regular))[:, None])
+        if not self.moving:
+            times = simulation.output_times(horizon, self.scenario.every, self.scenario.doses)
+            return Times(times[:, None], np.abs(times - regular[:, None]).argmin(1)[:, None])
+        infused = np.array([dose.duration > 0 for dose in self.scenario.doses])
+        edges = np.concatenate([doses.time, (doses.time + doses.duration)[infused]])
+        around = np.clip(edges[:, None] + np.array(simulation.PROBES)[:, None], 0.0, horizon)
+        lanes = edges.shape[1]
+        every = np.concatenate([np.repeat(regular[:, None], lanes, 1), around.reshape(-1, lanes)])
+        order = np.argsort(every, 0, kind="stable")
+        return Times(np.take_along_axis(every, order, 0), np.argsort(order, 0, kind="stable")[: len(regular)])
+
+
+@executables.kept(0, 1)
+def _reduced(
+    plan: Plan,
+    kept: tuple[Keep, ...],
+    values: dict[str, Any],
+    y: jax.Array,
+    forcing: jax.Array,
+    output: jax.Array,
+    rows: jax.Array,
+) -> dict[str, jax.Array]:
+    """What is kept of each lane, by label."""
+    x = simulation.observables(plan.model, values, y, forcing)
+    shape = y[:, 0].shape
+    span = output[-1] - output[0]
+    found = {}
+    for keep in kept:
+        curve = jnp.broadcast_to(x[keep.name], shape)
+        if keep.how == "time of max":
+            found[keep.label] = jnp.take_along_axis(output, jnp.argmax(curve, 0)[None], 0)[0]
+            continue
+        ways: dict[str, Callable[[jax.Array], jax.Array]] = {
+            "initial": lambda a: a[0],
+            VALUE: lambda a: a[0],
+            "final": lambda a: a[-1],
+            "max": lambda a: a.max(0),
+            "min": lambda a: a.min(0),
+            "auc": lambda a: jnp.trapezoid(a, output, axis=0),
+            "mean": lambda a: jnp.trapezoid(a, output, axis=0) / span,
+            SERIES: lambda a: jnp.take_along_axis(a, rows, 0),
+        }
+        found[keep.label] = keep.factor * ways[keep.how](curve)
+    return found

@@ -1,0 +1,457 @@
+"""A sweep: every trajectory of a design solved, written as it comes, and merged into one file.
+
+    nanomg.sweep("mouse-mc38-iv", vary=["dose.liposome.iv.amount=0.1..4 mg:log:8"], subjects=1000, keep=["tumour.volume:final"])
+
+Parts of the work are solved side by side on the cores of this machine, on its GPUs, or by the workers of a Dask cluster, and each
+is on disk as soon as it is done: a sweep that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import math
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nanomg import batch, blocks, cluster, datasets, design, results, simulation, store, units
+from nanomg.batch import SERIES, STATUS, SUBJECT, TEXTS, Batch
+from nanomg.errors import InputError
+from nanomg.library import Library
+from nanomg.models import library as find_library
+from nanomg.scenario import Scenario, rebuild
+from nanomg.service import Run, resolve
+from nanomg.solver import Status
+from nanomg.subjects import draw, load_population
+from nanomg.verdict import AS_GIVEN
+
+MEMORY = "1 GB"
+
+_PART = 4096  # trajectories of a part at most: some seconds of a core
+_SHOWN = 10_000  # subjects of whom the share turned away is told
+_TALLIED = 1_000_000  # numbers of each kind of which quantiles are formed
+_QUANTILES = (0.05, 0.5, 0.95)
+
+
+class Progress(NamedTuple):
+    """How far a sweep is: trajectories in all, done before it started and now, failed, and seconds since the start."""
+
+    total: int
+    before: int
+    done: int
+    failed: int
+    seconds: float
+
+
+class Recipe(NamedTuple):
+    """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library."""
+
+    config: Mapping[str, Any]
+    asked: Mapping[str, Any]
+    folders: tuple[str, ...]
+
+    def batch(self) -> Batch:
+        """The batch that it describes."""
+        library = find_library(*self.folders)
+        return _batch(rebuild(self.config, library), library, self.asked)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is to be swept, checked, and how it is cut into parts. `recipe` is what another process builds the same batch from."""
+
+    scenario: Scenario
+    batch: Batch
+    recipe: Recipe
+    part: int
+
+    def range(self, number: int) -> tuple[int, int]:
+        """First trajectory of a part and the one after its last."""
+        return number * self.part, min((number + 1) * self.part, self.batch.total)
+
+
+def request(
+    scenario: str | Scenario,
+    *,
+    vary: Sequence[str] = (),
+    values: Mapping[str, np.ndarray] | None = None,
+    subjects: int = 0,
+    population: str | None = None,
+    sample: str = "grid",
+    points: int | None = None,
+    keep: Sequence[str] = (),
+    paired: bool = False,
+    seed: int = 0,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    precision: str = "float64",
+    rtol: float = batch.RTOL,
+    device: str = "auto",
+    memory: str = MEMORY,
+    library: Library | None = None,
+) -> Request:
+    """Check what is asked for, and cut it into parts.
+
+    `vary` are axes as `nanomg.design` reads them; `values` are points of one's own instead: parameters, (point,) each, in the
+    model's units. `keep` is what `nanomg.batch.keep_of` reads. Raises `InputError` of one sentence for whatever is wrong.
+    """
+    shelves = library or find_library()
+    chosen = resolve(scenario, set or {}, dose, library)
+    asked = {
+        "vary": tuple(vary),
+        "values": values,
+        "subjects": subjects,
+        "population": population,
+        "sample": sample,
+        "points": points,
+        "keep": tuple(keep),
+        "paired": paired,
+        "seed": seed,
+        "precision": precision,
+        "rtol": rtol,
+        "device": device,
+    }
+    found = _batch(chosen, shelves, asked)
+    shipped = find_library().folders
+    recipe = Recipe(chosen.config, asked, tuple(str(f.resolve()) for f in shelves.folders if f not in shipped))
+    return Request(chosen, found, recipe, _part_of(found, memory))
+
+
+def _batch(scenario: Scenario, library: Library, asked: Mapping[str, Any]) -> Batch:
+    simulation.tightest(asked["precision"])
+    if not 0 < asked["rtol"] < 1:
+        raise InputError(f"the relative tolerance must lie between 0 and 1, not be {asked['rtol']}", "--rtol")
+    subjects, population, seed = asked["subjects"], asked["population"], asked["seed"]
+    if seed < 0:
+        raise InputError(f"a seed is a whole number, 0 or more, not {seed}", "--seed")
+    if population is not None and not subjects:
+        raise InputError("a population needs subjects; say how many with --subjects", "--population")
+    if asked["values"] is None:
+        points = design.lay_out(asked["vary"], scenario, asked["sample"], asked["points"], seed, asked["paired"])
+    else:
+        points = design.of_values(asked["values"], scenario)
+    return Batch(
+        scenario,
+        points,
+        batch.kept_of(asked["keep"], scenario),
+        subjects=subjects,
+        population=load_population(population, library, scenario) if population else None,
+        seed=seed,
+        rtol=asked["rtol"],
+        precision=asked["precision"],
+        device=asked["device"],
+    )
+
+
+def _part_of(found: Batch, memory: str) -> int:
+    """Trajectories of a part: whole blocks, some seconds of work, and no more than the memory holds several times over."""
+    budget = units.parse_quantity(memory, "byte", "--memory")
+    each = found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters))
+    copies = 4 * blocks.cores()
+    most = min(max(_PART, found.block), int(budget / (copies * each)))
+    if most < found.block:
+        raise InputError(
+            f"a block of {found.block} trajectories needs {copies * each * found.block / 1e6:.0f} MB; "
+            "give more memory or keep less",
+            "--memory",
+        )
+    even = math.ceil(found.total / 16)  # several parts for each core, so that none waits long for the last
+    return min(most, max(even, found.block)) // found.block * found.block
+
+
+def sweep(
+    scenario: str | Scenario | Request,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    parts: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    command: str = "",
+    progress: Callable[[Progress], None] | None = None,
+    **asked: Any,
+) -> Run:
+    """Solve a sweep and write it to `output`, or keep it in memory; `asked` are the arguments of `request`.
+
+    `resume` goes on with what a stopped run left beside the output; with `parts` the parts stay as they are and `nanomg.open` reads
+    them as one. `workers` starts so many worker processes on this machine, `scheduler` is the address of a Dask scheduler.
+    Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
+    """
+    todo = scenario if isinstance(scenario, Request) else request(scenario, **asked)
+    if output is not None:
+        return _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
+    if resume or parts:
+        raise InputError("name the output file; without it nothing is written", "--output")
+    with tempfile.TemporaryDirectory() as folder:
+        run = _swept(todo, Path(folder) / "sweep.h5", False, False, False, workers, scheduler, command, progress)
+        return Run(run.tree.load(), {**run.summary, "output": None}, None)
+
+
+def _swept(
+    todo: Request,
+    path: Path,
+    force: bool,
+    resume: bool,
+    parts: bool,
+    workers: int | None,
+    scheduler: str | None,
+    command: str,
+    progress: Callable[[Progress], None] | None,
+) -> Run:
+    began = time.perf_counter()
+    found = todo.batch
+    attributes = functools.partial(
+        results.root_attributes,
+        title=f"Sweep: {todo.scenario.title}",
+        config={**todo.recipe.config, "sweep": todo.recipe.asked, "precision": found.plan.precision},
+        seed=found.seed,
+        model=todo.scenario.model,
+        command=command,
+    )
+    identity = {key: value for key, value in attributes().items() if key in _SAME}
+    with store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
+        if kept.complete:
+            return _again(kept.path, path)
+        todo = dataclasses.replace(todo, part=kept.layout.part)
+        missing = kept.missing()
+        tally = Tally(found)
+        for number in sorted({*range(kept.layout.parts)} - {*missing}):
+            tally.add(kept.read(number))
+        before, computing = tally.done, 0.0
+        with contextlib.closing(_solved(todo, missing, workers, scheduler)) as solved:
+            for number, arrays, seconds in solved:
+                kept.write(number, arrays)
+                tally.add(arrays)
+                computing += seconds
+                if progress is not None:
+                    progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
+        side = (workers or 1) if scheduler is None and workers else _side(found)
+        took = time.perf_counter() - began
+        new = tally.done - before
+        summary = {
+            "scenario": todo.scenario.name,
+            "title": todo.scenario.title,
+            "output": str(path),
+            "subjects": found.subjects,
+            "trajectories": found.total,
+            "dims": found.dims,
+            "failed": tally.failed,
+            "reasons": tally.reasons,
+            "seconds": took,
+            "subjects_per_second": new / took,
+            "computed": new,
+            "share_computing": None if scheduler is not None else computing / (side * took),
+            "device": found.choice.text,
+            "device_reason": found.choice.reason,
+            "population": _population(found),
+            "sweep": tally.quantities(),
+            "verdict": _sentence(found, tally),
+        }
+        groups = {
+            "doses": datasets.doses({AS_GIVEN: datasets.dose_rows(todo.scenario, todo.scenario.doses)}),
+            "parameters": datasets.parameters(todo.scenario),
+        }
+        finish = kept.finish if parts else kept.merge
+        at = finish(groups, attributes(summary={**summary, "output": None}))
+        where = str(path) if not parts else str(at)
+    return Run(results.open(at), {**summary, "output": where}, at)
+
+
+# what must be the same for a sweep to go on from its parts
+_SAME = ("config_json", "model_hash", "rng_seed", "dtype", "device", "package_versions_json")
+
+
+def _again(at: Path, path: Path) -> Run:
+    """A sweep that was found finished."""
+    return Run(results.open(at), {**results.read_summary(at), "output": str(path)}, at)
+
+
+def _layout(todo: Request) -> store.Layout:
+    """What the file holds of each trajectory."""
+    found = todo.batch
+    variables = {}
+    for keep in found.kept:
+        declared = todo.scenario.model.declaration(keep.name)
+        about = datasets.about(units.cf(keep.unit), f"{declared.text}, {TEXTS[keep.how]}")
+        variables[keep.label] = store.Variable(("time",) if keep.how == SERIES else (), found.plan.precision, about)
+    ended = results.flags((), 0, [s.reason for s in Status], "how the trajectory ended")
+    variables[STATUS] = store.Variable((), "int8", ended.attrs)
+    series = any(keep.how == SERIES for keep in found.kept)
+    coords = dict(found.design.coords)
+    if series:
+        coords["time"] = xr.Variable(("time",), found.regular, datasets.about("h", "time since the start"))
+    return store.Layout(found.dims, variables, todo.part, {"time": len(found.regular)} if series else {}, coords)
+
+
+class Tally:
+    """What is known of the trajectories so far: how many, how they ended, and the numbers kept, thinned out where they are many."""
+
+    def __init__(self, found: Batch):
+        self._found = found
+        self._thin = max(1, found.total // _TALLIED)
+        self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how != SERIES}
+        self._ended = np.zeros(len(Status), int)
+
+    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """A part."""
+        self._ended += np.bincount(arrays[STATUS], minlength=len(Status))
+        for name, parts in self._numbers.items():
+            parts.append(arrays[name][:: self._thin].astype(np.float32 if self._thin > 1 else float))
+
+    @property
+    def done(self) -> int:
+        """Trajectories that were computed."""
+        return int(self._ended.sum())
+
+    @property
+    def failed(self) -> int:
+        """Those of them that failed."""
+        return self.done - int(self._ended[Status.DONE])
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why trajectories failed, and how many for each reason."""
+        return {s.reason: int(n) for s, n in zip(Status, self._ended, strict=True) if n and s != Status.DONE}
+
+    def quantities(self) -> dict[str, Any]:
+        """Of each number kept its range and quantiles over all trajectories that were solved."""
+        found = {}
+        for keep in self._found.kept:
+            if keep.how == SERIES:
+                continue
+            values = np.concatenate(self._numbers[keep.label])
+            values = values[np.isfinite(values)]
+            some = values if len(values) else np.array([np.nan])
+            low, middle, high = np.quantile(some, _QUANTILES)
+            found[keep.label] = {
+                "unit": keep.unit,
+                "min": float(some.min()),
+                "q05": float(low),
+                "median": float(middle),
+                "q95": float(high),
+                "max": float(some.max()),
+            }
+        return found
+
+
+def _population(found: Batch) -> dict[str, Any] | None:
+    """Who the subjects are, and the share of candidates that were not plausible, of the first subjects."""
+    if not found.subjects:
+        return None
+    drawn = draw(found.scenario, found.population, found.seed, 0, min(found.subjects, _SHOWN))
+    tried = int(drawn.attempts.sum())
+    return {
+        "name": found.population.name,
+        "title": found.population.title,
+        "varied": len(drawn.relative),
+        "candidates": tried,
+        "share_rejected": 1.0 - len(drawn.attempts) / tried,
+        "rejected": dict(drawn.rejected),
+    }
+
+
+def _sentence(found: Batch, tally: Tally) -> str:
+    what = " x ".join(f"{size:,} {_PLURAL.get(name, name)}" for name, size in found.dims.items())
+    if not tally.failed:
+        return f"{what}: {tally.done:,} trajectories, all solved."
+    reasons = "; ".join(f"{n:,}: {reason}" for reason, n in tally.reasons.items())
+    return f"{what}: {tally.failed:,} of {tally.done:,} trajectories failed ({reasons}) and are NaN in the result."
+
+
+_PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesis": "hypotheses"}
+
+
+def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
+    """What a sweep will take: trajectories, bytes before compression, and the time, measured on a part of it."""
+    found = todo.batch
+    side = workers or _side(found)
+    found.solve(0, min(found.block, found.total))  # compiles
+    pieces = [(0, min(found.block, found.total))] * side
+    began = time.perf_counter()
+    for _ in _in_threads(lambda number: _timed(found, pieces[number]), range(side), min(side, _side(found))):
+        pass
+    rate = sum(stop - start for start, stop in pieces) / (time.perf_counter() - began)
+    return {
+        "scenario": todo.scenario.name,
+        "dims": found.dims,
+        "trajectories": found.total,
+        "parts": math.ceil(found.total / todo.part),
+        "trajectories_of_a_part": todo.part,
+        "bytes": found.total * found.bytes_each,
+        "subjects_per_second": rate,
+        "seconds": found.total / rate,
+        "device": found.choice.text,
+        "device_reason": found.choice.reason,
+        "side_by_side": side,
+    }
+
+
+def _side(found: Batch) -> int:
+    """Parts that this process solves side by side."""
+    return blocks.cores() if found.choice.platform == "cpu" and len(found.choice.devices) == 1 else 1
+
+
+def _solved(
+    todo: Request, numbers: Sequence[int], workers: int | None, scheduler: str | None
+) -> Generator[tuple[int, dict[str, np.ndarray], float], None, None]:
+    """Parts as they are done: number, arrays, and the seconds that it took one worker."""
+    if workers is None and scheduler is None:
+        yield from _in_threads(lambda number: _timed(todo.batch, todo.range(number)), numbers, _side(todo.batch))
+        return
+    shared = uuid.uuid4().hex, todo.recipe
+    pieces = ((number, *todo.range(number)) for number in numbers)
+    for (number, *_), (arrays, seconds) in cluster.each(
+        _by_worker, shared, pieces, workers=workers, scheduler=scheduler
+    ):
+        yield number, arrays, seconds
+
+
+def _in_threads(
+    solve: Callable[[int], tuple[Any, float]], numbers: Iterable[int], side: int
+) -> Generator[Any, None, None]:
+    """So many parts side by side; the next one starts before the last is handed on."""
+    waiting: dict[Future[Any], int] = {}
+    queue = iter(numbers)
+    with ThreadPoolExecutor(side) as pool:
+        try:
+            for number in itertools.islice(queue, side):
+                waiting[pool.submit(solve, number)] = number
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    number = waiting.pop(future)
+                    if (later := next(queue, None)) is not None:
+                        waiting[pool.submit(solve, later)] = later
+                    arrays, seconds = future.result()
+                    yield number, arrays, seconds
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed(found: Batch, span: tuple[int, int]) -> tuple[dict[str, np.ndarray], float]:
+    began = time.perf_counter()
+    return found.solve(*span), time.perf_counter() - began
+
+
+_own: dict[str, Batch] = {}  # the batch that this worker process has built
+
+
+def _by_worker(shared: tuple[str, Recipe], piece: tuple[int, int, int]) -> tuple[dict[str, np.ndarray], float]:
+    """What a worker of a cluster does."""
+    token, recipe = shared
+    began = time.perf_counter()
+    if token not in _own:
+        _own.clear()
+        _own[token] = recipe.batch()
+    arrays = _own[token].solve(*piece[1:])
+    return arrays, time.perf_counter() - began

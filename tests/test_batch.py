@@ -1,0 +1,224 @@
+"""Trajectories of a sweep: what each of them is, whatever the range that is solved."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nanomg import batch, design, scenario, subjects
+from nanomg.batch import Batch
+from nanomg.errors import InputError
+from nanomg.library import Library
+from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.models import library
+from nanomg.scenario import Scenario
+from nanomg.solver import Status
+
+BOLUS = ["pk.central: 100 mg"]
+KEPT = [
+    "pk.C:initial",
+    "pk.C:final",
+    "pk.C:max",
+    "pk.C:min",
+    "pk.C:mean",
+    "pk.C:auc",
+    "pk.C:time of max",
+    "pk.C:series",
+    "pk.CL",
+]
+
+
+@pytest.fixture(scope="module")
+def textbook() -> Scenario:
+    return scenario.load("textbook-1cpt", library(), doses=BOLUS)
+
+
+def batch_of(
+    chosen: Scenario, *texts: str, keep: list[str] = KEPT, laid: Mapping[str, Any] = {}, **options: Any
+) -> Batch:
+    return Batch(chosen, design.lay_out(texts, chosen, **laid), batch.kept_of(keep, chosen), **options)
+
+
+# ---------------------------------------------------------------- what is kept
+def test_what_is_kept_agrees_with_the_closed_form(textbook: Scenario) -> None:
+    made = batch_of(textbook, "pk.CL=2,4,8 L/h", rtol=1e-8)
+    found = made.solve(0, 3)
+    CL, V, t, T = np.array([2.0, 4.0, 8.0]), 35.0, made.regular, 168.0
+    C = 100 / V * np.exp(-CL[:, None] / V * t)
+    area = 100 / CL * (1 - np.exp(-CL / V * T))
+    assert (found["status"] == Status.DONE).all()
+    np.testing.assert_allclose(found["pk.C"], C, rtol=1e-5, atol=1e-7)
+    for how, expected in {"initial": C[:, 0], "max": C[:, 0], "final": C[:, -1], "min": C[:, -1]}.items():
+        np.testing.assert_allclose(found[f"pk.C:{how}"], expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(found["pk.C:auc"], area, rtol=0.02)  # by trapezoids, every 2 h
+    np.testing.assert_allclose(found["pk.C:mean"], found["pk.C:auc"] / T, rtol=1e-12)
+    np.testing.assert_allclose(found["pk.C:time of max"], 0.0, atol=1e-6)
+    np.testing.assert_allclose(found["pk.CL"], CL, rtol=1e-12)
+
+
+def test_moving_doses_are_followed_to_their_peaks(textbook: Scenario) -> None:
+    found = batch_of(textbook, "dose.start=0.9,30.3,99.7 h", rtol=1e-8).solve(0, 3)
+    np.testing.assert_allclose(found["pk.C:max"], 100 / 35.0, rtol=1e-6)
+    np.testing.assert_allclose(found["pk.C:time of max"], [0.9, 30.3, 99.7], rtol=1e-6)
+    late = np.searchsorted(np.arange(0.0, 169.0, 2.0), 99.7)
+    assert (found["pk.C"][2, :late] == 0).all() and (found["pk.C"][2, late:] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("pk.D", "no quantity 'pk.D'"),
+        ("pk.C:median", "no statistic 'median'"),
+        ("pk.CL:max", "no statistic 'max'"),
+        ("pk.C:value", "no statistic 'value'"),
+    ],
+)
+def test_what_cannot_be_kept_is_one_sentence(textbook: Scenario, text: str, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        batch.keep_of(text, textbook)
+
+
+def test_nothing_is_kept_twice_and_the_outputs_are_kept_by_default(textbook: Scenario) -> None:
+    with pytest.raises(InputError, match="twice"):
+        batch.kept_of(["pk.C", "pk.C:final"], textbook)
+    assert [keep.label for keep in batch.kept_of([], textbook)] == ["pk.C:final"]
+
+
+def test_something_must_vary(textbook: Scenario) -> None:
+    with pytest.raises(InputError, match="nothing varies"):
+        batch_of(textbook)
+    with pytest.raises(InputError, match="single doses alone"):
+        batch_of(scenario.load("textbook-1cpt", library(), doses=["pk.central: 100 mg q 24 h x 3 ss"]), "pk.CL=1,2")
+
+
+# ---------------------------------------------------------------- subjects and ranges
+@pytest.fixture(scope="module")
+def mouse() -> Scenario:
+    data = {"mechanisms": ["Magnesium"], "cards": ["mouse"], "horizon": "12 h", "every": "3 h"}
+    return scenario.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
+
+
+@pytest.fixture(scope="module")
+def swept(mouse: Scenario) -> Batch:
+    """A batch of four points and 75 subjects, in blocks that do not fit them."""
+    keep = ["magnesium.total:series", "magnesium.total:max", "magnesium.GFR"]
+    return batch_of(mouse, "dose.amount=1..10 umol:log:4", keep=keep, subjects=75, seed=5)
+
+
+def test_a_trajectory_does_not_depend_on_the_range_that_is_solved(swept: Batch) -> None:
+    assert swept.dims == {"dose.amount": 4, "subject": 75}
+    whole = swept.solve(0, 300)
+    for start, stop in ((0, 1), (60, 90), (149, 151), (37, 300)):
+        part = swept.solve(start, stop)
+        for name, values in part.items():
+            np.testing.assert_allclose(values, whole[name][start:stop], rtol=1e-9)
+    again = swept.solve(60, 90)
+    for name, values in swept.solve(60, 90).items():
+        np.testing.assert_array_equal(values, again[name])
+
+
+def test_a_subject_is_the_same_at_every_point(swept: Batch, mouse: Scenario) -> None:
+    found = swept.solve(0, 300)
+    own = found["magnesium.GFR"].reshape(4, 75)
+    drawn = subjects.draw(mouse, subjects.default_population(mouse), 5, 0, 75)
+    np.testing.assert_allclose(
+        own, np.tile(mouse.values["magnesium.GFR"] * drawn.relative["magnesium.GFR"], (4, 1)), rtol=1e-12
+    )
+    highest = found["magnesium.total:max"].reshape(4, 75)
+    assert (np.diff(highest, axis=0) > 0).all()
+
+
+def test_a_varied_parameter_is_the_typical_value_of_its_subjects(mouse: Scenario) -> None:
+    made = batch_of(mouse, "magnesium.GFR=5,10 mL/h", keep=["magnesium.GFR"], subjects=40)
+    low, high = made.solve(0, 80)["magnesium.GFR"].reshape(2, 40)
+    np.testing.assert_allclose(high, 2 * low, rtol=1e-12)
+    assert 4 < np.median(low) < 6 and np.std(np.log(low)) > 0.05
+
+
+def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
+    values = {"magnesium.GFR": np.array([5.0, 7.0, 9.0])}
+    made = Batch(mouse, design.of_values(values, mouse), batch.kept_of(["magnesium.GFR"], mouse))
+    np.testing.assert_allclose(made.solve(0, 3)["magnesium.GFR"], values["magnesium.GFR"])
+    with pytest.raises(InputError, match="same number of values"):
+        design.of_values({"magnesium.GFR": np.ones(2), "magnesium.V": np.ones(3)}, mouse)
+
+
+def test_single_precision_keeps_three_figures(mouse: Scenario) -> None:
+    texts, keep = ["dose.amount=1,10 umol"], ["magnesium.total:max"]
+    wide, narrow = (batch_of(mouse, *texts, keep=keep, precision=p).solve(0, 2) for p in ("float64", "float32"))
+    assert narrow["magnesium.total:max"].dtype == np.float32
+    np.testing.assert_allclose(narrow["magnesium.total:max"], wide["magnesium.total:max"], rtol=1e-3)
+
+
+# ---------------------------------------------------------------- failures
+class Burst(AbstractMechanism):
+    """dx/dt = growth x^2: ends at 1 / growth."""
+
+    name = "burst"
+    states = {"burst.x": Var("1", "explosive")}
+    growth: Scalar = param("1/h", "growth")
+
+    def initial(self, x: Mapping[str, Any]) -> dict[str, Any]:
+        return {"burst.x": 1.0}
+
+    def fluxes(self, x: Mapping[str, Any]) -> Iterator[Flux]:
+        yield Flux(None, "burst.x", self.growth * x["burst.x"] ** 2)
+
+
+def test_a_trajectory_that_fails_is_marked_and_spoils_no_other(tmp_path: Any) -> None:
+    card = tmp_path / "card.toml"
+    card.write_text(
+        'title = "t"\n[burst]\ngrowth = { value = 0.01, unit = "1/h", basis = "assumed", note = "a test" }\n'
+    )
+    shelves = Library({"Burst": Burst}, {"burst": card}, {}, {})
+    data = {"mechanisms": ["Burst"], "cards": ["burst"], "horizon": "10 h", "every": "1 h"}
+    chosen = scenario.compose("burst", data, shelves)
+    growth = np.full(40, 0.01)
+    growth[[3, 30]] = 1.0
+    kept = batch.kept_of(["burst.x", "burst.x:initial"], chosen)
+    found = Batch(chosen, design.of_values({"burst.growth": growth}, chosen), kept).solve(0, 40)
+    bad = growth == 1.0
+    assert (found["status"] != Status.DONE).tolist() == bad.tolist()
+    assert np.isnan(found["burst.x:final"][bad]).all() and np.isnan(found["burst.x:initial"][bad]).all()
+    np.testing.assert_allclose(found["burst.x:final"][~bad], 1 / (1 - 0.1), rtol=1e-4)
+
+
+# ---------------------------------------------------------------- devices
+def test_a_gpu_that_is_not_there_is_one_sentence(mouse: Scenario) -> None:
+    made = batch_of(mouse, "magnesium.GFR=5,10 mL/h", keep=["magnesium.GFR"])
+    if made.choice.platform == "cpu":
+        with pytest.raises(InputError, match="no GPU"):
+            batch_of(mouse, "magnesium.GFR=5,10 mL/h", keep=["magnesium.GFR"], device="gpu")
+    with pytest.raises(InputError, match="no device 'tpu'"):
+        batch_of(mouse, "magnesium.GFR=5,10 mL/h", keep=["magnesium.GFR"], device="tpu")
+
+
+SHARED = """
+import jax, numpy as np
+from nanomg import batch, design, scenario
+from nanomg.models import library
+data = {"mechanisms": ["Magnesium"], "cards": ["mouse"], "horizon": "12 h", "every": "3 h"}
+chosen = scenario.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
+laid = design.lay_out(["dose.amount=1..10 umol:log:4"], chosen)
+keep = ["magnesium.total:series", "magnesium.total:max", "magnesium.GFR"]
+made = batch.Batch(chosen, laid, batch.kept_of(keep, chosen), subjects=75, seed=5)
+assert len(made.choice.devices) == 2 == len(jax.devices()), made.choice
+np.savez("{path}", **made.solve(0, 300))
+"""
+
+
+def test_two_devices_share_the_lanes_and_give_the_same(
+    swept: Batch, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+    monkeypatch.setenv("NANOMG_CACHE", "off")
+    path = tmp_path / "shared.npz"
+    subprocess.run([sys.executable, "-P", "-c", SHARED.replace("{path}", str(path))], check=True)
+    whole, shared = swept.solve(0, 300), np.load(path)
+    for name, values in whole.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-9)
