@@ -243,6 +243,11 @@ class _View:
         return found.reshape(numbers.shape + each)
 
 
+def folder_of(path: Path) -> Path:
+    """Where the parts of a file to be lie."""
+    return path.with_name(f"{path.name}.parts")
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """What a folder of parts says of itself; raises `InputError` for another folder."""
     try:

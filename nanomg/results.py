@@ -267,7 +267,9 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
         with path.open("rb"):
             pass
     except FileNotFoundError:
-        raise InputError("there is no such file", where) from None
+        unfinished = parts.folder_of(path)
+        hint = f"; the parts of an unfinished sweep are in {str(unfinished)!r}" if unfinished.is_dir() else ""
+        raise InputError(f"there is no such file{hint}", where) from None
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror})", where) from None
     if not h5py.is_hdf5(path):

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import os
+import resource
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import xarray
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nanomg import results
+from nanomg import parts, results
+from nanomg.errors import InputError
 from nanomg.store import Layout, Store, Variable
 
 IDENTITY = {"config_hash": "c" * 64, "versions": {"jax": "1.0", "nanomg": "0.1"}, "precision": "float32"}
-ROOT = {"title": "t", "source": "nanomg", "nanomg_schema_version": results.SCHEMA_VERSION}
+ROOT = {"title": "t", "source": "nanomg", "nanomg_schema_version": results.SCHEMA_VERSION, "summary_json": '{"a": 1}'}
 GROUPS = {"doses": xarray.Dataset({"amt": ("dose", [1.0, 2.0])})}
+TRAJECTORIES = 66
 
 
 def layout(part: int = 7) -> Layout:
@@ -35,42 +47,453 @@ def layout(part: int = 7) -> Layout:
     return Layout({"arm": 2, "carrier.k_release": 3, "subject": 11}, variables, part, {"time": 5}, coords)
 
 
-def numbers(made: Layout, start: int, stop: int) -> dict[str, np.ndarray]:
+def numbers(start: int, stop: int) -> dict[str, np.ndarray]:
     """What trajectories come to, each for itself."""
-    rows = [np.random.default_rng(number) for number in range(start, stop)]
+    streams = [np.random.default_rng(number) for number in range(start, stop)]
     return {
-        "auc": np.array([rng.normal() if rng.random() > 0.1 else np.nan for rng in rows]),
-        "tumour.volume": np.array([rng.lognormal(size=5) for rng in rows], dtype=np.float32),
-        "status": np.array([rng.integers(2) for rng in rows], dtype=np.int8),
-        "steps": np.array([rng.integers(10_000) for rng in rows], dtype=np.int32),
+        "auc": np.array([rng.normal() if rng.random() > 0.1 else np.nan for rng in streams]),
+        "tumour.volume": np.array([rng.lognormal(size=5) for rng in streams], dtype=np.float32),
+        "status": np.array([rng.integers(2) for rng in streams], dtype=np.int8),
+        "steps": np.array([rng.integers(10_000) for rng in streams], dtype=np.int32),
     }
 
 
-def expected(made: Layout) -> xarray.Dataset:
+def expected() -> xarray.Dataset:
+    made = layout()
     found = xarray.Dataset(coords=dict(made.coords))
-    for name, values in numbers(made, 0, made.trajectories).items():
-        dims, variable = made.dims_of(name), made.variables[name]
-        found[name] = (tuple(dims), values.reshape(tuple(dims.values())), dict(variable.attributes))
+    for name, values in numbers(0, TRAJECTORIES).items():
+        dims = made.dims_of(name)
+        found[name] = (tuple(dims), values.reshape(tuple(dims.values())), dict(made.variables[name].attributes))
     return found
 
 
 def write(store: Store, which: Iterable[int]) -> None:
     for part in which:
-        store.write(part, numbers(store.layout, *store.range(part)))
+        store.write(part, numbers(*store.range(part)))
 
 
-def same(path: Path, made: Layout) -> None:
-    found = results.open(path)["sweep"].to_dataset()
-    found.attrs.clear()
-    xarray.testing.assert_identical(found, expected(made))
+def begun(path: Path, *done: int) -> Path:
+    """A folder with some parts of a sweep."""
+    with Store.create(path, layout(), IDENTITY, force=True) as store:
+        write(store, done)
+    return parts.folder_of(path)
 
 
-@pytest.mark.parametrize("part", [1, 7, 11, 60, 1000])
+def sweep(path: Path) -> xarray.Dataset:
+    return results.open(path)["sweep"].to_dataset().drop_attrs(deep=False)
+
+
+def same(path: Path) -> None:
+    xarray.testing.assert_identical(sweep(path), expected())
+
+
+# ---------------------------------------------------------------- numbers and boxes
+SHAPES = st.lists(st.integers(1, 7), min_size=1, max_size=4)
+
+
+@given(SHAPES, st.data())
+def test_boxes_hold_each_number_once_and_in_order(shape: list[int], data: st.DataObject) -> None:
+    total = math.prod(shape)
+    start, stop = sorted(data.draw(st.tuples(st.integers(0, total), st.integers(0, total))))
+    found = list(parts.boxes(shape, start, stop))
+    grid = np.arange(total).reshape(shape)
+    assert [n for box in found for n in grid[box].ravel()] == list(range(start, stop))
+    assert len(found) <= 2 * len(shape) - 1
+
+
+@given(SHAPES, st.integers(1, 8), st.lists(st.integers(1, 500), min_size=2, max_size=2))
+def test_blocks_are_of_consecutive_numbers(shape: list[int], itemsize: int, most: list[int]) -> None:
+    small, large = (parts.block(shape, itemsize, bytes_) for bytes_ in sorted(most))
+    grid = np.arange(math.prod(shape)).reshape(shape)
+    first = grid[tuple(slice(0, size) for size in small)].ravel()
+    assert first.tolist() == list(range(first.size))
+    assert first.size * itemsize <= max(min(most), itemsize)
+    assert all(a <= b and (b % a == 0 or b == size) for a, b, size in zip(small, large, shape, strict=True))
+
+
+# ---------------------------------------------------------------- the same numbers, however they came about
+@pytest.mark.parametrize("part", [4, 7, 11, 60, 1000])
 def test_merged_is_what_was_written(tmp_path: Path, part: int) -> None:
-    made = layout(part)
-    with Store.create(tmp_path / "out.h5", made, IDENTITY) as store:
-        assert store.missing() == list(range(math.ceil(66 / part)))
-        write(store, np.random.default_rng(0).permutation(store.missing()).tolist())
+    with Store.create(tmp_path / "out.h5", layout(part), IDENTITY) as store:
+        assert store.missing() == list(range(math.ceil(TRAJECTORIES / part)))
+        write(store, np.random.default_rng(part).permutation(store.missing()).tolist())
         assert store.merge(GROUPS, ROOT) == tmp_path / "out.h5"
     assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
-    same(tmp_path / "out.h5", made)
+    same(tmp_path / "out.h5")
+    tree = results.open(tmp_path / "out.h5")
+    xarray.testing.assert_identical(tree["doses"].to_dataset(), GROUPS["doses"])
+    assert tree.attrs == ROOT
+    with xarray.open_datatree(tmp_path / "out.h5") as plain:
+        assert float(plain["sweep"]["auc"].mean()) == float(expected()["auc"].mean())
+
+
+def test_a_sweep_goes_on_with_parts_of_the_size_it_began_with(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    begun(path, 3, 0)
+    with Store.create(path, layout(part=50), IDENTITY, resume=True) as store:
+        assert store.layout.part == 7
+        assert store.missing() == [1, 2, 4, 5, 6, 7, 8, 9]
+        write(store, store.missing())
+        assert not store.missing()
+        store.merge(GROUPS, ROOT)
+    same(path)
+
+
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_store import GROUPS, IDENTITY, ROOT, Store, layout, write
+
+random.seed(7)
+path, killed = Path(sys.argv[2]), 0
+for turn in range(20):
+    child = os.fork()
+    if child == 0:
+        store = Store.create(path, layout(2), IDENTITY, resume=True)
+        write(store, random.Random(turn).sample(store.missing(), len(store.missing())))
+        store.merge(GROUPS, ROOT)
+        os._exit(0)
+    time.sleep(random.uniform(0.0, 0.15))
+    os.kill(child, signal.SIGKILL)
+    killed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+print(killed)
+"""
+
+
+def test_killed_at_any_moment(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    told = run(KILLED, str(path))
+    assert int(told) >= 5
+    with Store.create(path, layout(2), IDENTITY, resume=True) as store:
+        write(store, store.missing())
+        store.merge(GROUPS, ROOT)
+    assert [left.name for left in tmp_path.iterdir()] == ["out.h5"]
+    same(path)
+
+
+def run(script: str, *arguments: str) -> str:
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, here, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+# ---------------------------------------------------------------- parts that are no good
+@pytest.mark.parametrize("harm", ["cut", "bit", "other", "empty"])
+def test_a_damaged_part_is_computed_again(tmp_path: Path, harm: str) -> None:
+    path = tmp_path / "out.h5"
+    folder = begun(path, *range(10))
+    part = folder / "part-000004.h5"
+    content = bytearray(part.read_bytes())
+    if harm == "bit":
+        place = content.index(np.float64(numbers(28, 29)["auc"][0]).tobytes())
+        content[place] ^= 1
+    damaged = {"cut": content[:-100], "bit": content, "empty": b""}
+    part.write_bytes(damaged[harm] if harm in damaged else (folder / "part-000003.h5").read_bytes())
+    with Store.create(path, layout(), IDENTITY, resume=True) as store:
+        assert store.missing() == [4]
+        write(store, [4])
+        store.merge(GROUPS, ROOT)
+    same(path)
+
+
+def test_parts_of_another_sweep_are_not_taken(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "other.h5", layout(), {**IDENTITY, "precision": "float64"}) as other:
+        write(other, [0])
+    folder = begun(tmp_path / "out.h5", 1)
+    (folder / "part-000000.h5").write_bytes((tmp_path / "other.h5.parts" / "part-000000.h5").read_bytes())
+    with Store.create(tmp_path / "out.h5", layout(), IDENTITY, resume=True) as store:
+        assert 0 in store.missing()
+        assert 1 not in store.missing()
+
+
+def test_damage_after_the_last_look_stops_the_merge(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    with Store.create(path, layout(), IDENTITY) as store:
+        write(store, store.missing())
+        (parts.folder_of(path) / "part-000002.h5").write_bytes(b"")
+        with pytest.raises(InputError, match=r"part-000002.h5: this part is damaged; --resume"):
+            store.merge(GROUPS, ROOT)
+    assert not path.exists()
+    with Store.create(path, layout(), IDENTITY, resume=True) as store:
+        assert store.missing() == [2]
+
+
+def test_what_was_half_written_is_removed(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "out.h5", 0)
+    (folder / f"{results.TEMPORARY}x.tmp").write_bytes(b"half")
+    with Store.create(tmp_path / "out.h5", layout(), IDENTITY, resume=True):
+        assert not list(folder.glob(".*"))
+
+
+def test_arrays_that_are_not_those_of_the_layout(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "out.h5", layout(), IDENTITY) as store:
+        good = numbers(*store.range(0))
+        for wrong in ({"auc": good["auc"]}, {**good, "auc": good["auc"][:3]}):
+            with pytest.raises(ValueError, match="part"):
+                store.write(0, wrong)
+        with pytest.raises(TypeError):
+            store.write(0, {**good, "steps": good["auc"]})
+        with pytest.raises(ValueError, match="10 of 10 parts are missing"):
+            store.merge(GROUPS, ROOT)
+    with pytest.raises(TypeError, match="integers or floats"):
+        Store.create(tmp_path / "out.h5", Layout({"subject": 2}, {"name": Variable((), "U3")}, 1), {})
+
+
+# ---------------------------------------------------------------- what is in the way
+def told(path: Path, identity: Any = IDENTITY, made: Layout | None = None, **how: bool) -> str:
+    with pytest.raises(InputError) as refusal:
+        Store.create(path, made or layout(), identity, **how)
+    return str(refusal.value)
+
+
+def test_an_unfinished_sweep_is_not_lost(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    folder = begun(path, 0, 1)
+    assert all(word in told(path) for word in ("unfinished", "--resume", "--force", str(folder)))
+    with Store.create(path, layout(), IDENTITY, force=True) as store:
+        assert len(store.missing()) == 10
+
+
+def test_another_sweep_is_not_continued(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    begun(path, 0)
+    other = {**IDENTITY, "versions": {"jax": "2.0", "nanomg": "0.1"}}
+    assert 'versions.jax was "1.0" and is now "2.0"' in told(path, other, resume=True)
+    assert f'config_hash was "{"c" * 38}… and is now null' in told(path, {"precision": "float32"}, resume=True)
+    fewer = Layout({"subject": 66}, layout().variables, 7, {"time": 5})
+    assert "layout.dims was" in told(path, made=fewer, resume=True)
+
+
+def test_a_finished_sweep_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    begun(path)
+    with Store.create(path, layout(), IDENTITY, resume=True) as store:
+        assert not store.complete
+        write(store, store.missing())
+        store.merge(GROUPS, ROOT)
+    assert "exists" in told(path)
+    assert "precision was" in told(path, {**IDENTITY, "precision": "float64"}, resume=True)
+    with Store.create(path, layout(part=5), IDENTITY, resume=True) as store:
+        assert store.complete and not store.missing()
+        assert store.merge(GROUPS, ROOT) == path
+    with Store.create(path, layout(), IDENTITY, force=True) as store:
+        assert not store.complete
+    same(path)  # until the new one is merged
+
+
+def test_a_file_of_something_else_is_not_continued(tmp_path: Path) -> None:
+    path = results.write(tmp_path / "run.h5", GROUPS, ROOT)
+    assert "not of a sweep" in told(path, resume=True)
+    assert [left.name for left in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    with Store.create(path, layout(), IDENTITY) as store:
+        for how in ({}, {"resume": True}, {"force": True}):
+            assert "another process" in told(path, **how)
+        write(store, [0])
+    with Store.create(path, layout(), IDENTITY, resume=True) as store:
+        assert 0 not in store.missing()
+
+
+def test_files_of_others_in_the_folder_stay(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "out.h5", 0)
+    (folder / "notes.txt").touch()
+    with Store.create(tmp_path / "out.h5", layout(), IDENTITY, force=True) as store:
+        write(store, store.missing())
+        store.merge(GROUPS, ROOT)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "out.h5.parts").touch()
+    assert "cannot be written to (File exists)" in told(tmp_path / "out.h5")
+
+
+def test_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "out.h5").symlink_to(tmp_path / "there" / "real.h5")
+    with Store.create(tmp_path / "out.h5", layout(), IDENTITY) as store:
+        write(store, store.missing())
+        store.merge(GROUPS, ROOT)
+    assert (tmp_path / "out.h5").is_symlink()
+    same(tmp_path / "there" / "real.h5")
+
+
+# ---------------------------------------------------------------- a full disk
+@contextmanager
+def room(most: int) -> Iterator[None]:
+    """No file may grow larger [bytes]."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def large() -> tuple[Layout, list[dict[str, np.ndarray]]]:
+    rng = np.random.default_rng(7)
+    series = {"v": Variable(("time",)), "w": Variable(("time",)), "x": Variable()}
+    made = Layout({"subject": 1500}, series, 250, {"time": 100})
+    return made, [{name: rng.normal(size=made.shape_in(p, name)) for name in series} for p in range(made.parts)]
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    path, (made, arrays) = tmp_path / "out.h5", large()
+    with Store.create(path, made, IDENTITY) as store:
+        for part in store.missing()[1:]:
+            store.write(part, arrays[part])
+        with room(200_000), pytest.raises(InputError, match=r"cannot be written \(.*finished parts are kept.*--resume"):
+            store.write(0, arrays[0])
+        assert store.missing() == [0]
+        store.write(0, arrays[0])
+        names = sorted(left.name for left in parts.folder_of(path).iterdir())
+        size = sum(left.stat().st_size for left in parts.folder_of(path).iterdir())
+        still = h5py.h5f.get_obj_count()
+        for most in np.random.default_rng(3).integers(1000, 0.9 * size, 8).tolist():
+            with (
+                room(most),
+                pytest.raises(InputError, match=r"out.h5: .*cannot be written \(.*finished parts are kept"),
+            ):
+                store.merge(GROUPS, ROOT)
+            assert sorted(left.name for left in parts.folder_of(path).iterdir()) == names
+            assert h5py.h5f.get_obj_count() == still  # HDF5 holds nothing open
+        assert not path.exists()
+        store.merge(GROUPS, ROOT)
+    merged = np.concatenate([part["v"] for part in arrays])
+    assert np.array_equal(results.open(path)["sweep"]["v"], merged)
+
+
+def test_an_interrupted_merge_leaves_the_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, (made, arrays) = tmp_path / "out.h5", large()
+    with Store.create(path, made, IDENTITY) as store:
+        for part in store.missing():
+            store.write(part, arrays[part])
+        calls = iter(range(10))
+
+        def interrupt(fd: int) -> None:
+            if next(calls) == 0:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(os, "fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.merge(GROUPS, ROOT)
+        assert not path.exists() and not list(parts.folder_of(path).glob(".*"))
+        store.merge(GROUPS, ROOT)
+    assert path.exists()
+
+
+def test_memory_of_a_merge_is_that_of_a_part(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    made = Layout({"arm": 2, "subject": 500_000}, {"v": Variable(), "w": Variable()}, 20_000)
+    with Store.create(path, made, IDENTITY) as store:
+        for part in store.missing():
+            store.write(part, {name: np.full(made.shape_in(part, name), part, float) for name in "vw"})
+        tracemalloc.start()
+        store.merge({}, ROOT)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 2_000_000  # one variable has 8 MB
+    with h5py.File(path) as file:
+        assert np.array_equal(file["sweep/w"][1, :20_000], np.full(20_000, 25.0))
+
+
+# ---------------------------------------------------------------- a folder as one dataset
+@pytest.fixture
+def always_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "_LAZY_FROM", 0)
+    monkeypatch.setattr(results, "_LAZY_VARIABLE", 0)
+
+
+def finished(path: Path) -> Path:
+    with Store.create(path, layout(), IDENTITY) as store:
+        write(store, store.missing())
+        return store.finish(GROUPS, ROOT)
+
+
+def test_left_as_parts(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    folder = finished(path)
+    same(folder)
+    tree = results.open(folder)
+    assert tree["sweep"]["auc"].chunks is None  # small: in memory
+    assert tree.attrs == ROOT
+    assert results.read_attributes(folder)["title"] == "t"
+    assert results.read_summary(folder) == {"a": 1}
+    xarray.testing.assert_identical(tree["doses"].to_dataset(), GROUPS["doses"])
+    with pytest.raises(InputError, match=r"no such file; the parts .*out.h5.parts"):
+        results.open(path)
+    assert "--force" in told(path)
+    with Store.create(path, layout(), IDENTITY, resume=True) as store:
+        assert store.complete
+        store.merge(GROUPS, ROOT)
+    same(path)
+
+
+@pytest.mark.usefixtures("always_lazy")
+@pytest.mark.parametrize("read_at_once", [16, 200, 10**6])
+def test_a_large_folder_is_read_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_at_once: int) -> None:
+    monkeypatch.setattr(parts, "READ_AT_ONCE", read_at_once)
+    found, known = sweep(finished(tmp_path / "out.h5")), expected()
+    assert found["tumour.volume"].chunks is not None
+    xarray.testing.assert_identical(found.load(), known)
+    found = sweep(tmp_path / "out.h5.parts")
+    for index in (
+        {"subject": 3},
+        {"subject": [5, 2, 9], "time": -1},
+        {"arm": 1, "time": slice(None, None, 2)},
+        {"subject": 4, "arm": [0]},
+    ):
+        xarray.testing.assert_identical(found.isel(index).load(), known.isel(index))
+    xarray.testing.assert_allclose(found["auc"].mean("subject"), known["auc"].mean("subject"))
+
+
+def test_an_unfinished_folder_opens(tmp_path: Path) -> None:
+    found, known = sweep(begun(tmp_path / "out.h5", 0, 3)), expected()
+    done = np.isin(np.arange(TRAJECTORIES) // 7, [0, 3]).reshape(2, 3, 11)
+    xarray.testing.assert_equal(found["auc"], known["auc"].where(done))
+    xarray.testing.assert_equal(found["tumour.volume"], known["tumour.volume"].where(done[..., None]))
+    status = found["status"]
+    assert status.dtype == status.attrs["flag_values"].dtype == np.int8
+    assert status.attrs["flag_meanings"].split()[2] == parts.NOT_COMPUTED
+    assert np.array_equal(status == 2, ~done)
+    assert np.array_equal(status.values[done], known["status"].values[done])
+    assert found.coords.identical(known.coords)
+
+
+def test_a_damaged_part_is_not_shown(tmp_path: Path) -> None:
+    folder = finished(tmp_path / "out.h5")
+    (folder / "part-000002.h5").write_bytes(b"")
+    with pytest.raises(InputError, match=r"part-000002.h5: this part is damaged; --resume"):
+        results.open(folder)
+
+
+@pytest.mark.usefixtures("always_lazy")
+def test_a_large_file_is_read_when_needed(tmp_path: Path) -> None:
+    path = tmp_path / "out.h5"
+    with Store.create(path, layout(), IDENTITY) as store:
+        write(store, store.missing())
+        store.merge({**GROUPS, "names": xarray.Dataset({"name": ("n", ["a", "µ"])})}, ROOT)
+    tree = results.open(path)
+    assert tree["sweep"]["tumour.volume"].chunks is not None
+    assert float(tree["sweep"]["auc"].sum()) == pytest.approx(float(expected()["auc"].sum()))
+    tree.close()
+    with h5py.File(path, "r+"):  # HDF5 refuses this while the file is open for reading
+        pass
+
+
+@pytest.mark.parametrize(
+    ("manifest", "word"), [("{", "cannot be read"), ('{"format": 99}', "format 99"), ("[]", "cannot be read")]
+)
+def test_a_manifest_that_cannot_be_used(tmp_path: Path, manifest: str, word: str) -> None:
+    folder = begun(tmp_path / "out.h5", 0)
+    (folder / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match=word):
+        results.open(folder)
+    assert word in told(tmp_path / "out.h5", resume=True)
