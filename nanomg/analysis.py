@@ -28,14 +28,19 @@ def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "su
     if not all(0.0 <= level <= 1.0 for level in q):
         raise InputError(f"quantiles lie between 0 and 1, not {', '.join(f'{level:g}' for level in q)}", "quantiles")
     _check_dim(data, dim, "quantiles")
-    if isinstance(data, xr.Dataset):
-        found: dict[str, Any] = {}
-        for name, variable in data.data_vars.items():
-            if dim in variable.dims and variable.dtype.kind in "iuf" and "flag_values" not in variable.attrs:
-                one = quantiles(variable, q, dim)
-                found |= {str(name): one.drop_vars("failed"), f"{name}.failed": one["failed"].variable}
-        return xr.Dataset(found, attrs=data.attrs)
-    found_: xr.DataArray = xr.apply_ufunc(
+    if isinstance(data, xr.DataArray):
+        found, failed = _quantiles_of(data, q, dim)
+        return found.assign_coords(failed=failed)
+    variables: dict[str, xr.DataArray] = {}
+    for name, variable in data.data_vars.items():
+        if dim in variable.dims and variable.dtype.kind in "iuf" and "flag_values" not in variable.attrs:
+            variables[str(name)], variables[f"{name}.failed"] = _quantiles_of(variable, q, dim)
+    return xr.Dataset(variables, attrs=data.attrs)
+
+
+def _quantiles_of(data: xr.DataArray, q: Sequence[float], dim: str) -> tuple[xr.DataArray, xr.DataArray]:
+    """The quantiles, and how many failed."""
+    found: xr.DataArray = xr.apply_ufunc(
         _quantiles,
         _along(data, dim),
         input_core_dims=[[dim]],
@@ -46,9 +51,9 @@ def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "su
         dask_gufunc_kwargs={"output_sizes": {"quantile": len(q)}},
         keep_attrs=True,
     )
+    level = xr.Variable("quantile", np.asarray(q, float), {"units": "1", "long_name": f"quantile over {dim}"})
     failed = data.isnull().sum(dim).assign_attrs(units="1", long_name=f"failed along {dim}")
-    coords = {"quantile": ("quantile", np.asarray(q, float), {"units": "1", "long_name": f"quantile over {dim}"})}
-    return found_.assign_coords(coords, failed=failed.variable)
+    return found.assign_coords(quantile=level), failed
 
 
 def attainment(

@@ -148,7 +148,7 @@ def nca(
     """
     if "time" not in C.coords:
         raise InputError("the data have no coordinate `time`", "nca")
-    unit, clock = _unit_of(C, "the data"), _unit_of(C["time"], "the coordinate `time`")
+    unit, clock = _unit_of(C, "the data lack"), _unit_of(C["time"], "the coordinate `time` lacks")
     rules = _Rules(
         route=_one_of(route, Route, "route"),
         method=_one_of(method, Method, "method"),
@@ -202,7 +202,7 @@ def _unit_of(data: xr.DataArray, what: str) -> str:
     """The unit of an array as CF writes it."""
     unit = data.attrs.get("units")
     if not isinstance(unit, str):
-        raise InputError(f"{what} lack the attribute `units`; set it, for example .attrs['units'] = 'mmol L-1'", "nca")
+        raise InputError(f"{what} the attribute `units`; set it, for example .attrs['units'] = 'mmol L-1'", "nca")
     return units.cf(unit) if set(unit) & set("/*^(") else unit
 
 
@@ -243,7 +243,7 @@ def _dose_of(dose: Any, unit: str, volume: str) -> tuple[Any, str]:
     if dose is None:
         return np.nan, ""
     if isinstance(dose, xr.DataArray):
-        own = _unit_of(dose, "the doses")
+        own = _unit_of(dose, "the doses lack")
     else:
         dose, own = units.split_quantity(str(dose), "nca: dose")
     ratio = f"({own or '1'})/({unit})"
@@ -263,7 +263,7 @@ def _baseline_of(
     if isinstance(baseline, xr.DataArray):
         if "time" in baseline.dims:
             raise InputError("take a baseline that changes in time off the data before", where)
-        own = _unit_of(baseline, "the baselines")
+        own = _unit_of(baseline, "the baselines lack")
         return baseline * units.factor(own, unit)
     if baseline != "predose":
         return units.parse_quantity(baseline, unit, where)
