@@ -351,10 +351,8 @@ def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
     unit, parameter = str(entry.get("unit", "")), str(entry.get("parameter", ""))
     if parameter and parameter not in declared:
         raise unknown("parameter", parameter, declared, where)
-    if parameter:
-        unit = unit or declared[parameter]
-        units.convert(1.0, unit, declared[parameter], where)
-    units.dimension(unit)
+    unit = unit or declared.get(parameter, "")
+    units.convert(1.0, unit, declared.get(parameter, unit), where)
     if parameter and entry.keys() <= {"parameter", "unit"}:
         return _Written(parameter, unit)
     provenance(entry, where)
@@ -411,7 +409,7 @@ def _effects(
         raise InputError("the reference must be above 0", at)
     found = []
     for parameter in parameters:
-        if parameter not in declared:
+        if not isinstance(parameter, str) or parameter not in declared:
             raise unknown("parameter", str(parameter), declared, at)
         if any(w.parameter == parameter for w in written.values()):
             raise InputError(f"{parameter!r} is a covariate itself; give the two a correlation", at)
@@ -428,16 +426,16 @@ def _correlations(
         _check(entry, _CORRELATION, ("between", "rho"), where)
         provenance(entry, where)
         between, rho = entry["between"], number(entry, "rho", where)
-        if not isinstance(between, list) or len(set(map(str, between))) != 2 or len(between) != 2:
+        if not isinstance(between, list) or len(between) != 2 or not all(isinstance(name, str) for name in between):
             raise InputError(f"'between' must be a list of two names, not {between!r}", where)
         for name in between:
             if name not in written and name not in declared:
-                raise unknown("covariate or parameter", str(name), [*written, *declared], where)
+                raise unknown("covariate or parameter", name, [*written, *declared], where)
         if rho is None or not -1.0 < rho < 1.0:
             raise InputError(f"rho must lie between -1 and 1, not {rho!r}", where)
         one, other = (_stream(name, written) for name in between)
         if one == other or (one, other) in pairs or (other, one) in pairs:
-            raise InputError(f"{between[0]!r} and {between[1]!r} have a correlation already", where)
+            raise InputError(f"{between[0]!r} and {between[1]!r} are one, or have a correlation already", where)
         pairs[one, other] = rho
     names = tuple(dict.fromkeys(name for pair in pairs for name in pair))
     matrix = np.eye(len(names))
