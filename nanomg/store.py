@@ -48,6 +48,11 @@ class Store:
         )
         self.complete = lock is None or (there.finished and not self._missing)
 
+    @property
+    def at(self) -> Path:
+        """Where a sweep that was found complete lies: the file, or the folder of its parts."""
+        return self._parts.folder if self._parts.finished else self.path
+
     # ------------------------------------------------------------------ opening and closing
     @classmethod
     def create(

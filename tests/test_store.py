@@ -278,7 +278,7 @@ def test_a_finished_sweep_is_complete(tmp_path: Path) -> None:
     assert "exists" in told(path)
     assert "precision was" in told(path, {**IDENTITY, "precision": "float64"}, resume=True)
     with Store.create(path, layout(part=5), IDENTITY, resume=True) as store:
-        assert store.complete and not store.missing()
+        assert store.complete and not store.missing() and store.at == path
         assert store.merge(GROUPS, ROOT) == path
     with Store.create(path, layout(), IDENTITY, force=True) as store:
         assert not store.complete
@@ -431,7 +431,7 @@ def test_left_as_parts(tmp_path: Path) -> None:
         results.open(path)
     assert "--force" in told(path)
     with Store.create(path, layout(), IDENTITY, resume=True) as store:
-        assert store.complete
+        assert store.complete and store.at == folder
         store.merge(GROUPS, ROOT)
     same(path)
 
