@@ -206,23 +206,21 @@ def unphysical(
     typical: Mapping[str, float] | None = None,
     rules: Sequence[Rule] = (),
 ) -> dict[str, np.ndarray]:
-    """Rule -> which of `count` candidates break it. Beside `rules`: shares, values with an order, and amounts at the start.
+    """Rule -> which of `count` candidates break it. Beside `rules`: shares below 1, values in order, and amounts at the start.
 
     `candidates` are values (count,) of the parameters that vary, `typical` those of all parameters, the scenario's if absent.
     """
-    typical, highest = typical or scenario.values, scenario.model.parameters
     broken = {}
     for name, values in candidates.items():
-        p = scenario.parameters[name]
-        if p.unit in ("1", "") and ((p.high is not None and p.high <= 1.0) or highest[name].at_most <= 1.0):  # a share
-            limit = BELOW.get(name, 1.0)
+        p, limit = scenario.parameters[name], scenario.model.parameters[name].at_most
+        if limit < math.inf or (p.unit in ("1", "") and p.high is not None and p.high <= 1.0):
+            limit = BELOW.get(name, limit if limit < math.inf else 1.0)
             broken[f"{name} < {limit:g}"] = values >= limit
-    all_values: dict[str, Any] = {**typical, **candidates}
+    everything: dict[str, Any] = {**(typical or scenario.values), **candidates}
     for small, large in ORDERED:
-        if small in all_values and large in all_values:
-            broken[f"{small} < {large}"] = np.broadcast_to(all_values[small] >= all_values[large], (count,))
-    capped = {name: np.minimum(v, highest[name].at_most) for name, v in candidates.items()}
-    sound, looked_at = _at_start(scenario.model, {**typical, **capped}, tuple(capped), [r.name for r in rules], count)
+        if small in everything and large in everything:
+            broken[f"{small} < {large}"] = np.broadcast_to(everything[small] >= everything[large], (count,))
+    sound, looked_at = _at_start(scenario.model, everything, tuple(candidates), [rule.name for rule in rules], count)
     broken["amounts at the start finite and not negative"] = ~sound
     for rule, found in zip(rules, looked_at, strict=True):
         broken[rule.text] = ~((rule.low <= found) & (found <= rule.high))
