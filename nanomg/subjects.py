@@ -118,9 +118,9 @@ class Population:
         """Standard normal numbers of each stream, correlated."""
         found = {name: normal(name, seed, subjects, attempt) for name in self.spreads}
         own = [found[n] if n in found else normal(n, seed, subjects, attempt) for n in self.correlated]
-        if own:
-            mixed = zip(self.correlated, self.root @ np.stack(own), strict=True)
-            found |= {name: z for name, z in mixed if name in found}
+        for name, row in zip(self.correlated, self.root, strict=True):
+            if name in found:  # added up term by term: a product of matrices rounds by how many subjects there are
+                found[name] = sum((share * z for share, z in zip(row, own, strict=True)), np.zeros(len(subjects)))
         return found
 
 
