@@ -60,10 +60,10 @@ def sweep(
         raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
     if workers is not None and scheduler is not None:
         raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
-    from nanomg import models, sweep
+    from nanomg import models, sweeps
 
     with render.working("reading"):
-        todo = sweep.request(
+        todo = sweeps.request(
             scenario,
             vary=tuple(vary or ()),
             subjects=subjects,
@@ -83,12 +83,12 @@ def sweep(
         )
     if estimate:
         with render.working("measuring"):
-            found = sweep.estimate(todo, workers)
+            found = sweeps.estimate(todo, workers)
         render.emit_json(found) if json else _show_estimate(found)
         return
     try:
         with render.sweeping(todo.batch.total) as progress:
-            run = sweep.sweep(
+            run = sweeps.sweep(
                 todo,
                 output=output,
                 force=force,

@@ -9,7 +9,9 @@ from .model import Model
 from .noncompartmental import nca
 from .results import open
 from .scenario import Scenario
+from .sensitivities import sensitivity
 from .service import optimize, simulate
+from .sweeps import sweep
 from .validation import validate
 
 __version__: str
@@ -34,7 +36,9 @@ __all__ = [
     "optimize",
     "param",
     "quantiles",
+    "sensitivity",
     "simulate",
+    "sweep",
     "time_above",
     "validate",
 ]

@@ -50,7 +50,7 @@ def each(
         run = functools.partial(client.submit, function, source, pure=False)
         waiting: dict[Any, Piece] = {}
         queue = iter(pieces)
-        done = distributed.as_completed([])
+        done = distributed.as_completed([], loop=client.loop)
 
         def more() -> None:
             ahead = _AHEAD * max(1, len(client.nthreads()))  # workers may come and go
@@ -83,18 +83,21 @@ _SETTINGS = {
 
 @contextlib.contextmanager
 def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Iterator[Any]:
-    """A client of a cluster of processes of this machine, or of a scheduler's."""
+    """A client of a cluster of processes of this machine, or of a scheduler's.
+
+    It is not the default one: xarray would take its locks from the cluster.
+    """
     if scheduler is None:
         with (
             distributed.LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
             ) as cluster,
-            distributed.Client(cluster) as client,
+            distributed.Client(cluster, set_as_default=False) as client,
         ):
             yield client
         return
     try:
-        client = distributed.Client(scheduler, timeout=_WAIT)
+        client = distributed.Client(scheduler, timeout=_WAIT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"no Dask scheduler answers there ({' '.join(str(error).split())})", scheduler) from None
     with client:

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import json
 import math
 import tempfile
 import time
@@ -219,10 +220,12 @@ def _swept(
         model=todo.scenario.model,
         command=command,
     )
-    identity = {key: value for key, value in attributes().items() if key in _SAME}
+    made = attributes()
+    versions = json.loads(str(made["package_versions_json"]))
+    identity = {**todo.recipe.config, **todo.recipe.asked, **{key: made[key] for key in _SAME}, "versions": versions}
     with store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
         if kept.complete:
-            return _again(kept.path, path)
+            return Run(results.open(kept.at), {**results.read_summary(kept.at), "output": str(kept.at)}, kept.at)
         todo = dataclasses.replace(todo, part=kept.layout.part)
         missing = kept.missing()
         tally = Tally(found)
@@ -269,12 +272,7 @@ def _swept(
 
 
 # what must be the same for a sweep to go on from its parts
-_SAME = ("config_json", "model_hash", "rng_seed", "dtype", "device", "package_versions_json")
-
-
-def _again(at: Path, path: Path) -> Run:
-    """A sweep that was found finished."""
-    return Run(results.open(at), {**results.read_summary(at), "output": str(path)}, at)
+_SAME = ("model_hash", "device")
 
 
 def _layout(todo: Request) -> store.Layout:
