@@ -41,6 +41,31 @@ def dependencies(jaxpr: Any, inputs: Sequence[frozenset[int]]) -> list[frozenset
     return [read(atom) for atom in jaxpr.outvars]
 
 
+def along(linear: Any, moves: Mapping[int, jax.Array]) -> list[jax.Array]:
+    """The results of a linear jaxpr whose arguments of other numbers than these are 0; what only zeros reach is left out."""
+    jaxpr = linear.jaxpr
+    moving = {jaxpr.invars[i]: move for i, move in moves.items()}
+    resting = set(jaxpr.invars) - moving.keys()
+    known = dict(zip(jaxpr.constvars, linear.consts, strict=True)) | moving
+
+    def read(atom: Any) -> Any:
+        if isinstance(atom, jex.Literal):
+            return atom.val
+        return jnp.zeros(atom.aval.shape, atom.aval.dtype) if atom in resting else known[atom]
+
+    for eqn in jaxpr.eqns:
+        operands = {atom for atom in eqn.invars if not isinstance(atom, jex.Literal)}
+        moves_on = bool(operands & moving.keys())
+        if operands & resting and not moves_on:
+            resting.update(eqn.outvars)
+            continue
+        found = eqn.primitive.bind(*map(read, eqn.invars), **eqn.params)
+        results = dict(zip(eqn.outvars, found if eqn.primitive.multiple_results else [found], strict=True))
+        known |= results
+        moving |= results if moves_on else {}
+    return [read(atom) for atom in jaxpr.outvars]
+
+
 def pattern(model: Model) -> list[Entry]:
     """The entries (row, column) where a rate can depend on a state, sorted."""
     names = list(model.states)
@@ -184,20 +209,13 @@ class Structure:
 
     def jacobian(self, rates: Callable[[list[Any]], list[Any]], y: list[jax.Array]) -> list[jax.Array]:
         """Entries of d rates / d y in the order of (`rows`, `columns`): one directional derivative per group of columns."""
+        # linearised once: a program in which every group repeats the rates takes twice as long to trace
+        push = jax.make_jaxpr(jax.linearize(lambda *amounts: rates(list(amounts)), *y)[1])(*y)
         found: dict[Entry, jax.Array] = {}
         for group in self.groups:
-            mine = [(i, j) for i, j in zip(self.rows, self.columns, strict=True) if j in group]
-
-            def some_rates(*amounts: Any, group: tuple[int, ...] = group, mine: list[Entry] = mine) -> list[Any]:
-                state = list(y)
-                for j, amount in zip(group, amounts, strict=True):
-                    state[j] = amount
-                out = rates(state)
-                return [out[i] for i, _ in mine]
-
-            point = [y[j] for j in group]
-            found.update(zip(mine, jax.jvp(some_rates, point, [jnp.ones_like(v) for v in point])[1], strict=True))
-        return [found[i, j] for i, j in zip(self.rows, self.columns, strict=True)]
+            out = along(push, {j: jnp.ones_like(y[j]) for j in group})
+            found.update({(i, j): out[i] for i, j in zip(self.rows, self.columns, strict=True) if j in group})
+        return [found[entry] for entry in zip(self.rows, self.columns, strict=True)]
 
     def factor(self, values: jax.Array) -> jax.Array:
         """LU of I - A for entries `values` (entry, batch) of A, as an array (slot, batch) for `solve`."""

@@ -169,3 +169,17 @@ def test_dependencies_follow_calls_and_constants() -> None:
     jaxpr = jax.make_jaxpr(function)(1.0, 1.0, 1.0).jaxpr
     found = sparsity.dependencies(jaxpr, [frozenset([i]) for i in range(3)])
     assert [sorted(f) for f in found] == [[0], [0, 1], [2], []]
+
+
+def test_a_linear_function_along_some_of_its_arguments() -> None:
+    def function(a: Any, b: Any, c: Any) -> list[Any]:
+        twice, sum_ = jax.jit(lambda p, q: (p * 2.0, p + q))(a, b)
+        return [twice, sum_ - 3.0 * c, 4.0 * c, jnp.zeros(2)]
+
+    linear = jax.make_jaxpr(function)(*np.ones((3, 2)))
+    one = jnp.array([1.0, 5.0])
+    called = lambda moves: "jit" in str(jax.make_jaxpr(lambda: sparsity.along(linear, moves))())
+    for moves in ({0: one}, {1: one}, {2: one}, {0: one, 2: 3.0 * one}, {}):
+        full = [moves.get(i, jnp.zeros(2)) for i in range(3)]
+        np.testing.assert_array_equal(sparsity.along(linear, moves), function(*full))
+    assert called({0: one}) and not called({2: one})
