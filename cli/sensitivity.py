@@ -86,12 +86,7 @@ def show_sensitivity(found: Mapping[str, Any], json: bool, top: int = _SHOWN) ->
         headers = ("", "elasticity", "value", "unit", "range", "over it", "known", "what it is")
         render.section(title, headers, "lrrllrll", map(_elastic, matter[:top]), prose=True)
         render.paragraph(_rest(len(matter), len(own), top))
-        zeros = [
-            row for row in own if row["elasticity"] is None and abs(row["slope"]) > _NOTHING * abs(output["value"])
-        ]
-        headers = ("", "slope", "unit", "range", "over it", "what it is")
-        cells = (_sloped(row, output["unit"]) for row in sorted(zeros, key=lambda row: -abs(row["slope"]))[:top])
-        render.section("Where the parameter or the output is 0: slopes", headers, "lrllrl", cells, prose=True)
+        _show_slopes(own, output, top)
         if found["sobol"]:
             _show_indices(found["sobol"], output["output"])
     render.paragraph("")
@@ -111,6 +106,15 @@ def show_sensitivity(found: Mapping[str, Any], json: bool, top: int = _SHOWN) ->
 def _elastic(row: Mapping[str, Any]) -> Sequence[str]:
     known = (span(row["low"], row["high"]), _factor(row["range_effect"]), row["basis"], row["text"])
     return row["parameter"], number(row["elasticity"], 3), number(row["value"]), row["unit"], *known
+
+
+def _show_slopes(rows: Sequence[Mapping[str, Any]], output: Mapping[str, Any], top: int) -> None:
+    """What has a slope and no elasticity."""
+    shown = [row for row in rows if row["elasticity"] is None and abs(row["slope"]) > _NOTHING * abs(output["value"])]
+    title = f"Slopes, where the value {'' if output['value'] else 'or, as here, the output '}is 0"
+    headers = ("", "slope", "unit", "range", "over it", "what it is")
+    cells = (_sloped(row, output["unit"]) for row in sorted(shown, key=lambda row: -abs(row["slope"]))[:top])
+    render.section(title, headers, "lrllrl", cells, prose=True)
 
 
 def _sloped(row: Mapping[str, Any], unit: str) -> Sequence[str]:
@@ -154,7 +158,8 @@ def _index(row: Mapping[str, Any], entry: Mapping[str, Any]) -> Sequence[str]:
 
 def _base(sobol: Mapping[str, Any]) -> str:
     """How many samples the indices rest on, and why others were left out."""
-    said = f"{sobol['complete']} of {sobol['samples']} base samples, seed {sobol['seed']}, {render.percent(sobol['confidence'])} intervals"
+    confidence = render.percent(sobol["confidence"])
+    said = f"{sobol['complete']} of {sobol['samples']} base samples, seed {sobol['seed']}, {confidence} intervals"
     why = [f"{count} trajectories broke {rule}" for rule, count in sobol["unphysical"].items()]
     why += [f"{sobol['failed']} trajectories could not be solved"] if sobol["failed"] else []
     return f"{said}; the others were left out: {', '.join(why)}" if why else said

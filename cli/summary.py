@@ -15,6 +15,7 @@ from nanomg.cli import options, render
 from nanomg.cli.calibrate import show_calibration
 from nanomg.cli.feasibility import show_feasibility
 from nanomg.cli.render import number
+from nanomg.cli.sensitivity import show_sensitivity
 from nanomg.cli.validate import show_validation
 
 _ACTIVE = 0.01  # a limit is active where the slack is below this share of it
@@ -43,6 +44,9 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
         return
     if "identifiability" in found:
         show_calibration(found, json)
+        return
+    if "elasticities" in found:
+        show_sensitivity(found, json)
         return
     if json:
         render.emit_json(found)

@@ -73,7 +73,7 @@ def observed(path: Path, points: Sequence[Point]) -> None:
     off.set_xticks(ticks, [f"{t:g}" for t in ticks])
     off.xaxis.set_minor_formatter(NullFormatter())
     off.set_ylim(max(len(domains), 1) - 0.5, -0.5)
-    _save(figure, path)
+    save(figure, path)
 
 
 def courses(path: Path, table: Table, solved: Courses) -> None:
@@ -88,7 +88,7 @@ def courses(path: Path, table: Table, solved: Courses) -> None:
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     figure.suptitle(textwrap.fill(table.title, _LETTERS * columns), fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
@@ -123,7 +123,8 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     image = io.BytesIO()
     FigureCanvasAgg(figure).print_png(image)
     results.replace_file(path, image.getvalue())

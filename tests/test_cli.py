@@ -23,7 +23,19 @@ from nanomg.errors import InputError
 from nanomg.model import Model
 
 SCENARIO = "mouse-mc38-depot"
-COMMANDS = ("simulate", "optimize", "calibrate", "validate", "feasibility", "list", "show", "summary", "cite", "cache")
+COMMANDS = (
+    "simulate",
+    "optimize",
+    "calibrate",
+    "validate",
+    "feasibility",
+    "sensitivity",
+    "list",
+    "show",
+    "summary",
+    "cite",
+    "cache",
+)
 PROGRAM = (sys.executable, "-P", "-c", "from nanomg.cli.main import app; app()")
 
 MG = {
