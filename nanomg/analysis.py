@@ -15,6 +15,8 @@ import xarray as xr
 from nanomg import units
 from nanomg.errors import InputError
 
+_CHUNK = "32 MiB"  # of lazy data at once; sorting takes some times that
+
 Data = TypeVar("Data", xr.DataArray, xr.Dataset)
 
 
@@ -104,7 +106,7 @@ def time_above(data: xr.DataArray, threshold: str | float) -> xr.DataArray:
     times = np.asarray(data["time"], float)
     found: xr.DataArray = xr.apply_ufunc(
         share_above,
-        _along(data, "time"),
+        data.chunk(time=-1) if data.chunks else data,
         input_core_dims=[["time"]],
         kwargs={"times": times, "threshold": units.parse_quantity(threshold, unit, "time_above: threshold")},
         dask="parallelized",
@@ -119,11 +121,10 @@ def time_above(data: xr.DataArray, threshold: str | float) -> xr.DataArray:
 # ---------------------------------------------------------------------- arrays
 def share_above(values: Any, times: np.ndarray, threshold: float) -> Any:
     """The share of the time that piecewise linear `values` (…, time) are above `threshold`."""
-    left, right, width = values[..., :-1] - threshold, values[..., 1:] - threshold, np.diff(times)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        crossing = np.clip(np.maximum(left, right) / np.abs(right - left), 0.0, 1.0)
-    share = np.where(left * right < 0, crossing, np.where(np.isnan(left + right), np.nan, left + right > 0))
-    return np.sum(share * width, axis=-1) / (times[-1] - times[0])
+    rise = values - threshold
+    above, size = (part[..., 1:] + part[..., :-1] for part in (np.maximum(rise, 0.0), np.abs(rise)))
+    share = np.divide(above, size, out=np.zeros_like(size), where=size != 0)
+    return share @ np.diff(times) / (times[-1] - times[0])
 
 
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -144,5 +145,10 @@ def _check_dim(data: xr.DataArray | xr.Dataset, dim: str, where: str) -> None:
 
 
 def _along(data: xr.DataArray, dim: str) -> xr.DataArray:
-    """The data with all of `dim` in one chunk, where they are chunked."""
-    return data.chunk({dim: -1, **{other: "auto" for other in data.dims if other != dim}}) if data.chunks else data
+    """The data with all of `dim` in each chunk, where they are chunked."""
+    if not data.chunks:
+        return data
+    import dask
+
+    with dask.config.set({"array.chunk-size": _CHUNK}):
+        return data.chunk({dim: -1, **{other: "auto" for other in data.dims if other != dim}})

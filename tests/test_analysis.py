@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
@@ -149,3 +151,32 @@ def test_a_mistake_is_one_sentence(call: Any, sentence: str) -> None:
     with pytest.raises(InputError) as raised:
         call(population())
     assert sentence in str(raised.value) and "\n" not in str(raised.value)
+
+
+# ---------------------------------------------------------------- the manual
+def test_the_page_explains_every_code() -> None:
+    rows = [line.split(" | ") for line in (DOCS / "analysis.md").read_text(encoding="utf-8").splitlines()]
+    explained = {row[0].removeprefix("| "): row[1] for row in rows if len(row) == 3}
+    assert {code: text for code, text in explained.items() if code.isupper()} == {
+        code: entry.text for code, entry in noncompartmental.CODES.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def notebook() -> dict[str, Any]:
+    """What the cells of the notebook leave, without a screen."""
+    matplotlib.use("Agg")
+    return runpy.run_path(str(DOCS / "exposure.py"))
+
+
+def test_the_notebook_runs_and_finds_the_clearance_of_every_subject(notebook: dict[str, Any]) -> None:
+    assert notebook["exposure"].CLFO.sizes == {"dose.amount": 3, "subject": 100}
+    assert float(notebook["error"].median()) < 1e-3 and float(notebook["error"].max()) < 1e-2
+
+
+def test_the_script_shows_a_result(notebook: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    show = runpy.run_path(str(DOCS / "analysis.py"))["main"]
+    path = str(notebook["folder"] / "sweep.h5")
+    show([path, "pk.C", "--dose", "dose.amount", "--target", "CMAX=2 mg/L"])
+    shown = capsys.readouterr().out
+    assert "CLFO [L h-1]" in shown and "CMAX of 2 mg/L or more" in shown and "nan" not in shown.lower()
