@@ -163,9 +163,10 @@ def nca(
     times = _times_of(C, _time(since, clock, "since") or 0.0)
     amount, per = _dose_of(dose, unit, volume)
     codes = rules.codes(dosed=dose is not None)
+    taken = C.isel(time=times >= 0.0)
     found: xr.DataArray = xr.apply_ufunc(
         _analyse,
-        C.isel(time=times >= 0.0).pipe(lambda c: c.chunk(time=-1) if c.chunks else c),
+        taken.chunk(time=-1) if taken.chunks else taken,
         _baseline_of(baseline, C, times, unit, rules),
         amount,
         input_core_dims=[["time"], [], []],
@@ -296,6 +297,7 @@ def _curves(
     covered = np.full(len(c), True)
     if rules.tau is not None:
         t, c, n, covered = _interval(t, c, n, rules)
+    failed |= n == 0
     row, place = np.arange(len(c)), np.arange(c.shape[1])
     empty = ~(c > 0).any(1)
     top, last = c.argmax(1), c.shape[1] - 1 - (c > 0)[:, ::-1].argmax(1)

@@ -322,6 +322,11 @@ def test_a_dosing_interval_that_ends_too_early_is_said() -> None:
     assert np.isnan(found.AUCTAU) and np.isnan(found.CLFTAU) and found.CMAX == 8
 
 
+def test_no_sample_in_the_dosing_interval_is_no_curve() -> None:
+    found = nca(curves(TIMES, VALUES).isel(time=slice(3, None)), tau="2 h")
+    assert reasons(found) == ["no_curve"] and np.isnan(found.CMAX)
+
+
 def test_the_end_of_a_dosing_interval_lies_between_samples() -> None:
     found = only(nca(curves(TIMES, VALUES), tau="6 h"))
     assert found["CTROUGH"] == pytest.approx(1 / 4)
