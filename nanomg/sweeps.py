@@ -26,22 +26,20 @@ import numpy as np
 import xarray as xr
 
 from nanomg import batch, blocks, cluster, datasets, design, results, simulation, store, units
-from nanomg.batch import SERIES, STATUS, SUBJECT, TEXTS, Batch
+from nanomg.batch import SERIES, STATUS, TEXTS, Batch
 from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.scenario import Scenario, rebuild
 from nanomg.service import Run, resolve
 from nanomg.solver import Status
-from nanomg.subjects import draw, load_population
+from nanomg.subjects import load_population
+from nanomg.tally import Tally, population
 from nanomg.verdict import AS_GIVEN
 
 MEMORY = "1 GB"
 
 _PART = 4096  # trajectories of a part at most: some seconds of a core
-_SHOWN = 10_000  # subjects of whom the share turned away is told
-_TALLIED = 1_000_000  # numbers of each kind of which quantiles are formed
-_QUANTILES = (0.05, 0.5, 0.95)
 
 
 class Progress(NamedTuple):
@@ -227,8 +225,8 @@ def _swept(
         if kept.complete:
             return Run(results.open(kept.at), {**results.read_summary(kept.at), "output": str(kept.at)}, kept.at)
         todo = dataclasses.replace(todo, part=kept.layout.part)
-        missing = kept.missing()
         tally = Tally(found)
+        missing = kept.missing()
         for number in sorted({*range(kept.layout.parts)} - {*missing}):
             tally.add(kept.read(number))
         before, computing = tally.done, 0.0
@@ -239,36 +237,41 @@ def _swept(
                 computing += seconds
                 if progress is not None:
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
-        side = (workers or 1) if scheduler is None and workers else _side(found)
-        took = time.perf_counter() - began
-        new = tally.done - before
+        took, new = time.perf_counter() - began, tally.done - before
+        side = workers or _side(found)
         summary = {
-            "scenario": todo.scenario.name,
-            "title": todo.scenario.title,
-            "output": str(path),
-            "subjects": found.subjects,
-            "trajectories": found.total,
-            "dims": found.dims,
-            "failed": tally.failed,
-            "reasons": tally.reasons,
+            **_about(todo, tally),
             "seconds": took,
             "subjects_per_second": new / took,
             "computed": new,
             "share_computing": None if scheduler is not None else computing / (side * took),
-            "device": found.choice.text,
-            "device_reason": found.choice.reason,
-            "population": _population(found),
-            "sweep": tally.quantities(),
-            "verdict": _sentence(found, tally),
         }
         groups = {
             "doses": datasets.doses({AS_GIVEN: datasets.dose_rows(todo.scenario, todo.scenario.doses)}),
             "parameters": datasets.parameters(todo.scenario),
         }
-        finish = kept.finish if parts else kept.merge
-        at = finish(groups, attributes(summary={**summary, "output": None}))
-        where = str(path) if not parts else str(at)
-    return Run(results.open(at), {**summary, "output": where}, at)
+        at = (kept.finish if parts else kept.merge)(groups, attributes(summary=summary))
+    return Run(results.open(at), {**summary, "output": str(at if parts else path)}, at)
+
+
+def _about(todo: Request, tally: Tally) -> dict[str, Any]:
+    """What a summary says of the trajectories."""
+    found = todo.batch
+    return {
+        "scenario": todo.scenario.name,
+        "title": todo.scenario.title,
+        "output": None,
+        "subjects": found.subjects,
+        "trajectories": found.total,
+        "dims": found.dims,
+        "failed": tally.failed,
+        "reasons": tally.reasons,
+        "device": found.choice.text,
+        "device_reason": found.choice.reason,
+        "population": population(found),
+        "sweep": tally.quantities(),
+        "verdict": tally.sentence(),
+    }
 
 
 # what must be the same for a sweep to go on from its parts
@@ -290,84 +293,6 @@ def _layout(todo: Request) -> store.Layout:
     if series:
         coords["time"] = xr.Variable(("time",), found.regular, datasets.about("h", "time since the start"))
     return store.Layout(found.dims, variables, todo.part, {"time": len(found.regular)} if series else {}, coords)
-
-
-class Tally:
-    """What is known of the trajectories so far: how many, how they ended, and the numbers kept, thinned out where they are many."""
-
-    def __init__(self, found: Batch):
-        self._found = found
-        self._thin = max(1, found.total // _TALLIED)
-        self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how != SERIES}
-        self._ended = np.zeros(len(Status), int)
-
-    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """A part."""
-        self._ended += np.bincount(arrays[STATUS], minlength=len(Status))
-        for name, parts in self._numbers.items():
-            parts.append(arrays[name][:: self._thin].astype(np.float32 if self._thin > 1 else float))
-
-    @property
-    def done(self) -> int:
-        """Trajectories that were computed."""
-        return int(self._ended.sum())
-
-    @property
-    def failed(self) -> int:
-        """Those of them that failed."""
-        return self.done - int(self._ended[Status.DONE])
-
-    @property
-    def reasons(self) -> dict[str, int]:
-        """Why trajectories failed, and how many for each reason."""
-        return {s.reason: int(n) for s, n in zip(Status, self._ended, strict=True) if n and s != Status.DONE}
-
-    def quantities(self) -> dict[str, Any]:
-        """Of each number kept its range and quantiles over all trajectories that were solved."""
-        found = {}
-        for keep in self._found.kept:
-            if keep.how == SERIES:
-                continue
-            values = np.concatenate(self._numbers[keep.label])
-            values = values[np.isfinite(values)]
-            some = values if len(values) else np.array([np.nan])
-            low, middle, high = np.quantile(some, _QUANTILES)
-            found[keep.label] = {
-                "unit": keep.unit,
-                "min": float(some.min()),
-                "q05": float(low),
-                "median": float(middle),
-                "q95": float(high),
-                "max": float(some.max()),
-            }
-        return found
-
-
-def _population(found: Batch) -> dict[str, Any] | None:
-    """Who the subjects are, and the share of candidates that were not plausible, of the first subjects."""
-    if not found.subjects:
-        return None
-    drawn = draw(found.scenario, found.population, found.seed, 0, min(found.subjects, _SHOWN))
-    tried = int(drawn.attempts.sum())
-    return {
-        "name": found.population.name,
-        "title": found.population.title,
-        "varied": len(drawn.relative),
-        "candidates": tried,
-        "share_rejected": 1.0 - len(drawn.attempts) / tried,
-        "rejected": dict(drawn.rejected),
-    }
-
-
-def _sentence(found: Batch, tally: Tally) -> str:
-    what = " x ".join(f"{size:,} {_PLURAL.get(name, name)}" for name, size in found.dims.items())
-    if not tally.failed:
-        return f"{what}: {tally.done:,} trajectories, all solved."
-    reasons = "; ".join(f"{n:,}: {reason}" for reason, n in tally.reasons.items())
-    return f"{what}: {tally.failed:,} of {tally.done:,} trajectories failed ({reasons}) and are NaN in the result."
-
-
-_PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesis": "hypotheses"}
 
 
 def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
