@@ -5,16 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanomg import units
-from nanomg.errors import InputError, unknown
-from nanomg.statistics import STATISTICS, UNITS
+from nanomg.errors import InputError, only, unknown
+from nanomg.statistics import SPREAD, STATISTICS, UNITS, spread_of
 
 MEANS: dict[str, Callable[[np.ndarray], float]] = {
     "mean": lambda v: float(np.mean(v)),
@@ -40,7 +39,6 @@ _PICKING = {
 _COLUMNS = {"time", "time_unit", "value", "unit", "sd"}
 _MISSING = {"", "na", "nan", "n/a", "."}
 _ROUNDING = 1e-9  # [h]
-_QUANTILE = re.compile(r"q(\d{2})")
 _KINDS: Mapping[str, type] = dict.fromkeys(("columns", "where", "against"), Mapping) | dict.fromkeys(
     ("run", "signal", "file", "unit", "statistic", "aggregate", "baseline", "per"), str
 )
@@ -140,8 +138,7 @@ class Series(NamedTuple):
     @property
     def spread(self) -> str:
         """The aggregate, where it is a share or a quantile: of the subjects of a run then."""
-        how = self.aggregate
-        return how if how.startswith("share") or _QUANTILE.fullmatch(how) else ""
+        return self.aggregate if SPREAD.fullmatch(self.aggregate) else ""
 
     @property
     def unit(self) -> str:
@@ -259,15 +256,13 @@ class Series(NamedTuple):
         if how in MEANS:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return MEANS[how](values)
-        if quantile := _QUANTILE.fullmatch(how):
-            return float(np.quantile(values, int(quantile[1]) / 100))
-        share, _, limit = how.partition(" ")
-        side, _, limit = limit.partition(" ")
-        if share != "share" or side not in ("above", "below"):
+        spread = spread_of(how, self.read_in, self.where)
+        if spread is None:
             known = (*MEANS, "q05", "q95", "share above 10 mm^3", "share below 10 mm^3")
             raise unknown("aggregate", how, known, self.where)
-        bound = units.parse_quantity(limit, self.read_in, self.where)
-        return float(np.mean(values > bound if side == "above" else values < bound))
+        if spread.kind == "quantile":
+            return float(np.quantile(values, spread.level))
+        return float(np.mean(values > spread.level if spread.kind == "above" else values < spread.level))
 
     def held(self, kind: str, value: Any, sd: Any, base: float) -> tuple[Any, Any]:
         """Values and standard deviations against a base."""
@@ -403,15 +398,3 @@ def _check_kinds(entry: Mapping[str, Any], kinds: Mapping[str, type], where: str
     for key, kind in kinds.items():
         if key in entry and not isinstance(entry[key], kind):
             raise InputError(f"{key} must be {'text' if kind is str else 'a table'}, not {entry[key]!r}", where)
-
-
-def only(entry: Any, allowed: Iterable[str], needed: Iterable[str], where: str) -> None:
-    """Refuse what is no table, has an unknown key or lacks a needed one."""
-    if not isinstance(entry, Mapping):
-        raise InputError("this must be a table", where)
-    for key in entry:
-        if key not in allowed:
-            raise unknown("key", key, allowed, where)
-    for key in sorted(needed):
-        if key not in entry:
-            raise InputError(f"the key {key!r} is missing", where)

@@ -38,17 +38,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nanomg import scenario, units
 from nanomg.card import load_toml
-from nanomg.errors import InputError, unknown
+from nanomg.errors import InputError, only, unknown
 from nanomg.library import Library
 from nanomg.scenario import Scenario
-from nanomg.statistics import STATISTICS, UNITS
+from nanomg.statistics import STATISTICS, UNITS, Over, spread_of
 
 USES = ("calibrate", "validate", "look")
 QUALITIES = ("read", "recalled", "computed", "secondary", "company")
@@ -57,8 +56,6 @@ COMPARISONS = ("ratio", "difference", "change")
 _BASELINES = ("ratio", "difference")
 _BOUNDS = ("upper", "lower")
 _OVER = ("mean", "median", "sd")
-_SHARE = re.compile(r"share (above|below) (.+)")
-_QUANTILE = re.compile(r"q(\d{2})")
 
 _TABLE_KEYS = {"title", "limit", "run", "row"}
 _BASE_KEYS = ("species", "mechanisms", "cards", "horizon", "every", "parameters", "dose", "input")
@@ -79,14 +76,6 @@ class Run:
     scenario: Scenario = dataclasses.field(repr=False)
     subjects: int = 0
     seed: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Over:
-    """How subjects become one number: `kind` is mean, median, sd, above, below or quantile with its `level`."""
-
-    kind: str
-    level: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,7 +159,7 @@ def load(name: str, library: Library) -> Table:
     else:
         raise unknown("table of observations", name, library.observations)
     data, where = load_toml(path), f"observations {path.stem!r}"
-    _only(data, _TABLE_KEYS, where)
+    only(data, _TABLE_KEYS, (), where)
     runs = runs_of(data, library, where)
     entries = data.get("row", [])
     if not isinstance(entries, list) or not entries:
@@ -211,7 +200,7 @@ def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, 
 
 
 def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> Run:
-    _only(entry, _RUN_KEYS, where)
+    only(entry, _RUN_KEYS, (), where)
     counts = {key: entry.get(key, default) for key, default in (("subjects", 0), ("seed", 1))}
     for key, count in counts.items():
         if isinstance(count, bool) or not isinstance(count, int) or count < 0 or (key == "subjects" and count == 1):
@@ -245,7 +234,7 @@ def row_of(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Row
     """One `[[row]]` table. Raises `InputError`, one sentence that says where."""
     if not isinstance(entry, Mapping):
         raise InputError("write each row as a table headed [[row]]", where)
-    _only(entry, _ROW_KEYS, where)
+    only(entry, _ROW_KEYS, (), where)
     texts: dict[str, Any] = {key: _text(entry, key, where) for key in _TEXTS}
     if texts["quantity"]:
         where = f"{where} ({texts['quantity']})"
@@ -364,7 +353,7 @@ def _against(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> t
     other, at = entry["against"], f"{where}, against"
     if not isinstance(other, Mapping):
         raise InputError("this must be a table such as { run = 'control', how = 'ratio' }", at)
-    _only(other, _AGAINST_KEYS, at)
+    only(other, _AGAINST_KEYS, (), at)
     how = other.get("how")
     if how is None:
         raise InputError(f"the key 'how' is missing; it is one of {', '.join(COMPARISONS)}", at)
@@ -382,11 +371,8 @@ def _against(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> t
 def _over(text: Any, unit: str, where: str) -> Over:
     if text in _OVER:
         return Over(text)
-    if isinstance(text, str):
-        if quantile := _QUANTILE.fullmatch(text):
-            return Over("quantile", int(quantile[1]) / 100)
-        if share := _SHARE.fullmatch(text):
-            return Over(share[1], units.parse_quantity(share[2], unit, f"{where}, over"))
+    if isinstance(text, str) and (spread := spread_of(text, unit, f"{where}, over")):
+        return spread
     allowed = f"{', '.join(_OVER)}, q05 to q95, 'share above …' or 'share below …'"
     raise InputError(f"over must be one of {allowed}, not {text!r}", where)
 
@@ -426,12 +412,6 @@ def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]
 
 
 # ---------------------------------------------------------------- reading single values
-def _only(entry: Mapping[str, Any], allowed: set[str], where: str) -> None:
-    for key in entry:
-        if key not in allowed:
-            raise unknown("key", key, allowed, where)
-
-
 def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
     value = entry.get(key, "")
     if not isinstance(value, str):

@@ -23,10 +23,10 @@ from nanomg import executables, population, simulation
 from nanomg.dosing import Dose
 from nanomg.errors import unknown
 from nanomg.model import Model, stack
-from nanomg.observations import Measure, Over, Row, Run
+from nanomg.observations import Measure, Row, Run
 from nanomg.simulation import Lanes, Plan
 from nanomg.solver import Status
-from nanomg.statistics import STATISTICS
+from nanomg.statistics import STATISTICS, Over
 
 _PAD = 32  # output times are filled up to a multiple, so that similar tables share one compiled solve
 _FINE = 64  # steps of a window over which a statistic is taken: even ones, and as many that grow from its start

@@ -28,7 +28,7 @@ from typing import Any
 from nanomg import units
 from nanomg.card import Card, Parameter, load_toml, merge
 from nanomg.dosing import Dose, LookUp, Window, amount_in, parse_dose_options, parse_records
-from nanomg.errors import InputError, unknown
+from nanomg.errors import InputError, only, unknown
 from nanomg.library import Library
 from nanomg.mechanism import AbstractMechanism
 from nanomg.model import Model
@@ -467,15 +467,10 @@ def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, 
 
 
 def _only(entry: Any, allowed: set[str], needed: set[str], where: str) -> None:
-    if not isinstance(entry, Mapping):
-        raise InputError("this must be a table", where)
+    only(entry, allowed, needed, where)
     for key, value in entry.items():
-        if key not in allowed:
-            raise unknown("key", key, allowed, where)
         if key in _TEXTS and not isinstance(value, str):
             raise InputError(f"{key!r} must be text, not {value!r}", where)
-    if missing := needed - set(entry):
-        raise InputError(f"the key {min(missing)!r} is missing", where)
 
 
 def _positive(value: Any, unit: str, where: str) -> float:

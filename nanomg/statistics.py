@@ -2,16 +2,20 @@
 
 Each function takes times and values (time, …) with common trailing axes, lanes or several, and the ends of a window (…) [h]. The
 times do not fall, the ends of the window are among them, and times may repeat; between times the curve is straight. All are
-differentiable in the values, `time of max` alone is not.
+differentiable in the values, `time of max` alone is not. `Over` is how several subjects become one number.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+
+from nanomg import units
 
 Statistic = Callable[[Any, Any, Any, Any], jax.Array]
 
@@ -113,3 +117,21 @@ UNITS: Mapping[str, str | None] = {  # None: that of the values
     "change": "1",
     "auc": "h",  # times that of the values
 }
+
+SPREAD = re.compile(r"q(\d{2})|share (above|below) (.+)")  # of several values: a quantile or a share, in words
+
+
+@dataclasses.dataclass(frozen=True)
+class Over:
+    """How subjects become one number: `kind` is mean, median, sd, above, below or quantile with its `level`."""
+
+    kind: str
+    level: float = 0.0
+
+
+def spread_of(text: str, unit: str, where: str) -> Over | None:
+    """A quantile or a share in words, its limit in `unit`; None for other words. Raises `InputError` for a broken limit."""
+    if (found := SPREAD.fullmatch(text)) is None:
+        return None
+    percent, side, limit = found.groups()
+    return Over("quantile", int(percent) / 100) if percent else Over(side, units.parse_quantity(limit, unit, where))

@@ -39,9 +39,9 @@ from typing import Any, NamedTuple
 from nanomg import observations, units
 from nanomg import scenario as scenarios
 from nanomg.card import load_toml
-from nanomg.errors import InputError, unknown
+from nanomg.errors import InputError, only, unknown
 from nanomg.library import Library
-from nanomg.measurements import Series, number, only, read_csv
+from nanomg.measurements import Series, number, read_csv
 from nanomg.observations import Row, Run
 
 ERROR = 0.2  # relative, of data without a stated one
