@@ -11,7 +11,7 @@ from nanomg.cli import options, render
 from nanomg.cli.render import number, percent, span
 
 _PUBLIC = ("name", "use", "n", "gmfe", "noise_floor", "within_1_25", "within_2", "within_2sd")
-_VERDICTS = {True: "stands", False: "FALLS SHORT", None: ""}
+_VERDICTS = {True: "stands", False: "FALLS SHORT", None: "directions and bounds only"}
 
 
 def validate(
@@ -65,9 +65,16 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
             render.paragraph(f"Figure: {file}")
 
 
+def verdict(entry: Mapping[str, Any]) -> str:
+    """What the validated rows of a domain come to, in words; nothing of calibrated ones."""
+    if entry["use"] != "validate":
+        return ""
+    return _VERDICTS[entry["stands"]] if entry["n"] else "no validated row"
+
+
 def _domain_rows(entries: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
     for e in entries:
-        state = _VERDICTS[e["stands"]] + (f" ({e['failed']} failed)" if e["failed"] else "")
+        state = verdict(e) + (f" ({e['failed']} failed)" if e["failed"] else "")
         allowed = number(e["allowed"], 3) if e["use"] == "validate" else ""
         numbers = (number(e["gmfe"], 3), allowed, number(e["noise_floor"], 3))
         yield e["name"], e["use"], str(e["n"]), *numbers, *(percent(e[k]) for k in _PUBLIC[5:]), state.strip()

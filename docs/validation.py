@@ -15,6 +15,7 @@ from pages import filled, table
 from nanomg import models, validation
 from nanomg.card import load_toml
 from nanomg.cli.render import number, percent
+from nanomg.cli.validate import verdict
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -28,7 +29,7 @@ def published() -> list[str]:
         f"{uses['look']} looked at only. Directions: {found['signs']['right']} of {found['signs']['n']} right.",
         "",
     ]
-    headers = ("domain", "use", "stands", "rows", "GMFE", "allowed", "noise floor", "≤ 1.25", "≤ 2", "in spread")
+    headers = ("domain", "use", "verdict", "rows", "GMFE", "allowed", "noise floor", "≤ 1.25", "≤ 2", "in spread")
     lines += table(headers, map(domain, found["domains"]), right=7)
     lines += ["### Rows by use", ""]
     counts = ((name, *(str(rows[use]) for use in uses)) for name, rows in found["rows"].items())
@@ -43,11 +44,10 @@ def published() -> list[str]:
 
 def domain(entry: Mapping[str, Any]) -> Sequence[str]:
     """A line of the table of domains."""
-    stands = {True: "yes", False: "**no**", None: ""}[entry["stands"]]
     allowed = number(entry["allowed"], 3) if entry["use"] == "validate" else ""
     shares = (percent(entry[key]) for key in ("within_1_25", "within_2", "within_2sd"))
     numbers = (str(entry["n"]), number(entry["gmfe"], 3), allowed, number(entry["noise_floor"], 3), *shares)
-    return entry["name"], entry["use"], stands, *numbers
+    return entry["name"], entry["use"], verdict(entry), *numbers
 
 
 def miss(entry: Mapping[str, Any]) -> Sequence[str]:

@@ -12,7 +12,7 @@ Of a row that is calibrated or validated:
 A domain's noise floor is the geometric mean fold error between its rows of the same thing from different sources: what two studies
 measured and report, without bounds and recalled, secondary or computed numbers.
 Its validated rows stand if their geometric mean fold error is at most the domain's limit or 1.1 times the noise floor, whichever
-is larger, and no run failed, be it of a row without a fold error.
+is larger, and no run failed, be it of a row without a fold error. Where no row is validated nothing is said to stand.
 """
 
 from __future__ import annotations
@@ -179,7 +179,10 @@ def noise_floor(rows: Iterable[Row]) -> float:
 
 # ---------------------------------------------------------------- what is said
 def report(tables: Sequence[Table], scores: Sequence[Score]) -> dict[str, Any]:
-    """Domains by use, directions, misses, rows by use, and the rows that are looked at only."""
+    """Domains by use, directions, misses, rows by use, and the rows that are looked at only.
+
+    Every domain has an entry for its validated rows, with `n` 0 where there is none and nothing is judged.
+    """
     own = {table.name: [s for s in scores if s.domain == table.name] for table in tables}
     signs = [s for s in scores if s.row.sign and s.row.use in SCORED]
     return {
@@ -187,7 +190,7 @@ def report(tables: Sequence[Table], scores: Sequence[Score]) -> dict[str, Any]:
             _domain(table, use, chosen)
             for table in tables
             for use in SCORED
-            if (chosen := [s for s in own[table.name] if s.row.use == use])
+            if (chosen := [s for s in own[table.name] if s.row.use == use]) or use == "validate"
         ],
         "signs": {"n": len(signs), "right": sum(s.right for s in signs)},
         "misses": [_listed(s) for s in scores if not s.passes and s.row.use in SCORED],
