@@ -1,0 +1,61 @@
+"""A Chromium on this machine, to print a page."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from nanomg.errors import InputError, NanomgError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+
+_QUIET = (
+    "--headless",
+    "--no-sandbox",  # the page is our own, and containers have no room for one
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_PATIENCE = 60.0  # [s]
+
+
+class BrowserError(NanomgError):
+    """The browser did not do what it was asked for."""
+
+    exit_code = 1
+
+
+def find() -> str | None:
+    """The path of the first Chromium, None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """Run it once, headless, with a profile of its own that is gone afterwards. Raises `InputError` where there is none."""
+    program = find()
+    if program is None:
+        raise InputError(
+            f"no browser is installed to print with; install Chromium (looked for {', '.join(NAMES)})", "--pdf"
+        )
+    with tempfile.TemporaryDirectory(prefix="nanomg-", ignore_cleanup_errors=True) as profile:
+        command = [program, *_QUIET, f"--user-data-dir={profile}", *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BrowserError(f"the browser did not come to an end ({type(error).__name__})", program) from None
+
+
+def print_page(page: Path, pdf: Path) -> None:
+    """Print a page of this machine to a PDF file. Raises `InputError` without a browser, `BrowserError` where it fails."""
+    pdf.unlink(missing_ok=True)
+    done = run(["--no-pdf-header-footer", f"--print-to-pdf={pdf.resolve()}", page.resolve().as_uri()])
+    if not pdf.is_file():
+        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+        raise BrowserError(f"the browser printed nothing: {said}", str(pdf))

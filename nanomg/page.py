@@ -1,0 +1,121 @@
+"""The words of a page: sections made of paragraphs, lists, tables, tiles, pictures and text as typed.
+
+Nothing here is HTML: the template nanomg/page.html turns it into a page and escapes every text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from nanomg.wording import number
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A text of a table or tile. One that shows a number holds it in full, and says where in the summary it stands."""
+
+    text: str
+    value: float | None = None
+    key: str = ""
+    note: str = ""  # small print under it
+
+
+def figure(value: Any, digits: int = 4, key: str = "") -> Cell:
+    """A number as a cell."""
+    value = None if value is None else float(value)
+    return Cell(number(value, digits), value if value is not None and math.isfinite(value) else None, key)
+
+
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """A paragraph; `tone` is plain, lead, note, good, warning or bad."""
+
+    kind: ClassVar[str] = "text"
+    text: str
+    tone: str = "plain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    kind: ClassVar[str] = "items"
+    items: Sequence[str]
+    tone: str = "plain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """One number that matters, large, with what it is and its range."""
+
+    label: str
+    cell: Cell
+    unit: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiles:
+    """Tiles side by side."""
+
+    kind: ClassVar[str] = "tiles"
+    tiles: Sequence[Tile]
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Columns aligned by `align`: "l" text, "r" numbers, "p" running text that may be broken."""
+
+    kind: ClassVar[str] = "table"
+    headers: Sequence[str]
+    align: str
+    rows: Sequence[Sequence[Cell | str]]
+    caption: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Shares:
+    """Parts of a whole as one bar with its legend: label and count."""
+
+    kind: ClassVar[str] = "shares"
+    parts: Sequence[tuple[str, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Code:
+    """Text as typed."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture as a data URI, and what the pointer reads off it: see nanomg.hover."""
+
+    kind: ClassVar[str] = "picture"
+    title: str
+    uri: str
+    width: float
+    height: float
+    panels: Sequence[dict[str, Any]] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Folded:
+    """What is there for those who open it."""
+
+    kind: ClassVar[str] = "folded"
+    summary: str
+    blocks: Sequence[Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A headline with what stands under it; one without blocks is not shown."""
+
+    id: str
+    title: str
+    blocks: Sequence[Any]
