@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -58,32 +59,35 @@ class Keep(NamedTuple):
         return self.name if self.how in (SERIES, VALUE) else f"{self.name}:{self.how}"
 
 
-def keep_of(text: str, scenario: Scenario) -> Keep:
-    """`"tumour.volume:max"` as what is kept; `final` where nothing is said, `value` of a parameter.
+def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = MappingProxyType({})) -> Keep:
+    """`"tumour.volume:max"` as what is kept; `final` where nothing is said, `value` of a parameter or covariate (name -> unit).
 
     Raises `InputError` for an unknown quantity or statistic.
     """
     name, _, how = (part.strip() for part in text.partition(":"))
     model, where = scenario.model, f"--keep {text}"
     course = [*model.states, *model.signals, *model.inputs]
-    if name in scenario.parameters or name in model.constants:
+    if name in scenario.parameters or name in model.constants or name in covariates:
         how, allowed = how or VALUE, [VALUE]
     elif name in course:
         how, allowed = how or "final", [h for h in TEXTS if h != VALUE]
     else:
-        raise unknown("quantity", name, [*course, *scenario.parameters, *model.constants], where)
+        raise unknown("quantity", name, [*course, *scenario.parameters, *model.constants, *covariates], where)
     if how not in allowed:
         raise unknown("statistic", how, allowed, where)
-    own = model.unit(name) if name not in scenario.parameters else scenario.parameters[name].unit
+    if name in covariates:
+        return Keep(name, how, covariates[name], 1.0)
+    own = model.unit(name)
     shown = scenario.outputs.get(name, own)
     if how == "time of max":
         return Keep(name, how, "h", 1.0)
     return Keep(name, how, f"{shown} h" if how == "auc" else shown, units.factor(own, shown))
 
 
-def kept_of(texts: Sequence[str], scenario: Scenario) -> tuple[Keep, ...]:
+def kept_of(texts: Sequence[str], scenario: Scenario, population: Population | None = None) -> tuple[Keep, ...]:
     """What is kept, each once; without any, the scenario's outputs at the end."""
-    found = tuple(keep_of(text, scenario) for text in texts or scenario.outputs)
+    covariates = {} if population is None else {name: c.unit for name, c in population.covariates.items()}
+    found = tuple(keep_of(text, scenario, covariates) for text in texts or scenario.outputs)
     if len({keep.label for keep in found}) < len(found):
         raise InputError("a quantity is kept twice in the same way", "--keep")
     if not found:
@@ -168,10 +172,8 @@ class Batch:
     @functools.cached_property
     def block(self) -> int:
         """Lanes that are solved together."""
-        model, times = (
-            self.plan.model,
-            len(self._times(regimens(self.scenario, self.design.at(np.zeros(1, int)), 1)).all),
-        )
+        first = self._times(regimens(self.scenario, self.design.at(np.zeros(1, int)), 1))
+        model, times = self.plan.model, len(first.all)
         rows = times + 2 * len(self.scenario.doses) + 2 * len(self.scenario.windows)
         each = 8 * rows * (len(model.states) + 2 * len(self.scenario.doses) + len(model.inputs) + 1)
         return devices.block_of(self.choice, each, self.total)
@@ -182,27 +184,30 @@ class Batch:
 
         NaN where a trajectory failed.
         """
-        lanes, rows = self._lanes(start, stop)
+        index = np.arange(start, stop)
+        relative, covariates = self._subjects(index)
+        lanes, rows = self._lanes(index, relative)
         count = stop - start
+        own = tuple(keep for keep in self.kept if keep.name not in covariates)
 
         def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
             some, at = blocks.pick((lanes, rows), chosen, count)
             with devices.using(self.choice):
                 solved = simulation.block(self.plan._replace(defer=defer), some, self.rtol, self.choice.devices)
-                kept = _reduced(self.plan, self.kept, some.values, solved.y, solved.forcing, some.output, at)
+                kept = _reduced(self.plan, own, some.values, solved.y, solved.forcing, some.output, at)
             return _Reduced(jax.device_get(kept), np.asarray(solved.status))
 
         found = blocks.solve_in_like_blocks(solve, count, self.block, min(self.block, _LATE * len(self.choice.devices)))
         good = found.status == Status.DONE
+        kept = {**found.kept, **{keep.label: covariates[keep.name] for keep in self.kept if keep not in own}}
         real = self.plan.precision
-        kept = {name: np.where(good, values, np.nan).astype(real).T for name, values in found.kept.items()}
+        kept = {name: np.where(good, values, np.nan).astype(real).T for name, values in kept.items()}
         return {**kept, STATUS: found.status.astype(np.int8)}
 
-    def _lanes(self, start: int, stop: int) -> tuple[Lanes, np.ndarray]:
-        """Lanes of trajectories `start` to `stop` - 1, and the rows of their outputs that a series shows."""
-        index = np.arange(start, stop)
+    def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray]) -> tuple[Lanes, np.ndarray]:
+        """Lanes of the trajectories of these numbers, and the rows of their outputs that a series shows."""
         at = self.design.at(index // max(self.subjects, 1))
-        values = self._values(at, index)
+        values = self._values(at, relative)
         doses = regimens(self.scenario, at, len(index))
         times = self._times(doses)
         wide = lambda a: np.broadcast_to(a, (len(a), len(index)))
@@ -211,26 +216,28 @@ class Batch:
         )
         return lanes._replace(time=doses.time, duration=doses.duration), wide(times.rows)
 
-    def _values(self, at: Mapping[str, np.ndarray], index: np.ndarray) -> dict[str, Any]:
+    def _values(self, at: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Every parameter, a scalar or (lane,): a subject's own lies around the value of its point."""
         values: dict[str, Any] = dict(self.typical)
         values.update((name, v) for name, v in at.items() if name in values)
-        if self.subjects:
-            for name, relative in self._relative(index).items():
-                most = self.scenario.model.parameters[name].at_most
-                values[name] = np.minimum(values[name] * relative, most)
+        for name, factor in relative.items():
+            values[name] = np.minimum(values[name] * factor, self.scenario.model.parameters[name].at_most)
         return values
 
-    def _relative(self, index: np.ndarray) -> dict[str, np.ndarray]:
-        """The subjects of trajectories, as factors (lane,); each is drawn once."""
+    def _subjects(self, index: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The subjects of trajectories, each drawn once: factors on parameters, and covariates, (lane,)."""
+        if not self.subjects:
+            return {}, {}
         count, who = self.subjects, index % self.subjects
         first, last = int(who[0]), int(who[-1])
         spans = [(first, last + 1)] if first <= last else [(0, last + 1), (first, count)]
         if len(who) >= count:
             spans = [(0, count)]
-        drawn = [draw(self.scenario, self.population, self.seed, *span).relative for span in spans]
+        drawn = [draw(self.scenario, self.population, self.seed, *span) for span in spans]
         rows = np.searchsorted(np.concatenate([np.arange(*span) for span in spans]), who)
-        return {name: np.concatenate([part[name] for part in drawn])[rows] for name in drawn[0]}
+        joined = lambda parts: {name: np.concatenate([part[name] for part in parts])[rows] for name in parts[0]}
+        covariates = [{name: values for name, (values, _) in part.covariates.items()} for part in drawn]
+        return joined([part.relative for part in drawn]), joined(covariates)
 
     def _times(self, doses: Regimens) -> Times:
         """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""

@@ -139,12 +139,13 @@ def _batch(scenario: Scenario, library: Library, asked: Mapping[str, Any]) -> Ba
         points = design.lay_out(asked["vary"], scenario, asked["sample"], asked["points"], seed, asked["paired"])
     else:
         points = design.of_values(asked["values"], scenario)
+    who = load_population(population, library, scenario) if population else None
     return Batch(
         scenario,
         points,
-        batch.kept_of(asked["keep"], scenario),
+        batch.kept_of(asked["keep"], scenario, who),
         subjects=subjects,
-        population=load_population(population, library, scenario) if population else None,
+        population=who,
         seed=seed,
         rtol=asked["rtol"],
         precision=asked["precision"],
@@ -283,8 +284,9 @@ def _layout(todo: Request) -> store.Layout:
     found = todo.batch
     variables = {}
     for keep in found.kept:
-        declared = todo.scenario.model.declaration(keep.name)
-        about = datasets.about(units.cf(keep.unit), f"{declared.text}, {TEXTS[keep.how]}")
+        covariate = keep.name in found.population.covariates
+        text = keep.name if covariate else todo.scenario.model.declaration(keep.name).text
+        about = datasets.about(units.cf(keep.unit), f"{text}, {TEXTS[keep.how]}")
         variables[keep.label] = store.Variable(("time",) if keep.how == SERIES else (), found.plan.precision, about)
     ended = results.flags((), 0, [s.reason for s in Status], "how the trajectory ended")
     variables[STATUS] = store.Variable((), "int8", ended.attrs)

@@ -140,6 +140,18 @@ def test_a_varied_parameter_is_the_typical_value_of_its_subjects(mouse: Scenario
     assert 4 < np.median(low) < 6 and np.std(np.log(low)) > 0.05
 
 
+def test_covariates_of_a_population_are_kept(mouse: Scenario) -> None:
+    population = subjects.load_population("mouse-c57bl6", library(), mouse)
+    kept = batch.kept_of(["weight", "magnesium.GFR"], mouse, population)
+    made = Batch(mouse, design.lay_out(["dose.amount=1,2 umol"], mouse), kept, subjects=30, population=population)
+    found = made.solve(20, 60)
+    drawn = subjects.draw(mouse, population, 0, 0, 30)
+    np.testing.assert_array_equal(found["weight"], np.tile(drawn.covariates["weight"][0], 2)[20:])
+    assert made.kept[0].unit == drawn.covariates["weight"][1]
+    with pytest.raises(InputError, match="no quantity 'weight'"):
+        batch.kept_of(["weight"], mouse)
+
+
 def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
     values = {"magnesium.GFR": np.array([5.0, 7.0, 9.0])}
     made = Batch(mouse, design.of_values(values, mouse), batch.kept_of(["magnesium.GFR"], mouse))
