@@ -7,6 +7,7 @@ from .library import Library
 from .mechanism import AbstractMechanism, Flux, Port, Var, param
 from .model import Model
 from .noncompartmental import nca
+from .plots import plot
 from .results import open
 from .scenario import Scenario
 from .sensitivities import sensitivity
@@ -35,6 +36,7 @@ __all__ = [
     "open",
     "optimize",
     "param",
+    "plot",
     "quantiles",
     "sensitivity",
     "simulate",

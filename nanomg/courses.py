@@ -1,0 +1,382 @@
+"""Time courses: arms, hypotheses and subjects, with doses, limits and the rises of tumour Mg that matter."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from nanomg import drawing, units
+from nanomg.datasets import BASELINE, OPTIMUM
+from nanomg.drawing import COLOURS, GREY, LINES, Picture
+from nanomg.errors import InputError, unknown
+from nanomg.verdict import AS_GIVEN, CONCENTRATION, FREE, RELEVANT, WITHOUT
+
+ARM, HYPOTHESIS = "arm", "hypothesis"
+MOST = 9  # panels, where nothing is asked for
+BAND = (0.05, 0.5, 0.95)  # quantiles over subjects
+
+_SINGLE = 5  # so many subjects have a line each
+_DECADES = 100.0  # a course that spans more than this factor is drawn on a logarithmic axis
+_REACH = 1.2  # spans of the data within which a limit is drawn
+_BURST = 3.0  # spans of the other arms above which an arm is cut off
+_GUIDES = 60  # times of doses that panels mark
+_PANEL, _STRIP = 2.05, 0.36  # [inch] heights
+_POOR = "interstitium.C_poor"
+
+_LOOKS = {  # of an arm: colour, line, width
+    AS_GIVEN: (COLOURS[0], LINES[0], 2.0),
+    OPTIMUM: (COLOURS[0], LINES[0], 2.0),
+    BASELINE: ("#8C8C8C", LINES[0], 2.6),
+    WITHOUT: (COLOURS[1], LINES[1], 1.7),
+    FREE: (COLOURS[2], LINES[2], 1.5),
+}
+_TEXTS = {OPTIMUM: "optimised regimen", BASELINE: "baseline regimen", WITHOUT: "same treatment without Mg"}
+
+
+class Dose(NamedTuple):
+    """Doses into one port: times and durations [h], amounts in `unit`."""
+
+    port: str
+    unit: str
+    times: np.ndarray
+    durations: np.ndarray
+    amounts: np.ndarray
+
+    @property
+    def text(self) -> str:
+        """The port and what it is given."""
+        low, high = self.amounts.min(), self.amounts.max()
+        span = drawing.amount(low) if high <= low * 1.005 else f"{drawing.amount(low)}–{drawing.amount(high)}"
+        times = f" × {len(self.times)}" if len(self.times) > 1 else ""
+        return f"{self.port}: {span} {drawing.unit_text(self.unit)}{times}"
+
+
+def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: str) -> list[Picture]:
+    """The courses of a simulation or of the arms of an optimisation, as one picture."""
+    if by not in (ARM, HYPOTHESIS):
+        raise unknown("way to lay out courses", by, (ARM, HYPOTHESIS), "--by")
+    if "simulation" not in tree.children:
+        text = "Time goes back at a reset, so there are no common times: values are at the records alone."
+        return [drawing.message("Courses", text)]
+    data, config = tree["simulation"].to_dataset(), config_of(tree)
+    reasons = failures(data)
+    if reasons and all_failed(data):
+        return [drawing.message("Courses", f"Every trajectory failed: {'; '.join(reasons)}.")]
+    names = chosen(data, signals, outputs_of(tree))
+    if not names:
+        return [drawing.message("Courses", "The file holds no signals.")]
+    sides = list(data.scenario.values) if by == HYPOTHESIS else [data.scenario.values[0]]
+    given = doses_of(tree, OPTIMUM if OPTIMUM in data.regimen.values else str(data.regimen.values[0]))
+    columns = len(sides) if len(sides) > 1 else _columns(len(names))
+    rows = len(names) if len(sides) > 1 else math.ceil(len(names) / columns)
+    strip = _STRIP * len(given) + 0.1
+    height = strip + _PANEL * rows + 0.9
+    cells = list(itertools.product(names, sides))
+
+    def draw(part: Any) -> None:
+        inches = drawing.WIDTH / columns
+        heights = [strip, *[_PANEL] * rows]
+        axes = part.subplots(rows + 1, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+        hours = float(data.time.values[-1])
+        for i, axis in enumerate(axes[0]):
+            draw_doses(axis, given, hours)
+            if len(sides) > 1:
+                axis.set_title(str(sides[i]), weight="bold")
+        handles: dict[str, Any] = {}
+        for i, axis in enumerate(axes[1:].ravel()):
+            if i >= len(cells):
+                axis.set_axis_off()
+                continue
+            name, side = cells[i]
+            last = i + columns >= len(cells)
+            found = _panel(axis, data, config, name, str(side), given, log, inches, last)
+            handles = {**found, **handles}
+            if len(sides) > 1 and i % columns:
+                axis.set_ylabel("")
+        if reasons:
+            handles["failed"] = Line2D([], [], ls="", label=f"left out: {'; '.join(reasons)}")
+        if len(sides) == 1 and data.sizes["scenario"] > 1:
+            handles["under"] = Line2D([], [], ls="", label=f"under hypothesis {sides[0]}")
+        if len(sides) > 1:
+            _same_heights(axes[1:])
+        drawing.legend(part, handles.values())
+
+    return [Picture("Courses", height, draw)]
+
+
+def course(
+    tree: xr.DataTree, signal: str, axis: Any, hypothesis: str | None = None, log: bool | None = None
+) -> list[Any]:
+    """Draw one signal of a simulation into an axis of one's own; gives back what a legend needs."""
+    data, config = tree["simulation"].to_dataset(), config_of(tree)
+    chosen(data, [signal], ())
+    side = hypothesis or str(data.scenario.values[0])
+    if side not in data.scenario.values:
+        raise unknown("hypothesis", side, map(str, data.scenario.values))
+    first = str(data.regimen.values[0])
+    return [*_panel(axis, data, config, signal, side, doses_of(tree, first), log, 5.0, True).values()]
+
+
+# ---------------------------------------------------------------- what there is
+def config_of(tree: xr.DataTree) -> Mapping[str, Any]:
+    """The scenario's file as the run read it; empty where the result holds none."""
+    config = json.loads(tree.attrs.get("config_json", "{}"))
+    return dict(config.get("file", {}))
+
+
+def outputs_of(tree: xr.DataTree) -> list[str]:
+    """The scenario's outputs, in the order in which the run told of them."""
+    told = json.loads(tree.attrs.get("summary_json", "{}")).get("signals") or config_of(tree).get("outputs", {})
+    return list(told)
+
+
+def chosen(data: xr.Dataset, signals: Sequence[str], outputs: Iterable[str]) -> list[str]:
+    """The signals to draw: those asked for, else the scenario's outputs. Raises `InputError` for one that is not there."""
+    there = [str(name) for name, v in data.data_vars.items() if v.dtype.kind == "f"]
+    for name in signals:
+        if name not in there:
+            raise unknown("signal in this file", name, there, "plot")
+    return list(signals) or [name for name in outputs if name in there] or there[:MOST]
+
+
+def failures(data: xr.Dataset) -> list[str]:
+    """How trajectories failed, and how many for each reason."""
+    if "status" not in data:
+        return []
+    meanings = str(data.status.attrs.get("flag_meanings", "")).split()
+    codes, counts = np.unique(data.status.values, return_counts=True)
+    text = lambda code: meanings[code].replace("_", " ") if 0 <= code < len(meanings) else f"code {code}"
+    plural = lambda n: f"{n:,} trajectory" if n == 1 else f"{n:,} trajectories"
+    return [f"{plural(int(n))}: {text(int(c))}" for c, n in zip(codes, counts, strict=True) if c]
+
+
+def all_failed(data: xr.Dataset) -> bool:
+    """Whether no trajectory reached its end."""
+    return "status" in data and bool((data.status.values != 0).all())
+
+
+def doses_of(tree: xr.DataTree, regimen: str) -> list[Dose]:
+    """The doses of a regimen by port; those of all subjects together, and each of a series by itself."""
+    if "doses" not in tree.children:
+        return []
+    data = tree["doses"].to_dataset()
+    if regimen not in data.regimen.values:
+        regimen = str(data.regimen.values[0])
+    rows = data.sel(regimen=regimen)
+    column = lambda name, default: rows[name].values if name in rows else np.full(rows.sizes["dose"], default)
+    found: dict[tuple[str, str], set[tuple[float, float, float]]] = {}
+    each = zip(*(column(n, d) for n, d in _COLUMNS.items()), strict=True)
+    for time, port, amt, unit, duration, evid, interval, further in each:
+        if not math.isfinite(time) or not amt > 0 or evid not in (1, 4):
+            continue
+        for k in range(int(further) + 1 if math.isfinite(further) else 1):
+            found.setdefault((str(port), str(unit)), set()).add((time + k * interval, duration, amt))
+    return [Dose(*key, *np.array(sorted(own)).T) for key, own in found.items()]
+
+
+_COLUMNS = {
+    "time_h": np.nan,
+    "cmt": "",
+    "amt": np.nan,
+    "unit": "",
+    "duration_h": 0.0,
+    "evid": 1.0,
+    "ii_h": 0.0,
+    "addl": 0.0,
+}
+
+
+# ---------------------------------------------------------------- drawing
+def draw_doses(axis: Any, given: Sequence[Dose], hours: float) -> None:
+    """A strip with a row for each port: when it is dosed, and with how much."""
+    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    axis.set(xlim=(0.0, hours * scale), ylim=(len(given) - 0.35, -0.9), yticks=[], xticks=[])
+    axis.spines[:].set_visible(False)
+    for i, dose in enumerate(given):
+        marker = ("v", "D", "^", "s", "o", "P")[i % 6]
+        here = dose.times <= hours
+        axis.plot(dose.times[here] * scale, np.full(here.sum(), i), marker, color="black", ms=5.5, clip_on=False)
+        for time, duration in zip(dose.times[here], dose.durations[here], strict=True):
+            if duration > 0.004 * hours:
+                axis.plot([time * scale, min(time + duration, hours) * scale], [i, i], color="black", lw=3, alpha=0.5)
+        text = drawing.plain(dose.text)
+        axis.text(0.0, i - 0.45, text, transform=axis.get_yaxis_transform(), fontsize=8.5, va="center")
+
+
+def _columns(panels: int) -> int:
+    return 1 if panels == 1 else 2
+
+
+def _panel(
+    axis: Any,
+    data: xr.Dataset,
+    config: Mapping[str, Any],
+    name: str,
+    side: str,
+    given: Sequence[Dose],
+    log: bool | None,
+    inches: float,
+    last: bool,
+) -> dict[str, Any]:
+    """One signal under one hypothesis; gives back what the legend says."""
+    signal = data[name].sel(scenario=side)
+    shown = config.get("outputs", {}).get(name)
+    factor, unit = drawing.scale_of(str(signal.attrs.get("units", "1")), shown if isinstance(shown, str) else None)
+    hours = float(data.time.values[-1])
+    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    times = data.time.values * scale
+    curves = {str(r): np.atleast_2d(signal.sel(regimen=r).values * factor) for r in data.regimen.values}
+    curves = {r: y[np.isfinite(y).all(1)] for r, y in curves.items()}
+    curves = {r: y for r, y in curves.items() if len(y)}
+    axis.set_title(drawing.wrapped(signal.attrs.get("long_name", name), 0.72 * inches))
+    axis.set_ylabel(f"[{unit}]")
+    drawing.time_axis(axis, hours, inches, label=last)
+    if not curves:
+        axis.text(0.5, 0.5, "failed", transform=axis.transAxes, ha="center")
+        axis.set_yticks([])
+        return {}
+    _guides(axis, given, hours, scale)
+    handles = {}
+    order = sorted(curves, key=lambda r: r != BASELINE)
+    for i, regimen in enumerate(order):
+        handles.update(_curves(axis, times, curves[regimen], regimen, i))
+    levels = _levels(name, config, unit, curves, factor)
+    _heights(axis, curves, levels, log)
+    texts = []
+    for level in levels:
+        if level.drawn(axis.get_ylim()):
+            y = np.broadcast_to(level.y, times.shape)
+            axis.plot(times, y, color="black", lw=1.0, ls=level.line, zorder=1.5)
+            texts.append((float(y[-1]), level.text))
+        else:
+            above = int(np.max(level.y) > axis.get_ylim()[1])
+            texts.append((axis.get_ylim()[above], f"{'↑' if above else '↓'} {level.text}"))
+    texts += _cut(axis, curves)
+    drawing.beside(axis, texts, _PANEL * 0.75)
+    return handles
+
+
+def _curves(axis: Any, times: np.ndarray, y: np.ndarray, regimen: str, i: int) -> dict[str, Any]:
+    """The line of an arm, or what its subjects do."""
+    colour, style, width = _LOOKS.get(regimen, (COLOURS[i % len(COLOURS)], LINES[i % len(LINES)], 1.7))
+    label = drawing.plain(_TEXTS.get(regimen, regimen))
+    line = Line2D([], [], color=colour, ls=style, lw=width, label=label)
+    if len(y) == 1:
+        axis.plot(times, y[0], color=colour, ls=style, lw=width)
+        return {regimen: line}
+    if len(y) <= _SINGLE:
+        axis.plot(times, y.T, color=colour, ls=style, lw=0.9)
+        line.set_label(f"{label}, {len(y)} subjects")
+        return {regimen: line}
+    low, middle, high = np.quantile(y, BAND, axis=0)
+    axis.plot(times, middle, color=colour, ls=style, lw=width)
+    axis.fill_between(times, low, high, color=colour, alpha=0.18, lw=0)
+    line.set_label(f"{label}, median of {len(y):,} subjects")
+    return {regimen: line, "band": Patch(color=GREY, alpha=0.3, label="5 to 95 % of subjects")}
+
+
+def _guides(axis: Any, given: Sequence[Dose], hours: float, scale: float) -> None:
+    """Faint lines where a dose is given."""
+    times = sorted({t for dose in given for t in dose.times if t <= hours})
+    if len(times) <= _GUIDES:
+        for time in times:
+            axis.axvline(time * scale, color="#BBBBBB", lw=0.6, zorder=0)
+
+
+class _Level(NamedTuple):
+    """A limit or threshold: its height, a number or along time, its line, and what it is."""
+
+    y: Any
+    line: Any
+    text: str
+
+    def drawn(self, ends: tuple[float, float]) -> bool:
+        return bool(np.min(self.y) <= ends[1] and np.max(self.y) >= ends[0])
+
+
+def _levels(
+    name: str, config: Mapping[str, Any], unit: str, curves: Mapping[str, np.ndarray], factor: float
+) -> list[_Level]:
+    """Limits of the scenario, and where tumour Mg is shown the rises that matter, over the arm without Mg."""
+    found = []
+    for limit in config.get("limit", ()):
+        if limit.get("signal") != name or "max" not in limit:
+            continue
+        try:
+            number, own = units.split_quantity(str(limit["max"]))
+            value = number * units.factor(own, _shown(name, config, own))
+        except InputError:
+            continue
+        found.append(_Level(value, LINES[1], f"limit {drawing.amount(value)}: {limit.get('name', name)}"))
+    if name in (CONCENTRATION, _POOR) and WITHOUT in curves and len(curves[WITHOUT]) == 1:
+        without = curves[WITHOUT][0]
+        rises = {
+            text: value * units.factor("mmol/L", _shown(name, config, "mmol/L")) for text, value in RELEVANT.items()
+        }
+        found += [_Level(without + rise, LINES[3], f"+{text}") for text, rise in rises.items()]
+    return found
+
+
+def _shown(name: str, config: Mapping[str, Any], otherwise: str) -> str:
+    """The unit in which a signal is drawn, as the scenario writes it."""
+    unit = config.get("outputs", {}).get(name, otherwise)
+    return str(unit)
+
+
+def _heights(axis: Any, curves: Mapping[str, np.ndarray], levels: Sequence[_Level], log: bool | None) -> None:
+    """The range of the vertical axis: the arms, and what limits are near; an arm that bursts out of it is cut off."""
+    kept = _kept(curves)
+    low, high = min(y.min() for y in kept.values()), max(y.max() for y in kept.values())
+    positive = low > 0
+    as_log = positive and (log or (log is None and high / low > _DECADES))
+    if log and not positive and high > 0:
+        low, as_log = min(y[y > 0].min() for y in kept.values() if (y > 0).any()), True
+        low = max(low, high * 1e-6)
+    span = high - low
+    for level in levels:
+        ends = float(np.min(level.y)), float(np.max(level.y))
+        near = ends[0] <= high + _REACH * span and ends[1] >= low - _REACH * span
+        if near and not (as_log and ends[0] <= 0):
+            low, high = min(low, ends[0]), max(high, ends[1])
+    if as_log:
+        room = (high / low) ** 0.06 if high > low else 1.5
+        axis.set_ylim(low / room, high * room)
+        drawing.log_axis(axis)
+        return
+    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    bottom = 0.0 if 0 <= low <= 0.35 * high else low - room
+    axis.set_ylim(bottom, high + room)
+    axis.ticklabel_format(useOffset=False, style="plain")
+    axis.locator_params(axis="y", nbins=5)
+
+
+def _kept(curves: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The arms that an axis makes room for: Mg given free may be there in one burst."""
+    rest = {r: y for r, y in curves.items() if r != FREE}
+    if not rest or FREE not in curves:
+        return curves
+    low, high = min(y.min() for y in rest.values()), max(y.max() for y in rest.values())
+    return rest if curves[FREE].max() > high + _BURST * max(high - low, 1e-9) else curves
+
+
+def _cut(axis: Any, curves: Mapping[str, np.ndarray]) -> list[tuple[float, str]]:
+    top = axis.get_ylim()[1]
+    if FREE in curves and curves[FREE].max() > top:
+        return [(top, f"↑ {drawing.amount(float(curves[FREE].max()))}: given free")]
+    return []
+
+
+def _same_heights(axes: Any) -> None:
+    """Panels of a row share their vertical axis."""
+    for row in axes:
+        ends = [axis.get_ylim() for axis in row]
+        for axis in row:
+            axis.set_ylim(min(e[0] for e in ends), max(e[1] for e in ends))
