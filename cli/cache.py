@@ -43,8 +43,8 @@ def _row(program: dict[str, Any]) -> tuple[str, ...]:
     name = str(program.get("program", render.MISSING)).removeprefix("nanomg.")
     seconds = program.get("seconds")
     taken = render.MISSING if seconds is None else f"{render.number(seconds, 2)} s"
-    of = textwrap.shorten(str(program.get("of", "")), 100, placeholder="…")
-    return name, _ago(program["used"]), _size(program["bytes"]), taken, _shapes(program), of
+    of = textwrap.shorten(str(program.get("of", "")), 76, placeholder="…")
+    return name, _ago(program["used"]), render.size(program["bytes"]), taken, _shapes(program), of
 
 
 def _shapes(program: dict[str, Any]) -> str:

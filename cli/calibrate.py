@@ -91,10 +91,7 @@ def show_calibration(found: Mapping[str, Any], json: bool) -> None:
     rows = sorted(found["rows"], key=lambda row: -math.inf if row["failed"] else -abs(row["residual"]))[:_SHOWN]
     columns = ("part", "", "observed", "predicted", "unit", "fold", "residual [sd]", "")
     render.section("Rows furthest from the data", columns, "llrrlrrl", map(_row, rows))
-    for what, key in (("Card", "written"), ("Result file", "output")):
-        if found[key]:
-            render.paragraph("")
-            render.paragraph(f"{what}: {found[key]}")
+    render.files({"Card": found["written"], "Result file": found["output"]})
 
 
 def _parameter_rows(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[Sequence[str]]:

@@ -41,16 +41,16 @@ def feasibility(
             library=models.library(*library or ()),
             command=options.command_line(),
         )
-    if json:
-        render.emit_json(run.summary)
-    else:
-        show_feasibility(run.summary)
+    show_feasibility(run.summary, json)
     if run.summary["feasibility"]["failed"] == draws:
         raise typer.Exit(SimulationError.exit_code)
 
 
-def show_feasibility(summary: Mapping[str, Any]) -> None:
-    """The summary of a prior-predictive run, as tables."""
+def show_feasibility(summary: Mapping[str, Any], json: bool) -> None:
+    """The summary of a prior-predictive run, as tables or as the JSON object."""
+    if json:
+        render.emit_json(summary)
+        return
     found = summary["feasibility"]
     render.paragraph(summary["verdict"], style="bold")
     render.paragraph(
@@ -70,9 +70,7 @@ def show_feasibility(summary: Mapping[str, Any]) -> None:
     render.paragraph(
         "local: the total less what serum explains, which is the rise of serum ionised Mg times the Donnan ratio"
     )
-    if summary["output"]:
-        render.paragraph("")
-        render.paragraph(f"Result file: {summary['output']}")
+    render.files({"Result file": summary["output"]})
 
 
 def _three(percentiles: Mapping[str, float | None]) -> Sequence[str]:

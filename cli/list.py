@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nanomg.cli import options, render
 
+_FREE = {"simulate": "", "optimize": " (optimize)"}
+
 
 def list(json: options.Json = False, library: options.Folders = None) -> None:
     """List the scenarios."""
@@ -18,5 +20,5 @@ def list(json: options.Json = False, library: options.Folders = None) -> None:
     if json:
         render.emit_json(entries)
     else:
-        columns = ("name", "species", "kind", "title")
-        render.table(columns, "llll", ([entry[column] for column in columns] for entry in entries))
+        rows = ((entry["name"], entry["species"], entry["title"] + _FREE[entry["kind"]]) for entry in entries)
+        render.table(("name", "species", "title"), "lll", rows, prose=True)

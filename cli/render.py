@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import sys
@@ -11,57 +10,62 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-MISSING = "–"
+from nanomg.wording import MISSING, duration, number, percent, size, span
+
+__all__ = ["MISSING", "duration", "number", "percent", "size", "span"]
+
 Progress = Callable[[int, int, Mapping[str, Any]], None]
 
-_ENDLESS = 10_000  # columns: a table keeps its lines whole, and the terminal or pager decides
+_ENDLESS = 10_000  # columns: what is not a terminal has no edge
 _NARROWEST = 24  # columns of a cell with running text
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits: `0.01234`, `1.234e-5`; what is missing or not finite is a dash."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    mantissa, exponent, power = f"{value:.{digits}g}".partition("e")
-    return f"{mantissa}e{int(power)}" if exponent else mantissa
-
-
-def percent(share: float | None) -> str:
-    """A share in whole percent."""
-    return MISSING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
-
-
-def span(low: float | None, high: float | None) -> str:
-    """A range, or nothing where neither end is known."""
-    return "" if all(v is None or math.isnan(v) for v in (low, high)) else f"{number(low)} – {number(high)}"
+_PERCENT = "\N{NO-BREAK SPACE}%"
+_GAP, _INDENT = 2, 2  # columns between two cells, and before a row that goes on
 
 
 def paragraph(text: str, style: str | None = None) -> None:
     """Running text, broken at the edge of a terminal and nowhere else."""
-    if sys.stdout.isatty():
-        text = textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
-    _stdout().print(text, style=style)
+    lines = textwrap.wrap(text.replace(" %", _PERCENT), _edge(), break_long_words=False, break_on_hyphens=False)
+    _stdout().print("\n".join(lines).replace(_PERCENT, " %"), style=style)
 
 
 def table(headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], prose: bool = False) -> None:
-    """Columns aligned by `align` ("l" or "r" each), never broken, except the last one of `prose` at the edge of a terminal."""
-    from rich.table import Table
-    from rich.text import Text
-
-    cells = [list(row) for row in rows]
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header, side in zip(headers, align, strict=True):
-        shown.add_column(Text(header), justify="right" if side == "r" else "left", no_wrap=True)
-    if prose and sys.stdout.isatty():
-        taken = sum(max(len(row[i]) for row in [headers, *cells]) + 2 for i in range(len(headers) - 1))
-        shown.columns[-1].no_wrap = False
-        shown.columns[-1].max_width = max(_NARROWEST, shutil.get_terminal_size().columns - taken)
-    for row in cells:
-        shown.add_row(*(Text(cell) for cell in row))
+    """Columns aligned by `align` ("l" or "r" each). On a terminal that is too narrow a row goes on in further, indented lines,
+    and the last column of `prose` is broken by words; elsewhere a row is one line."""
+    cells = [[str(header) for header in headers], *([str(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    edge = _edge()
     console = _stdout()
-    with console.capture() as captured:
-        console.print(shown)
-    sys.stdout.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+    for i, row in enumerate(cells):
+        for columns in _shares(widths, edge, prose):
+            for line in _lines(row, columns, widths, align, edge):
+                console.print(line, style="dim" if i == 0 else None)
+
+
+def _shares(widths: Sequence[int], edge: int, prose: bool) -> list[list[int]]:
+    """The columns that stand in the first line of a row, in the second, and so on."""
+    shares: list[list[int]] = [[]]
+    used = 0
+    for i, width in enumerate(widths):
+        least = min(width, _NARROWEST) if prose and i == len(widths) - 1 else width
+        if shares[-1] and used + least > edge:
+            shares.append([])
+            used = _INDENT
+        shares[-1].append(i)
+        used += width + _GAP
+    return shares
+
+
+def _lines(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], align: str, edge: int) -> Iterator[str]:
+    """The share of a row that stands in `columns`; what is wider than the terminal is broken by words under itself."""
+    line = " " * (_INDENT if columns[0] else 0)
+    for i in columns[:-1]:
+        line += (row[i].rjust if align[i] == "r" else row[i].ljust)(widths[i]) + " " * _GAP
+    last = columns[-1]
+    room = max(edge - len(line), _NARROWEST)
+    for part in textwrap.wrap(row[last], room, break_long_words=False, break_on_hyphens=False) or [""]:
+        if whole := (line + (part.rjust(min(widths[last], room)) if align[last] == "r" else part)).rstrip():
+            yield whole
+        line = " " * len(line)
 
 
 def section(title: str, headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], prose: bool = False) -> None:
@@ -70,6 +74,14 @@ def section(title: str, headers: Sequence[str], align: str, rows: Iterable[Seque
         paragraph("")
         paragraph(title, style="bold")
         table(headers, align, rows, prose)
+
+
+def files(named: Mapping[str, str | None]) -> None:
+    """Where the files lie that were written, by what they are."""
+    if written := {what: file for what, file in named.items() if file}:
+        paragraph("")
+        for what, file in written.items():
+            paragraph(f"{what}: {file}")
 
 
 def emit_json(value: Any) -> None:
@@ -133,6 +145,11 @@ def sweeping(total: int) -> Iterator[Callable[[Any], None] | None]:
             bar.update(task, completed=at.done, description=f"{number(rate, 3)} a second{failed}")
 
         yield update
+
+
+def _edge() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _ENDLESS
 
 
 def _stdout() -> Any:

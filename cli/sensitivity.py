@@ -95,12 +95,7 @@ def show_sensitivity(found: Mapping[str, Any], json: bool, top: int = _SHOWN) ->
         f"over it: what the output is multiplied by from the low to the high end of the range, to first order; "
         f"ranges are {_OVER[found['over']]}"
     )
-    files = {"Result file": found["output"], "Figure": found["figure"]}
-    if any(files.values()):
-        render.paragraph("")
-    for what, file in files.items():
-        if file:
-            render.paragraph(f"{what}: {file}")
+    render.files({"Result file": found["output"], "Figure": found["figure"]})
 
 
 def _elastic(row: Mapping[str, Any]) -> Sequence[str]:
@@ -152,7 +147,7 @@ def _show_indices(sobol: Mapping[str, Any], output: str) -> None:
 
 
 def _index(row: Mapping[str, Any], entry: Mapping[str, Any]) -> Sequence[str]:
-    numbers = (render.MISSING if row[key] is None else f"{row[key]:.3f}" for key in ("S1", "S1_conf", "ST", "ST_conf"))
+    numbers = (render.MISSING if row[key] is None else f"{row[key]:z.3f}" for key in ("S1", "S1_conf", "ST", "ST_conf"))
     return row["parameter"], *numbers, span(entry["low"], entry["high"]), entry["unit"], entry["distribution"]
 
 

@@ -1,11 +1,11 @@
-"""`nanomg summary`, and the same view of a run right after it."""
+"""`nanomg summary`: what a file found, as the command that made it showed it; and that view of simulations and optimisations."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,18 @@ from nanomg.cli.calibrate import show_calibration
 from nanomg.cli.feasibility import show_feasibility
 from nanomg.cli.render import number
 from nanomg.cli.sensitivity import show_sensitivity
+from nanomg.cli.sweep import show_sweep
 from nanomg.cli.validate import show_validation
+from nanomg.errors import InputError
+
+# by kind of file, what is not a simulation or an optimisation
+_VIEWS: Mapping[str, Callable[[Mapping[str, Any], bool], None]] = {
+    "validate": show_validation,
+    "calibrate": show_calibration,
+    "sensitivity": show_sensitivity,
+    "feasibility": show_feasibility,
+    "sweep": show_sweep,
+}
 
 _ACTIVE = 0.01  # a limit is active where the slack is below this share of it
 _ROUNDING = 1e-9
@@ -32,27 +43,21 @@ def summary(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")], json: options.Json = False
 ) -> None:
     """Show again what a run found, from its result file."""
+    from nanomg.kinds import kind_of
     from nanomg.results import read_summary
 
-    show_summary(read_summary(file) | {"output": str(file)}, json)
+    found = read_summary(file) | {"output": str(file)}
+    try:
+        _VIEWS.get(kind_of(found), show_summary)(found, json)
+    except KeyError as missing:
+        why = f"the summary of this file holds no {missing}; another version of nanomg made it"
+        raise InputError(why, str(file)) from None
 
 
 def show_summary(found: Mapping[str, Any], json: bool) -> None:
     """The summary of a simulation or optimisation on stdout, as tables or as the JSON object itself."""
-    if "misses" in found:
-        show_validation(found, json)
-        return
-    if "identifiability" in found:
-        show_calibration(found, json)
-        return
-    if "elasticities" in found:
-        show_sensitivity(found, json)
-        return
     if json:
         render.emit_json(found)
-        return
-    if "feasibility" in found:
-        show_feasibility(found)
         return
     render.paragraph(found["verdict"], style="bold")
     status = found["status"]
@@ -67,14 +72,9 @@ def show_summary(found: Mapping[str, Any], json: bool) -> None:
     if "objective" in found:
         _show_optimum(found)
     _show_signals(found["signals"])
-    if found["mg"]:
+    if found.get("mg"):
         _show_magnesium(found["mg"])
-    files = {"Result file": found["output"], "Records": found.get("records")}
-    if any(files.values()):
-        render.paragraph("")
-    for what, file in files.items():
-        if file:
-            render.paragraph(f"{what}: {file}")
+    render.files({"Result file": found["output"], "Records": found.get("records")})
 
 
 def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
@@ -100,7 +100,7 @@ def _show_optimum(found: Mapping[str, Any]) -> None:
     render.section("Objective", ("", "baseline", "optimum"), "lrr", [*terms, total])
 
     limits = [
-        (c["name"], *(number(c[key]) for key in ("limit", "value", "slack")), c["unit"], _state(c))
+        (c["name"], number(c["limit"]), number(c["value"]), number(_slack(c)), c["unit"], _state(c))
         for c in found["constraints"]
     ]
     render.section("Limits", ("", "limit", "value", "slack", "unit", ""), "lrrrll", limits)
@@ -114,6 +114,14 @@ def _show_optimum(found: Mapping[str, Any]) -> None:
         text += f", objective {number(min(kept))} to {number(max(kept))}, median {number(statistics.median(kept))}"
     render.paragraph("")
     render.paragraph(text)
+
+
+def _slack(constraint: Mapping[str, Any]) -> float | None:
+    """The slack as far as limit and value, of four digits each, can tell."""
+    slack, limit = constraint["slack"], abs(constraint["limit"])
+    if slack is None or not math.isfinite(slack) or not limit:
+        return slack
+    return round(slack, 3 - math.floor(math.log10(limit)))
 
 
 def _state(constraint: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, percent
+from nanomg.cli.render import duration, number, percent
 from nanomg.errors import InputError, SimulationError
 
 
@@ -102,10 +102,7 @@ def sweep(
     except KeyboardInterrupt:
         hint = "" if output is None else "; finished parts are kept, the same command with --resume goes on from here"
         raise options.Interrupted(f"interrupted{hint}") from None
-    if json:
-        render.emit_json(run.summary)
-    else:
-        show_sweep(run.summary)
+    show_sweep(run.summary, json)
     if run.summary["failed"] == run.summary["trajectories"]:
         raise typer.Exit(SimulationError.exit_code)
 
@@ -114,7 +111,7 @@ def _show_estimate(found: Mapping[str, Any]) -> None:
     dims = " x ".join(f"{size:,} {name}" for name, size in found["dims"].items())
     rows = [
         ("trajectories", f"{found['trajectories']:,}", dims),
-        ("result", _size(found["bytes"]), "before compression"),
+        ("result", render.size(found["bytes"]), "before compression"),
         (
             "time",
             duration(found["seconds"]),
@@ -130,8 +127,11 @@ def _show_estimate(found: Mapping[str, Any]) -> None:
     render.table(("", "", ""), "lrl", rows)
 
 
-def show_sweep(found: Mapping[str, Any]) -> None:
-    """The summary of a sweep, as tables."""
+def show_sweep(found: Mapping[str, Any], json: bool) -> None:
+    """The summary of a sweep, as tables or as the JSON object."""
+    if json:
+        render.emit_json(found)
+        return
     render.paragraph(found["verdict"], style="bold")
     rate = f"{number(found['subjects_per_second'], 3)} a second on the {found['device']}"
     computing = found["share_computing"]
@@ -149,24 +149,4 @@ def show_sweep(found: Mapping[str, Any]) -> None:
     render.section(
         "Over all trajectories that were solved", ("", "", "lowest", "5 %", "50 %", "95 %", "highest"), "llrrrrr", rows
     )
-    if found["output"]:
-        render.paragraph("")
-        render.paragraph(f"Result file: {found['output']}")
-
-
-def duration(seconds: float) -> str:
-    """A time in the two units that suit it."""
-    if seconds < 90:
-        return f"{number(seconds, 2)} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} d"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{number(count, 3)} {unit}"
-        count /= 1000
-    return f"{number(count, 3)} TB"
+    render.files({"Result file": found["output"]})

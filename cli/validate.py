@@ -11,6 +11,7 @@ from nanomg.cli import options, render
 from nanomg.cli.render import number, percent, span
 
 _PUBLIC = ("name", "use", "n", "gmfe", "noise_floor", "within_1_25", "within_2", "within_2sd")
+_NO_ROW = "no validated row"
 _VERDICTS = {True: "stands", False: "FALLS SHORT", None: "directions and bounds only"}
 
 
@@ -50,34 +51,41 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
         f"{uses['look']} looked at only",
         style="bold",
     )
-    headers = ("domain", "use", "rows", "GMFE", "allowed", "noise floor", "≤ 1.25", "≤ 2", "in spread", "")
-    render.section("Geometric mean fold errors (GMFE)", headers, "llrrrrrrrl", _domain_rows(found["domains"]))
+    render.paragraph("")
+    render.paragraph("GMFE: geometric mean fold error; floor: that between studies; shares in %")
+    validated, calibrated = ([e for e in found["domains"] if e["use"] == use] for use in ("validate", "calibrate"))
+    first, shares = ("domain", "rows", "GMFE"), ("floor", "≤ 1.25", "≤ 2", "spread")
+    judged = [(*_domain(e, e["allowed"]), _state(e)) for e in validated if e["n"]]
+    render.section("Validated", (*first, "allowed", *shares, ""), "lrrrrrrrl", judged)
+    render.section("Calibrated", (*first, *shares), "lrrrrrr", map(_domain, calibrated))
+    for said in (_VERDICTS[None], _NO_ROW):
+        if names := [e["name"] for e in validated if verdict(e) == said]:
+            render.paragraph("")
+            render.paragraph(f"{said.capitalize()}: {', '.join(names)}")
     signs = found["signs"]
     if signs["n"]:
         render.paragraph("")
         render.paragraph(f"Directions: {signs['right']} of {signs['n']} right")
     headers = ("domain", "use", "quantity", "source", "predicted", "observed", "range", "unit", "fold", "why")
     render.section(f"Misses: {len(found['misses'])}", headers, "llllrrllrl", _miss_rows(found["misses"]), prose=True)
-    if found["output"]:
-        render.paragraph("")
-        render.paragraph(f"Result file: {found['output']}")
-        for file in found["figures"]:
-            render.paragraph(f"Figure: {file}")
+    render.files({"Result file": found["output"], "Figures": ", ".join(found["figures"])})
 
 
 def verdict(entry: Mapping[str, Any]) -> str:
     """What the validated rows of a domain come to, in words; nothing of calibrated ones."""
     if entry["use"] != "validate":
         return ""
-    return _VERDICTS[entry["stands"]] if entry["n"] else "no validated row"
+    return _VERDICTS[entry["stands"]] if entry["n"] else _NO_ROW
 
 
-def _domain_rows(entries: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
-    for e in entries:
-        state = verdict(e) + (f" ({e['failed']} failed)" if e["failed"] else "")
-        allowed = number(e["allowed"], 3) if e["use"] == "validate" else ""
-        numbers = (number(e["gmfe"], 3), allowed, number(e["noise_floor"], 3))
-        yield e["name"], e["use"], str(e["n"]), *numbers, *(percent(e[k]) for k in _PUBLIC[5:]), state.strip()
+def _domain(e: Mapping[str, Any], *allowed: float) -> Sequence[str]:
+    numbers = (number(v, 3) for v in (e["gmfe"], *allowed, e["noise_floor"]))
+    return e["name"], str(e["n"]), *numbers, *(percent(e[key]).removesuffix(" %") for key in _PUBLIC[5:])
+
+
+def _state(e: Mapping[str, Any]) -> str:
+    said = "" if e["stands"] is None else verdict(e)
+    return f"{said} ({e['failed']} failed)".strip() if e["failed"] else said
 
 
 def _miss_rows(misses: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:

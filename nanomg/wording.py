@@ -1,4 +1,4 @@
-"""How numbers are written for people: on the screen and on a page."""
+"""How numbers, times and sizes are written for people: on the screen, on a page and in a picture."""
 
 from __future__ import annotations
 
@@ -6,18 +6,45 @@ import math
 
 MISSING = "–"
 
+_POWER = 5  # power of ten from which on a number is written with it
+_PERCENT = 0.01
+
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits: `0.01234`, `1.234e-5`; what is missing or not finite is a dash."""
+    """A number with so many significant digits: `0.01234`, `1.234e-5`, `1490`; what is missing or not finite is a dash."""
     if value is None or not math.isfinite(value):
         return MISSING
-    mantissa, exponent, power = f"{value:.{digits}g}".partition("e")
+    text = f"{value:.{digits}g}"
+    mantissa, exponent, power = text.partition("e")
+    if exponent and 0 <= int(power) < _POWER:
+        return f"{float(text):.0f}"
     return f"{mantissa}e{int(power)}" if exponent else mantissa
 
 
 def percent(share: float | None) -> str:
-    """A share in whole percent."""
-    return MISSING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
+    """A share in whole percent, or with one digit where it is less than one."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    return f"{100 * share:.0f} %" if abs(share) >= _PERCENT or not share else f"{100 * share:.1g} %"
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that suit it."""
+    if seconds < 90:
+        return f"{number(seconds, 2)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} d"
+
+
+def size(count: float) -> str:
+    """So many bytes in the unit that suits them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{number(count, 3)} {unit}"
+        count /= 1000
+    return f"{number(count, 3)} TB"
 
 
 def span(low: float | None, high: float | None) -> str:
