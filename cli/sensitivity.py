@@ -54,7 +54,7 @@ def sensitivity(
     overrides = options.parse_assignments(assignments)
     from nanomg import models, sensitivities
 
-    with render.working("differentiating" if sobol is None else "differentiating and sampling"):
+    with render.progress() as progress:
         run = sensitivities.sensitivity(
             scenario,
             of=tuple(of or ()),
@@ -69,6 +69,7 @@ def sensitivity(
             force=force,
             library=models.library(*library or ()),
             command=options.command_line(),
+            progress=progress,
         )
     show_sensitivity(run.summary, json, top)
 
@@ -137,7 +138,7 @@ def _rest(matter: int, count: int, top: int) -> str:
 def _show_indices(sobol: Mapping[str, Any], output: str) -> None:
     rows = [row for row in sobol["indices"] if row["output"] == output]
     varied = {entry["parameter"]: entry for entry in sobol["parameters"]}
-    headers = ("", "S1", "±", "ST", "±", "range", "unit", "distribution")
+    headers = ("", "S1", "±", "ST", "±", "range", "unit", "")
     cells = (_index(row, varied[row["parameter"]]) for row in rows)
     render.section(f"Sobol indices: what makes the variance of {output}", headers, "lrrrrlll", cells)
     render.paragraph(_base(sobol))
@@ -148,7 +149,13 @@ def _show_indices(sobol: Mapping[str, Any], output: str) -> None:
 
 def _index(row: Mapping[str, Any], entry: Mapping[str, Any]) -> Sequence[str]:
     numbers = (render.MISSING if row[key] is None else f"{row[key]:z.3f}" for key in ("S1", "S1_conf", "ST", "ST_conf"))
-    return row["parameter"], *numbers, span(entry["low"], entry["high"]), entry["unit"], entry["distribution"]
+    return (
+        row["parameter"],
+        *numbers,
+        span(entry["low"], entry["high"]),
+        entry["unit"],
+        "uniform" if entry["distribution"] == "uniform" else "",
+    )
 
 
 def _base(sobol: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from nanomg import results, simulation, units, verdict
 from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.population import normal
+from nanomg.ranges import CARD, range_of
 from nanomg.scenario import Scenario
 from nanomg.service import Run, resolve
 from nanomg.solver import Status
@@ -131,19 +132,17 @@ def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
 # ---------------------------------------------------------------- drawing
 def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
     """The first `draws` physical candidates of a seed. Each parameter has its own stream, so fixing one leaves the others."""
-    ranged = [p for p in scenario.parameters.values() if p.value != 0 and p.low and p.high and p.high > p.low > 0]
+    found = {p.name: range_of(p, CARD) for p in scenario.parameters.values() if p.value != 0}
+    ranged = {name: span for name, span in found.items() if span and not span.uniform}
     if not ranged:
         raise InputError(
             "no parameter has a range in its card, so there is nothing to draw", f"scenario {scenario.name!r}"
         )
-    tail = 1.6448536269514722  # 95 % point of the standard normal
     count = draws
     while True:
         candidates: dict[str, np.ndarray] = {}
-        for p in ranged:
-            assert p.low is not None and p.high is not None
-            middle, spread = math.log(p.low * p.high) / 2, math.log(p.high / p.low) / (2 * tail)
-            candidates[p.name] = np.exp(middle + spread * normal(p.name, seed, np.arange(count)))
+        for name, span in ranged.items():
+            candidates[name] = span.at(normal(name, seed, np.arange(count)))
         broken = unphysical(scenario, candidates, count)
         passed = np.flatnonzero(~np.any(list(broken.values()), axis=0))
         if len(passed) >= draws:

@@ -30,12 +30,16 @@ class Range(NamedTuple):
         """Whether it is uniform rather than log-normal."""
         return self.low <= 0
 
+    def at(self, z: Any) -> np.ndarray:
+        """The values at standard normal scores."""
+        if self.uniform:
+            return np.asarray(self.low + (self.high - self.low) * special.ndtr(z))
+        middle, sd = math.log(self.low * self.high) / 2, math.log(self.high / self.low) / (2 * _TAIL)
+        return np.exp(middle + sd * np.asarray(z))
+
     def quantile(self, share: Any) -> np.ndarray:
         """The values below which these shares lie."""
-        if self.uniform:
-            return np.asarray(self.low + (self.high - self.low) * np.asarray(share))
-        middle, sd = math.log(self.low * self.high) / 2, math.log(self.high / self.low) / (2 * _TAIL)
-        return np.exp(middle + sd * special.ndtri(np.clip(share, _EDGE, 1 - _EDGE)))
+        return self.at(special.ndtri(np.clip(share, _EDGE, 1 - _EDGE)))
 
 
 def range_of(parameter: Parameter, over: str) -> Range | None:

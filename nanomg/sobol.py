@@ -25,7 +25,7 @@ PARAMETERS = 10  # varied where none are named
 CONFIDENCE, _RESAMPLES = 0.95, 200
 INDICES = ("S1", "S1_conf", "ST", "ST_conf")
 
-_CHUNK = 4096  # trajectories between two reports of progress
+_CHUNK = 2048  # trajectories between two reports of progress
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
