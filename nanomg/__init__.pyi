@@ -8,6 +8,7 @@ from .mechanism import AbstractMechanism, Flux, Port, Var, param
 from .model import Model
 from .noncompartmental import nca
 from .plots import plot
+from .reports import report
 from .results import open
 from .scenario import Scenario
 from .sensitivities import sensitivity
@@ -38,6 +39,7 @@ __all__ = [
     "param",
     "plot",
     "quantiles",
+    "report",
     "sensitivity",
     "simulate",
     "sweep",

@@ -8,13 +8,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from nanomg.wording import number
 
 
-@dataclasses.dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A text of a table or tile. One that shows a number holds it in full, and says where in the summary it stands."""
 
     text: str
@@ -66,12 +65,12 @@ class Tiles:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Columns aligned by `align`: "l" text, "r" numbers, "p" running text that may be broken."""
+    """Columns aligned by `align`: "l" text, "r" numbers, "u" units, "p" running text that may be broken."""
 
     kind: ClassVar[str] = "table"
     headers: Sequence[str]
     align: str
-    rows: Sequence[Sequence[Cell | str]]
+    rows: Sequence[Sequence[Any]]  # of cells and texts
     caption: str = ""
 
 

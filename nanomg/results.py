@@ -218,14 +218,14 @@ def replacing(path: StrPath, scratch: Path | None = None) -> Iterator[BinaryIO]:
 
 
 # ---------------------------------------------------------------------- reading
-def open(path: StrPath) -> xarray.DataTree:
+def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
     """A result file, or a folder of parts as one dataset: in memory where it is small, and the file itself is closed again.
 
     The variables of a large one are dask arrays, read when needed; `close` frees the file. Where parts are missing, numbers are
-    NaN and flags `not_computed`.
+    NaN and flags `not_computed`. With `older` a file of an older schema is opened, too, for readers that bear what it lacks.
     Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
     """
-    read_attributes(path)
+    read_attributes(path, older)
     folder = parts.at(Path(path)) if Path(path).is_dir() else None
     try:
         tree = xarray.open_datatree(_head(path), engine="h5netcdf")
@@ -257,7 +257,7 @@ def _head(path: StrPath) -> Path:
     return Path(path) / parts.FRAME if Path(path).is_dir() else Path(path)
 
 
-def read_attributes(path: StrPath) -> dict[str, Any]:
+def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     """The root's attributes of a result file or a folder of parts, after the checks of `open`."""
     where = str(path)
     if Path(path).is_dir():
@@ -280,7 +280,7 @@ def read_attributes(path: StrPath) -> dict[str, Any]:
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         cut = "truncated" in str(error)
         raise InputError("the file is cut short" if cut else "the file is damaged and cannot be read", where) from None
-    _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where)
+    _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where, older)
     return attributes
 
 
@@ -299,7 +299,7 @@ def _from_hdf5(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) and value.dtype.kind in "iuf" else value
 
 
-def _check_schema(version: Any, source: Any, where: str) -> None:
+def _check_schema(version: Any, source: Any, where: str, older: bool) -> None:
     if version is None:
         raise InputError("this HDF5 file was not written by nanomg (it has no nanomg_schema_version)", where)
     if not isinstance(version, int):
@@ -309,5 +309,5 @@ def _check_schema(version: Any, source: Any, where: str) -> None:
         raise InputError(
             f"the file, made by {source}, has schema version {version} and {reads}; install a newer nanomg", where
         )
-    if version < OLDEST_SCHEMA_VERSION:
+    if version < OLDEST_SCHEMA_VERSION and not older:
         raise InputError(f"the file, made by {source}, has schema version {version} and {reads}; make it again", where)

@@ -1,0 +1,35 @@
+"""`nanomg report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanomg.cli import options, render
+
+
+def report(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The page. Without it, FILE with the ending .html."),
+    ] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print it, too, by a Chromium of this machine.")] = False,
+    force: options.Force = False,
+    json: options.Json = False,
+    library: options.Folders = None,
+) -> None:
+    """Write a result as one page that answers first."""
+    from nanomg import models, reports
+
+    with render.working("writing"):
+        made = reports.report(file, output, pdf=pdf, force=force, library=models.library(*library or ()))
+    if json:
+        render.emit_json(made)
+        return
+    render.paragraph(made["verdict"], style="bold")
+    for what, key in (("Page", "page"), ("Print", "pdf")):
+        if made[key]:
+            render.paragraph(f"{what}: {made[key]}")

@@ -1,0 +1,512 @@
+"""The answer of a report: for each kind of result its sentence, the numbers that matter and their tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from nanomg import kinds
+from nanomg.datasets import BASELINE
+from nanomg.drawing import scale_of, unit_text
+from nanomg.facts import Facts
+from nanomg.page import Cell, Folded, Table, Text, Tile, Tiles
+from nanomg.verdict import RELEVANT
+from nanomg.wording import number, percent, span
+
+_SHOWN = 12  # rows that a table of the most important shows
+
+
+def sentence(facts: Facts) -> str:
+    """The answer in plain words: the verdict of the summary where the run gave one."""
+    if "verdict" in facts.summary:
+        return str(facts.summary["verdict"])
+    return (
+        _SENTENCES.get(facts.kind, lambda _: "")(facts)
+        or "The file holds no summary, so the answer is not put in words."
+    )
+
+
+def blocks(facts: Facts) -> list[Any]:
+    """Tiles and tables that carry the answer; nothing where the file has no summary."""
+    return list(_BLOCKS[facts.kind](facts)) if facts.summary and facts.kind in _BLOCKS else []
+
+
+# ---------------------------------------------------------------- simulations and optimisations
+def _simulation(facts: Facts) -> Iterator[Any]:
+    if facts.at("mg"):
+        yield Tiles(_mg_tiles(facts))
+    yield _signals(facts)
+    if facts.at("mg"):
+        yield _mg_table(facts)
+
+
+def _mg_tiles(facts: Facts) -> list[Tile]:
+    hours = [
+        Tile(f"tumour free Mg above +{label} mmol/L", _ends(facts, "mg", f"hours_per_day_above_{label}"), "h/day")
+        for label in RELEVANT
+    ]
+    gain = _ends(facts, "mg", "mean_competence_gain", scale=100.0, sign="+")
+    peak, local = facts.cell("mg", "peak_rise", "value", digits=2), facts.at("mg", "share_local")
+    return [
+        *hours,
+        Tile("highest rise of tumour free Mg", peak, str(facts.at("mg", "peak_rise", "unit") or "")),
+        Tile("mean T-cell competence", gain, "%"),
+        Tile("of the mean rise is local", Cell(percent(local), local, "mg/share_local")),
+    ]
+
+
+def _ends(facts: Facts, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
+    """The span over hypotheses of a number of the summary."""
+    values = [v * scale for v in (facts.at(*path) or {}).values() if v is not None]
+    if not values:
+        return Cell("–")
+    low, high = (f"{v:{sign}.1f}" for v in (min(values), max(values)))
+    return Cell(low if low == high else f"{low} to {high}", note=f"across {', '.join(sorted(facts.at(*path)))}")
+
+
+def _mg_table(facts: Facts) -> Table:
+    hypotheses = sorted(facts.at("mg", "mean_competence_gain") or ())
+    arms = {"as dosed": ("mg",)} | ({"given free": ("mg", "free")} if facts.at("mg", "free") else {})
+    lines = {f"hours_per_day_above_{label}": f"hours per day above +{label} mmol/L" for label in RELEVANT}
+    rows: list[Sequence[Any]] = [
+        [text, *(facts.cell(*path, key, h, digits=3) for path in arms.values() for h in hypotheses)]
+        for key, text in lines.items()
+    ]
+    gains = [_percent_of(facts, *path, "mean_competence_gain", h) for path in arms.values() for h in hypotheses]
+    rows.append(["mean gain of T-cell competence [%]", *gains])
+    for key, text in {"mean_rise": "mean rise [mmol/L]", "peak_rise": "highest rise [mmol/L]"}.items():
+        blank = [""] * (len(hypotheses) - 1)
+        rows.append([text, *(c for path in arms.values() for c in (facts.cell(*path, key, "value", digits=3), *blank))])
+    headers = ["", *(f"{arm}, {h}" for arm in arms for h in hypotheses)]
+    return Table(
+        headers,
+        "p" + "r" * (len(headers) - 1),
+        rows,
+        "Magnesium in the tumour against the same treatment without it, under each hypothesis of what Mg does to LFA-1",
+    )
+
+
+def _percent_of(facts: Facts, *path: str) -> Cell:
+    """A share of the summary in per cent."""
+    cell = facts.cell(*path)
+    return cell._replace(text=number(None if cell.value is None else 100 * cell.value, 2))
+
+
+_MEASURES = {"initial": "at the start", "final": "at the end", "min": "lowest", "max": "highest", "auc": "area (× h)"}
+
+
+def _signals(facts: Facts) -> Any:
+    rows = []
+    signals = facts.at("signals") or {}
+    for name, signal in signals.items():
+        cells = []
+        for key in _MEASURES:
+            cell = facts.cell("signals", name, key)
+            ends = signal.get("range", {}).get(key)
+            cells.append(Cell(cell.text, cell.value, cell.key, span(*ends) if ends else ""))
+        rows.append((facts.name(name), signal.get("unit", ""), *cells))
+    if not rows:
+        return Text("The summary lists no outputs.", "note")
+    many = any("range" in signal for signal in signals.values())
+    caption = "The outputs: median of the subjects, with the lowest and highest of them" if many else "The outputs"
+    return Table(("", "unit", *_MEASURES.values()), "purrrrr", rows, caption)
+
+
+def _optimum(facts: Facts) -> Iterator[Any]:
+    tiles = [Tile("limits", Cell("all kept" if facts.at("feasible") else "NOT KEPT"))]
+    if (first := next(iter(facts.at("signals") or {}), None)) is not None:
+        after = facts.cell("signals", first, "final")._replace(note=_at_baseline(facts, first))
+        tiles.append(Tile(f"{facts.glossary.get(first, first)}, at the end", after, facts.at("signals", first, "unit")))
+    weighed = facts.cell("objective")._replace(note=f"baseline: {number(facts.at('baseline_objective'))}")
+    tiles.append(Tile("objective, lower is better", weighed))
+    yield Tiles([*tiles, *(_mg_tiles(facts) if facts.at("mg") else ())])
+    terms = [
+        (name, *(facts.cell("terms", name, key) for key in ("baseline", "optimum"))) for name in facts.at("terms") or {}
+    ]
+    total = ("total", facts.cell("baseline_objective"), facts.cell("objective"))
+    yield Table(("term of the objective", "before", "optimum"), "prr", [*terms, total], "What was weighed")
+    yield _limits(facts)
+    yield _signals(facts)
+    if facts.at("mg"):
+        yield _mg_table(facts)
+
+
+def _at_baseline(facts: Facts, name: str) -> str:
+    """Where the baseline regimen ends, in the unit of the summary."""
+    courses = facts.group("simulation")
+    if courses is None or name not in courses or BASELINE not in courses.get("regimen", ()):
+        return ""
+    course = courses[name].sel(regimen=BASELINE).isel(scenario=0, time=-1)
+    scale, _ = scale_of(str(course.attrs.get("units", "")), facts.at("signals", name, "unit"))
+    return f"baseline: {number(float(course) * scale)}"
+
+
+def _limits(facts: Facts) -> Any:
+    rows = [
+        (c["name"], *(facts.cell("constraints", i, key) for key in ("limit", "value", "slack")), c["unit"], state(c))
+        for i, c in enumerate(facts.at("constraints") or [])
+    ]
+    return Table(("limit", "allowed", "reached", "room", "unit", ""), "prrrul", rows, "The limits at the optimum")
+
+
+HOLDS = "holds the optimum back"
+_ACTIVE, _ROUNDING = 0.01, 1e-9  # shares of a limit: a smaller room makes it active, a smaller excess is none
+
+
+def state(constraint: Mapping[str, Any]) -> str:
+    """Whether a limit holds the optimum back."""
+    slack, limit = constraint.get("slack"), abs(constraint.get("limit") or 0.0)
+    if slack is None or math.isnan(slack):
+        return "unknown"
+    if slack < -_ROUNDING * limit:
+        return "passed"
+    return HOLDS if slack <= _ACTIVE * limit else ""
+
+
+# ---------------------------------------------------------------- sweeps and prior-predictive draws
+def _sweep(facts: Facts) -> Iterator[Any]:
+    quantities = facts.at("sweep") or {}
+    yield Tiles(
+        [
+            Tile("trajectories", Cell(f"{facts.at('trajectories') or 0:,}", facts.at("trajectories"), "trajectories")),
+            Tile("failed", Cell(f"{facts.at('failed') or 0:,}", facts.at("failed"), "failed")),
+            *(
+                Tile(f"{_kept(facts, n).text}: median", _middle(facts, n), q["unit"])
+                for n, q in list(quantities.items())[:2]
+            ),
+        ]
+    )
+    rows = [
+        (
+            _kept(facts, name),
+            each["unit"],
+            *(facts.cell("sweep", name, key) for key in ("min", "q05", "median", "q95", "max")),
+        )
+        for name, each in quantities.items()
+    ]
+    yield Table(
+        ("", "unit", "lowest", "5 %", "50 %", "95 %", "highest"),
+        "purrrrr",
+        rows,
+        "Over all trajectories that were solved",
+    )
+    if who := facts.at("population"):
+        turned = f"{percent(who.get('share_rejected'))} of the candidates were not plausible and were drawn again"
+        yield Text(f"Subjects: {who.get('title')}; {who.get('varied')} parameters vary between them; {turned}.")
+
+
+def _middle(facts: Facts, name: str) -> Cell:
+    cell = facts.cell("sweep", name, "median")
+    return Cell(
+        cell.text, cell.value, cell.key, f"5–95 %: {span(*(facts.at('sweep', name, q) for q in ('q05', 'q95')))}"
+    )
+
+
+def _kept(facts: Facts, label: str) -> Cell:
+    """What a sweep keeps, in words."""
+    group = facts.group("sweep")
+    text = group[label].attrs.get("long_name") if group is not None and label in group else None
+    return Cell(str(text), note=label) if text else Cell(label)
+
+
+def _feasibility(facts: Facts) -> Iterator[Any]:
+    quantities = facts.at("feasibility", "quantities") or {}
+    first = "total, day"
+    if first in quantities:
+        targets = quantities[first].get("targets", {})
+        yield Tiles(
+            [
+                Tile(
+                    "rise of tumour free Mg over its best 24 h",
+                    _percentiles(facts, "feasibility", "quantities", first, "rise"),
+                    quantities[first]["unit"],
+                ),
+                *(
+                    Tile(f"of the draws reach +{label} mmol/L", Cell(_share(target["share"]), target["share"], ""))
+                    for label, target in targets.items()
+                ),
+            ]
+        )
+    rises = [
+        (
+            Cell(q.get("text", name), note=name),
+            *(facts.cell("feasibility", "quantities", name, "rise", p, digits=3) for p in _P),
+        )
+        for name, q in quantities.items()
+    ]
+    columns = ("", *(f"{p} %" for p in _P))
+    yield Table(columns, "prrr", rises, "Rise of free Mg against the same treatment without Mg [mmol/L]")
+    for label in facts.at("feasibility", "targets") or {}:
+        rows = [
+            (
+                name,
+                *(
+                    facts.cell("feasibility", "quantities", name, "targets", label, "shortfall", p, digits=3)
+                    for p in _P
+                ),
+                facts.cell("feasibility", "quantities", name, "targets", label, "share", digits=3),
+            )
+            for name in quantities
+        ]
+        table = Table((*columns, "share of draws that reach it"), "prrrr", rows)
+        yield Folded(f"How many times each falls short of +{label} mmol/L", [table])
+
+
+_P = ("5", "50", "95")
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{number(100 * value, 3)} %"
+
+
+def _percentiles(facts: Facts, *path: str) -> Cell:
+    cell = facts.cell(*path, "50", digits=2)
+    ends = (number(facts.at(*path, p), 2) for p in ("5", "95"))
+    return Cell(cell.text, cell.value, cell.key, f"5–95 %: {' – '.join(ends)}")
+
+
+# ---------------------------------------------------------------- against data
+def _validation_sentence(facts: Facts) -> str:
+    domains, misses = facts.at("domains") or [], facts.at("misses") or []
+    judged = [d for d in domains if d.get("stands") is not None]
+    scored = sum(d.get("n", 0) for d in domains)
+    stands = (
+        f"{sum(d['stands'] for d in judged)} of {len(judged)} domains that are judged stand"
+        if judged
+        else "No domain is judged"
+    )
+    return f"{stands}: the model against {scored} published numbers, of which it misses {len(misses)}."
+
+
+def _validation(facts: Facts) -> Iterator[Any]:
+    signs = facts.at("signs") or {}
+    domains = list(enumerate(facts.at("domains") or []))
+    judged = [(i, d) for i, d in domains if d.get("use") == "validate"]
+    misses = f"{len(facts.at('misses') or [])} of {sum(d['n'] for _, d in domains)}"
+    tiles = [Tile("published numbers missed", Cell(misses))]
+    if signs.get("n"):
+        right = facts.cell("signs", "right")
+        tiles.append(Tile("directions right", right._replace(text=f"{right.text} of {signs['n']}")))
+    yield Tiles(tiles)
+    headers = (
+        "domain",
+        "rows",
+        "mean fold error",
+        "allowed",
+        "between studies",
+        "≤\N{NO-BREAK SPACE}1.25",
+        "≤\N{NO-BREAK SPACE}2",
+        "in spread",
+        "verdict",
+    )
+    keys = ("gmfe", "allowed", "noise_floor")
+    shares = ("within_1_25", "within_2", "within_2sd")
+    for chosen, title in (
+        (judged, "Numbers kept aside to judge the model"),
+        ([r for r in domains if r not in judged], "Numbers that values were fitted to"),
+    ):
+        rows = [
+            (
+                Cell(d.get("title", d["name"]), note=d["name"]),
+                facts.cell("domains", i, "n"),
+                *(facts.cell("domains", i, key, digits=3) for key in keys),
+                *(Cell(percent(d.get(key)), d.get(key), f"domains/{i}/{key}") for key in shares),
+                {True: "stands", False: "falls short"}.get(d.get("stands"), "not judged"),
+            )
+            for i, d in chosen
+        ]
+        if rows:
+            yield Table(headers, "prrrrrrrl", rows, title)
+    listed = ("quantity", "domain", "predicted", "observed", "range", "unit", "fold error", "source", "why")
+    for key, title in (("misses", "Every miss"), ("looks", "Rows that are looked at only, and judge nothing")):
+        if found := [_missed(facts, key, i, row) for i, row in enumerate(facts.at(key) or [])]:
+            yield Folded(f"{title}: {len(found)}", [Table(listed, "plrrlurlp", found)])
+
+
+def _missed(facts: Facts, key: str, i: int, row: Mapping[str, Any]) -> Sequence[Any]:
+    numbers = [facts.cell(key, i, which, digits=3) for which in ("predicted", "observed")]
+    ends = span(row.get("low"), row.get("high")) if None not in (row.get("low"), row.get("high")) else ""
+    source = " ".join(filter(None, (row.get("source"), row.get("place"))))
+    return (
+        row["quantity"],
+        row["domain"],
+        *numbers,
+        ends,
+        row["unit"],
+        facts.cell(key, i, "fold", digits=3),
+        source,
+        row.get("reason") or "",
+    )
+
+
+def _calibration_sentence(facts: Facts) -> str:
+    error = next((e for e in facts.at("errors") or [] if e["part"] == "fit" and not e["series"]), None)
+    fitted = f"{facts.at('card')} fitted to {facts.at('title')}"
+    if error is None:
+        return f"{fitted}."
+    before, after = (number(error[key], 3) for key in ("gmfe_at_start", "gmfe"))
+    return f"{fitted}: the mean fold error over {error['n']} rows went from {before} to {after}. {facts.at('identifiability')}"
+
+
+def _calibration(facts: Facts) -> Iterator[Any]:
+    starts = facts.at("starts") or {}
+    yield Tiles(
+        [
+            Tile(
+                facts.glossary.get(name, name),
+                Cell(
+                    number(p["estimate"], 3),
+                    p["estimate"],
+                    f"parameters/{name}/estimate",
+                    f"{span(p['low'], p['high'])}, 5–95 %",
+                ),
+                p["unit"],
+            )
+            for name, p in list((facts.at("parameters") or {}).items())[:4]
+        ]
+    )
+    rows = [
+        (
+            facts.name(name),
+            p["unit"],
+            *(facts.cell("parameters", name, key) for key in ("start", "estimate")),
+            facts.cell("parameters", name, "se", digits=2),
+            Cell(percent(p["cv"]), p["cv"], f"parameters/{name}/cv"),
+            span(p["low"], p["high"]),
+            span(*p["bounds"]),
+            f"at its {p['bound']} bound" if p["bound"] else "with a prior" if p["prior"] else "",
+        )
+        for name, p in (facts.at("parameters") or {}).items()
+    ]
+    yield Table(
+        ("parameter", "unit", "before", "fitted", "standard error", "CV", "5–95 %", "bounds", ""),
+        "purrrrlll",
+        rows,
+        "The fitted values",
+    )
+    errors = [
+        (
+            {"fit": "fitted", "judge": "kept aside"}.get(e["part"], e["part"]),
+            e["series"] or "all",
+            facts.cell("errors", i, "n"),
+            facts.cell("errors", i, "failed"),
+            *(facts.cell("errors", i, key, digits=3) for key in ("gmfe_at_start", "gmfe", "rmse")),
+            e["unit"] or "",
+        )
+        for i, e in enumerate(facts.at("errors") or [])
+    ]
+    yield Table(
+        ("rows", "series", "number", "failed", "fold error before", "fold error after", "rms error", "unit"),
+        "lprrrrru",
+        errors,
+        "How far predictions lie from the data",
+    )
+    data = [
+        (
+            r["quantity"],
+            {"fit": "fitted", "judge": "kept aside"}.get(r["part"], r["part"]),
+            *(facts.cell("rows", i, key) for key in ("observed", "predicted")),
+            r["unit"],
+            facts.cell("rows", i, "fold", digits=3),
+            r.get("failed") or "",
+        )
+        for i, r in enumerate(facts.at("rows") or [])
+    ]
+    table = Table(("quantity", "use", "observed", "predicted", "unit", "fold error", ""), "plrrurp", data)
+    yield Folded(f"Every row of the data: {len(data)}", [table])
+    yield Text(
+        f"{starts.get('n')} starts, {starts.get('converged')} converged, {starts.get('same_optimum')} ended at the best optimum.",
+        "note",
+    )
+
+
+# ---------------------------------------------------------------- sensitivities
+def _sensitivity_sentence(facts: Facts) -> str:
+    said = []
+    for output in facts.at("outputs") or []:
+        own = [(r["parameter"], r["elasticity"]) for _, r in _moving(facts, output["output"])][:3]
+        value = (
+            f"{capital(output['text'])} is {number(output['value'])} {unit_text(output['unit']).strip('–')}".rstrip()
+        )
+        most = ", ".join(f"{facts.glossary.get(name, name)} ({number(e, 2)} %)" for name, e in own)
+        said.append(
+            f"{value}. What moves it most, for 1 % more of each: {most}." if own else f"{value}; nothing moves it."
+        )
+    return " ".join(said)
+
+
+def capital(text: str) -> str:
+    """Text as it begins a sentence."""
+    return text[:1].upper() + text[1:]
+
+
+def _moving(facts: Facts, output: str) -> list[tuple[int, Mapping[str, Any]]]:
+    """The elasticities of an output with their place in the summary, the largest first."""
+    rows = [(i, r) for i, r in enumerate(facts.at("elasticities") or []) if r["output"] == output and r["elasticity"]]
+    return sorted(rows, key=lambda item: -abs(item[1]["elasticity"]))
+
+
+def _sensitivity(facts: Facts) -> Iterator[Any]:
+    outputs = facts.at("outputs") or []
+    yield Tiles([Tile(o["text"], facts.cell("outputs", i, "value"), o["unit"]) for i, o in enumerate(outputs)])
+    for output in outputs:
+        rows = [
+            (
+                Cell(r["text"], note=r["parameter"]),
+                facts.cell("elasticities", i, "elasticity", digits=3),
+                facts.cell("elasticities", i, "value"),
+                r["unit"],
+                span(r["low"], r["high"]) if r["low"] is not None else "",
+                factor(r["range_effect"]),
+                r["basis"],
+            )
+            for i, r in _moving(facts, output["output"])[:_SHOWN]
+        ]
+        yield Table(
+            ("what it is", "elasticity", "value", "unit", "range", "over it", "known"),
+            "prrulrl",
+            rows,
+            f"What moves it most: {output['text']}",
+        )
+        indices = [
+            (
+                Cell(facts.glossary.get(r["parameter"], r["parameter"]), note=r["parameter"]),
+                *(facts.cell("sobol", "indices", i, key, digits=3) for key in ("S1", "S1_conf", "ST", "ST_conf")),
+            )
+            for i, r in enumerate(facts.at("sobol", "indices") or [])
+            if r["output"] == output["output"]
+        ]
+        if indices:
+            yield Table(
+                ("what it is", "alone (S1)", "±", "with interactions (ST)", "±"),
+                "prrrr",
+                indices,
+                "Shares of the variance over the ranges (Sobol indices)",
+            )
+    note = "Elasticity: by how many per cent the output grows where the value grows by one per cent. "
+    yield Text(
+        note + "Over it: what the output is multiplied by from the low to the high end of the range, to first order.",
+        "note",
+    )
+
+
+def factor(effect: float | None) -> str:
+    """A change of a logarithm as a factor."""
+    return "" if effect is None else f"× {number(math.exp(min(effect, 700.0)), 3)}"
+
+
+_SENTENCES: Mapping[str, Callable[[Facts], str]] = {
+    kinds.VALIDATE: _validation_sentence,
+    kinds.CALIBRATE: _calibration_sentence,
+    kinds.SENSITIVITY: _sensitivity_sentence,
+}
+_BLOCKS: Mapping[str, Callable[[Facts], Iterator[Any]]] = {
+    kinds.SIMULATE: _simulation,
+    kinds.OPTIMIZE: _optimum,
+    kinds.SWEEP: _sweep,
+    kinds.FEASIBILITY: _feasibility,
+    kinds.VALIDATE: _validation,
+    kinds.CALIBRATE: _calibration,
+    kinds.SENSITIVITY: _sensitivity,
+}

@@ -1,0 +1,176 @@
+"""What frames an answer: what was asked, the sources of what was used, and how to get it again."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from nanomg import kinds
+from nanomg.facts import Facts
+from nanomg.page import Cell, Code, Folded, Table, Text, figure
+
+_JOBS = {
+    kinds.SIMULATE: "A simulation",
+    kinds.OPTIMIZE: "A search for the best regimen",
+    kinds.SWEEP: "A sweep over many trajectories",
+    kinds.VALIDATE: "A comparison of the model with published numbers",
+    kinds.CALIBRATE: "A fit of a card's values to data",
+    kinds.FEASIBILITY: "Draws from everything that the cards hold possible",
+    kinds.SENSITIVITY: "How outputs change with every value that goes into them",
+}
+
+
+# ---------------------------------------------------------------- what was asked
+def asked(facts: Facts) -> Iterator[Any]:
+    """The settings of the job, and for a search what it was to do."""
+    file = facts.file
+    rows: list[Any]
+    yield Table(("", ""), "lp", list(_settings(facts)))
+    if objective := file.get("objective") if facts.kind == kinds.OPTIMIZE else None:
+        rows = [
+            (
+                name,
+                str(term.get("statistic", "")),
+                facts.name(str(term.get("signal") or term.get("cmt"))),
+                figure(term.get("weight")),
+            )
+            for name, term in objective.items()
+        ]
+        yield Table(("term of the objective", "statistic", "of", "weight"), "plpr", rows, "To be made small")
+    if limits := file.get("limit") if facts.kind in (kinds.SIMULATE, kinds.OPTIMIZE) else None:
+        rows = [
+            (str(each.get("name", "")), facts.name(str(each.get("signal"))), str(each.get("max"))) for each in limits
+        ]
+        yield Table(("limit", "on", "at most"), "ppr", rows, "To be kept")
+    if free := file.get("free") if facts.kind == kinds.OPTIMIZE else None:
+        rows = [
+            (
+                facts.name(str(f.get("cmt"))),
+                *(_range(f.get(k)) for k in ("amount", "time")),
+                str(f.get("interval", "")),
+                str(f.get("total", "")),
+            )
+            for f in free
+        ]
+        yield Table(("free to choose", "amount", "time", "at least apart", "in all at most"), "pllrr", rows)
+    if not facts.config:
+        yield Text("The file does not say what was asked for.", "note")
+
+
+def _range(ends: Any) -> str:
+    return " to ".join(map(str, ends)) if isinstance(ends, list) else ""
+
+
+def _settings(facts: Facts) -> Iterator[tuple[str, Cell | str]]:
+    file, config = facts.file, facts.config
+    yield "job", _JOBS.get(facts.kind, "unknown")
+    if scenario := config.get("scenario") or facts.at("scenario"):
+        yield "scenario", Cell(str(facts.at("title") or file.get("title") or scenario), note=str(scenario))
+    if species := file.get("species"):
+        yield "species", str(species)
+    if horizon := file.get("horizon"):
+        yield "time looked at", str(horizon)
+    for dose in file.get("dose", ()) if not config.get("dose") else ():
+        if "text" in dose:
+            yield (
+                "given",
+                Cell(
+                    f"{facts.glossary.get(dose.get('cmt'), dose.get('cmt'))}: {dose['text']}", note=str(dose.get("cmt"))
+                ),
+            )
+    for text in config.get("dose", ()):
+        yield "given instead of the scenario's doses", str(text)
+    for name, value in config.get("set", {}).items():
+        yield "set for this run", Cell(f"{facts.glossary.get(name, name)} = {value}", note=name)
+    if events := facts.at("events"):
+        yield "event table", str(events)
+    sweep = config.get("sweep", {})
+    for axis in sweep.get("vary", ()):
+        yield "varied", str(axis)
+    if sweep.get("subjects"):
+        yield "virtual subjects", f"{sweep['subjects']:,}, {sweep.get('population') or 'each parameter by its card'}"
+    for keep in sweep.get("keep", ()):
+        yield "kept", str(keep)
+    for key, text in (
+        ("draws", "draws"),
+        ("samples", "base samples"),
+        ("over", "ranges of"),
+        ("study", "study"),
+        ("card", "card"),
+    ):
+        if config.get(key) is not None:
+            yield text, str(config[key])
+    if runs := config.get("runs"):
+        yield "runs", f"{len(runs)}, in {len({name.partition('/')[0] for name in runs})} domains"
+
+
+# ---------------------------------------------------------------- on what it rests
+def sources(facts: Facts) -> Iterator[Any]:
+    """The sources of what was used, readable, and as BibTeX."""
+    keys = sorted(set(_keys(facts)))
+    if not keys:
+        return
+    known = [key for key in keys if key in facts.library.references]
+    yield Table(("key", "source"), "lp", [(key, _reference(facts.library.references.get(key, ""))) for key in keys])
+    if known:
+        yield Folded("As BibTeX", [Code("\n".join(facts.library.references[key] for key in known))])
+
+
+def _keys(facts: Facts) -> Iterator[str]:
+    for p in facts.parameters:
+        yield from _split(p.get("source", ""))
+    if (rows := facts.group("rows")) is not None and "source" in rows:
+        for source in rows["source"].values:
+            yield from _split(str(source))
+    yield from _split(str(facts.at("source") or ""))
+
+
+def _split(source: str) -> Iterator[str]:
+    yield from filter(None, (part.strip() for part in source.split(",")))
+
+
+def _reference(entry: str) -> str:
+    """A BibTeX entry as a reader writes it; empty text where the library has none."""
+    fields = dict(re.findall(r"^\s*(\w+)\s*=\s*\{(.*)\},?\s*$", entry, re.MULTILINE))
+    clean = {key: re.sub(r"[{}\\]", "", value).strip() for key, value in fields.items()}
+    author, year = (
+        clean.get("author", "").replace(" and others", " et al.").replace(" and ", ", "),
+        clean.get("year", ""),
+    )
+    first = f"{author} ({year})" if author and year else author or year
+    parts = (
+        first,
+        clean.get("title"),
+        clean.get("journal") or clean.get("publisher"),
+        clean.get("note"),
+        clean.get("doi"),
+    )
+    return ". ".join(part.rstrip(".") for part in parts if part) + "." if fields else "not in this library"
+
+
+# ---------------------------------------------------------------- how to repeat it
+def again(facts: Facts) -> Iterator[Any]:
+    """The command, what it ran on, and the whole configuration."""
+    made, _, command = facts.attribute("history").partition(" ")
+    if command:
+        yield Code(command)
+    entries = {
+        "made": made or facts.attribute("date_created"),
+        "seed": facts.attribute("rng_seed"),
+        "configuration (SHA-256)": facts.attribute("config_hash"),
+        "equations (SHA-256)": facts.attribute("model_hash"),
+        "precision": facts.attribute("dtype"),
+        "device": facts.attribute("device"),
+        "file": facts.attribute("id"),
+        "schema": facts.attribute("nanomg_schema_version"),
+    }
+    try:
+        versions = json.loads(facts.attribute("package_versions_json") or "{}")
+    except ValueError:
+        versions = {}
+    entries["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    yield Table(("", ""), "lp", [(name, text) for name, text in entries.items() if text])
+    if facts.config:
+        yield Folded("The whole configuration", [Code(json.dumps(facts.config, indent=1, ensure_ascii=False))])
