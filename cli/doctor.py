@@ -15,7 +15,10 @@ from nanomg.cli.render import number
 def doctor(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")],
     subject: Annotated[
-        str | None, typer.Option(metavar="N", help="ID of a subject, or number of a draw; else the first that failed.")
+        str | None,
+        typer.Option(
+            metavar="N", help="ID of a subject, or number of a draw or trajectory; else the first that failed."
+        ),
     ] = None,
     regimen: Annotated[str | None, typer.Option(metavar="NAME", help='Such as "without Mg".')] = None,
     json: options.Json = False,

@@ -23,7 +23,7 @@ from nanomg import blocks, devices, executables, simulation, units
 from nanomg.design import Design, Regimens, regimens
 from nanomg.errors import InputError, unknown
 from nanomg.scenario import Scenario
-from nanomg.simulation import Lanes, Plan
+from nanomg.simulation import Lanes, Plan, Trajectory
 from nanomg.solver import Status
 from nanomg.subjects import Population, default_population, draw
 
@@ -203,6 +203,12 @@ class Batch:
         real = self.plan.precision
         kept = {name: np.where(good, values, np.nan).astype(real).T for name, values in kept.items()}
         return {**kept, STATUS: found.status.astype(np.int8)}
+
+    def alone(self, number: int) -> tuple[Lanes, Trajectory]:
+        """One trajectory by itself: its lane, and all of its course."""
+        index = np.array([number])
+        lanes, _ = self._lanes(index, self._subjects(index)[0])
+        return lanes, simulation.run(self.plan, lanes, self.rtol, defer=False)
 
     def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray]) -> tuple[Lanes, np.ndarray]:
         """Lanes of the trajectories of these numbers, and the rows of their outputs that a series shows."""

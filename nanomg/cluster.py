@@ -1,15 +1,21 @@
 """Work in pieces on a Dask cluster: processes of this machine, or a scheduler that others have started.
 
-What a piece needs is sent to each worker once. A few pieces for each worker are under way at a time, so memory stays flat however
-many there are; a worker that dies is replaced by its nanny and its pieces are done again, by itself or by others.
+What all pieces share is a task of its own, so that it is sent to each worker once and made again where a worker that held it dies.
+A few pieces for each worker are under way at a time, so memory stays flat however many there are; a worker that dies is
+replaced by its nanny and its pieces are done again, by itself or by others.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
+import importlib.metadata
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from importlib.machinery import ModuleSpec
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from nanomg.errors import InputError
@@ -20,6 +26,7 @@ Found = TypeVar("Found")
 _AHEAD = 2  # pieces for each worker: one that it works at and one that waits
 _DEATHS = 10  # workers that may die at one piece before the piece is to blame
 _WAIT = 30  # [s] for a scheduler to answer
+_SAME = ("nanomg", "jax", "jaxlib", "numpy")  # packages whose versions change numbers
 
 
 def each(
@@ -33,44 +40,34 @@ def each(
     """`function(shared, piece)` of each piece, as they are done, in any order; both must be importable by the workers.
 
     `workers` processes are started on this machine, or the cluster of `scheduler` (an address) is used. Raises `InputError` where
-    there is no Dask, no scheduler or no worker, or where workers keep dying at one piece.
+    there is no Dask, no scheduler or no worker, where workers have other versions or keep dying at one piece, and where the
+    scheduler goes away.
     """
     try:
+        import dask
         import distributed
     except ImportError:
         raise InputError(
             "this needs Dask; install it with pip install 'nanomg[cluster]'", "--workers, --scheduler"
         ) from None
-    import dask
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(_SETTINGS))
+        stack.enter_context(distributed.utils.silence_logging_cmgr(logging.CRITICAL))
         client = stack.enter_context(_client(distributed, workers, scheduler))
-        source = client.scatter(shared, broadcast=True, hash=False)
-        run = functools.partial(client.submit, function, source, pure=False)
-        waiting: dict[Any, Piece] = {}
-        queue = iter(pieces)
-        done = distributed.as_completed([], loop=client.loop)
-
-        def more() -> None:
-            ahead = _AHEAD * max(1, len(client.nthreads()))  # workers may come and go
-            while len(waiting) < ahead and (piece := next(queue, None)) is not None:
-                future = run(piece)
-                waiting[future] = piece
-                done.add(future)
-
-        more()
-        while waiting:
-            future = next(done)
-            piece = waiting.pop(future)
-            try:
-                found = future.result()
-            except distributed.KilledWorker:
-                raise InputError(
-                    f"{_DEATHS} workers died at one piece of work ({piece!r}); give them more memory"
-                ) from None
-            more()
-            yield piece, found
+        try:
+            yield from _done(distributed, client, function, shared, pieces)
+        except (CancelledError, distributed.comm.core.CommClosedError):
+            raise InputError(
+                "the scheduler went away; where there is an output file, finished parts are kept and --resume goes on",
+                scheduler,
+            ) from None
+        except distributed.KilledWorker as error:
+            raise InputError(
+                f"{error.allowed_failures + 1} workers died at one piece of the work; give them more memory", scheduler
+            ) from None
+        except ImportError as error:
+            raise InputError(f"a worker cannot import what it needs ({error})", scheduler) from None
 
 
 _SETTINGS = {
@@ -81,6 +78,53 @@ _SETTINGS = {
 }
 
 
+def _done(
+    distributed: Any,
+    client: Any,
+    function: Callable[[Any, Piece], Found],
+    shared: Any,
+    pieces: Iterable[Piece],
+) -> Iterator[tuple[Piece, Found]]:
+    """Pieces as they are done."""
+    source = client.submit(_itself, shared, pure=False)
+    waiting: dict[Any, Piece] = {}
+    queue = iter(pieces)
+    done = distributed.as_completed([], loop=client.loop)
+
+    def more() -> None:
+        ahead = _AHEAD * max(1, len(client.nthreads()))  # workers may come and go
+        while len(waiting) < ahead and (piece := next(queue, None)) is not None:
+            future = client.submit(_one, _versions(), function, source, piece, pure=False)
+            waiting[future] = piece
+            done.add(future)
+
+    more()
+    while waiting:
+        future = next(done)
+        piece = waiting.pop(future)
+        found = future.result()
+        more()
+        yield piece, found
+
+
+# ---------------------------------------------------------------------- what a worker does
+def _itself(shared: Any) -> Any:
+    return shared
+
+
+def _one(versions: Mapping[str, str], function: Callable[[Any, Any], Any], shared: Any, piece: Any) -> Any:
+    """The result of a piece. Raises `InputError` where the worker would compute other numbers."""
+    for package, version in _versions().items():
+        if version != versions[package]:
+            raise InputError(f"a worker has {package} {version}, and here it is {versions[package]}; install the same")
+    return function(shared, piece)
+
+
+def _versions() -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in _SAME}
+
+
+# ---------------------------------------------------------------------- workers
 @contextlib.contextmanager
 def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Iterator[Any]:
     """A client of a cluster of processes of this machine, or of a scheduler's.
@@ -89,8 +133,14 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
     """
     if scheduler is None:
         with (
+            _apart_from_main(),
+            _unstoppable(distributed) as loop,
             distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL
+                loop=loop,
+                n_workers=workers,
+                threads_per_worker=1,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,
         ):
@@ -106,3 +156,31 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
         except TimeoutError:
             raise InputError(f"the scheduler has had no worker for {_WAIT} s; start some first", scheduler) from None
         yield client
+
+
+@contextlib.contextmanager
+def _apart_from_main() -> Iterator[None]:
+    """Processes that are started do not run the user's script once more, so it needs no `if __name__ == "__main__"`."""
+    main = sys.modules["__main__"]
+    before = main.__spec__
+    main.__spec__ = ModuleSpec("__main__", None)  # multiprocessing imports a main module by its name, but not this one
+    try:
+        yield
+    finally:
+        main.__spec__ = before
+
+
+@contextlib.contextmanager
+def _unstoppable(distributed: Any) -> Iterator[Any]:
+    """An event loop whose processes do not see Ctrl-C: this process ends them, without a word of theirs."""
+    resource_tracker.ensure_running()  # when it starts it lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        runner = distributed.utils.LoopRunner()
+        runner.start()  # a thread, and what it starts, takes over what is blocked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        yield runner.loop
+    finally:
+        runner.stop()

@@ -1,21 +1,23 @@
 """Replay one failed trajectory of a result file by itself and say what stopped it.
 
-The file holds what it was made from: the scenario, what was set, doses, event table, draws. The lane is built again from that and
-solved alone, so it may end otherwise than in the company of others; the finding says so.
+The file holds what it was made from: the scenario, what was set, doses, event table, draws, the axes of a sweep. The lane is built
+again from that and solved alone, so it may end otherwise than in the company of others; the finding says so.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from nanomg import event_runs, results, simulation, table, units, verdict
+from nanomg import event_runs, parts, results, simulation, table, units, verdict
+from nanomg.batch import STATUS, SUBJECT
+from nanomg.design import REGIMEN
 from nanomg.diagnosis import Diagnosis, diagnose
 from nanomg.dosing import Dose
 from nanomg.errors import InputError, unknown
@@ -23,10 +25,12 @@ from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.scenario import Scenario, dosed_unit, rebuild
 from nanomg.solver import Status
+from nanomg.sweeps import Recipe
 
 
 class Trajectory(NamedTuple):
-    """Which trajectory of a file: subject (an ID or the number of a draw), regimen and hypothesis; `code` is its status."""
+    """Which trajectory of a file: subject (an ID, the number of a draw or that in a sweep), regimen and hypothesis, or the point of
+    a sweep; `code` is its status."""
 
     subject: str
     regimen: str
@@ -39,35 +43,78 @@ def examine(
 ) -> dict[str, Any]:
     """Which trajectories of a result file failed, and what stopped the first of them that fits `subject` and `regimen`.
 
+    In a sweep, a file or a folder of parts, `subject` is the number of the trajectory: 0 or more, the last dimension fastest.
     Raises `InputError` for a file that cannot be replayed and for a subject or regimen that it does not have.
     """
     attributes = results.read_attributes(path)
+    if "config_json" not in attributes:
+        raise InputError("this sweep has not been finished; go on with it by --resume", str(path))
     tree = results.open(path)
     config = json.loads(attributes["config_json"])
-    scenario = rebuild(config, library or find_library())
-    every = list(_trajectories(tree, scenario, config))
-    if not every:
-        raise InputError("this result file holds no trajectories", str(path))
-    for what, asked, known in (
-        ("subject", subject, dict.fromkeys(t.subject for t in every)),
-        ("regimen", regimen, dict.fromkeys(t.regimen for t in every)),
-    ):
-        if asked is not None and asked not in known:
-            raise unknown(what, asked, known, str(path))
-    failed = [t for t in every if t.code != Status.DONE]
+    shelves = library or find_library()
+    scenario = rebuild(config, shelves)
+    if parts.GROUP in tree:
+        count, failed = _of_sweep(tree[parts.GROUP].to_dataset(), subject, regimen, str(path))
+    else:
+        every = list(_trajectories(tree, scenario, config))
+        if not every:
+            raise InputError("this result file holds no trajectories", str(path))
+        _check("subject", subject, (t.subject for t in every), str(path))
+        _check("regimen", regimen, (t.regimen for t in every), str(path))
+        count, failed = len(every), [t for t in every if t.code != Status.DONE]
     fits = [t for t in failed if subject in (None, t.subject) and regimen in (None, t.regimen)]
     finding = None
-    if fits:
-        lane, replayed = _replay(scenario, config, tree, fits[0])
-        finding = _finding(scenario, fits[0], lane, replayed)
+    if fits and parts.GROUP in tree:
+        finding = _finding(scenario, fits[0], *_replay_swept(config, int(fits[0].subject), shelves))
+    elif fits:
+        finding = _finding(scenario, fits[0], *_replay(scenario, config, tree, fits[0]))
     return {
         "file": str(path),
         "scenario": scenario.name,
         "same_equations": attributes["model_hash"] == results.model_hash(scenario.model),
-        "trajectories": len(every),
+        "trajectories": count,
         "failed": [t._asdict() | {"reason": Status(t.code).reason} for t in failed],
         "finding": finding,
     }
+
+
+def _check(what: str, asked: str | None, known: Iterable[str], where: str) -> None:
+    names = dict.fromkeys(known) if asked is not None else ()
+    if asked is not None and asked not in names:
+        raise unknown(what, asked, names, where)
+
+
+# ---------------------------------------------------------------- a sweep
+def _of_sweep(data: xr.Dataset, subject: str | None, regimen: str | None, where: str) -> tuple[int, list[Trajectory]]:
+    """How many trajectories a sweep has, and those that failed."""
+    status = data[STATUS]
+    arms = [str(arm) for arm in data[REGIMEN].values] if REGIMEN in data.coords else [verdict.AS_GIVEN]
+    _check("regimen", regimen, arms, where)
+    if subject is not None and not (subject.isdecimal() and int(subject) < status.size):
+        raise InputError(f"trajectories have the numbers 0 to {status.size - 1}, and {subject!r} is none", where)
+    codes = np.asarray(status.values)
+    failed = []
+    for at in zip(*np.nonzero(codes != Status.DONE), strict=True):
+        place = dict(zip(status.dims, at, strict=True))
+        number = np.ravel_multi_index(at, codes.shape)
+        point = ", ".join(f"{dim} {_label(data, str(dim), i)}" for dim, i in place.items() if dim != REGIMEN)
+        failed.append(Trajectory(str(number), arms[place.get(REGIMEN, 0)], point, int(codes[at])))
+    return codes.size, failed
+
+
+def _label(data: xr.Dataset, dim: str, i: int) -> str:
+    """Where a trajectory lies along a dimension."""
+    if dim not in data.coords or dim == SUBJECT:
+        return str(i)
+    value = data[dim].values[i]
+    return str(value) if isinstance(value, str) else f"{value:.6g}"
+
+
+def _replay_swept(config: Mapping[str, Any], number: int, library: Library) -> tuple[_Lane, Diagnosis]:
+    batch = Recipe(config, {**config["sweep"], "device": "auto"}, ()).batch(library)
+    lanes, found = batch.alone(number)
+    lane = _Lane(batch.plan.model, lanes.values, ())
+    return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
 
 
 # ---------------------------------------------------------------- the trajectories of a file

@@ -59,9 +59,9 @@ class Recipe(NamedTuple):
     asked: Mapping[str, Any]
     folders: tuple[str, ...]
 
-    def batch(self) -> Batch:
-        """The batch that it describes."""
-        library = find_library(*self.folders)
+    def batch(self, library: Library | None = None) -> Batch:
+        """The batch that it describes, from another library if one is given."""
+        library = library or find_library(*self.folders)
         return _batch(rebuild(self.config, library), library, self.asked)
 
 

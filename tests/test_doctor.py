@@ -114,6 +114,26 @@ def test_a_subject_of_an_event_table(folder: Path) -> None:
         examine(path, "4", library=library(folder))
 
 
+def test_a_trajectory_of_a_sweep_by_its_number(folder: Path) -> None:
+    path, shelves = folder / "sweep.h5", library(folder)
+    vary = ["runaway.growth=0.001,0.1 1/mg/h", "dose.amount=0.1,1 mg"]
+    for parts in (False, True):
+        at = nanomg.sweep("runaway", vary=vary, output=path, force=True, parts=parts, library=shelves).path
+        assert at is not None
+        found = examine(at, library=shelves)
+        assert found["trajectories"] == 4 and found["same_equations"]
+        assert [(row["subject"], row["scenario"]) for row in found["failed"]] == [
+            ("3", "runaway.growth 0.1, dose.amount 1")
+        ]
+        assert found["finding"]["time_h"] == pytest.approx(12.0, abs=1e-3)
+        assert found["finding"]["state"]["name"] == "runaway.x" and not found["finding"]["solved_alone"]
+    assert examine(path, "0", library=shelves)["finding"] is None
+    assert examine(path, "3", library=shelves)["finding"] == found["finding"]
+    for number in ("4", "-1", "one"):
+        with pytest.raises(InputError, match="numbers 0 to 3"):
+            examine(path, number, library=shelves)
+
+
 def test_the_command(failed: Path, folder: Path, tmp_path: Path) -> None:
     arguments = ["doctor", str(failed), "--library", str(folder)]
     shown = CliRunner().invoke(commands, arguments)

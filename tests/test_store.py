@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -220,6 +221,26 @@ def test_damage_after_the_last_look_stops_the_merge(tmp_path: Path) -> None:
     assert not path.exists()
     with Store.create(path, layout(), IDENTITY, resume=True) as store:
         assert store.missing() == [2]
+
+
+def test_ctrl_c_while_a_part_is_written_comes_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5's libraries delete objects as they write, and what is raised there is lost."""
+    plain = results.write
+
+    class Deleted:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def interrupted(*arguments: Any, **options: Any) -> Path:
+        Deleted()
+        return plain(*arguments, **options)
+
+    with Store.create(tmp_path / "a.h5", layout(), IDENTITY) as store:
+        monkeypatch.setattr(results, "write", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write(store, [0])
+        assert 0 not in store.missing()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_was_half_written_is_removed(tmp_path: Path) -> None:
