@@ -1,6 +1,7 @@
 from . import models
 from .analysis import attainment, quantiles, time_above
 from .calibration import calibrate
+from .comparison import compare
 from .dosing import Dose
 from .errors import InputError, NanomgError
 from .library import Library
@@ -32,6 +33,7 @@ __all__ = [
     "__version__",
     "attainment",
     "calibrate",
+    "compare",
     "models",
     "nca",
     "open",

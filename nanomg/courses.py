@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
 from nanomg import drawing, units
 from nanomg.datasets import BASELINE, OPTIMUM
 from nanomg.drawing import COLOURS, GREY, LINES, Picture
-from nanomg.errors import InputError, unknown
+from nanomg.errors import unknown
 from nanomg.verdict import AS_GIVEN, CONCENTRATION, FREE, RELEVANT, WITHOUT
+from nanomg.wording import number
 
 ARM, HYPOTHESIS = "arm", "hypothesis"
 MOST = 9  # panels, where nothing is asked for
@@ -28,7 +27,7 @@ _DECADES = 100.0  # a course that spans more than this factor is drawn on a loga
 _REACH = 1.2  # spans of the data within which a limit is drawn
 _BURST = 3.0  # spans of the other arms above which an arm is cut off
 _GUIDES = 60  # times of doses that panels mark
-_PANEL, _STRIP = 2.05, 0.36  # [inch] heights
+_PANEL, _STRIP = 2.05, 0.42  # [inch] heights
 _POOR = "interstitium.C_poor"
 
 _LOOKS = {  # of an arm: colour, line, width
@@ -54,7 +53,7 @@ class Dose(NamedTuple):
     def text(self) -> str:
         """The port and what it is given."""
         low, high = self.amounts.min(), self.amounts.max()
-        span = drawing.amount(low) if high <= low * 1.005 else f"{drawing.amount(low)}–{drawing.amount(high)}"
+        span = number(low, 3) if high <= low * 1.005 else f"{number(low, 3)}–{number(high, 3)}"
         times = f" × {len(self.times)}" if len(self.times) > 1 else ""
         return f"{self.port}: {span} {drawing.unit_text(self.unit)}{times}"
 
@@ -91,23 +90,24 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: st
             if len(sides) > 1:
                 axis.set_title(str(sides[i]), weight="bold")
         handles: dict[str, Any] = {}
+        panels: list[_Panel] = []
         for i, axis in enumerate(axes[1:].ravel()):
             if i >= len(cells):
                 axis.set_axis_off()
                 continue
             name, side = cells[i]
             last = i + columns >= len(cells)
-            found = _panel(axis, data, config, name, str(side), given, log, inches, last)
-            handles = {**found, **handles}
+            panels.append(_panel(axis, data, config, name, str(side), given, log, inches, last))
+            handles = {**panels[-1].handles, **handles}
             if len(sides) > 1 and i % columns:
                 axis.set_ylabel("")
-        if reasons:
-            handles["failed"] = Line2D([], [], ls="", label=f"left out: {'; '.join(reasons)}")
-        if len(sides) == 1 and data.sizes["scenario"] > 1:
-            handles["under"] = Line2D([], [], ls="", label=f"under hypothesis {sides[0]}")
         if len(sides) > 1:
             _same_heights(axes[1:])
-        drawing.legend(part, handles.values())
+        for panel in panels:
+            panel.mark()
+        notes = [f"under hypothesis {sides[0]}"] if len(sides) == 1 and data.sizes["scenario"] > 1 else []
+        notes += [f"left out: {'; '.join(reasons)}"] if reasons else []
+        drawing.legend(part, [*handles.values()], "; ".join(notes))
 
     return [Picture("Courses", height, draw)]
 
@@ -122,7 +122,9 @@ def course(
     if side not in data.scenario.values:
         raise unknown("hypothesis", side, map(str, data.scenario.values))
     first = str(data.regimen.values[0])
-    return [*_panel(axis, data, config, signal, side, doses_of(tree, first), log, 5.0, True).values()]
+    panel = _panel(axis, data, config, signal, side, doses_of(tree, first), log, 5.0, True)
+    panel.mark()
+    return [*panel.handles.values()]
 
 
 # ---------------------------------------------------------------- what there is
@@ -194,6 +196,17 @@ _COLUMNS = {
 }
 
 
+def limits_of(name: str, config: Mapping[str, Any], unit: str | None) -> list[tuple[float, str]]:
+    """The limits that a scenario sets to a signal: the value in this unit, or as it is written, and what it is."""
+    found = []
+    for limit in config.get("limit", ()):
+        if limit.get("signal") == name:
+            written, own = units.split_quantity(str(limit["max"]))
+            value = written * units.factor(own, unit or own)
+            found.append((value, f"limit {number(value, 3)}: {limit.get('name', name)}"))
+    return found
+
+
 # ---------------------------------------------------------------- drawing
 def draw_doses(axis: Any, given: Sequence[Dose], hours: float) -> None:
     """A strip with a row for each port: when it is dosed, and with how much."""
@@ -215,6 +228,40 @@ def _columns(panels: int) -> int:
     return 1 if panels == 1 else 2
 
 
+class _Level(NamedTuple):
+    """A limit or threshold: its height, a number or along time, its line, and what it is."""
+
+    y: Any
+    line: Any
+    text: str
+
+
+class _Panel(NamedTuple):
+    """An axis with its arms drawn: what the legend says, and limits that are marked once its range is settled."""
+
+    axis: Any
+    times: np.ndarray
+    curves: Mapping[str, np.ndarray]
+    levels: Sequence[_Level]
+    handles: dict[str, Any]
+
+    def mark(self) -> None:
+        """Draw the limits that are in reach, and write beside the axis what they are; arrows point at those that are not."""
+        bottom, top = self.axis.get_ylim()
+        texts = []
+        for level in self.levels:
+            y = np.broadcast_to(level.y, self.times.shape)
+            if y.min() <= top and y.max() >= bottom:
+                self.axis.plot(self.times, y, color="black", lw=1.0, ls=level.line, zorder=1.5)
+                texts.append((float(y[-1]), level.text))
+            else:
+                above = y.max() > top
+                texts.append((top if above else bottom, f"{'↑' if above else '↓'} {level.text}"))
+        if FREE in self.curves and self.curves[FREE].max() > top:
+            texts.append((top, f"↑ {number(float(self.curves[FREE].max()), 3)}: given free"))
+        drawing.beside(self.axis, texts, _PANEL * 0.75)
+
+
 def _panel(
     axis: Any,
     data: xr.Dataset,
@@ -225,50 +272,36 @@ def _panel(
     log: bool | None,
     inches: float,
     last: bool,
-) -> dict[str, Any]:
-    """One signal under one hypothesis; gives back what the legend says."""
+) -> _Panel:
+    """One signal under one hypothesis."""
     signal = data[name].sel(scenario=side)
-    shown = config.get("outputs", {}).get(name)
-    factor, unit = drawing.scale_of(str(signal.attrs.get("units", "1")), shown if isinstance(shown, str) else None)
+    factor, unit = drawing.scale_of(str(signal.attrs.get("units", "1")), config.get("outputs", {}).get(name))
     hours = float(data.time.values[-1])
     scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
     times = data.time.values * scale
-    curves = {str(r): np.atleast_2d(signal.sel(regimen=r).values * factor) for r in data.regimen.values}
-    curves = {r: y[np.isfinite(y).all(1)] for r, y in curves.items()}
-    curves = {r: y for r, y in curves.items() if len(y)}
+    every = {str(r): np.atleast_2d(signal.sel(regimen=r).values * factor) for r in data.regimen.values}
+    curves = {r: known for r, y in every.items() if len(known := y[np.isfinite(y).all(1)])}
     axis.set_title(drawing.wrapped(signal.attrs.get("long_name", name), 0.72 * inches))
     axis.set_ylabel(f"[{unit}]")
     drawing.time_axis(axis, hours, inches, label=last)
     if not curves:
         axis.text(0.5, 0.5, "failed", transform=axis.transAxes, ha="center")
         axis.set_yticks([])
-        return {}
+        return _Panel(axis, times, {}, (), {})
     _guides(axis, given, hours, scale)
     handles = {}
-    order = sorted(curves, key=lambda r: r != BASELINE)
-    for i, regimen in enumerate(order):
+    for i, regimen in enumerate(sorted(curves, key=lambda r: r != BASELINE)):
         handles.update(_curves(axis, times, curves[regimen], regimen, i))
-    levels = _levels(name, config, unit, curves, factor)
+    levels = _levels(name, config, curves)
     _heights(axis, curves, levels, log)
-    texts = []
-    for level in levels:
-        if level.drawn(axis.get_ylim()):
-            y = np.broadcast_to(level.y, times.shape)
-            axis.plot(times, y, color="black", lw=1.0, ls=level.line, zorder=1.5)
-            texts.append((float(y[-1]), level.text))
-        else:
-            above = int(np.max(level.y) > axis.get_ylim()[1])
-            texts.append((axis.get_ylim()[above], f"{'↑' if above else '↓'} {level.text}"))
-    texts += _cut(axis, curves)
-    drawing.beside(axis, texts, _PANEL * 0.75)
-    return handles
+    return _Panel(axis, times, curves, levels, handles)
 
 
 def _curves(axis: Any, times: np.ndarray, y: np.ndarray, regimen: str, i: int) -> dict[str, Any]:
     """The line of an arm, or what its subjects do."""
     colour, style, width = _LOOKS.get(regimen, (COLOURS[i % len(COLOURS)], LINES[i % len(LINES)], 1.7))
     label = drawing.plain(_TEXTS.get(regimen, regimen))
-    line = Line2D([], [], color=colour, ls=style, lw=width, label=label)
+    line = drawing.key(color=colour, ls=style, lw=width, label=label)
     if len(y) == 1:
         axis.plot(times, y[0], color=colour, ls=style, lw=width)
         return {regimen: line}
@@ -280,7 +313,7 @@ def _curves(axis: Any, times: np.ndarray, y: np.ndarray, regimen: str, i: int) -
     axis.plot(times, middle, color=colour, ls=style, lw=width)
     axis.fill_between(times, low, high, color=colour, alpha=0.18, lw=0)
     line.set_label(f"{label}, median of {len(y):,} subjects")
-    return {regimen: line, "band": Patch(color=GREY, alpha=0.3, label="5 to 95 % of subjects")}
+    return {regimen: line, "band": drawing.block(color=GREY, alpha=0.3, label="5 to 95 % of subjects")}
 
 
 def _guides(axis: Any, given: Sequence[Dose], hours: float, scale: float) -> None:
@@ -291,44 +324,15 @@ def _guides(axis: Any, given: Sequence[Dose], hours: float, scale: float) -> Non
             axis.axvline(time * scale, color="#BBBBBB", lw=0.6, zorder=0)
 
 
-class _Level(NamedTuple):
-    """A limit or threshold: its height, a number or along time, its line, and what it is."""
-
-    y: Any
-    line: Any
-    text: str
-
-    def drawn(self, ends: tuple[float, float]) -> bool:
-        return bool(np.min(self.y) <= ends[1] and np.max(self.y) >= ends[0])
-
-
-def _levels(
-    name: str, config: Mapping[str, Any], unit: str, curves: Mapping[str, np.ndarray], factor: float
-) -> list[_Level]:
+def _levels(name: str, config: Mapping[str, Any], curves: Mapping[str, np.ndarray]) -> list[_Level]:
     """Limits of the scenario, and where tumour Mg is shown the rises that matter, over the arm without Mg."""
-    found = []
-    for limit in config.get("limit", ()):
-        if limit.get("signal") != name or "max" not in limit:
-            continue
-        try:
-            number, own = units.split_quantity(str(limit["max"]))
-            value = number * units.factor(own, _shown(name, config, own))
-        except InputError:
-            continue
-        found.append(_Level(value, LINES[1], f"limit {drawing.amount(value)}: {limit.get('name', name)}"))
+    shown = config.get("outputs", {}).get(name)
+    found = [_Level(value, LINES[1], text) for value, text in limits_of(name, config, shown)]
     if name in (CONCENTRATION, _POOR) and WITHOUT in curves and len(curves[WITHOUT]) == 1:
         without = curves[WITHOUT][0]
-        rises = {
-            text: value * units.factor("mmol/L", _shown(name, config, "mmol/L")) for text, value in RELEVANT.items()
-        }
-        found += [_Level(without + rise, LINES[3], f"+{text}") for text, rise in rises.items()]
+        scale = units.factor("mmol/L", shown or "mmol/L")
+        found += [_Level(without + rise * scale, LINES[3], f"+{text}") for text, rise in RELEVANT.items()]
     return found
-
-
-def _shown(name: str, config: Mapping[str, Any], otherwise: str) -> str:
-    """The unit in which a signal is drawn, as the scenario writes it."""
-    unit = config.get("outputs", {}).get(name, otherwise)
-    return str(unit)
 
 
 def _heights(axis: Any, curves: Mapping[str, np.ndarray], levels: Sequence[_Level], log: bool | None) -> None:
@@ -365,13 +369,6 @@ def _kept(curves: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         return curves
     low, high = min(y.min() for y in rest.values()), max(y.max() for y in rest.values())
     return rest if curves[FREE].max() > high + _BURST * max(high - low, 1e-9) else curves
-
-
-def _cut(axis: Any, curves: Mapping[str, np.ndarray]) -> list[tuple[float, str]]:
-    top = axis.get_ylim()[1]
-    if FREE in curves and curves[FREE].max() > top:
-        return [(top, f"↑ {drawing.amount(float(curves[FREE].max()))}: given free")]
-    return []
 
 
 def _same_heights(axes: Any) -> None:

@@ -12,16 +12,25 @@ import itertools
 import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MultipleLocator, NullFormatter, NullLocator
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullFormatter,
+    NullLocator,
+)
 
-from nanomg import results, units
+from nanomg import results, units, wording
 from nanomg.errors import InputError
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -37,8 +46,9 @@ _DAYS_FROM = 72.0  # [h] a longer course is drawn in days
 _STEPS = (0.25, 0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0)  # [h] or [d] between ticks of a time axis
 _WEEKS = (7.0, 14.0, 28.0, 56.0, 84.0, 168.0, 364.0)  # [d]
 _TICKS = 8
+_NARROW = 4.0  # ticks of a logarithmic axis are evenly spaced where the ends differ by less than this factor
 _LETTERS, _SMALL = 11.5, 22  # to an inch of a title; of a line beside a panel
-_STYLE = {
+_STYLE: Any = {
     "font.size": 10.0,
     "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
@@ -143,7 +153,8 @@ def unit_text(unit: str) -> str:
         return "–"
     if "/" in unit or "(" in unit:
         return re.sub(r"\^(-?\d+)", lambda m: m[1].translate(_SUPERSCRIPTS), _micro(unit))
-    above, below = [], []
+    above: list[str] = []
+    below: list[str] = []
     for word in _micro(unit).split():
         ten, name, power = _POWER.fullmatch(word).groups()  # type: ignore[union-attr]
         if ten:
@@ -158,14 +169,6 @@ def unit_text(unit: str) -> str:
 
 def _micro(unit: str) -> str:
     return re.sub(r"\bu(?=[gLmM])", "µ", unit)
-
-
-def amount(value: float) -> str:
-    """A number with three digits, and none that say nothing."""
-    if value != 0 and (abs(value) >= 1e5 or abs(value) < 1e-3):
-        mantissa, _, power = f"{value:.2e}".partition("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}·10{str(int(power)).translate(_SUPERSCRIPTS)}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 def scale_of(unit: str, to: str | None) -> tuple[float, str]:
@@ -208,7 +211,7 @@ def log_axis(axis: Any, which: str = "y") -> None:
     else:
         own.set_major_locator(FixedLocator(_log_ticks(low, high)))
     own.set_minor_locator(NullLocator())
-    own.set_major_formatter(FuncFormatter(lambda value, _: amount(value) if value not in _tens() else _tens()[value]))
+    own.set_major_formatter(FuncFormatter(lambda value, _: _tens().get(value) or wording.number(value, 3)))
     own.set_minor_formatter(NullFormatter())
 
 
@@ -217,25 +220,34 @@ def _tens() -> Mapping[float, str]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
+    if high < _NARROW * low:
+        return [float(t) for t in MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= t <= high]
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for parts in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         ticks = [m * 10.0**p for p in powers for m in parts if low * 0.999 <= m * 10.0**p <= high * 1.001]
         if len(ticks) <= 6:
             break
-    if len(ticks) < 2:
-        ticks = [float(t) for t in np.linspace(low, high, 6)[1:-1]]
-        digits = 1 - math.floor(math.log10(ticks[1] - ticks[0]))
-        ticks = list(dict.fromkeys(round(t, digits) for t in ticks))
     return ticks[:: math.ceil(len(ticks) / 7)]
 
 
-def legend(part: Any, handles: Iterable[Any], inches: float = WIDTH) -> None:
+def legend(part: Any, handles: Sequence[Any], title: str = "") -> None:
     """What the lines mean, above all panels of a figure or of a part of one."""
-    handles = [h for h in handles if not str(h.get_label()).startswith("_")]
-    if handles:
-        longest = max(len(str(h.get_label())) for h in handles)
-        columns = max(1, min(len(handles), int(inches / (0.075 * longest + 0.75))))
-        part.legend(handles=handles, loc="outside upper left", ncols=columns, borderaxespad=0.2)
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    columns = max(1, min(len(handles), int(WIDTH / (0.078 * longest + 0.75))))
+    if handles or title:
+        place = {"loc": "outside upper left", "ncols": columns, "borderaxespad": 0.2, "alignment": "left"}
+        text = wrapped(title, WIDTH) or None
+        part.legend(handles=handles, title=text, title_fontsize=9.5, **place)
+
+
+def key(**look: Any) -> Line2D:
+    """A line or marker that a legend explains: its look and its label."""
+    return Line2D([], [], **look)
+
+
+def block(**look: Any) -> Patch:
+    """A patch of colour that a legend explains."""
+    return Patch(**look)
 
 
 def beside(axis: Any, levels: Sequence[tuple[float, str]], inches: float) -> None:

@@ -1,79 +1,146 @@
-"""Pictures of a validation: observed against predicted, and courses in time, as PNG files."""
+"""Pictures of a validation: observed against predicted, domains beside what is allowed of them, and courses in time."""
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+import xarray as xr
 from matplotlib.ticker import NullFormatter
 
-from nanomg import results, units
+from nanomg import drawing, units
+from nanomg.drawing import COLOURS, GREY, LINES, MARKERS, Picture
 from nanomg.observations import Row, Run, Table, courses_of
 
-# Okabe and Ito's colours, which those who see few colours tell apart; with the markers they name more domains than colours.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^")
 _DAYS_FROM = 72.0  # [h] a longer course is drawn in days
 _COLUMNS, _LETTERS = 3, 44  # panels beside each other, and letters of a title above each
 _DECADES = 30.0  # a course that spans more than this factor is drawn on a logarithmic axis
+_ROW, _WIDE = 0.36, 11.0  # [inch] of a domain, and of the figure
+_FOLDS = (0.01, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 100)
 
-Point = tuple[str, Row, float]  # domain, row, prediction
 Courses = Mapping[tuple[Run, str], tuple[np.ndarray, np.ndarray]]
 
 
-def observed(path: Path, points: Sequence[Point]) -> None:
-    """Observed against predicted with identity and twofold lines, and beside it how far off each row of a domain is."""
-    shown = [(domain, row, p) for domain, row, p in points if p > 0 and row.value > 0 and not row.bound]
-    domains = sorted({domain for domain, _, _ in shown})
-    looks = dict(zip(domains, itertools.cycle(itertools.product(MARKERS, COLOURS)), strict=False))
-    figure = Figure(figsize=(12.5, max(5.0, 0.36 * len(domains) + 1.6)), layout="constrained")
-    whole, off = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
-    ends = [v for _, row, p in shown for v in (row.value, p)] or [1.0]
-    line = np.array([min(ends) / 2, max(ends) * 2])
-    for factor, style in ((1.0, "-"), (2.0, "--"), (0.5, "--")):
-        whole.plot(line, factor * line, style, color="#666666", lw=0.9, zorder=1)
-    for factor, style in ((1.0, "-"), (1.25, ":"), (0.8, ":"), (2.0, "--"), (0.5, "--")):
-        off.axvline(factor, ls=style, color="#666666", lw=0.9, zorder=1)
-    rng = np.random.default_rng(0)
-    for i, domain in enumerate(domains):
-        marker, colour = looks[domain]
-        for use, face in (("validate", colour), ("calibrate", "white")):
-            own = [(row.value, p) for d, row, p in shown if d == domain and row.use == use]
-            if not own:
-                continue
-            x, y = np.array(own).T
-            drawn = {
-                "marker": marker,
-                "s": 26,
-                "facecolors": face,
-                "edgecolors": colour,
-                "linewidths": 1.1,
-                "zorder": 2,
-            }
-            whole.scatter(x, y, **drawn)
-            off.scatter(y / x, i + rng.uniform(-0.22, 0.22, len(x)), **drawn)
-    for face, text in (("#444444", "validated"), ("white", "calibrated")):
-        whole.scatter([], [], s=26, facecolors=face, edgecolors="#444444", label=text)
-    whole.plot([], [], "--", color="#666666", lw=0.9, label="twofold")
-    whole.legend(frameon=False, loc="upper left")
-    whole.set(xscale="log", yscale="log", xlabel="observed, each row in its unit", ylabel="predicted")
-    off.set(xscale="log", xlabel="predicted / observed", yticks=range(len(domains)), yticklabels=domains)
-    off.set_xlim(min(0.4, 0.8 * off.get_xlim()[0]), max(2.5, 1.25 * off.get_xlim()[1]))
-    ticks = [
-        t for t in (0.01, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 100) if off.get_xlim()[0] <= t <= off.get_xlim()[1]
+class Point(NamedTuple):
+    """A published value with its prediction, in the same unit, its domain and its use."""
+
+    domain: str
+    observed: float
+    predicted: float
+    use: str
+
+
+def pictures(tree: xr.DataTree) -> list[Picture]:
+    """The pictures of a validation's file: its rows, and its domains."""
+    rows = tree["rows"].to_dataset()
+    uses = str(rows.use.attrs["flag_meanings"]).split()
+    points = [
+        Point(str(domain), float(o), float(p), uses[int(use)])
+        for domain, o, p, use, bound, sign in zip(
+            *(rows[key].values for key in ("domain", "value", "predicted", "use", "bound", "sign")), strict=True
+        )
+        if not bound and not sign and uses[int(use)] != "look"
     ]
-    off.set_xticks(ticks, [f"{t:g}" for t in ticks])
-    off.xaxis.set_minor_formatter(NullFormatter())
-    off.set_ylim(max(len(domains), 1) - 0.5, -0.5)
-    save(figure, path)
+    found = [against(points)] if points else [drawing.message("Observed against predicted", "No row has a value.")]
+    return [*found, *([_domains(tree["domains"].to_dataset())] if "domains" in tree.children else [])]
+
+
+def observed(path: Path, points: Sequence[tuple[str, Row, float]]) -> None:
+    """Write a picture of rows of these domains with their predictions."""
+    known = [Point(domain, row.value, p, row.use) for domain, row, p in points if not row.bound]
+    drawing.save(drawing.sheet([against(known)]), path)
+
+
+def against(points: Sequence[Point]) -> Picture:
+    """Observed against predicted with identity and twofold lines, and beside it how far off each row of a domain is."""
+    shown = [point for point in points if point.predicted > 0 and point.observed > 0]
+    domains = sorted({point.domain for point in shown})
+    looks = dict(zip(domains, itertools.cycle(itertools.product(MARKERS, COLOURS)), strict=False))
+
+    def draw(part: Any) -> None:
+        whole, off = part.subplots(1, 2, width_ratios=(1.25, 1.0))
+        ends = [v for point in shown for v in (point.observed, point.predicted)] or [1.0]
+        line = np.array([min(ends) / 2, max(ends) * 2])
+        for factor, style in ((1.0, LINES[0]), (2.0, LINES[1]), (0.5, LINES[1])):
+            whole.plot(line, factor * line, ls=style, color=GREY, lw=0.9, zorder=1)
+        for factor, style in ((1.0, LINES[0]), (1.25, LINES[3]), (0.8, LINES[3]), (2.0, LINES[1]), (0.5, LINES[1])):
+            off.axvline(factor, ls=style, color=GREY, lw=0.9, zorder=1)
+        rng = np.random.default_rng(0)
+        for i, domain in enumerate(domains):
+            marker, colour = looks[domain]
+            for use, face in (("validate", colour), ("calibrate", "white")):
+                own = [(p.observed, p.predicted) for p in shown if p.domain == domain and p.use == use]
+                if own:
+                    x, y = np.array(own).T
+                    edge = {"facecolors": face, "edgecolors": colour, "linewidths": 1.1}
+                    whole.scatter(x, y, marker=marker, s=26, zorder=2, **edge)
+                    off.scatter(y / x, i + rng.uniform(-0.22, 0.22, len(x)), marker=marker, s=26, zorder=2, **edge)
+        whole.set(xlim=line, ylim=line, xlabel="observed [each row in its unit]", ylabel="predicted [in the same unit]")
+        drawing.log_axis(whole, "x")
+        drawing.log_axis(whole, "y")
+        off.set(xscale="log", xlabel="predicted / observed [–]", yticks=range(len(domains)), yticklabels=domains)
+        off.set_xlim(min(0.4, 0.8 * off.get_xlim()[0]), max(2.5, 1.25 * off.get_xlim()[1]))
+        _fold_ticks(off)
+        off.set_ylim(max(len(domains), 1) - 0.5, -0.5)
+        dot = {"ls": "", "marker": "o", "mec": "#444444"}
+        handles = [
+            drawing.key(**dot, mfc="#444444", label="validated"),
+            drawing.key(**dot, mfc="white", label="calibrated"),
+            drawing.key(ls=LINES[1], color=GREY, lw=0.9, label="twofold"),
+            drawing.key(ls=LINES[3], color=GREY, lw=0.9, label="1.25-fold"),
+        ]
+        drawing.legend(part, handles)
+
+    return Picture("Observed against predicted", max(5.0, _ROW * len(domains) + 1.6), draw, _WIDE)
+
+
+def _fold_ticks(axis: Any) -> None:
+    """Plain factors on a logarithmic axis, no more than have room."""
+    low, high = axis.get_xlim()
+    ticks = [t for t in _FOLDS if low <= t <= high]
+    if high > 20 * low:
+        ticks = [t for t in ticks if t not in (0.8, 1.25, 0.2)]
+    axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _domains(found: xr.Dataset) -> Picture:
+    """Geometric mean fold errors of domains, beside what is allowed of those that are validated."""
+    names = sorted({str(name) for name in found.name.values})
+    looks = {"validate": (COLOURS[0], "validated"), "calibrate": ("white", "calibrated")}
+
+    def draw(part: Any) -> None:
+        axis = part.subplots()
+        most = 1.0
+        for name, use, error, allowed, n in zip(
+            *(found[key].values for key in ("name", "use", "gmfe", "allowed", "n")), strict=True
+        ):
+            y = names.index(str(name)) + (0.16 if use == "calibrate" else -0.16 * (use != "validate"))
+            if not math.isfinite(error):
+                continue
+            most = max(most, error, allowed if use == "validate" else 1.0)
+            axis.plot([1.0, error], [y, y], color=COLOURS[0], lw=1.0, zorder=1)
+            axis.plot(error, y, "o", mfc=looks[str(use)][0], mec=COLOURS[0], ms=6, zorder=2)
+            if use == "validate":
+                axis.plot(allowed, y, "|", color=COLOURS[1], ms=13, mew=2.2, zorder=3)
+                text = f"{int(n)} row{'s' if n > 1 else ''}"
+                axis.text(1.01, y, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9)
+        axis.set_yticks(range(len(names)), [drawing.plain(name) for name in names])
+        axis.set_ylim(len(names) - 0.4, -0.6)
+        axis.set_xlim(1.0, 1.15 * most)
+        drawing.log_axis(axis, "x")
+        axis.set_xlabel("geometric mean fold error [–]")
+        handles = [
+            *(drawing.key(ls="", marker="o", mfc=f, mec=COLOURS[0], label=text) for f, text in looks.values()),
+            drawing.key(ls="", marker="|", color=COLOURS[1], ms=13, mew=2.2, label="allowed of validated rows"),
+        ]
+        drawing.legend(part, handles)
+
+    return Picture("Fold errors of the domains", 0.3 * len(names) + 1.2, draw)
 
 
 def courses(path: Path, table: Table, solved: Courses) -> None:
@@ -81,14 +148,16 @@ def courses(path: Path, table: Table, solved: Courses) -> None:
     panels = courses_of(table.rows)
     columns = min(_COLUMNS, len(panels))
     count = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(4.1 * columns, 3.1 * count + 0.3), layout="constrained")
-    axes = figure.subplots(count, columns, squeeze=False).ravel()
-    for axis, rows in zip(axes, panels, strict=False):
-        _course(axis, rows, solved)
-    for axis in axes[len(panels) :]:
-        axis.set_visible(False)
-    figure.suptitle(textwrap.fill(table.title, _LETTERS * columns), fontsize=11)
-    save(figure, path)
+
+    def draw(part: Any) -> None:
+        axes = part.subplots(count, columns, squeeze=False).ravel()
+        for axis, rows in zip(axes, panels, strict=False):
+            _course(axis, rows, solved)
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+
+    width = 4.1 * columns
+    drawing.save(drawing.sheet([Picture(table.title, 3.1 * count, draw, width)], table.title), path)
 
 
 def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
@@ -121,10 +190,3 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     axis.set_ylabel(f"{measure.signal} [{rows[0].unit}]", fontsize=9)
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
-    image = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(image)
-    results.replace_file(path, image.getvalue())

@@ -8,15 +8,16 @@ Figures are matplotlib's; `plots.course(tree, signal, axis)` draws into an axis 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import xarray as xr
 
-from nanomg import courses, drawing, kinds
+from nanomg import courses, drawing, fits, kinds, maps, schedules, spreads, tornado
+from nanomg import figures as figures_of_rows
 from nanomg.courses import ARM, course
 from nanomg.drawing import Picture, save
-from nanomg.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,22 +31,51 @@ def plot(tree: xr.DataTree, signals: Sequence[str] = (), *, log: bool | None = N
     `log` draws quantities on a logarithmic axis, or on a linear one if False; by default each as it spans. `by` "hypothesis" puts
     the hypotheses of a simulation beside each other. Raises `InputError` for an unknown signal and for a file of no kind.
     """
-    return drawing.sheet(_pictures(tree, signals, log, by), str(tree.attrs.get("title", "")))
+    asked = Asked(tuple(signals), log, by)
+    return drawing.sheet(_OF[kinds.kind_of(tree)](tree, asked, True), str(tree.attrs.get("title", "")))
 
 
 def figures(tree: xr.DataTree) -> Mapping[str, Figure]:
     """Every figure of a result, each by its title in words."""
-    return {picture.title: drawing.sheet([picture]) for picture in _pictures(tree, (), None, ARM)}
+    pictures = _OF[kinds.kind_of(tree)](tree, Asked(), False)
+    return {picture.title: drawing.sheet([picture]) for picture in pictures}
 
 
-def _pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: str) -> list[Picture]:
-    kind = kinds.kind_of(tree)
-    if kind not in _OF:
-        raise InputError(f"a result of {kind} has no figure")
-    return _OF[kind](tree, signals, log, by)
+class Asked(NamedTuple):
+    """How a figure is wanted."""
+
+    signals: tuple[str, ...] = ()
+    log: bool | None = None
+    by: str = ARM
 
 
-_OF: Mapping[str, Callable[[xr.DataTree, Sequence[str], bool | None, str], list[Picture]]] = {
-    kinds.SIMULATE: courses.pictures,
-    kinds.OPTIMIZE: courses.pictures,
+def _of_simulation(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
+    return courses.pictures(tree, *asked)
+
+
+def _of_optimum(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
+    if asked.signals:
+        return courses.pictures(tree, *asked)
+    some = tuple(schedules.signals_of(tree)) if first else ()
+    return [*courses.pictures(tree, *asked._replace(signals=some)), *schedules.pictures(tree, first)]
+
+
+def _of_sweep(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
+    return maps.pictures(tree, asked.signals, asked.log)
+
+
+def _of_sensitivity(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
+    if "summary_json" not in tree.attrs:
+        return [drawing.message("What the outputs depend on", "The file holds no summary to draw.")]
+    return [tornado.picture(json.loads(tree.attrs["summary_json"]))]
+
+
+_OF: Mapping[str, Callable[[xr.DataTree, Asked, bool], list[Picture]]] = {
+    kinds.SIMULATE: _of_simulation,
+    kinds.OPTIMIZE: _of_optimum,
+    kinds.SWEEP: _of_sweep,
+    kinds.VALIDATE: lambda tree, asked, first: figures_of_rows.pictures(tree),
+    kinds.CALIBRATE: lambda tree, asked, first: fits.pictures(tree),
+    kinds.FEASIBILITY: lambda tree, asked, first: spreads.pictures(tree),
+    kinds.SENSITIVITY: _of_sensitivity,
 }

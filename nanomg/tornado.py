@@ -8,18 +8,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from nanomg.card import BASES
-from nanomg.figures import COLOURS, save
+from nanomg.drawing import COLOURS, Picture, plain, save, sheet, unit_text
 from nanomg.ranges import CARD
 
 _FEWEST, _SHOWN = 4, 12  # bars that a panel has room for
 _LITTLE = 0.01  # of the largest: smaller bars are left out
 _MOST = 20.0  # of the logarithm of the output: what lies beyond is cut
-_KNOWN = dict(zip((*BASES, "dosed"), COLOURS, strict=False))
+_HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
+_KNOWN = {
+    basis: {"facecolor": colour, "hatch": hatch, "edgecolor": "white"}
+    for basis, colour, hatch in zip((*BASES, "dosed"), COLOURS, _HATCHES, strict=False)
+}
 _ROOM = 8  # ticks of a logarithmic axis at most
 _NARROW = 3.0  # its ticks are evenly spaced where the ends differ by less than this factor
 _BAR, _PANEL = 0.24, 5.4  # [inch]
@@ -29,23 +32,30 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def draw(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the picture of a summary of nanomg.sensitivities."""
+    save(sheet([picture(summary)]), path)
+
+
+def picture(summary: Mapping[str, Any]) -> Picture:
     """One row of panels for each output of a summary of nanomg.sensitivities."""
     parts = [_Panels(output, *_shown(summary, output["output"])) for output in summary["outputs"]]
     heights = [_BAR * part.bars + 1.5 for part in parts]
     columns = 3 if summary["sobol"] else 2
-    figure = Figure(figsize=(_PANEL * columns, sum(heights) + 0.4), layout="constrained")
-    rows = figure.subfigures(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for row, part in zip(rows, parts, strict=True):
-        axes = row.subplots(1, columns)
-        _draw_elasticities(axes[0], part.elastic)
-        _draw_ranges(axes[1], part.ranged, summary["over"])
-        if summary["sobol"]:
-            _draw_indices(axes[2], part.indices)
-        for axis in axes:
-            axis.set_ylim(part.bars - 0.4, -0.6)
-        o = part.output
-        row.suptitle(f"{o['output']} = {o['value']:.4g} {o['unit']}: {o['text']}", fontsize=10)
-    save(figure, path)
+
+    def draw(whole: Any) -> None:
+        rows = whole.subfigures(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for row, part in zip(rows, parts, strict=True):
+            axes = row.subplots(1, columns)
+            _draw_elasticities(axes[0], part.elastic)
+            _draw_ranges(axes[1], part.ranged, summary["over"])
+            if summary["sobol"]:
+                _draw_indices(axes[2], part.indices)
+            for axis in axes:
+                axis.set_ylim(part.bars - 0.4, -0.6)
+            o = part.output
+            row.suptitle(plain(f"{o['output']} = {o['value']:.4g} {unit_text(o['unit'])}: {o['text']}"), fontsize=10)
+
+    return Picture("What the outputs depend on", sum(heights), draw, _PANEL * columns)
 
 
 class _Panels(NamedTuple):
@@ -76,24 +86,23 @@ def _largest(rows: Rows, key: str) -> Rows:
 
 
 def _draw_elasticities(axis: Any, rows: Rows) -> None:
-    axis.barh(range(len(rows)), [row["elasticity"] for row in rows], color=[_KNOWN[row["basis"]] for row in rows])
+    for i, row in enumerate(rows):
+        axis.barh(i, row["elasticity"], **_KNOWN[row["basis"]])
     known = [basis for basis in _KNOWN if any(row["basis"] == basis for row in rows)]
-    _finish(
-        axis, rows, "elasticity: % of the output per % of the value", 0.0, {_KNOWN[basis]: basis for basis in known}
-    )
+    _finish(axis, rows, "elasticity [% of the output per % of the value]", 0.0, {b: _KNOWN[b] for b in known})
 
 
 def _draw_ranges(axis: Any, rows: Rows, over: str) -> None:
-    low, high = COLOURS[5], COLOURS[1]
-    for key, colour in (("at_low", low), ("at_high", high)):
+    low, high = {"facecolor": COLOURS[5]}, {"facecolor": COLOURS[1], "hatch": "///", "edgecolor": "white"}
+    for key, look in (("at_low", low), ("at_high", high)):
         fold = np.exp(np.clip([row[key] for row in rows], -_MOST, _MOST))
-        axis.barh(range(len(rows)), fold - 1.0, left=1.0, color=colour)
+        axis.barh(range(len(rows)), fold - 1.0, left=1.0, **look)
     axis.set_xscale("log")
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xticks(*_ticks(*axis.get_xlim()))
     what = "of the card's range" if over == CARD else "among subjects"
-    texts = {low: f"low end {what}", high: "high end"}
-    _finish(axis, rows, "what the output is multiplied by, to first order", 1.0, texts)
+    looks = {f"low end {what}": low, "high end": high}
+    _finish(axis, rows, "what the output is multiplied by, to first order [–]", 1.0, looks)
 
 
 def _draw_indices(axis: Any, rows: Rows) -> None:
@@ -102,8 +111,8 @@ def _draw_indices(axis: Any, rows: Rows) -> None:
         at, size = np.arange(len(rows)) + shift, np.array([row[key] for row in rows], float)
         error = np.array([row[f"{key}_conf"] for row in rows], float)
         axis.barh(at, size, 0.4, xerr=error, color=colour, ecolor="#444444", error_kw={"lw": 0.8, "capsize": 2})
-    texts = {alone: "alone (S1)", total: "with interactions (ST)"}
-    _finish(axis, rows, "share of the variance, 95 % interval", 0.0, texts)
+    looks = {"alone (S1)": {"facecolor": alone}, "with interactions (ST)": {"facecolor": total}}
+    _finish(axis, rows, "share of the variance, 95 % interval [–]", 0.0, looks)
 
 
 def _ticks(low: float, high: float) -> tuple[list[float], list[str]]:
@@ -124,12 +133,12 @@ def _ticks(low: float, high: float) -> tuple[list[float], list[str]]:
     return ticks, [f"{tick:.3g}" for tick in ticks]
 
 
-def _finish(axis: Any, rows: Rows, label: str, middle: float, colours: Mapping[str, str]) -> None:
-    """One bar for each row, the first at the top, about a line in the middle; what the colours mean above."""
+def _finish(axis: Any, rows: Rows, label: str, middle: float, looks: Mapping[str, Mapping[str, Any]]) -> None:
+    """One bar for each row, the first at the top, about a line in the middle; what the bars mean above."""
     axis.axvline(middle, color="#444444", lw=0.8)
     axis.set_yticks(range(len(rows)), [row["parameter"] for row in rows])
     axis.set_xlabel(label, fontsize=9)
-    patches = [Patch(color=colour, label=text) for colour, text in colours.items()]
+    patches = [Patch(**look, label=text) for text, look in looks.items()]
     place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": max(len(patches), 1)}
     axis.legend(handles=patches, frameon=False, fontsize=8, **place)
     axis.tick_params(labelsize=8)
