@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+TARGETS = ("what", "measured", "must", "aim", "reached")
 
 
 def machine() -> dict[str, Any]:
@@ -49,11 +49,11 @@ def text(found: dict[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def into_page(path: Path, measured: str) -> None:
+def into_page(path: Path, measured: str, mark: str = "measured") -> None:
     """Put the tables between the marks of a page."""
-    page = path.read_text()
-    before, rest = page.split(BEGIN, 1)
-    path.write_text(f"{before}{BEGIN}\n\n{measured}\n{END}{rest.split(END, 1)[1]}")
+    begin, end = (f"<!-- {mark}: {which} -->" for which in ("begin", "end"))
+    before, rest = path.read_text().split(begin, 1)
+    path.write_text(f"{before}{begin}\n\n{measured}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _reference(found: dict[str, Any]) -> str:
@@ -62,7 +62,8 @@ def _reference(found: dict[str, Any]) -> str:
     return line + (f", {check['tool']} by {check['error']:.0e}." if "error" in check else ".")
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -78,8 +79,8 @@ def _rates(found: dict[str, Any]) -> str:
         shown.append(
             [
                 row["label"],
-                f"{_figure(row['rate'])} ({_figure(min(rates))}-{_figure(max(rates))}, n {len(rates)})",
-                _times(ratio(row, lsoda)),
+                f"{figure(row['rate'])} ({figure(min(rates))}-{figure(max(rates))}, n {len(rates)})",
+                times(ratio(row, lsoda)),
                 f"{best['error']:.0e}",
                 f"{best['median_error']:.0e}",
                 f"{best['rtol']:.0e}",
@@ -87,7 +88,7 @@ def _rates(found: dict[str, Any]) -> str:
             ]
         )
     head = ["solver", "subjects/s, median (range)", "over LSODA", "worst error", "median error", "rtol", "steps"]
-    return _table(head, shown)
+    return table(head, shown)
 
 
 def ratio(a: dict[str, Any] | None, b: dict[str, Any] | None) -> list[float]:
@@ -98,14 +99,16 @@ def ratio(a: dict[str, Any] | None, b: dict[str, Any] | None) -> list[float]:
     return [x / y for x, y in zip(*rates, strict=False)]
 
 
-def _times(ratios: Sequence[float]) -> str:
+def times(ratios: Sequence[float]) -> str:
+    """The median of ratios and their range."""
     if not ratios:
         return ""
     middle = statistics.median(ratios)
-    return f"{_figure(middle)} x" + (f" ({_figure(min(ratios))}-{_figure(max(ratios))})" if len(ratios) > 1 else "")
+    return f"{figure(middle)} x" + (f" ({figure(min(ratios))}-{figure(max(ratios))})" if len(ratios) > 1 else "")
 
 
-def _figure(value: float) -> str:
+def figure(value: float) -> str:
+    """Three figures."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -149,10 +152,11 @@ def _targets(found: dict[str, Any]) -> str:
         ("growth of peak memory over calls", growth, 10, 1, "%, at most"),
         ("GPU, B 100,000 or more over one CPU core", ratio(best("nanomg", "", 100_000, "GPU"), block), 50, 500, "x"),
     ]
-    return _table(["what", "measured", "must", "aim", "reached"], (_target(*line) for line in lines))
+    return table(TARGETS, (target(*line) for line in lines))
 
 
-def _target(what: str, values: Sequence[float], must: float, aim: float, unit: str) -> list[str]:
+def target(what: str, values: Sequence[float], must: float, aim: float, unit: str) -> list[str]:
+    """A target, what was measured, and whether that reaches it."""
     sort = unit.split(",")[0]
     limits = [f"{must:g} {sort}", f"{aim:g} {sort}"]
     if not values:
@@ -160,8 +164,8 @@ def _target(what: str, values: Sequence[float], must: float, aim: float, unit: s
     middle = statistics.median(values)
     sign = -1 if "at most" in unit else 1
     reached = "aim" if sign * middle >= sign * aim else "must" if sign * middle >= sign * must else "no"
-    spread = f" ({_figure(min(values))}-{_figure(max(values))})" if len(values) > 1 else ""
-    return [what, f"{_figure(middle)} {sort}{spread}", *limits, reached]
+    spread = f" ({figure(min(values))}-{figure(max(values))})" if len(values) > 1 else ""
+    return [what, f"{figure(middle)} {sort}{spread}", *limits, reached]
 
 
 def _notes(found: dict[str, Any]) -> str:
@@ -173,7 +177,7 @@ def _notes(found: dict[str, Any]) -> str:
         rows = {row["label"]: row for row in found["rows"] if row["seconds"]}
         pair = [rows.get(f"nanomg rodas5p {p}, B {256 if found['quick'] else 1024:,}") for p in ("float32", "float64")]
         notes.append(
-            f"- float32 over float64 at the same batch: {_times(ratio(*pair)) or 'not measured'}; "
+            f"- float32 over float64 at the same batch: {times(ratio(*pair)) or 'not measured'}; "
             f"at B 64 and the same tolerance it is {found['precision']['share_of_peak']:.0e} of a state's peak away"
         )
     if "ratios" in found["gradient"]:

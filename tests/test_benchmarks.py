@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,18 +19,24 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def problem() -> Iterator[Any]:
+def folder() -> Iterator[None]:
+    """The modules of the folder can be imported."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
     try:
-        import problem as module
-
-        yield module
+        yield
     finally:
         sys.path.remove(str(FOLDER))
         for name in set(sys.modules) - before:
             if str(FOLDER) in str(getattr(sys.modules[name], "__file__", "")):
                 del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def problem(folder: None) -> Any:
+    import problem as module
+
+    return module
 
 
 @pytest.mark.parametrize("name", ["mouse-mc38-depot", "human-nsclc-iv"])
@@ -95,3 +102,31 @@ def test_relative_error_counts_what_is_lost(problem: Any) -> None:
         0.02 / 2.002
     )
     assert problem.relative_error(reference * np.nan, reference) == np.inf
+
+
+SWEPT = """
+title = "Mg by vein in the mouse"
+mechanisms = ["Magnesium"]
+cards = ["mouse"]
+horizon = "12 h"
+"""
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_sweep_is_measured_beside_its_solver(tmp_path: Path) -> None:
+    import report
+    import sweeps
+
+    (tmp_path / "mouse.toml").write_text(SWEPT)
+    rows = [sweeps.Row("one thread", 16, repeats=1), sweeps.Row("two threads", 16, part=8, cores=len(sweeps.CORES))]
+    kept = ["magnesium.total:max"]
+    for row in rows:
+        sweeps.in_a_process(str(tmp_path / "mouse.toml"), kept, row)
+        assert not row.failed and row.found["peak_mb"] > 100 and row.found["bytes"] > 1000
+        assert row.found["steady"] is None or row.found["steady"] > 0
+    found = report.machine() | {"scenario": "mouse", "kept": kept, "quick": True, "load": 0.0}
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n<!-- {sweeps.MARK}: begin -->\nold\n<!-- {sweeps.MARK}: end -->\nafter\n")
+    report.into_page(page, sweeps.text({**found, "rows": [dataclasses.asdict(row) for row in rows]}), sweeps.MARK)
+    assert page.read_text().startswith("before\n") and page.read_text().endswith("after\n")
+    assert "| one thread | 16 |" in page.read_text() and "old" not in page.read_text()

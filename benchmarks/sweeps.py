@@ -1,0 +1,297 @@
+"""Sweeps beside the bare solver: by size of parts, threads, processes and precision; in memory and on disk.
+
+    python benchmarks/sweeps.py [--quick] [--million] [--scenario NAME] [-o FILE.json] [--page docs/performance.md]
+
+Each row is a sweep in a fresh process. The first one solves its lanes in turn with a loop around the solver alone, whose lanes
+were laid out before, in the same blocks: what a sweep adds is drawing subjects, laying out, keeping, writing and merging.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import report
+from remote import CACHE, CORES, gpu
+
+SCENARIO = "mouse-mc38-iv"
+KEPT = ("tumour.volume:final", "interstitium.C:max", "lfa1.competence:mean")
+MARK = "sweeps"
+
+
+@dataclasses.dataclass
+class Row:
+    """One line of the table: how a sweep was run, and what came out. `repeats` are those of sweep and bare solver in turn."""
+
+    label: str
+    subjects: int
+    cores: int = 1
+    part: int | None = None
+    workers: int | None = None
+    precision: str = "float64"
+    device: str = "cpu"
+    repeats: int = 0
+    found: dict[str, Any] = dataclasses.field(default_factory=dict)
+    failed: str = ""
+
+
+def rows_of(unit: int, million: bool, with_gpu: bool) -> list[Row]:
+    """All rows of a run; `unit` trajectories are some ten seconds of a core."""
+    both = len(CORES[:2])
+    rows = [
+        Row("one thread", unit, repeats=3),
+        Row("one thread, float32", unit, precision="float32", repeats=3),
+        *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (256, 1024, 4096) if part <= unit),
+        Row("two threads", 2 * unit, cores=both),
+        Row("`--workers 1`", unit, cores=both, part=max(unit // 8, 1), workers=1),
+        Row("`--workers 2`", 2 * unit, cores=both, part=max(unit // 8, 1), workers=2),
+    ]
+    many = [unit * 5 // 4, unit * 25 // 2, *([unit * 125] if million else [])]
+    rows += [Row("as many threads as cores", count, cores=len(CORES)) for count in many]
+    if with_gpu:
+        rows += [
+            Row(f"GPU, {precision}", count, cores=len(CORES), precision=precision, device="gpu")
+            for count in (unit * 25 // 2, unit * 125)
+            for precision in ("float64", "float32")
+        ]
+    return rows
+
+
+# ---------------------------------------------------------------- one row, in a process of its own
+def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
+    """Seconds, rates, bytes of one sweep, and of the bare solver on its lanes."""
+    os.sched_setaffinity(0, CORES[: row.cores])
+    from nanomg import batch, store, sweeps
+
+    asked = {"subjects": row.subjects, "keep": kept, "precision": row.precision, "device": row.device}
+    todo = sweeps.request(scenario, **asked)
+    todo = dataclasses.replace(todo, part=row.part or todo.part)
+    found = todo.batch
+    if row.workers is None:
+        found.solve(0, min(todo.part, found.total))  # compiles
+    spent = dict.fromkeys(("drawing", "writing", "merging"), 0.0)
+    for owner, name, what in (
+        (batch, "draw", "drawing"),
+        (store.Store, "write", "writing"),
+        (store.Store, "merge", "merging"),
+    ):
+        setattr(owner, name, _timed(getattr(owner, name), spent, what))
+    alone, whole = [], []
+    for _ in range(max(row.repeats, 1)):
+        if row.repeats:
+            alone.append(_alone(found, todo.part))
+        for what in spent:
+            spent[what] = 0.0
+        with tempfile.TemporaryDirectory() as folder:
+            seen: list[tuple[float, int]] = []
+            began = time.perf_counter()
+            run = sweeps.sweep(
+                todo,
+                output=Path(folder) / "sweep.h5",
+                workers=row.workers,
+                progress=lambda at, seen=seen: seen.append((time.perf_counter(), at.done)),
+            )
+            whole.append(time.perf_counter() - began)
+            assert run.path is not None
+            size = run.path.stat().st_size
+    (first, before), (last, done) = seen[0], seen[-1]
+    return {
+        "part": todo.part,
+        "seconds": whole,
+        "alone": alone,
+        "steady": (done - before) / (last - first) if done > before else None,
+        "failed": run.summary["failed"],
+        "bytes": size,
+        "peak_mb": _peak() / 1e6,
+        "device": run.summary["device"],
+        **spent,
+    }
+
+
+def _timed(function: Any, spent: dict[str, float], what: str) -> Any:
+    def run(*arguments: Any, **options: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return function(*arguments, **options)
+        finally:
+            spent[what] += time.perf_counter() - began
+
+    return run
+
+
+def _alone(found: Any, part: int) -> float:
+    """Seconds of the solver alone on all trajectories of a batch, one block after the other."""
+    import jax
+
+    from nanomg import batch, blocks, simulation
+
+    devices = found.choice.devices
+    seconds = 0.0
+    for start in range(0, found.total, part):
+        count = min(part, found.total - start)
+        index = np.arange(start, start + count)
+        lanes, _ = found._lanes(index, found._subjects(index)[0])
+
+        def solve(chosen: Any, defer: bool, lanes: Any = lanes, count: int = count) -> Any:
+            some = blocks.pick(lanes, chosen, count)
+            solved = simulation.block(found.plan._replace(defer=defer), some, found.rtol, devices)
+            return batch._Reduced({}, jax.block_until_ready(solved).status)
+
+        began = time.perf_counter()
+        blocks.solve_in_like_blocks(solve, count, found.block, min(found.block, batch._LATE * len(devices)))
+        seconds += time.perf_counter() - began
+    return seconds
+
+
+def _peak() -> float:
+    """The most memory that this process has held [byte]."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return 1024.0 * next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+
+def in_a_process(scenario: str, kept: Sequence[str], row: Row) -> None:
+    """Measure a row and note what came out, or why not."""
+    asked = {k: v for k, v in dataclasses.asdict(row).items() if k not in ("found", "failed")}
+    caches = {"JAX_COMPILATION_CACHE_DIR": str(CACHE / "jax"), "NANOMG_CACHE": str(CACHE / "programs")}
+    platform = "cuda,cpu" if row.device == "gpu" else "cpu"
+    done = subprocess.run(
+        [sys.executable, __file__, "--scenario", scenario, *(f"--keep={k}" for k in kept), "--row", json.dumps(asked)],
+        env=os.environ | caches | {"JAX_PLATFORMS": platform},
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        row.failed = (done.stderr.strip().splitlines() or ["no answer"])[-1][:200]
+    else:
+        row.found = json.loads(done.stdout.splitlines()[-1])
+
+
+# ---------------------------------------------------------------- what is shown
+def text(found: dict[str, Any]) -> str:
+    """All of it, for the screen and the page."""
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("nanomg", "jax", "numpy"))
+    busy = found["load"] > 0.3 * found["cpus"]
+    head = (
+        f"{found['date']}, {found['processor']}, {found['cpus']} cores, Python {found['python']}, {versions}. Scenario "
+        f"`{found['scenario']}`, kept: {', '.join(f'`{kept}`' for kept in found['kept'])}."
+        f"{' QUICK RUN: not for figures.' if found['quick'] else ''}"
+        + (f" The machine was NOT IDLE (load {found['load']:.1f} at the start): not for figures." if busy else "")
+    )
+    rows = [Row(**row) for row in found["rows"]]
+    parts = [head, report.table(_HEAD, map(_line, rows)), report.table(report.TARGETS, _targets(rows))]
+    if not any(row.device == "gpu" for row in rows):
+        parts.append(
+            "GPU: JAX finds none here. On a machine that has one, after `pip install -e '.[cuda]'`, "
+            "`python benchmarks/sweeps.py` measures it, too."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = (
+    *("sweep", "trajectories", "part", "a second, all in all", "a second, underway", "over the bare solver"),
+    *("peak memory [MB]", "file [MB]", "drawing [s]", "writing [s]", "merging [s]"),
+)
+
+
+def _line(row: Row) -> list[str]:
+    if row.failed:
+        return [row.label, f"{row.subjects:,}", "", f"not measured: {row.failed}", *[""] * 7]
+    found = row.found
+    rate = row.subjects / statistics.median(found["seconds"])
+    here = row.workers is None
+    return [
+        row.label,
+        f"{row.subjects:,}",
+        f"{found['part']:,}",
+        report.figure(rate),
+        report.figure(found["steady"]) if found["steady"] else "",
+        report.times(_shares(row)),
+        report.figure(found["peak_mb"]) if here else "",
+        f"{found['bytes'] / 1e6:.3g}",
+        f"{found['drawing']:.2g}" if here else "",
+        f"{found['writing']:.2g}",
+        f"{found['merging']:.2g}",
+    ]
+
+
+def _shares(row: Row) -> list[float]:
+    """Seconds of the bare solver over those of the sweep, in each repeat."""
+    return [
+        alone / whole for alone, whole in zip(row.found.get("alone", ()), row.found.get("seconds", ()), strict=False)
+    ]
+
+
+def _targets(rows: list[Row]) -> list[list[str]]:
+    named = {row.label: row for row in rows if row.found}
+    steady = {label: row.found["steady"] for label, row in named.items() if row.found["steady"]}
+    over = lambda a, b: [steady[a] / steady[b]] if a in steady and b in steady else []
+    threads = [row for row in rows if row.found and row.label == "as many threads as cores"]
+    peaks = [row.found["peak_mb"] for row in threads]
+    growth = [100 * (peaks[-1] / peaks[0] - 1)] if len(peaks) > 1 else []
+    share = [_shares(named[label]) if label in named else [] for label in ("one thread", "one thread, float32")]
+    gpu_rows = [row.subjects / min(row.found["seconds"]) for row in rows if row.found and row.device == "gpu"]
+    many = f"{threads[-1].subjects:,} trajectories" if threads else "many trajectories"
+    lines: list[tuple[str, list[float], float, float, str]] = [
+        ("rate of a sweep over the bare solver's, float64", share[0], 0.85, 0.95, "x"),
+        ("the same, float32", share[1], 0.85, 0.95, "x"),
+        ("two threads over one", over("two threads", "one thread"), 1.8, 1.95, "x"),
+        ("two worker processes over one", over("`--workers 2`", "`--workers 1`"), 1.8, 1.95, "x"),
+        (f"peak memory of {many}", peaks[-1:], 3000, 1000, "MB, at most"),
+        (
+            f"its growth from {threads[0].subjects:,} trajectories" if threads else "its growth",
+            growth,
+            10,
+            1,
+            "%, at most",
+        ),
+        ("GPU, a second", [max(gpu_rows)] if gpu_rows else [], 10_000, 50_000, "trajectories"),
+    ]
+    return [report.target(*line) for line in lines]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few trajectories: does it run? Not for figures")
+    parser.add_argument("--million", action="store_true", help="a row of 1,000,000 trajectories, half an hour or more")
+    parser.add_argument("--scenario", default=SCENARIO)
+    parser.add_argument("--keep", action="append", metavar="WHAT", help="what each trajectory leaves; repeatable")
+    parser.add_argument("--rows", default="", metavar="TEXT", help="only rows whose label holds this text")
+    parser.add_argument("-o", "--output", type=Path, help="write everything measured to this JSON file")
+    parser.add_argument("--page", type=Path, help="write the tables into this page, between its marks")
+    parser.add_argument("--from", dest="earlier", type=Path, help="show an earlier JSON file instead of measuring")
+    parser.add_argument("--row", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    kept = asked.keep or KEPT
+    if asked.row:
+        print(json.dumps(measure(asked.scenario, kept, Row(**json.loads(asked.row)))))
+        return
+    if asked.earlier:
+        found = json.loads(asked.earlier.read_text())
+    else:
+        load = os.getloadavg()[0]
+        rows = [r for r in rows_of(64 if asked.quick else 8000, asked.million, gpu()) if asked.rows in r.label]
+        for row in rows:
+            in_a_process(asked.scenario, kept, row)
+            print(f"{row.label}, {row.subjects:,}: {row.failed or row.found['seconds']}", flush=True)
+        found = report.machine() | {"scenario": asked.scenario, "kept": kept, "quick": asked.quick, "load": load}
+        found["rows"] = [dataclasses.asdict(row) for row in rows]
+    print(text(found), flush=True)
+    if asked.output:
+        asked.output.write_text(json.dumps(found, indent=1) + "\n")
+    if asked.page:
+        report.into_page(asked.page, text(found), MARK)
+
+
+if __name__ == "__main__":
+    main()
