@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import itertools
 import json
 import math
@@ -53,11 +54,15 @@ class Progress(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library."""
+    """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library.
+
+    `equations` is the hash of those that are meant.
+    """
 
     config: Mapping[str, Any]
     asked: Mapping[str, Any]
     folders: tuple[str, ...]
+    equations: str = ""
 
     def batch(self, library: Library | None = None) -> Batch:
         """The batch that it describes, from another library if one is given."""
@@ -122,7 +127,8 @@ def request(
     }
     found = _batch(chosen, shelves, asked)
     shipped = find_library().folders
-    recipe = Recipe(chosen.config, asked, tuple(str(f.resolve()) for f in shelves.folders if f not in shipped))
+    further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
+    recipe = Recipe(chosen.config, asked, further, results.model_hash(chosen.model))
     return Request(chosen, found, recipe, _part_of(found, memory))
 
 
@@ -221,7 +227,14 @@ def _swept(
     )
     made = attributes()
     versions = json.loads(str(made["package_versions_json"]))
-    identity = {**todo.recipe.config, **todo.recipe.asked, **{key: made[key] for key in _SAME}, "versions": versions}
+    who = results.to_json(dataclasses.asdict(found.population))
+    identity = {
+        **todo.recipe.config,
+        **todo.recipe.asked,
+        **{key: made[key] for key in _SAME},
+        "population_sha256": hashlib.sha256(who.encode()).hexdigest(),
+        "versions": versions,
+    }
     with store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
         if kept.complete:
             return Run(results.open(kept.at), {**results.read_summary(kept.at), "output": str(kept.at)}, kept.at)
@@ -378,5 +391,7 @@ def _by_worker(shared: tuple[str, Recipe], piece: tuple[int, int, int]) -> tuple
     if token not in _own:
         _own.clear()
         _own[token] = recipe.batch()
+        if results.model_hash(_own[token].scenario.model) != recipe.equations:
+            raise InputError("a worker has other equations than this process; give it the same library folders")
     arrays = _own[token].solve(*piece[1:])
     return arrays, time.perf_counter() - began

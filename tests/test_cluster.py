@@ -92,6 +92,14 @@ def test_a_worker_with_other_versions_is_refused() -> None:
         cluster._one({**ours, "jax": "0.0"}, operator.mul, 2, 3)
 
 
+def test_a_worker_with_other_equations_is_refused(folder: Path) -> None:
+    recipe = sweeps.request("drain", library=models.library(folder), **ASKED).recipe
+    found, _ = sweeps._by_worker(("one", recipe), (0, 0, 3))
+    assert found["drain.x:final"].shape == (3,)
+    with pytest.raises(InputError, match="a worker has other equations"):
+        sweeps._by_worker(("another", recipe._replace(equations="0" * 64)), (0, 0, 3))
+
+
 # ---------------------------------------------------------------- workers of this machine
 SCRIPT = """
 import sys

@@ -142,6 +142,17 @@ def test_a_stopped_sweep_goes_on_where_it_was(mouse: str, whole: xr.DataTree, tm
         nanomg.sweep(mouse, output=path, **ASKED)
 
 
+def test_a_population_that_was_changed_is_another_sweep(mouse: str, tmp_path: Path) -> None:
+    who = tmp_path / "who.toml"
+    who.write_text('title = "t"\nspecies = "any"\n')
+    asked = {"subjects": 40, "population": str(who), "keep": ["magnesium.GFR"], "output": tmp_path / "a.h5"}
+    nanomg.sweep(mouse, **asked)
+    entry = '{ parameter = "magnesium.GFR", cv = 0.5, basis = "assumed", note = "a test" }'
+    who.write_text(f'title = "t"\nspecies = "any"\n[covariates]\nGFR = {entry}\n')
+    with pytest.raises(InputError, match="population_sha256 was"):
+        nanomg.sweep(mouse, resume=True, **asked)
+
+
 COMMAND = [
     *(sys.executable, "-P", "-c", "from nanomg.cli.main import app; app()", "sweep"),
     *("--vary", "dose.amount=1..10 umol:log:16", "--subjects", "300"),
