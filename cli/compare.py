@@ -1,0 +1,102 @@
+"""`nanomg compare`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nanomg.cli import options, render
+from nanomg.cli.render import number
+
+_SHOWN = 40  # rows of a group
+_MANIFOLD = 10.0  # relative change from which on it is written as a factor
+
+
+def compare(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Result files of one kind, two or more.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Draw the comparison (.png, .svg or .pdf).")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Rows of a group to show; --json has all.")] = _SHOWN,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Show several results of one kind side by side."""
+    from nanomg.comparison import compare
+
+    if output is not None:
+        from nanomg import drawing, results
+
+        drawing.format_of(results.check_output(output, force))
+    found = compare(files)
+    if output is not None:
+        drawing.save(found.figure(), output)
+    told = found.to_dict() | {"figure": str(output) if output else None}
+    if json:
+        render.emit_json(told)
+    else:
+        show_comparison(told, top)
+
+
+def show_comparison(found: Mapping[str, Any], top: int = _SHOWN) -> None:
+    """What `--json` prints of a comparison, as tables."""
+    first, *others = (run["name"] for run in found["runs"])
+    render.paragraph(f"{', '.join(others)} against {first}", style="bold")
+    for run in found["runs"]:
+        render.paragraph(f"{run['name']}: {run['title']}")
+    if not found["differences"]:
+        render.paragraph("")
+        render.paragraph("The same was asked of all.")
+    columns = [first, *(column for name in others for column in (name, "change"))]
+    for group, rows in _groups(found["differences"]).items():
+        changing = group == "parameters"
+        cells = [(row["name"], *_told(row, changing)) for row in rows[:top]]
+        shown = columns if changing else [first, *others]
+        render.section(f"Not the same: {group}", ("", *shown), "l" + ("r" if changing else "l") * len(shown), cells)
+        _rest(len(rows) - top)
+    for group, rows in _groups(found["quantities"]).items():
+        cells = [(row["name"], row["measure"], row["unit"], *_numbers(row)) for row in rows[:top]]
+        render.section(group.capitalize(), ("", "", "unit", *columns), "lll" + "r" * len(columns), cells)
+        _rest(len(rows) - top)
+    render.files({"Figure": found["figure"]})
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["group"], []).append(row)
+    return found
+
+
+def _rest(count: int) -> None:
+    if count > 0:
+        render.paragraph(f"and {count} more (--top)")
+
+
+def _told(row: Mapping[str, Any], changing: bool) -> Iterator[str]:
+    for i, (name, value) in enumerate(row["values"].items()):
+        yield value or render.MISSING
+        if i and changing:
+            yield _change(row["change"][name])
+
+
+def _numbers(row: Mapping[str, Any]) -> Iterator[str]:
+    for i, (name, value) in enumerate(row["values"].items()):
+        yield number(value)
+        if i:
+            yield _change(row["change"][name])
+
+
+def _change(change: float) -> str:
+    """A relative change: in percent, as a factor where it is large, `=` where there is none at all."""
+    if not math.isfinite(change):
+        return render.MISSING
+    if change == 0:
+        return "="
+    if abs(change) >= _MANIFOLD:
+        return f"× {number(1 + change, 3)}"
+    return f"{100 * change:+.{0 if abs(change) >= 1 else 1}f} %"

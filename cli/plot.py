@@ -1,0 +1,47 @@
+"""`nanomg plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanomg.cli import options, render
+
+
+def plot(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file, or a folder of parts of a sweep.")],
+    signals: Annotated[
+        list[str] | None, typer.Argument(metavar="[SIGNAL]...", help="What to draw; without any, what suits the file.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A .png, .svg or .pdf; without it a .png beside the result file."
+        ),
+    ] = None,
+    log: Annotated[
+        bool | None, typer.Option("--log/--linear", help="Quantities on such an axis; without it each as it spans.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(metavar="arm|hypothesis", help="Arms in one panel, or the hypotheses side by side.")
+    ] = "arm",
+    all: Annotated[
+        bool, typer.Option("--all", help="Every figure that there is of such a file, below each other.")
+    ] = False,
+    force: options.Force = False,
+    json: options.Json = False,
+) -> None:
+    """Draw the figure of a result file."""
+    from nanomg import drawing, plots, results
+
+    target = results.check_output(output or file.with_suffix(".png"), force)
+    drawing.format_of(target)
+    with render.working("drawing"):
+        tree = results.open(file)
+        drawing.save(plots.plot(tree, signals or (), log=log, by=by, everything=all), target)
+    if json:
+        render.emit_json({"figure": str(target)})
+    else:
+        render.paragraph(f"Figure: {target}")

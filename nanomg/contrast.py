@@ -1,0 +1,124 @@
+"""Figures of several results: their courses over each other, and each quantity relative to the first run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg import courses, drawing
+from nanomg.datasets import OPTIMUM
+from nanomg.drawing import COLOURS, GREY, LINES, MARKERS, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANEL, _ROW, _MARGIN = 2.0, 0.24, 1.1  # [inch] heights
+_MOST = 60  # rows: the quantities that change most
+_CHANGED = 1e-3  # relative change from which on a quantity is drawn
+_EDGE = 30.0  # ratios beyond it, or below its inverse, lie at the edge
+_DECADES = 10.0  # ratios that span more than this factor are drawn on a logarithmic axis
+
+
+def figure(table: xr.Dataset, runs: Mapping[str, xr.DataTree]) -> Figure:
+    """Courses of the runs, where all have such, above the quantities that differ."""
+    shown = [_courses(runs)] if all("simulation" in tree.children for tree in runs.values()) else []
+    return drawing.sheet([*shown, _ratios(table)])
+
+
+def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
+    """A panel for each output of some run, with a line for each run."""
+    names = list(dict.fromkeys(name for tree in runs.values() for name in courses.outputs_of(tree)))
+    data = {run: tree["simulation"].to_dataset() for run, tree in runs.items()}
+    names = [name for name in names if any(name in found for found in data.values())][: courses.MOST]
+    units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
+    hours = max(float(found.time.values[-1]) for found in data.values())
+    columns = min(2, len(names)) or 1
+    rows = math.ceil(len(names) / columns)
+
+    def draw(part: Any) -> None:
+        axes = part.subplots(rows, columns, squeeze=False).ravel()
+        for i, axis in enumerate(axes):
+            if i >= len(names):
+                axis.set_axis_off()
+                continue
+            _panel(axis, names[i], units.get(names[i]), data)
+            drawing.time_axis(axis, hours, drawing.WIDTH / columns, label=i + columns >= len(names))
+        drawing.legend(part, [_handle(i, run) for i, run in enumerate(runs)])
+
+    return Picture("Courses", _PANEL * rows + 0.8, draw)
+
+
+def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset]) -> None:
+    for i, found in enumerate(data.values()):
+        if name not in found:
+            continue
+        regimens = list(found.regimen.values)
+        signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, scenario=0)
+        if "subject" in signal.dims:
+            signal = signal.median("subject")
+        factor, text = drawing.scale_of(str(found[name].attrs.get("units", "1")), unit)
+        times = found.time.values / (
+            24.0 if drawing.in_days(max(float(d.time.values[-1]) for d in data.values())) else 1
+        )
+        axis.plot(times, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)])
+        axis.set_title(drawing.wrapped(found[name].attrs.get("long_name", name), 3.2))
+        axis.set_ylabel(f"[{text}]")
+    axis.locator_params(axis="y", nbins=5)
+
+
+def _ratios(table: xr.Dataset) -> Picture:
+    """A row for each quantity that changes, a marker for each run but the first."""
+    change = np.abs(table.change.values[:, 1:])
+    most = np.nan_to_num(change, nan=0.0).max(1, initial=0.0)
+    ratio = 1.0 + table.change.values[:, 1:] * np.sign(table.value.values[:, :1])
+    drawn = [i for i in np.argsort(-most, kind="stable") if most[i] > _CHANGED and (ratio[i] > 0).any()]
+    rows = sorted(drawn[:_MOST])
+    first, *others = map(str, table.run.values)
+    if not rows:
+        return drawing.message("Relative change", f"No quantity differs from {first} by more than {_CHANGED:.1%}.")
+    labels = [", ".join(str(table[key].values[i]) for key in ("name", "measure")) for i in rows]
+    note = f"{len(most) - len(rows)} of {len(most)} quantities hardly differ or have no ratio; < and >: beyond {_EDGE:g}-fold"
+
+    def draw(part: Any) -> None:
+        axis = part.subplots()
+        axis.axvline(1.0, color=GREY, lw=1.0)
+        for k in range(len(others)):
+            y = np.arange(len(rows)) + 0.16 * (k - (len(others) - 1) / 2)
+            x, colour = np.where(ratio[rows, k] > 0, ratio[rows, k], np.nan), COLOURS[(k + 1) % len(COLOURS)]
+            for marker, here in {
+                "<": x < 1 / _EDGE,
+                ">": x > _EDGE,
+                _marker(k): abs(np.log(x)) <= np.log(_EDGE),
+            }.items():
+                axis.plot(np.clip(x, 1 / _EDGE, _EDGE)[here], y[here], marker, color=colour, ms=6)
+        axis.set_yticks(range(len(rows)), [drawing.plain(label) for label in labels])
+        axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.grid(axis="y", color="#E5E5E5", lw=0.6)
+        axis.set_axisbelow(True)
+        known = np.clip(ratio[rows][ratio[rows] > 0], 1 / _EDGE, _EDGE)
+        if known.max() / known.min() > _DECADES:
+            drawing.log_axis(axis, "x")
+        axis.set_xlabel(drawing.plain(f"value relative to {first} [–]"))
+        part.supxlabel(drawing.wrapped(note, drawing.WIDTH), fontsize=8.5)
+        drawing.legend(part, [_handle(k + 1, run, _marker(k)) for k, run in enumerate(others)])
+
+    return Picture(f"What differs from {first}", _ROW * len(rows) + _MARGIN, draw)
+
+
+def _marker(k: int) -> str:
+    return MARKERS[(k + 1) % len(MARKERS)]
+
+
+def _handle(i: int, run: str, marker: str | None = None) -> Any:
+    line = "" if marker else LINES[i % len(LINES)]
+    return drawing.key(color=COLOURS[i % len(COLOURS)], ls=line, marker=marker, label=drawing.plain(run))
+
+
+def _shown(tree: xr.DataTree) -> Mapping[str, str]:
+    """The unit in which each output is shown."""
+    outputs = courses.config_of(tree).get("outputs", {})
+    return {name: unit for name, unit in outputs.items() if isinstance(unit, str)}

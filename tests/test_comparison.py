@@ -1,0 +1,261 @@
+"""Several results side by side: the same quantities in the same units, and what was asked of one and not of another."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import nanomg
+from nanomg import models, results
+from nanomg.cli.main import app
+from nanomg.errors import InputError
+from nanomg.model import Model
+
+CONFIG: dict[str, Any] = {
+    "scenario": "mine",
+    "file": {"mechanisms": ["Magnesium", "LFA1"], "horizon": "7 d", "limit": [{"signal": "a.b", "max": "1 mg"}]},
+    "set": {},
+    "dose": [],
+    "parameters": {"magnesium.GFR": [12.0, "mL/h"], "magnesium.V1": [5.5, "mL"]},
+}
+EFFECT = {
+    "hours_per_day_above_0.02": {"H1": 4.21, "H2": 4.2},
+    "hours_per_day_above_0.3": {"H1": 0.51, "H2": 0.5},
+    "mean_competence_gain": {"H1": 0.0123, "H2": 0.1},
+    "share_local": None,
+    "mean_rise": {"value": 0.0312, "unit": "mmol/L"},
+    "peak_rise": {"value": 2.5, "unit": "mmol/L"},
+}
+SIMULATED: dict[str, Any] = {
+    "signals": {
+        "interstitium.C": {"unit": "mmol/L", "auc_unit": "mmol/L h", "final": 0.51, "max": 12.25, "auc": 1234.5},
+        "tumour.volume": {"unit": "mm^3", "auc_unit": "mm^3 h", "final": 0.15, "max": 2e6, "auc": 1e5},
+    },
+    "mg": EFFECT | {"free": EFFECT},
+}
+DOSE = {"time_h": 30.5, "amt": 0.25, "cmt": "pd1.ip", "unit": "mg", "duration_h": 0.0}
+OPTIMIZED: dict[str, Any] = {
+    "signals": {},
+    "mg": None,
+    "objective": -1.25,
+    "baseline_objective": 0.75,
+    "terms": {"visits": {"baseline": 0.5, "optimum": 0.25}},
+    "constraints": [{"name": "serum Mg", "limit": 2.0, "value": 1.5, "unit": "mmol/L"}],
+    "regimen": [DOSE],
+}
+GROUPS = {
+    "objective": "optimization",
+    "signals": "simulation",
+    "sweep": "sweep",
+    "misses": "rows",
+    "identifiability": "calibration",
+    "feasibility": "feasibility",
+    "elasticities": "sensitivity",
+}
+
+
+def tree_of(summary: dict[str, Any], config: dict[str, Any] | None = None, seed: int = 0, amount: float = 1.0) -> Any:
+    """A result as a job would make it, with little in its groups."""
+    course = xr.DataArray(
+        amount * np.ones((1, 1, 3)), dims=("regimen", "scenario", "time"), attrs={"units": "mm3", "long_name": "volume"}
+    )
+    times = xr.Variable("time", [0.0, 1.0, 2.0], {"units": "h"})
+    simulation = xr.Dataset({"tumour.volume": course}, {"regimen": ["as given"], "scenario": ["H1"], "time": times})
+    doses = xr.Dataset(
+        {
+            "time_h": (("regimen", "dose"), [[0.0, 24.0]]),
+            "amt": (("regimen", "dose"), [[amount, amount]]),
+            "duration_h": (("regimen", "dose"), [[0.0, 0.0]]),
+            "cmt": (("regimen", "dose"), np.array([["pd1.ip", "pd1.ip"]], object)),
+            "unit": (("regimen", "dose"), np.array([["mg", "mg"]], object)),
+        },
+        {"regimen": ["as given"]},
+    )
+    filled = {"simulation": simulation, "doses": doses} if "signals" in summary else {}
+    group = next(group for key, group in GROUPS.items() if key in summary)
+    tree = xr.DataTree.from_dict({group: xr.Dataset()} | filled)
+    model = Model(models.library().mechanisms["Magnesium"])
+    tree.attrs = results.root_attributes(
+        title="t $x$", config=config or CONFIG, seed=seed, model=model, summary=summary
+    )
+    return tree
+
+
+def value_of(found: nanomg.comparison.Comparison, name: str, measure: str) -> np.ndarray:
+    rows = (found.table.name == name) & (found.table.measure == measure)
+    return found.table.value.values[rows.values][0]
+
+
+@pytest.fixture(scope="module")
+def other() -> dict[str, Any]:
+    """The same simulation, its volume in another unit and twice as large, with one signal more and one less."""
+    changed = copy.deepcopy(SIMULATED)
+    volume = changed["signals"]["tumour.volume"]
+    volume |= {"unit": "cm^3", "final": 3e-4, "max": 4e3, "auc": 200.0, "auc_unit": "cm^3 h"}
+    changed["signals"]["pd1.RO"] = changed["signals"].pop("interstitium.C") | {"unit": "1", "auc_unit": "h"}
+    return changed
+
+
+def test_quantities_in_the_unit_of_the_first(other: dict[str, Any]) -> None:
+    found = nanomg.compare([tree_of(SIMULATED), tree_of(other)])
+    assert list(found.runs) == ["run 1", "run 2"] and not found.differences
+    assert value_of(found, "tumour.volume", "final") == pytest.approx([0.15, 0.3])
+    volume = found.table.sel(run="run 2").where(found.table.name == "tumour.volume", drop=True)
+    assert list(volume.unit.values) == ["mm^3", "mm^3", "mm^3 h"]
+    assert volume.change.values == pytest.approx([1.0, 1.0, 1.0])
+    assert np.isnan(value_of(found, "interstitium.C", "max")[1])
+    assert np.isnan(value_of(found, "pd1.RO", "max")[0])
+    assert list(dict.fromkeys(found.table.group.values)) == ["signals", "magnesium"]
+    assert value_of(found, "time above +0.02 mmol/L", "free H2") == pytest.approx([4.2, 4.2])
+
+
+def test_a_simulation_beside_an_optimisation() -> None:
+    found = nanomg.compare({"before": tree_of(SIMULATED), "after": tree_of(OPTIMIZED)})
+    assert value_of(found, "total", "optimum")[1] == -1.25 and np.isnan(value_of(found, "total", "optimum")[0])
+    assert value_of(found, "serum Mg", "reached")[1] == 1.5
+    lines = {d.name: d.values for d in found.differences if d.group == "optimised doses"}
+    assert lines["pd1.ip: 0.25 mg at 30.5 h"] == (None, "yes")
+
+
+def test_what_was_asked() -> None:
+    config = copy.deepcopy(CONFIG)
+    config["parameters"] = {"magnesium.GFR": [0.012, "L/h"], "magnesium.V1": [6.6, "mL"], "pd1.CL": [2.0, "1"]}
+    config["file"] |= {"mechanisms": ["Magnesium", "AntiPD1"], "limit": [{"signal": "a.b", "max": "2 mg"}]}
+    found = nanomg.compare([tree_of(SIMULATED), tree_of(SIMULATED, config, seed=3, amount=2.0)])
+    told = {(d.group, d.name): d.values for d in found.differences}
+    assert told == {
+        ("run", "seed"): ("0", "3"),
+        ("parameters", "magnesium.V1"): ("5.5 mL", "6.6 mL"),
+        ("parameters", "pd1.CL"): (None, "2"),
+        ("doses", "pd1.ip: 1 mg q 1 d x 2 from 0 h"): ("yes", None),
+        ("doses", "pd1.ip: 2 mg q 1 d x 2 from 0 h"): (None, "yes"),
+        ("configuration", "file.limit[1].max"): ("1 mg", "2 mg"),
+        ("configuration", "file.mechanisms: LFA1"): ("yes", None),
+        ("configuration", "file.mechanisms: AntiPD1"): (None, "yes"),
+    }
+    (volume,) = (d for d in found.differences if d.name == "magnesium.V1")
+    assert volume.change == pytest.approx((0.0, 0.2))
+
+
+SWEPT = {"sweep": {"a:max": {"unit": "mg/L", "q05": 1.0, "median": 2.0, "q95": 4.0}}, "trajectories": 9, "failed": 1}
+SIMPLE: dict[str, tuple[dict[str, Any], tuple[str, str], float]] = {
+    "sweep": (SWEPT, ("a:max", "50 %"), 2.0),
+    "validate": (
+        {"domains": [{"name": "d", "use": "validate", "gmfe": 1.2, "within_2": 1.0, "n": 4}], "misses": []},
+        ("d", "GMFE"),
+        1.2,
+    ),
+    "calibrate": (
+        {
+            "parameters": {"pk.CL": {"unit": "L/h", "estimate": 5.0, "cv": 0.1}},
+            "errors": [{"part": "fit", "series": None, "gmfe": 1.1}],
+            "identifiability": "",
+        },
+        ("pk.CL", "estimate"),
+        5.0,
+    ),
+    "feasibility": (
+        {"feasibility": {"quantities": {"q": {"unit": "mM", "rise": {"5": 0.1}, "targets": {"0.3": {"share": 0.5}}}}}},
+        ("q", "reaches +0.3"),
+        0.5,
+    ),
+    "sensitivity": (
+        {
+            "outputs": [{"output": "a:max", "value": 3.0, "unit": "mg"}],
+            "elasticities": [{"output": "a:max", "parameter": "pk.CL", "elasticity": -1.0}],
+        },
+        ("pk.CL", "a:max"),
+        -1.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SIMPLE)
+def test_every_kind(kind: str) -> None:
+    summary, (name, measure), value = SIMPLE[kind]
+    found = nanomg.compare([tree_of(summary)] * 2)
+    assert found.kind == kind
+    assert value_of(found, name, measure) == pytest.approx([value, value])
+    assert (found.table.change.values == 0.0).all()
+
+
+# ---------------------------------------------------------------- files and mistakes
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, other: dict[str, Any]) -> Path:
+    folder = tmp_path_factory.mktemp("compare")
+    for name, summary in {"a/run": SIMULATED, "b/run": other, "a/low": SIMULATED, "sweep": SWEPT}.items():
+        tree = tree_of(summary)
+        path = folder / f"{name}.h5"
+        path.parent.mkdir(exist_ok=True)
+        results.write(path, {str(group): node.to_dataset() for group, node in tree.children.items()}, tree.attrs)
+    return folder
+
+
+def test_names_are_short_and_tell_files_apart(files: Path) -> None:
+    assert list(nanomg.compare([files / "a/run.h5", files / "a/low.h5"]).runs) == ["run", "low"]
+    assert list(nanomg.compare([files / "a/run.h5", files / "b/run.h5"]).runs) == ["a/run.h5", "b/run.h5"]
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["a/run.h5"], "two result files or more"),
+        (["a/run.h5", "a/../a/run.h5"], "named twice"),
+        (["a/run.h5", "sweep.h5"], "simulate made 'run' and sweep made 'sweep'"),
+        (["a/run.h5", "missing.h5"], "no such file"),
+    ],
+)
+def test_mistakes_are_one_sentence(files: Path, names: list[str], told: str) -> None:
+    with pytest.raises(InputError, match=told) as error:
+        nanomg.compare([files / name for name in names])
+    assert "\n" not in str(error.value)
+
+
+Program = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """`nanomg compare` in this process: its exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nanomg", "compare", *arguments])
+        with pytest.raises(SystemExit) as stop:
+            app()
+        return int(stop.value.code or 0), *capsys.readouterr()
+
+    return run
+
+
+def test_the_command(files: Path, program: Program, tmp_path: Path) -> None:
+    picture = tmp_path / "figure.svg"
+    pair = [str(files / "a/low.h5"), str(files / "b/run.h5")]
+    code, out, err = program(*pair, "-o", str(picture))
+    assert (code, err) == (0, "")
+    assert picture.read_text().startswith("<?xml")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["tumour.volume", "final", "mm^3", "0.15", "0.3", "+100", "%"] in rows
+    assert ["interstitium.C", "max", "mmol/L", "12.25", "–", "–"] in rows
+    assert ["peak", "rise", "as", "dosed", "mmol/L", "2.5", "2.5", "="] in rows
+    assert "The same was asked of all." in out
+    found = json.loads(program(*pair, "--json")[1])
+    assert [run["name"] for run in found["runs"]] == ["low", "run"] and found["figure"] is None
+    (entry,) = (q for q in found["quantities"] if (q["name"], q["measure"]) == ("tumour.volume", "final"))
+    assert entry["values"] == pytest.approx({"low": 0.15, "run": 0.3})
+    assert program(*pair, "-o", str(picture))[0] == 2
+    assert ".svg" in program(*pair, "-o", "figure.gif")[2]
+
+
+def test_the_figure_names_runs_and_leaves_what_is_equal_out(files: Path) -> None:
+    figure = nanomg.compare([files / "a/low.h5", files / "b/run.h5"]).figure()
+    texts = {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))}
+    assert {"low", "run", "volume", "[mm³]", "tumour.volume, max"} <= texts
+    assert not any("mean rise" in text for text in texts)
