@@ -87,7 +87,7 @@ def parse_axis(text: str, scenario: Scenario) -> Axis:
     name, sign, body = (part.strip() for part in text.partition("="))
     if not (name and sign and body):
         raise InputError(
-            f"{text!r} is not NAME=LOW..HIGH:log:N or NAME=A,B,C, such as 'liposome.k_release=0.01..1 1/h:log:20'",
+            f"{text!r} is not NAME=LOW..HIGH:log:N or NAME=A,B,C, such as 'liposome.k_leak=1e-4..0.01 1/h:log:20'",
             "--vary",
         )
     where = f"--vary {name}"
