@@ -3,6 +3,7 @@
 # make test-all  the whole test suite
 # make lint      style, types and import layers
 # make bench     measure speed beside other solvers, a quarter of an hour on two idle cores, and write docs/performance.md
+# make bench-sweeps  the same of sweeps, ten minutes
 # make clean     remove the environment, caches and builds (results stay)
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.5
 
-.PHONY: run test test-all lint bench clean
+.PHONY: run test test-all lint bench bench-sweeps clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -35,6 +36,9 @@ lint: .venv/dev.stamp
 bench: .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/run.py -o results/bench.json --page docs/performance.md
+
+bench-sweeps: .venv/dev.stamp
+	$(BIN)/python benchmarks/sweeps.py -o results/bench-sweeps.json --page docs/performance.md
 
 .venv/pip.stamp:
 	$(PYTHON) -c 'import sys; sys.exit("nanomg needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
