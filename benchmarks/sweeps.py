@@ -46,23 +46,24 @@ class Row:
     failed: str = ""
 
 
-def rows_of(unit: int, million: bool, with_gpu: bool) -> list[Row]:
-    """All rows of a run; `unit` trajectories are some ten seconds of a core."""
-    both = len(CORES[:2])
+def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
+    """All rows of a run; a unit of trajectories is some twenty seconds of a core."""
+    unit, several = (64, 16) if quick else (8192, 1024)
+    many = (80, 800, 8000) if quick else (10_000, 100_000, 1_000_000)
+    both, every = len(CORES[:2]), len(CORES)
     rows = [
         Row("one thread", unit, repeats=3),
         Row("one thread, float32", unit, precision="float32", repeats=3),
         *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (256, 1024, 4096) if part <= unit),
         Row("two threads", 2 * unit, cores=both),
-        Row("`--workers 1`", unit, cores=both, part=max(unit // 8, 1), workers=1),
-        Row("`--workers 2`", 2 * unit, cores=both, part=max(unit // 8, 1), workers=2),
+        Row("`--workers 1`", unit, cores=both, part=several, workers=1),
+        Row("`--workers 2`", 2 * unit, cores=both, part=several, workers=2),
+        *(Row("as many threads as cores", count, cores=every) for count in many[: 3 if million else 2]),
     ]
-    many = [unit * 5 // 4, unit * 25 // 2, *([unit * 125] if million else [])]
-    rows += [Row("as many threads as cores", count, cores=len(CORES)) for count in many]
     if with_gpu:
         rows += [
-            Row(f"GPU, {precision}", count, cores=len(CORES), precision=precision, device="gpu")
-            for count in (unit * 25 // 2, unit * 125)
+            Row(f"GPU, {precision}", count, cores=every, precision=precision, device="gpu")
+            for count in many[1:]
             for precision in ("float64", "float32")
         ]
     return rows
@@ -280,7 +281,7 @@ def main() -> None:
         found = json.loads(asked.earlier.read_text())
     else:
         load = os.getloadavg()[0]
-        rows = [r for r in rows_of(64 if asked.quick else 8000, asked.million, gpu()) if asked.rows in r.label]
+        rows = [r for r in rows_of(asked.quick, asked.million, gpu()) if asked.rows in r.label]
         for row in rows:
             in_a_process(asked.scenario, kept, row)
             print(f"{row.label}, {row.subjects:,}: {row.failed or row.found['seconds']}", flush=True)

@@ -39,10 +39,12 @@ def each(
 ) -> Iterator[tuple[Piece, Found]]:
     """`function(shared, piece)` of each piece, as they are done, in any order; both must be importable by the workers.
 
-    `workers` processes are started on this machine, or the cluster of `scheduler` (an address) is used. Raises `InputError` where
-    there is no Dask, no scheduler or no worker, where workers have other versions or keep dying at one piece, and where the
-    scheduler goes away.
+    `workers` processes are started on this machine, for its CPU alone, or the cluster of `scheduler` (an address) is used. Raises
+    `InputError` where there is no Dask, no scheduler or no worker, where workers have other versions or keep dying at one
+    piece, and where the scheduler goes away.
     """
+    if scheduler is None and (workers is None or workers < 1):
+        raise InputError(f"at least 1 worker is needed, not {workers}", "--workers")
     try:
         import dask
         import distributed
@@ -141,6 +143,7 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
                 threads_per_worker=1,
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
+                env={"JAX_PLATFORMS": "cpu"},  # each would take most of a GPU's memory
             ) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,
         ):

@@ -167,7 +167,7 @@ def _part_of(found: Batch, memory: str) -> int:
     most = min(max(_PART, found.block), int(budget / (copies * each)))
     if most < found.block:
         raise InputError(
-            f"a block of {found.block} trajectories needs {copies * each * found.block / 1e6:.0f} MB; "
+            f"a block of {found.block} trajectories needs {copies * each * found.block / 1e6:.2g} MB; "
             "give more memory or keep less",
             "--memory",
         )
@@ -195,6 +195,8 @@ def sweep(
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
     todo = scenario if isinstance(scenario, Request) else request(scenario, **asked)
+    if workers is not None and todo.batch.choice.platform == "gpu":
+        raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
     if output is not None:
         return _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
     if resume or parts:

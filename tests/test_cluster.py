@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 
 import nanomg
 from nanomg import cluster, models, sweeps
+from nanomg.devices import Choice
 from nanomg.errors import InputError
 
 MECHANISM = '''
@@ -83,6 +85,23 @@ def test_dask_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'nanomg\[cluster\]'"):
         list(cluster.each(operator.mul, 2, [1, 2], workers=1))
+
+
+def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    todo = sweeps.request("drain", library=models.library(folder), **ASKED)
+    with pytest.raises(InputError, match="at least 1 worker"):
+        nanomg.sweep(todo, workers=0)
+    gpu = Choice((SimpleNamespace(platform="gpu", device_kind="of some kind"),), "asked for")
+    monkeypatch.setattr(todo.batch, "choice", gpu)
+    with pytest.raises(InputError, match="--device cpu"):
+        nanomg.sweep(todo, workers=2)
+
+
+@pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:1", "tcp://no.such.host.invalid:8786"])
+def test_an_address_without_a_scheduler_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nanomg.cluster._WAIT", 0.5)
+    with pytest.raises(InputError, match=f"^{address}: no Dask scheduler answers there"):
+        list(cluster.each(operator.mul, 2, [1, 2], scheduler=address))
 
 
 def test_a_worker_with_other_versions_is_refused() -> None:
