@@ -136,6 +136,8 @@ def _lines(data: xr.Dataset, space: _Space, numbers: Sequence[_Number], note: st
                 continue
             for k, (label, values) in enumerate(_by_name(kept.values, space.named)):
                 handles.update(_line(axis, data[along], values, label, k))
+            axis.set_title(drawing.wrapped(kept.text, 0.8 * drawing.WIDTH / columns))
+            axis.set_ylabel(kept.label)
             _axes(axis, data[along], kept, drawing.WIDTH / columns, last=i + columns >= len(numbers))
         drawing.legend(part, [*handles.values()], note)
 
@@ -172,8 +174,6 @@ def _line(axis: Any, along: xr.DataArray, values: xr.DataArray, label: str, k: i
 
 
 def _axes(axis: Any, along: xr.DataArray, kept: _Number, inches: float, last: bool) -> None:
-    axis.set_title(drawing.wrapped(kept.text, 0.8 * inches))
-    axis.set_ylabel(kept.label)
     if last:
         axis.set_xlabel(drawing.wrapped(f"{_text(along)} [{_unit(along)}]", 0.85 * inches))
     _scale_y(axis, kept)
@@ -325,6 +325,7 @@ def _sections(
             look = {"color": mpl.colormaps[drawing.MAP](0.9 * k / max(len(at) - 1, 1)), "ls": LINES[k % len(LINES)]}
             axis.plot(values[x].values, values.sel({y: value}).values, **look)
             handles.append(drawing.key(**look, label=f"{_value(value)} {_unit(data[y])}".removesuffix(" –")))
+        axis.set_ylabel(drawing.wrapped(f"{kept.text} {kept.label}", _ROW))
         _axes(axis, data[x], kept, drawing.WIDTH, last=True)
         drawing.legend(part, handles, f"{where}; {_text(data[y])}:")
 
@@ -406,8 +407,9 @@ def _distributions(space: _Space, numbers: Sequence[_Number], note: str) -> Pict
             axis.set_xlabel(kept.label)
             axis.set_ylabel("share of subjects [%]")
             axis.set_ylim(bottom=0.0)
-            for value, _ in kept.limits:
+            for value, text in kept.limits:
                 axis.axvline(value, color="black", lw=1.0, ls=LINES[1])
+                handles[text] = drawing.key(color="black", lw=1.0, ls=LINES[1], label=drawing.plain(text))
             if kept.log:
                 drawing.log_axis(axis, "x")
             else:
@@ -452,8 +454,7 @@ def _courses(tree: xr.DataTree, data: xr.Dataset, space: _Space, name: str, log:
         for k, (label, values) in enumerate(lines):
             handles.update(_line(axis, times, values.drop_vars("time"), label, k))
         drawing.time_axis(axis, hours, drawing.WIDTH)
-        axis.set_title(drawing.wrapped(kept.text, 0.8 * drawing.WIDTH))
-        axis.set_ylabel(kept.label)
+        axis.set_ylabel(drawing.wrapped(f"{kept.text} {kept.label}", _ROW))
         _scale_y(axis, kept)
         drawing.legend(part, [*handles.values()], _both(f"at {', '.join(fixed)}" if fixed else "", note))
 

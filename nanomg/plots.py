@@ -25,14 +25,23 @@ if TYPE_CHECKING:
 __all__ = ["course", "figures", "plot", "save"]
 
 
-def plot(tree: xr.DataTree, signals: Sequence[str] = (), *, log: bool | None = None, by: str = ARM) -> Figure:
+def plot(
+    tree: xr.DataTree,
+    signals: Sequence[str] = (),
+    *,
+    log: bool | None = None,
+    by: str = ARM,
+    everything: bool = False,
+) -> Figure:
     """The figure of a result of any kind; `signals` narrow it down to those, where a result has signals.
 
     `log` draws quantities on a logarithmic axis, or on a linear one if False; by default each as it spans. `by` "hypothesis" puts
-    the hypotheses of a simulation beside each other. Raises `InputError` for an unknown signal and for a file of no kind.
+    the hypotheses of a simulation beside each other; with `everything` all figures follow below each other.
+    Raises `InputError` for an unknown signal and for a file of no kind.
     """
     asked = Asked(tuple(signals), log, by)
-    return drawing.sheet(_OF[kinds.kind_of(tree)](tree, asked, True), str(tree.attrs.get("title", "")))
+    pictures = _OF[kinds.kind_of(tree)](tree, asked, not everything)
+    return drawing.sheet(pictures, str(tree.attrs.get("title", "")))
 
 
 def figures(tree: xr.DataTree) -> Mapping[str, Figure]:

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import figures, models, observations, population, statistics, validation
+from nanomg import drawing, figures, models, observations, population, statistics, validation
 from nanomg.card import Parameter
 from nanomg.cli.main import commands
 from nanomg.cli.validate import verdict
@@ -414,7 +414,7 @@ def test_two_tables_of_one_name(shelf: Shelf, tmp_path: Path) -> None:
 
 def test_figures_take_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(figures, "save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(drawing, "save", lambda figure, path: drawn.append(figure))
     bound = Row("a", "validate", value=1.0, bound="upper")
     figures.observed(tmp_path / "a.png", [("d", bound, 0.5)])  # without a warning, though nothing is drawn
     figures.observed(tmp_path / "a.png", [("d", bound, 0.5), ("d", dataclasses.replace(bound, bound=""), 0.5)])

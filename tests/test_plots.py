@@ -1,0 +1,387 @@
+"""Figures of every kind of result: there, in every format, labelled with units, and sensible where a file lacks something."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from typer.testing import CliRunner
+
+import nanomg
+from nanomg import drawing, kinds, plots, results, service, sweeps
+from nanomg.cli.main import commands
+from nanomg.errors import InputError
+
+DOSED = ["dose.amount=10..1000 mg:log:4"]
+TINY = """
+title = "Bone and $x$ <b>"
+description = "As many doses as fit."
+mechanisms = ["OneCompartment"]
+cards = ["textbook"]
+horizon = "48 h"
+every = "4 h"
+outputs = { "pk.C" = "mg/L" }
+
+[[dose]]
+cmt = "pk.depot"
+text = "100 mg q 24 h x 2"
+
+[[limit]]
+name = "safe $y"
+signal = "pk.C"
+max = "2.5 mg/L"
+
+[[free]]
+cmt = "pk.depot"
+amount = ["0 mg", "200 mg"]
+time = ["0 h", "40 h"]
+
+[objective]
+"exposure" = { signal = "pk.C", unit = "mg/L", statistic = "mean", weight = -1.0 }
+"""
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tiny") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def simulated(scenario: Path) -> xr.DataTree:
+    return service.simulate(str(scenario)).tree
+
+
+@pytest.fixture(scope="module")
+def optimum(simulated: xr.DataTree) -> xr.DataTree:
+    """A simulation dressed up as the result of a search, which would take long."""
+    arms = ["baseline", "optimum"]
+    wide = lambda data: xr.concat([data.isel(regimen=0)] * 2, "regimen").assign_coords(regimen=arms)
+    steps = np.geomspace(1.0, 1e-3, 5)[:, None] * np.array([1.0, 2.0])
+    search = xr.Dataset(
+        {
+            **dict.fromkeys(("objective", "excess", "kkt_residual"), (("step", "start"), steps)),
+            "limit": ("constraint", [2.5, 24.0]),
+            "value": ("constraint", [2.49, 30.0]),
+            "slack": ("constraint", [0.01, 6.0]),
+            "constraint_unit": ("constraint", np.array(["mg/L", "h"], object)),
+            "term_value": (("term", "regimen"), [[-1.0, -1.5], [0.1, 0.2]]),
+        },
+        {
+            "step": range(5),
+            "start": range(2),
+            "constraint": ["safe $y", "interval"],
+            "term": ["e", "f"],
+            "regimen": arms,
+        },
+    )
+    groups = {name: wide(simulated[name].to_dataset()) for name in ("simulation", "doses")}
+    found = tree({**groups, "optimization": search})
+    found.attrs.update(simulated.attrs)
+    found.attrs["summary_json"] = json.dumps({**json.loads(simulated.attrs["summary_json"]), "objective": -1.3})
+    return found
+
+
+@pytest.fixture(scope="module")
+def swept(scenario: Path) -> xr.DataTree:
+    return sweeps.sweep(
+        str(scenario),
+        vary=["dose.amount=10..100 mg:log:4", "dose.interval=6..24 h:4"],
+        keep=["pk.C:max", "pk.C:series"],
+    ).tree
+
+
+def texts(figure: Any) -> list[str]:
+    """Everything that a figure says."""
+    return [artist.get_text() for artist in figure.findobj(Text) if artist.get_text()]
+
+
+def axes_of(figure: Any) -> list[Any]:
+    return [axis for axis in figure.axes if axis.axison and axis.get_visible()]
+
+
+def overlaps(figure: Any) -> list[tuple[str, str]]:
+    """Titles, labels and texts of a drawn figure that lie over each other."""
+    said = [(text, box.padded(-2)) for text, box in boxes(figure)]
+    return [(a, b) for i, (a, one) in enumerate(said) for b, other in said[i + 1 :] if one.overlaps(other) and a != b]
+
+
+def cut(figure: Any) -> list[str]:
+    """Texts of a drawn figure that reach beyond its edges."""
+    whole = figure.bbox.padded(1)
+    return [text for text, box in boxes(figure) if box.x0 < 0 or box.y0 < 0 or box.x1 > whole.x1 or box.y1 > whole.y1]
+
+
+def boxes(figure: Any) -> list[tuple[str, Any]]:
+    """Every text that a figure shows and where it lies."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    hidden = set()
+    for axis in figure.axes:
+        for own in (axis.xaxis, axis.yaxis):
+            every = {id(label) for tick in own.get_major_ticks() for label in (tick.label1, tick.label2)}
+            hidden |= every - ({id(tick.label1) for tick in own._update_ticks()} if axis.axison else set())
+    shown = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
+    return [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in shown]
+
+
+# ---------------------------------------------------------------- results without solving
+def feasible(draws: int = 40) -> xr.DataTree:
+    rng = np.random.default_rng(0)
+    names = [f"{part}, {s}" for part in ("total", "local", "serum") for s in ("peak", "day", "mean")]
+    rise = xr.DataArray(
+        rng.lognormal(-3, 1, (draws, len(names))), dims=("draw", "quantity"), coords={"quantity": names}
+    )
+    return tree({"feasibility": xr.Dataset({"rise": rise})})
+
+
+def calibrated() -> xr.DataTree:
+    rows, rng = 9, np.random.default_rng(1)
+    seen = rng.lognormal(0, 1, rows)
+    data = xr.Dataset(
+        {
+            "quantity": ("row", np.array(["C"] * rows, object)),
+            "part": ("row", np.array(["fit"] * 6 + ["judge"] * 3, object)),
+            "unit": ("row", np.array(["mg/L"] * 5 + ["1"] * 4, object)),
+            "observed": ("row", seen),
+            "predicted": ("row", seen * 1.1),
+            "predicted_at_start": ("row", seen * 2.0),
+            "residual": ("row", rng.normal(size=rows)),
+        },
+        {"parameter": ["pk.CL"]},
+    )
+    value = {
+        "unit": "L/h",
+        "start": 4.0,
+        "estimate": 5.0,
+        "low": 4.5,
+        "high": 5.5,
+        "bounds": [1.0, 20.0],
+        "bound": None,
+    }
+    return tree({"calibration": data}, {"parameters": {"pk.CL": {**value, "prior": {"value": 4.0, "cv": 0.3}}}})
+
+
+def validated() -> xr.DataTree:
+    count, rng = 12, np.random.default_rng(2)
+    seen = rng.lognormal(0, 2, count)
+    rows = xr.Dataset(
+        {
+            "use": results.flags("row", [0, 1] * 6, ("calibrate", "validate", "look"), "use of the row"),
+            "domain": ("row", np.array(["serum", "tumour"] * 6, object)),
+            "value": ("row", seen),
+            "predicted": ("row", seen * rng.lognormal(0, 0.3, count)),
+            "bound": ("row", np.array([""] * count, object)),
+            "sign": ("row", np.zeros(count)),
+        }
+    )
+    domains = xr.Dataset(
+        {
+            "name": ("domain", np.array(["serum", "tumour"], object)),
+            "use": ("domain", np.array(["calibrate", "validate"], object)),
+            "gmfe": ("domain", [1.2, np.nan]),
+            "allowed": ("domain", [np.nan, 1.25]),
+            "n": ("domain", [6, 6]),
+        }
+    )
+    return tree({"rows": rows, "domains": domains})
+
+
+def tree(groups: dict[str, xr.Dataset], summary: Any = None) -> xr.DataTree:
+    found = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+    found.attrs["title"] = "A result of $5 & <b>"
+    if summary is not None:
+        found.attrs["summary_json"] = json.dumps(summary)
+    return found
+
+
+def sensitive() -> xr.DataTree:
+    rows = [
+        {
+            "output": "C:max",
+            "parameter": f"pk.p{i}",
+            "elasticity": (-1.0) ** i / (i + 1),
+            "at_low": -0.3 / (i + 1),
+            "at_high": 0.4 / (i + 1),
+            "range_effect": 0.7 / (i + 1),
+            "basis": basis,
+        }
+        for i, basis in enumerate(("measured", "fitted", "assumed"))
+    ]
+    outputs = [{"output": "C:max", "value": 2.0, "unit": "mg/L", "text": "concentration, highest value"}]
+    summary = {"outputs": outputs, "elasticities": rows, "sobol": None, "over": "card"}
+    return tree({"sensitivity": xr.Dataset()}, summary)
+
+
+MADE: dict[str, Callable[[], xr.DataTree]] = {
+    kinds.FEASIBILITY: feasible,
+    kinds.CALIBRATE: calibrated,
+    kinds.VALIDATE: validated,
+    kinds.SENSITIVITY: sensitive,
+}
+
+
+# ---------------------------------------------------------------- tests
+@pytest.mark.parametrize("kind", ["simulated", "optimum", "swept", *MADE])
+def test_every_kind_has_a_figure_that_is_whole_and_says_its_units(kind: str, request: pytest.FixtureRequest) -> None:
+    result = MADE[kind]() if kind in MADE else request.getfixturevalue(kind)
+    began = time.perf_counter()
+    figure = plots.plot(result)
+    assert not cut(figure)
+    assert not overlaps(figure)
+    assert time.perf_counter() - began < 10.0
+    for axis in axes_of(figure):
+        for label in (axis.get_xlabel(), axis.get_ylabel()):
+            assert not label or "[" in label or label in ("row of the data", "step of the search")
+    every = plots.figures(result)
+    assert every
+    assert all(title and axes_of(f) for title, f in every.items())
+
+
+def test_the_kinds_are_told_by_groups_and_by_summaries(
+    simulated: xr.DataTree, optimum: xr.DataTree, swept: xr.DataTree
+) -> None:
+    for result, kind in ((simulated, "simulate"), (optimum, "optimize"), (swept, "sweep")):
+        assert kinds.kind_of(result) == kind
+        assert kinds.kind_of(json.loads(result.attrs["summary_json"])) == kind
+    for kind, make in MADE.items():
+        assert kinds.kind_of(make()) == kind
+    with pytest.raises(InputError, match="holds nothing"):
+        kinds.kind_of(xr.DataTree())
+
+
+def test_courses_show_doses_limits_and_the_scenarios_unit(simulated: xr.DataTree) -> None:
+    said = texts(plots.plot(simulated, ["pk.C"]))
+    assert any("pk.depot: 100 mg × 2" in text for text in said)
+    assert any("limit 2.5" in text and "safe \\$y" in text for text in (t.replace("\n", " ") for t in said))
+    assert "[mg/L]" in said
+    assert "time [h]" in said
+
+
+def test_log_and_linear_are_obeyed(simulated: xr.DataTree) -> None:
+    scales = lambda log: {axis.get_yscale() for axis in plots.plot(simulated, ["pk.C"], log=log).axes}
+    assert "log" in scales(True)
+    assert scales(False) == {"linear"}
+
+
+def test_arms_and_hypotheses_lie_side_by_side() -> None:
+    times = np.linspace(0.0, 240.0, 25)
+    y = np.stack([np.full((2, 25), 1.0 + 0.1 * i) for i in range(3)]) + 0.01 * times
+    about = {"units": "mmol L-1", "long_name": "free Mg"}
+    data = xr.Dataset(
+        {"interstitium.C": (("regimen", "scenario", "time"), y, about)},
+        {"regimen": ["as given", "without Mg", "same Mg given free"], "scenario": ["H1", "H2"], "time": times},
+    )
+    found = tree({"simulation": data})
+    side = plots.plot(found, by="hypothesis")
+    assert {"H1", "H2"} <= {*texts(side)}
+    assert {"+0.02", "+0.3"} <= {*texts(plots.plot(found))}
+    assert any("under hypothesis H1" in text for text in texts(plots.plot(found)))
+    with pytest.raises(InputError, match="did you mean 'hypothesis'"):
+        plots.plot(found, by="hypotheses")
+
+
+def test_subjects_are_a_median_and_a_band() -> None:
+    times = np.linspace(0.0, 24.0, 9)
+    y = np.random.default_rng(0).lognormal(0, 1, (1, 1, 20, 9))
+    y[0, 0, 3] = np.nan
+    status = np.zeros((1, 1, 20), np.int8)
+    status[0, 0, 3] = 1
+    dims = ("regimen", "scenario", "subject", "time")
+    ended = results.flags(dims[:-1], status, ["done", "too many steps"], "how the trajectory ended")
+    coords = {"regimen": ["as given"], "scenario": ["as set"], "time": times}
+    data = xr.Dataset({"C": (dims, y, {"units": "mg L-1"}), "status": ended}, coords)
+    said = texts(plots.plot(tree({"simulation": data})))
+    assert any("median of 19 subjects" in text for text in said)
+    assert any("1 trajectory: too many steps" in text for text in said)
+
+
+def test_a_file_that_lacks_something_says_so(simulated: xr.DataTree) -> None:
+    failed = simulated.copy(deep=True)
+    data = failed["simulation"].to_dataset()
+    data["status"] = data.status + 1
+    failed["simulation"] = xr.DataTree(data)
+    assert any("failed" in text for text in texts(plots.plot(failed)))
+    bare = tree({"simulation": simulated["simulation"].to_dataset()})
+    assert axes_of(plots.plot(bare))
+    records = tree({"records": xr.Dataset()})
+    assert any("records" in text for text in texts(plots.plot(records)))
+    nothing = feasible()
+    nothing["feasibility"]["rise"][:] = np.nan
+    assert any("No draw" in text for text in texts(plots.plot(nothing)))
+    assert any("no summary" in text for text in texts(plots.plot(tree({"sensitivity": xr.Dataset()}))))
+
+
+def test_a_course_goes_into_an_axis_of_ones_own(simulated: xr.DataTree) -> None:
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    handles = plots.course(simulated, "pk.C", axis)
+    assert axis.lines
+    assert [handle.get_label() for handle in handles]
+    with pytest.raises(InputError, match=r"pk\.C"):
+        plots.course(simulated, "pk.c", axis)
+
+
+def test_a_million_subjects_are_thinned_out(tmp_path: Path) -> None:
+    count = 1_000_000
+    rng = np.random.default_rng(0)
+    values = rng.lognormal(size=count)
+    about = {"units": "mg L-1", "long_name": "highest concentration"}
+    data = xr.Dataset(
+        {"pk.C:max": ("subject", values, about), "a:final": ("subject", values), "b": ("subject", values)}
+    )
+    ended = results.flags("subject", np.zeros(count), ["done", "failed"], "how the trajectory ended")
+    data = data.assign(**{f"n{i}": data["a:final"] for i in range(6)}, status=ended)
+    path = tmp_path / "big.h5"
+    results.write(path, {"sweep": data}, {"nanomg_schema_version": 1, "title": "Big", "source": "nanomg"})
+    opened = nanomg.open(path)
+    assert opened["sweep"]["pk.C:max"].chunks
+    began = time.perf_counter()
+    drawing.save(plots.plot(opened, ["pk.C", "n0"]), tmp_path / "big.png")
+    assert time.perf_counter() - began < 10.0
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("mmol L-1", "mmol/L"),
+        ("mm^3", "mm³"),
+        ("1e6", "10⁶"),
+        ("1e9 mL-1", "10⁹/mL"),
+        ("umol/g", "µmol/g"),
+        ("mg kg-1 h-1", "mg/kg/h"),
+        ("h-1", "1/h"),
+        ("cm2", "cm²"),
+        ("1", "–"),
+    ],
+)
+def test_units_are_written_as_the_field_writes_them(unit: str, text: str) -> None:
+    assert drawing.unit_text(unit) == text
+
+
+def test_the_command_draws_every_format_and_refuses_the_rest(simulated: xr.DataTree, tmp_path: Path) -> None:
+    path = tmp_path / "run.h5"
+    groups = {name: node.to_dataset() for name, node in simulated.children.items()}
+    results.write(path, groups, simulated.attrs)
+    call = lambda *words: CliRunner().invoke(commands, ["plot", str(path), *map(str, words)])
+    assert call().exit_code == 0
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+    assert call("pk.C", "--log", "-o", tmp_path / "run.svg").exit_code == 0
+    assert "<svg" in (tmp_path / "run.svg").read_text()
+    again = call("-o", tmp_path / "run.pdf", "--json")
+    assert json.loads(again.stdout) == {"figure": str(tmp_path / "run.pdf")}
+    assert isinstance(call().exception, InputError)  # it is there
+    assert "--force" in str(call().exception)
+    assert isinstance(call("-o", tmp_path / "run.gif").exception, InputError)
+    assert "did you mean 'pk.C'" in str(call("pk.c", "--force").exception)
