@@ -61,7 +61,7 @@ def _lines(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], al
     for i in columns[:-1]:
         line += (row[i].rjust if align[i] == "r" else row[i].ljust)(widths[i]) + " " * _GAP
     last = columns[-1]
-    room = max(edge - len(line), _NARROWEST)
+    room = max(edge - len(line), 1)
     for part in textwrap.wrap(row[last], room, break_long_words=False, break_on_hyphens=False) or [""]:
         if whole := (line + (part.rjust(min(widths[last], room)) if align[last] == "r" else part)).rstrip():
             yield whole

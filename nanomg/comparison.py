@@ -11,6 +11,7 @@ the optimised one does.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from nanomg import contrast, kinds, results, units
+from nanomg import kinds, results, units
 from nanomg.datasets import OPTIMUM, about
 from nanomg.dosing import Dose, describe
 from nanomg.errors import InputError
@@ -34,17 +35,17 @@ if TYPE_CHECKING:
 
 Given = StrPath | xr.DataTree
 
+Numbers = Iterator[tuple["Quantity", float | None]]
+
 HAS = "yes"  # what a run that has an item says of it
 
 _SAME = 1e-9  # relative difference below which numbers are the same
 _QUANTILES = {"q05": "5 %", "median": "50 %", "q95": "95 %"}
 _LISTS = ("mechanisms", "cards", "vary", "keep")  # lists of which the items that differ are told
-_TOLD = (  # in another way
-    *("parameters", "dose", "set", "scenario", "precision", "file.parameters", "file.dose"),
-    *("sweep.seed", "sweep.precision"),
-)
-_WORDS = ("file.title", "file.description")  # of no effect
-_LONGEST = 60  # letters of a value
+# of a configuration: told in another way, or of no effect
+_TOLD = ("scenario", "parameters", "set", "dose", "file.parameters", "file.dose", "precision", "sweep.seed")
+_WORDS = ("file.title", "file.description")
+_LONGEST, _HASH = 60, 8  # letters of a value; of a longer one's beginning and hash
 
 
 class Quantity(NamedTuple):
@@ -84,6 +85,8 @@ class Comparison:
 
     def figure(self) -> Figure:
         """Courses of all runs over each other, where they have such, and every quantity relative to the first run."""
+        from nanomg import contrast  # with Matplotlib
+
         return contrast.figure(self.table, self.runs)
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
                 f"results of one kind can be compared; {found[first]} made {first!r} and {found[other]} made {other!r}"
             )
     summaries = [_summary(tree, name) for name, tree in trees.items()]
-    told = [dict(_quantities(summary, kind)) for summary, kind in zip(summaries, found.values(), strict=True)]
+    told = [dict(_OF[kind](summary)) for kind, summary in zip(found.values(), summaries, strict=True)]
     return Comparison(found[first], trees, _table(told, list(trees)), tuple(_differences([*trees.values()], summaries)))
 
 
@@ -162,12 +165,7 @@ def _names(runs: Sequence[Given]) -> list[str]:
 
 
 # ---------------------------------------------------------------- the quantities of a summary
-def _quantities(found: Mapping[str, Any], kind: str) -> Iterator[tuple[Quantity, float | None]]:
-    """Every number of a summary that can be compared."""
-    yield from _OF[kind](found)
-
-
-def _of_run(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_run(found: Mapping[str, Any]) -> Numbers:
     for name, signal in found["signals"].items():
         for measure in ("final", "max"):
             yield Quantity("signals", name, measure, signal["unit"]), signal[measure]
@@ -185,7 +183,7 @@ def _of_run(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]
             yield Quantity("limits", limit["name"], "reached", limit["unit"]), limit["value"]
 
 
-def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
     """What one arm does against the arm without Mg."""
     tables = {f"hours_per_day_above_{label}": (f"time above +{label} mmol/L", "h/d") for label in RELEVANT}
     tables["mean_competence_gain"] = "mean gain of competence", "1"
@@ -197,7 +195,7 @@ def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Iterator[tuple[Quantit
     yield Quantity("magnesium", "local share of the rise", arm.strip() or "as dosed", "1"), effect["share_local"]
 
 
-def _of_sweep(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_sweep(found: Mapping[str, Any]) -> Numbers:
     for name, entry in found["sweep"].items():
         for key, text in _QUANTILES.items():
             yield Quantity("quantiles", name, text, entry["unit"]), entry[key]
@@ -205,13 +203,13 @@ def _of_sweep(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None
     yield Quantity("trajectories", "failed", "number", "1"), found["failed"]
 
 
-def _of_validation(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_validation(found: Mapping[str, Any]) -> Numbers:
     for entry in found["domains"]:
         for key, text in {"gmfe": "GMFE", "within_2": "within 2", "n": "rows"}.items():
             yield Quantity(f"{entry['use']}d rows", entry["name"], text, "1"), entry[key]
 
 
-def _of_calibration(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_calibration(found: Mapping[str, Any]) -> Numbers:
     for name, entry in found["parameters"].items():
         yield Quantity("parameters", name, "estimate", entry["unit"]), entry["estimate"]
         yield Quantity("parameters", name, "CV", "1"), entry["cv"]
@@ -220,7 +218,7 @@ def _of_calibration(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float 
         yield Quantity("errors", name, "GMFE", "1"), entry["gmfe"]
 
 
-def _of_feasibility(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_feasibility(found: Mapping[str, Any]) -> Numbers:
     for name, entry in found["feasibility"]["quantities"].items():
         for quantile, value in entry["rise"].items():
             yield Quantity("rise", name, f"{quantile} %", entry["unit"]), value
@@ -228,7 +226,7 @@ def _of_feasibility(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float 
             yield Quantity("share of draws", name, f"reaches +{label}", "1"), target["share"]
 
 
-def _of_sensitivity(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float | None]]:
+def _of_sensitivity(found: Mapping[str, Any]) -> Numbers:
     for output in found["outputs"]:
         yield Quantity("outputs", output["output"], "value", output["unit"]), output["value"]
     for row in found["elasticities"]:
@@ -236,7 +234,7 @@ def _of_sensitivity(found: Mapping[str, Any]) -> Iterator[tuple[Quantity, float 
             yield Quantity("elasticities", row["parameter"], row["output"], "1"), row["elasticity"]
 
 
-_OF: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[Quantity, float | None]]]] = {
+_OF: Mapping[str, Callable[[Mapping[str, Any]], Numbers]] = {
     kinds.SIMULATE: _of_run,
     kinds.OPTIMIZE: _of_run,
     kinds.SWEEP: _of_sweep,
@@ -308,7 +306,7 @@ def _run(tree: xr.DataTree, config: Mapping[str, Any]) -> dict[str, str]:
         "seed": tree.attrs.get("rng_seed"),
         "precision": tree.attrs.get("dtype"),
         "device": tree.attrs.get("device"),
-        "equations": str(tree.attrs.get("model_hash", ""))[:8] or None,
+        "equations": str(tree.attrs.get("model_hash", ""))[:_HASH] or None,
     }
     return {name: str(value) for name, value in said.items() if value is not None}
 
@@ -371,4 +369,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         value = ", ".join(map(_text, value))
     text = " ".join(str(value).split())
-    return text if len(text) <= _LONGEST else f"{text[:8]}…"
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_HASH]}… ({hashlib.sha256(text.encode()).hexdigest()[:_HASH]})"

@@ -26,6 +26,7 @@ SCENARIO = "mouse-mc38-depot"
 COMMANDS = (
     "simulate",
     "optimize",
+    "sweep",
     "calibrate",
     "validate",
     "feasibility",
@@ -33,7 +34,9 @@ COMMANDS = (
     "list",
     "show",
     "summary",
+    "compare",
     "cite",
+    "doctor",
     "cache",
 )
 PROGRAM = (sys.executable, "-P", "-c", "from nanomg.cli.main import app; app()")
@@ -102,6 +105,31 @@ OPTIMIZED: dict[str, Any] = {
     "signals": SIGNALS,
     "verdict": "The optimum is better.",
     "mg": MG | {"free": None},
+}
+
+
+SWEPT: dict[str, Any] = {
+    "scenario": SCENARIO,
+    "output": None,
+    "trajectories": 900,
+    "failed": 0,
+    "seconds": 23.4,
+    "computed": 900,
+    "subjects_per_second": 38.46,
+    "share_computing": 0.981,
+    "device": "CPU (cpu)",
+    "population": {"title": "every parameter by itself", "varied": 50, "share_rejected": 0.00332},
+    "sweep": {
+        "tumour.volume:final": {
+            "unit": "mm^3",
+            "min": 0.001058,
+            "q05": 1.609,
+            "median": 1361.2,
+            "q95": 2377,
+            "max": 3e3,
+        }
+    },
+    "verdict": "900 trajectories, all solved.",
 }
 
 
@@ -310,6 +338,66 @@ def test_numbers(value: float | None, text: str) -> None:
     assert render.number(value) == text
 
 
+def test_numbers_in_words() -> None:
+    assert [render.number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
+    assert [render.percent(share) for share in (0.0, 0.0033, 0.0149, 0.5, None)] == ["0 %", "0.3 %", "1 %", "50 %", "–"]
+    assert [render.duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
+    assert [render.size(count) for count in (18, 18123, 4.5e8)] == ["18 B", "18.1 kB", "450 MB"]
+
+
+def test_a_row_goes_on_where_the_terminal_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers, align = ("name", "value", "unit", "what it is"), "lrll"
+    rows = [("magnesium.GFR", "15", "mL/h", "glomerular filtration, as healthy mice have it"), ("pd1.V", "1", "mL", "")]
+    monkeypatch.setattr(render, "_edge", lambda: 50)
+    render.table(headers, align, rows, prose=True)
+    assert capsys.readouterr().out.splitlines() == [
+        "name           value  unit",
+        "  what it is",
+        "magnesium.GFR     15  mL/h",
+        "  glomerular filtration, as healthy mice have it",
+        "pd1.V              1  mL",
+    ]
+    monkeypatch.setattr(render, "_edge", lambda: 56)
+    render.table(headers, align, rows, prose=True)
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "magnesium.GFR     15  mL/h  glomerular filtration, as",
+        "                            healthy mice have it",
+    ]
+    monkeypatch.setattr(render, "_edge", lambda: 24)
+    render.table(headers, align, rows[:1])
+    assert capsys.readouterr().out.splitlines()[3:] == [
+        "magnesium.GFR     15",
+        "  mL/h",
+        "  glomerular filtration,",
+        "  as healthy mice have",
+        "  it",
+    ]
+
+
+def test_summary_of_a_sweep(program: Program, tmp_path: Path) -> None:
+    path = write(tmp_path / "run.h5", SWEPT)
+    code, out, err = program("summary", str(path))
+    assert (code, err) == (0, "")
+    assert out.startswith(SWEPT["verdict"])
+    assert "0.3 % of the candidates" in out
+    assert ["tumour.volume:final", "mm^3", "0.001058", "1.609", "1361", "2377", "3000"] in map(
+        str.split, out.splitlines()
+    )
+    assert json.loads(program("summary", str(path), "--json").out) == SWEPT | {"output": str(path)}
+
+
+def test_summary_of_another_version(program: Program, tmp_path: Path) -> None:
+    path = write(tmp_path / "run.h5", {key: value for key, value in SWEPT.items() if key != "computed"})
+    code, _, err = program("summary", str(path))
+    assert code == 2
+    assert "holds no 'computed'; another version of nanomg made it" in err
+    code, _, err = program("summary", str(write(tmp_path / "none.h5", {"scenario": "s"})))
+    assert code == 2
+    assert err.count("\n") == 1
+
+
 def test_summary_of_a_simulation(program: Program, tmp_path: Path) -> None:
     path = write(tmp_path / "run.h5", SIMULATED)
     code, out, err = program("summary", str(path))
@@ -417,6 +505,13 @@ def test_terminal_has_style_unless_unwanted(tmp_path: Path) -> None:
     assert "\x1b" not in on_terminal("summary", path, "--json")
 
 
+def test_nothing_is_wider_than_the_terminal(tmp_path: Path) -> None:
+    path = str(write(tmp_path / "run.h5", SWEPT | {"verdict": "It is all solved. " * 12}))
+    shown = on_terminal("summary", path, NO_COLOR="1").splitlines()
+    assert max(len(line) for line in shown if path not in line) <= 80
+    assert not any(line.startswith("%") for line in shown)
+
+
 # ---------------------------------------------------------------- with the engine
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
@@ -438,6 +533,8 @@ def test_simulate(simulated: tuple[Path, Outcome], program: Program) -> None:
         assert {"unit", "initial", "final", "min", "max", "auc", "auc_unit"} <= signal.keys()
     assert MG.keys() | {"free"} <= found["mg"].keys()
     assert json.loads(program("summary", str(path), "--json").out) == found
+    compared = nanomg.compare({"one": path, "other": nanomg.open(path)})
+    assert not compared.differences and not compared.table.change.fillna(0.0).any()
     assert found["verdict"] in program("summary", str(path)).out
 
 
