@@ -1,28 +1,30 @@
 """A Matplotlib figure as a picture of a page, with the values that a pointer over it reads off.
 
-The picture is an SVG (a PNG where that is smaller than a heavy SVG). Its lines and dots are handed on as places on the picture
-with their values, so that a few lines of script show the nearest one: whatever draws the figure need not know of it.
+The picture is an SVG (a PNG where that is smaller than a heavy SVG). Its lines, dots and bars are handed on as places on it with
+their values, so that a few lines of script show the nearest one: whatever draws the figure need not know of it.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedFormatter
 
 from nanomg.page import Picture
 
 _HEAVY = 300_000  # [bytes] of an SVG: above, a PNG is taken if it is smaller
 _POINTS = 240  # that a line hands on at most
 _DPI = 160
+_CSS = 96  # pixels of an inch
 
 
 def picture(title: str, figure: Figure) -> Picture:
@@ -32,8 +34,9 @@ def picture(title: str, figure: Figure) -> Picture:
     if len(image) > _HEAVY and len(png := _saved(figure, "png", dpi=_DPI)) < len(image):
         image, kind = png, "png"
     uri = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
-    width, height = figure.get_size_inches() * 96  # CSS pixels
-    panels = [panel for axes in figure.axes if (panel := _panel(axes))]
+    width, height = figure.get_size_inches() * _CSS
+    below = {axes.get_xlim(): axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()}
+    panels = [panel for axes in figure.axes if axes.get_visible() and (panel := _panel(axes, below))]
     return Picture(title, uri, round(width), round(height), panels)
 
 
@@ -43,17 +46,20 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _panel(axes: Axes) -> dict[str, Any] | None:
-    """The frame of the axes as shares of the picture from its upper left corner, what they show, and the curves in them."""
-    curves = list(_curves(axes)) if axes.get_visible() else []
-    if not curves:
+def _panel(axes: Axes, below: Mapping[Any, str]) -> dict[str, Any] | None:
+    """The frame of the axes as shares of the picture from its upper left corner, what they show, and the curves in them.
+
+    `below` are labels of x axes by their ends, for panels that leave the label to the one beneath them.
+    """
+    title, y = (_words(text) for text in (axes.get_title() or axes.get_title("left"), axes.get_ylabel()))
+    curves = list(_curves(axes))
+    if not curves or not (title or y or axes.get_xlabel()):
         return None
     (left, low), (right, high) = _on_picture(axes, axes.get_window_extent().get_points())
     return {
         "frame": [round(v, 4) for v in (left, high, right, low)],
-        "title": _words(axes.get_title() or axes.get_title("left")),
-        "x": _words(axes.get_xlabel()),
-        "y": _words(axes.get_ylabel()),
+        "x": _words(axes.get_xlabel() or below.get(axes.get_xlim(), "")),
+        "y": f"{title} {y}".strip() if y.startswith("[") or not y else y,
         "curves": curves,
     }
 
@@ -61,16 +67,26 @@ def _panel(axes: Axes) -> dict[str, Any] | None:
 def _curves(axes: Axes) -> Iterator[dict[str, Any]]:
     for line in axes.get_lines():
         if line.get_visible() and line.get_transform() == axes.transData and np.size(line.get_xdata()) > 2:
-            values = np.column_stack([axes.convert_xunits(line.get_xdata()), axes.convert_yunits(line.get_ydata())])
-            yield from _curve(axes, line, values, line.get_color())
+            x, y = axes.convert_xunits(line.get_xdata()), axes.convert_yunits(line.get_ydata())
+            yield from _curve(axes, line.get_label(), np.column_stack([x, y]), line.get_color())
     for dots in axes.collections:
         if dots.get_visible() and dots.get_offset_transform() == axes.transData and np.size(dots.get_offsets()):
-            colours = dots.get_facecolor() if len(dots.get_facecolor()) else dots.get_edgecolor()
-            yield from _curve(axes, dots, np.ma.filled(dots.get_offsets(), np.nan), colours[0] if len(colours) else "k")
+            colours = [*dots.get_facecolor(), *dots.get_edgecolor(), "k"]
+            yield from _curve(axes, dots.get_label(), np.ma.filled(dots.get_offsets(), np.nan), colours[0])
+    for bars in axes.containers:
+        if isinstance(bars, BarContainer):
+            ends = [_end(bar, bars.orientation == "horizontal") for bar in bars]
+            yield from _curve(axes, bars.get_label(), np.array(ends), bars[0].get_facecolor() if len(bars) else "k")
 
 
-def _curve(axes: Axes, artist: Artist, values: np.ndarray, colour: Any) -> Iterator[dict[str, Any]]:
-    values = np.asarray(values, float)
+def _end(bar: Any, lying: bool) -> tuple[float, float]:
+    """The middle of a bar's far side."""
+    x, y, width, height = bar.get_x(), bar.get_y(), bar.get_width(), bar.get_height()
+    return (x + width, y + height / 2) if lying else (x + width / 2, y + height)
+
+
+def _curve(axes: Axes, label: Any, values: np.ndarray, colour: Any) -> Iterator[dict[str, Any]]:
+    values = np.asarray(values, float).reshape(-1, 2)
     values = values[np.isfinite(values).all(axis=1)]
     if not len(values):
         return
@@ -78,13 +94,21 @@ def _curve(axes: Axes, artist: Artist, values: np.ndarray, colour: Any) -> Itera
     with np.errstate(all="ignore"):
         places = _on_picture(axes, axes.transData.transform(values))
     shown = np.isfinite(places).all(axis=1)
-    label = str(artist.get_label())
     yield {
-        "label": "" if label.startswith("_") else _words(label),
+        "label": "" if str(label).startswith("_") else _words(str(label)),
         "colour": to_hex(colour),
         "at": [[round(float(v), 4) for v in place] for place in places[shown]],
-        "values": [[float(f"{v:.4g}") for v in value] for value in values[shown]],
+        "values": [[_read(axes.xaxis, x), _read(axes.yaxis, y)] for x, y in values[shown]],
     }
+
+
+def _read(axis: Any, value: float) -> float | str:
+    """A value in four figures, or the name that stands nearest on an axis of names."""
+    names = axis.get_major_formatter()
+    if isinstance(names, FixedFormatter):
+        at = axis.get_majorticklocs()
+        return _words(names(value, int(np.argmin(np.abs(at - value))))) if len(at) else ""
+    return float(f"{value:.4g}")
 
 
 def _words(text: str) -> str:

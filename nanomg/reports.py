@@ -96,7 +96,7 @@ def _sections(facts: Facts) -> Iterator[Section]:
     minded = [Items([c.text for c in found if not c.well], "warning"), Items([c.text for c in found if c.well], "good")]
     for section in (
         Section("answer", "Answer", [Text(answers.sentence(facts), "lead"), *large]),
-        Section("warnings", "Warnings and checks", [block for block in minded if block.items]),
+        Section("warnings", "Warnings", [block for block in minded if block.items]),
         Section("figures", "Figures", list(_pictures(facts.tree))),
         Section("numbers", "Numbers", [block for block in numbers if block not in large]),
         Section("doses", "Doses", prescription.blocks(facts)),

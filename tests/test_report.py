@@ -1,0 +1,294 @@
+"""Kind of truth: the page read back gives the numbers and the words of the file, as text, whatever the file holds or lacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import nanomg
+from nanomg import browser, cautions, prescription, reports, results
+from nanomg.cli.main import commands
+from nanomg.errors import InputError
+from nanomg.facts import Facts
+from nanomg.models import library
+from nanomg.wording import number
+
+NASTY = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
+VOID = {"meta", "link", "img", "br"}
+Change = Callable[[dict[str, xr.Dataset], dict[str, Any]], object]
+
+
+class Page(HTMLParser):
+    """A page read back: elements with their attributes and the text inside them."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None], list[str]]] = []
+        self._open: list[list[str]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs), []))
+        if tag not in VOID:
+            self._open.append(self.elements[-1][2])
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        for text in self._open:
+            text.append(data)
+
+    def find(self, tag: str, **attributes: str) -> Iterator[tuple[dict[str, str | None], str]]:
+        for name, found, text in self.elements:
+            if name == tag and attributes.items() <= found.items():
+                yield found, "".join(text)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(next(self.find("body"))[1]).split())
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "run.h5"
+    nanomg.simulate("textbook-1cpt", output=path, command="nanomg simulate textbook-1cpt -o run.h5")
+    return path
+
+
+@pytest.fixture(scope="module")
+def html(file: Path) -> str:
+    made = reports.report(file)
+    return Path(made["page"]).read_text(encoding="utf-8")
+
+
+def changed(file: Path, target: Path, change: Change) -> Page:
+    """The page of a copy of the file with other groups and attributes."""
+    tree = results.open(file)
+    groups = {name: node.to_dataset() for name, node in tree.children.items()}
+    attributes = {key: results._from_hdf5(value) for key, value in tree.attrs.items() if not key.startswith("_")}
+    change(groups, attributes)
+    results.write(target, groups, attributes)
+    return Page(Path(reports.report(target)["page"]).read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- what the page says
+def test_numbers_of_page_summary_and_file_agree(file: Path, html: str) -> None:
+    page, summary = Page(html), results.read_summary(file)
+    assert json.loads(next(page.find("script", id="summary"))[1]) == summary
+    keyed = [(tag, text) for _, tag, text in page.elements if tag.get("data-key")]
+    assert len(keyed) >= 5
+    for attributes, text in keyed:
+        at: Any = summary
+        for step in str(attributes["data-key"]).split("/"):
+            at = at[int(step) if isinstance(at, list) else step]
+        assert float(str(attributes["data-value"])) == at
+        assert "".join(text).startswith(number(at))
+    highest = next(page.find("td", **{"data-key": "signals/pk.C/max"}))[0]["data-value"]
+    tree = results.open(file)
+    course = tree["simulation/pk.C"]
+    assert float(str(highest)) == pytest.approx(float(course.max()), rel=1e-12)
+    shown = {float(str(a["data-value"])) for a, _ in page.find("td") if a.get("data-value")}
+    assert set(tree["doses/amt"].values.ravel()) <= shown
+    assert set(tree["parameters/value"].values) <= shown
+
+
+def test_the_answer_is_the_verdict_of_the_summary(file: Path, html: str) -> None:
+    said = next(Page(html).find("p", **{"class": "lead"}))[1]
+    assert said == results.read_summary(file)["verdict"]
+    assert CliRunner().invoke(commands, ["report", str(file), "--force"]).stdout.startswith(said)
+
+
+def test_how_to_run_it_again(file: Path, html: str) -> None:
+    text, attributes = Page(html).text, results.read_attributes(file)
+    for key in ("config_hash", "model_hash", "id", "date_created"):
+        assert attributes[key] in text
+    assert (
+        "nanomg simulate textbook-1cpt -o run.h5" in text
+        and f"jax {json.loads(attributes['package_versions_json'])['jax']}" in text
+    )
+
+
+def test_the_page_is_small_and_needs_nothing_else(html: str) -> None:
+    assert len(html.encode()) < 3_000_000
+    links = [value for _, tag, _ in Page(html).elements for key, value in tag.items() if key in ("src", "href")]
+    assert links and all(str(link).startswith(("data:", "#")) for link in links)
+    assert "@import" not in html and "url(" not in html
+
+
+def test_texts_that_look_like_markup_are_text(file: Path, html: str, tmp_path: Path) -> None:
+    def spoil(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
+        config, summary = json.loads(attributes["config_json"]), json.loads(attributes["summary_json"])
+        config["file"] |= {"description": NASTY, "limit": [{"name": NASTY, "signal": "pk.C", "max": "1 mg/L"}]}
+        summary |= {"verdict": NASTY, "scenario": NASTY, "title": NASTY}
+        summary["signals"][NASTY] = summary["signals"]["pk.C"]
+        attributes |= {"title": NASTY, "history": f"now {NASTY}", "device": NASTY, "rng_seed": 7}
+        attributes |= {"config_json": json.dumps(config), "summary_json": json.dumps(summary)}
+        groups["parameters"]["source"].values[0] = NASTY
+        groups["doses"]["cmt"].values[:] = NASTY
+        groups["doses"]["unit"].values[:] = NASTY
+        groups["simulation"]["pk.C"].attrs["long_name"] = NASTY
+
+    page = changed(file, tmp_path / "x.h5", spoil)
+    whole = " ".join(NASTY.split())
+    assert page.text.count(whole) > 10
+    assert next(page.find("p", **{"class": "lead"}))[1] == NASTY and next(page.find("h1"))[1] == NASTY
+    plain = Page(html)
+    count = lambda p, tag: len(list(p.find(tag)))
+    assert count(page, "script") <= count(plain, "script") and all(tag.get("alt") for tag, _ in page.find("img"))
+    assert not any(key.startswith("on") for _, tag, _ in page.elements for key in tag)
+
+
+# ---------------------------------------------------------------- what is not there
+@pytest.mark.parametrize("gone", ["simulation", "doses", "parameters"])
+def test_a_file_without_a_group_says_so(file: Path, tmp_path: Path, gone: str) -> None:
+    page = changed(file, tmp_path / "x.h5", lambda groups, _: groups.pop(gone))
+    assert f"The file lacks {gone}" in page.text and len(list(page.find("table"))) > 1
+
+
+@pytest.mark.parametrize("gone", ["summary_json", "config_json", "package_versions_json", "title", "history"])
+def test_a_file_without_an_attribute_still_has_a_page(file: Path, tmp_path: Path, gone: str) -> None:
+    page = changed(file, tmp_path / "x.h5", lambda _, attributes: attributes.pop(gone))
+    assert "Run it again" in page.text
+    assert ("holds no summary" in page.text) == (gone == "summary_json")
+
+
+def test_an_older_schema_says_so(file: Path, tmp_path: Path) -> None:
+    page = changed(file, tmp_path / "x.h5", lambda _, attributes: attributes.update(nanomg_schema_version=0))
+    assert "schema version 0" in page.text
+    with pytest.raises(InputError, match="make it again"):
+        results.open(tmp_path / "x.h5")
+
+
+def test_where_every_trajectory_failed_the_page_says_so(file: Path, tmp_path: Path) -> None:
+    def fail(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
+        summary = json.loads(attributes["summary_json"])
+        summary["status"] = {"code": 2, "reason": "too many steps", "failed": 1, "trajectories": 1}
+        summary["verdict"] = "No verdict: a trajectory of this regimen failed."
+        summary["signals"] = {
+            n: {k: v if isinstance(v, str) else None for k, v in s.items()} for n, s in summary["signals"].items()
+        }
+        attributes["summary_json"] = json.dumps(summary)
+        for variable in groups["simulation"].data_vars.values():
+            if variable.dtype.kind == "f":
+                variable.values[:] = np.nan
+
+    page = changed(file, tmp_path / "x.h5", fail)
+    assert "Every trajectory failed (too many steps)" in page.text and "No verdict" in page.text
+
+
+# ---------------------------------------------------------------- warnings
+def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> Facts:
+    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+    tree.attrs.update(config_json=json.dumps(config), summary_json=json.dumps(summary), nanomg_schema_version=1)
+    return Facts(tree, library())
+
+
+def courses(**values: list[float]) -> xr.Dataset:
+    dims, units = ("regimen", "scenario", "time"), {"safety.grade": "1"}
+    variables = {
+        k: (dims, np.array([[v]]), {"units": units.get(k, "mmol L-1"), "long_name": k}) for k, v in values.items()
+    }
+    return xr.Dataset(variables, {"regimen": ["as given"], "scenario": ["as set"], "time": np.arange(2.0)})
+
+
+@pytest.mark.parametrize("level", [1.5, 4.5])
+def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
+    config = {"file": {"limit": [{"name": "serum", "signal": "magnesium.total", "max": "2000 umol/L"}]}}
+    over = {"safety.grade": [0.0, level - 1.5], "safety.margin_reflexes": [1.0, 3.5 - level]}
+    found = cautions.cautions(facts_of(config, {}, simulation=courses(**{"magnesium.total": [1.0, level]}, **over)))
+    text = " ".join(c.text for c in found)
+    assert ("The limit “serum” of 2000 umol/L is passed: 4500 umol/L" in text) == (level > 2)
+    assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Passed by 1 mmol L-1" in text) == (
+        level > 3.5
+    )
+    assert any(c.well for c in found) == (level < 2)
+
+
+def test_doses_at_their_bounds_are_told() -> None:
+    dose = {"cmt": "pk.depot", "unit": "mg", "duration_h": 0.0}
+    regimen = [dose | {"amt": 199.9, "time_h": 0.0}, dose | {"amt": 120.0, "time_h": 48.0}]
+    free = [{"cmt": "pk.depot", "amount": ["0 mg", "0.2 g"], "time": ["0 d", "4 d"]}]
+    facts = facts_of(
+        {"file": {"free": free, "mechanisms": ["OneCompartment"]}},
+        {"regimen": regimen, "objective": 1.0, "feasible": False},
+    )
+    text = " ".join(c.text for c in cautions.cautions(facts))
+    assert "1 of 2 doses" in text and "upper bound of the amount (200 mg)" in text and "lower bound" not in text
+    assert "No regimen was found that keeps every limit" in text
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ([0.0], "day 1"),
+        ([24.0, 192.0], "days 2, 9"),
+        ([30.0], "day 2 + 6 h"),
+        ([0.0, 30.0], "day 1; day 2 + 6 h"),
+        ([24.0 * i for i in range(9)], "day 1 to day 9, every 1 d"),
+        ([float(i) for i in range(6)], "day 1 to day 1 + 5 h, every 1 h"),
+    ],
+)
+def test_days(times: list[float], said: str) -> None:
+    assert prescription.days(times) == said
+
+
+# ---------------------------------------------------------------- the command
+def test_the_command(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.html"
+    run = lambda *options: CliRunner().invoke(commands, ["report", str(file), "-o", str(page), *options])
+    made = json.loads(run("--json").stdout)
+    assert made["kind"] == "simulate" and made["bytes"] == page.stat().st_size and made["pdf"] is None
+    assert "the file exists" in str(run().exception)
+    monkeypatch.setattr(browser, "find", lambda: None)
+    refused = run("--pdf", "--force")
+    assert isinstance(refused.exception, InputError) and "no browser is installed" in refused.exception.message
+
+
+# ---------------------------------------------------------------- in a browser
+needs_browser = pytest.mark.skipif(
+    browser.find() is None, reason=f"no browser is installed ({', '.join(browser.NAMES)})"
+)
+PROBE = """<script>
+addEventListener("load", () => {
+  const canvas = document.querySelector(".canvas"), box = canvas.querySelector("img").getBoundingClientRect();
+  const [left, top, right, low] = JSON.parse(canvas.querySelector("script").textContent)[0].frame;
+  canvas.dispatchEvent(new PointerEvent("pointermove", {
+    clientX: box.left + box.width * (left + right) / 2, clientY: box.top + box.height * (top + low) / 2 }));
+  parent.postMessage(JSON.stringify({
+    width: innerWidth, needs: document.documentElement.scrollWidth, tip: canvas.querySelector(".tip").textContent,
+    loaded: performance.getEntriesByType("resource").map(r => r.name).filter(name => !name.startsWith("data:")),
+    broken: [...document.images].filter(image => !image.naturalWidth).length }), "*");
+});
+</script></body>"""
+FRAME = """<!DOCTYPE html><iframe src="page.html" style="width:{width}px;height:900px;border:0"></iframe><pre></pre>
+<script>onmessage = event => {{ document.querySelector("pre").textContent = event.data; }};</script>"""  # windows are wider
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+def test_in_a_browser_nothing_is_loaded_complained_of_or_cut(html: str, tmp_path: Path, width: int) -> None:
+    (tmp_path / "page.html").write_text(html.replace("</body>", PROBE), encoding="utf-8")
+    (tmp_path / "frame.html").write_text(FRAME.format(width=width), encoding="utf-8")
+    quiet = ("--window-size=1400,1000", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000", "--dump-dom")
+    done = browser.run([*quiet, (tmp_path / "frame.html").as_uri()])
+    assert "CONSOLE" not in done.stderr, done.stderr
+    found = json.loads(next(Page(done.stdout).find("pre"))[1])
+    assert found["width"] == width and found["needs"] <= width
+    assert found["loaded"] == [] and found["broken"] == 0
+    assert re.search(r"central compartment.*\[mg/L\]: \d.*\ntime", found["tip"])
+
+
+@needs_browser
+def test_it_is_printed(file: Path, tmp_path: Path) -> None:
+    made = reports.report(file, tmp_path / "page.html", pdf=True)
+    assert Path(made["pdf"]).read_bytes().startswith(b"%PDF")
