@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter
+from matplotlib.legend import Legend
 
 from nanomg.page import Picture
 
@@ -25,6 +26,7 @@ _HEAVY = 300_000  # [bytes] of an SVG: above, a PNG is taken if it is smaller
 _POINTS = 240  # that a line hands on at most
 _DPI = 160
 _CSS = 96  # pixels of an inch
+_NAME = re.compile("[A-Za-z]{2}")  # what no number holds
 
 
 def picture(title: str, figure: Figure) -> Picture:
@@ -36,7 +38,7 @@ def picture(title: str, figure: Figure) -> Picture:
     uri = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
     width, height = figure.get_size_inches() * _CSS
     below = {axes.get_xlim(): axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()}
-    panels = [panel for axes in figure.axes if axes.get_visible() and (panel := _panel(axes, below))]
+    panels = [panel for axes in figure.axes if axes.get_visible() and (panel := _panel(axes, below, _legend(figure)))]
     return Picture(title, uri, round(width), round(height), panels)
 
 
@@ -46,13 +48,24 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _panel(axes: Axes, below: Mapping[Any, str]) -> dict[str, Any] | None:
+def _legend(figure: Figure) -> dict[str, str]:
+    """What each colour stands for, where the legends give it one meaning."""
+    meanings: dict[str, set[str]] = {}
+    for legend in figure.findobj(Legend):
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=False):
+            colour = getattr(handle, "get_color", getattr(handle, "get_facecolor", None))
+            if colour is not None and np.ndim(colour()) < 2:
+                meanings.setdefault(to_hex(colour()), set()).add(_words(text.get_text()))
+    return {colour: texts.pop() for colour, texts in meanings.items() if len(texts) == 1}
+
+
+def _panel(axes: Axes, below: Mapping[Any, str], legend: Mapping[str, str]) -> dict[str, Any] | None:
     """The frame of the axes as shares of the picture from its upper left corner, what they show, and the curves in them.
 
-    `below` are labels of x axes by their ends, for panels that leave the label to the one beneath them.
+    `below` are labels of x axes by their ends, for panels that leave them to the one beneath; `legend` are meanings of colours.
     """
     title, y = (_words(text) for text in (axes.get_title() or axes.get_title("left"), axes.get_ylabel()))
-    curves = list(_curves(axes))
+    curves = [{**curve, "label": curve["label"] or legend.get(curve["colour"], "")} for curve in _curves(axes)]
     if not curves or not (title or y or axes.get_xlabel()):
         return None
     (left, low), (right, high) = _on_picture(axes, axes.get_window_extent().get_points())
@@ -94,21 +107,25 @@ def _curve(axes: Axes, label: Any, values: np.ndarray, colour: Any) -> Iterator[
     with np.errstate(all="ignore"):
         places = _on_picture(axes, axes.transData.transform(values))
     shown = np.isfinite(places).all(axis=1)
+    x, y = (_names(axis) for axis in (axes.xaxis, axes.yaxis))
     yield {
         "label": "" if str(label).startswith("_") else _words(str(label)),
         "colour": to_hex(colour),
         "at": [[round(float(v), 4) for v in place] for place in places[shown]],
-        "values": [[_read(axes.xaxis, x), _read(axes.yaxis, y)] for x, y in values[shown]],
+        "values": [[_read(x, u), _read(y, v)] for u, v in values[shown]],
     }
 
 
-def _read(axis: Any, value: float) -> float | str:
-    """A value in four figures, or the name that stands nearest on an axis of names."""
-    names = axis.get_major_formatter()
-    if isinstance(names, FixedFormatter):
-        at = axis.get_majorticklocs()
-        return _words(names(value, int(np.argmin(np.abs(at - value))))) if len(at) else ""
-    return float(f"{value:.4g}")
+def _names(axis: Any) -> Mapping[float, str]:
+    """The names that stand along an axis of names, by their places; none of an axis of numbers."""
+    labels = [_words(label.get_text()) for label in axis.get_ticklabels()]
+    names = sum(bool(_NAME.search(label)) for label in labels)
+    return dict(zip(axis.get_majorticklocs(), labels, strict=False)) if 2 * names > len(labels) else {}
+
+
+def _read(names: Mapping[float, str], value: float) -> float | str:
+    """A value in four figures, or the name nearest to it."""
+    return names[min(names, key=lambda at: abs(at - value))] if names else float(f"{value:.4g}")
 
 
 def _words(text: str) -> str:
