@@ -13,6 +13,7 @@ from nanomg.datasets import BASELINE, OPTIMUM
 from nanomg.drawing import COLOURS, GREY, LINES, Picture
 from nanomg.wording import number
 
+_FEW = 5  # steps of a search that are dots
 _ACTIVE = 0.99  # a limit is active from this share of it
 _WAS, _IS = "#8C8C8C", COLOURS[0]
 _STATES = {
@@ -100,7 +101,7 @@ def _limits(found: xr.Dataset) -> Picture:
             axis.barh(i, 100 * share, 0.62, **_STATES[state])
         axis.axvline(100.0, color="black", lw=1.0, ls=LINES[1])
         names = [
-            drawing.wrapped(f"{name}: {number(float(at), 3)} {u}", 3.2)
+            drawing.wrapped(f"{name}: {number(float(at), 3)}\u00a0{u}", 3.2)
             for name, at, u in zip(found.constraint.values, limit, unit, strict=True)
         ]
         axis.set_yticks(range(count), names, fontsize=9)
@@ -157,7 +158,7 @@ def _history(found: xr.Dataset) -> Picture:
         for axis, (name, label) in zip(axes, rows, strict=True):
             values = found[name].values
             for i, y in enumerate(values.T):
-                look = {"color": COLOURS[i % len(COLOURS)], "ls": LINES[i % len(LINES)], "lw": 1.3}
+                look = {"color": COLOURS[i % len(COLOURS)], "ls": LINES[i % len(LINES)], "lw": 1.3, "marker": "o" if len(values) < _FEW else None, "ms": 4}
                 y = y if name == "objective" else np.where(y > 0, y, np.nan)
                 axis.plot(found.step.values + 1, y, **look)
                 if name == "objective":
@@ -171,6 +172,7 @@ def _history(found: xr.Dataset) -> Picture:
                 drawing.log_axis(axis)
             axis.set_title(label)
             axis.set_xlabel("step of the search")
+            axis.set_xlim(0.5, len(values) + 0.5)
             axis.locator_params(axis="x", nbins=5, integer=True)
         drawing.legend(part, handles)
 
