@@ -4,6 +4,7 @@
 # make lint      style, types and import layers
 # make bench     measure speed beside other solvers, a quarter of an hour on two idle cores, and write docs/performance.md
 # make bench-sweeps  the same of sweeps, ten minutes
+# make figures   make the pictures of README.md and docs/ again, a quarter of an hour
 # make clean     remove the environment, caches and builds (results stay)
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.5
 
-.PHONY: run test test-all lint bench bench-sweeps clean
+.PHONY: run test test-all lint bench bench-sweeps figures clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -39,6 +40,34 @@ bench: .venv/dev.stamp
 
 bench-sweeps: .venv/dev.stamp
 	$(BIN)/python benchmarks/sweeps.py -o results/bench-sweeps.json --page docs/performance.md
+
+# Each picture is drawn by `nanomg plot` from a result, which is made where it is not there.
+PLOT := $(BIN)/nanomg plot --force
+PICTURES := figure plot-optimum plot-grid plot-subjects plot-feasibility plot-sensitivity plot-validation
+
+figures: $(PICTURES:%=docs/%.png)
+
+docs/figure.png: results/mouse-mc38-depot.h5
+	$(PLOT) $< interstitium.C_poor tumour.volume -o $@
+docs/plot-optimum.png: results/mouse-mc38-depot.h5
+	$(PLOT) $< -o $@
+docs/plot-%.png: results/%.h5
+	$(PLOT) $< -o $@
+
+results/mouse-mc38-depot.h5: | .venv/run.stamp
+	$(BIN)/nanomg optimize mouse-mc38-depot -o $@ --force
+results/grid.h5: | .venv/run.stamp
+	$(BIN)/nanomg sweep mouse-mc38-depot --vary "dose.liposome.intratumoral.amount=0.5..10 mg:log:13" \
+	  --vary "dose.liposome.intratumoral.interval=6..72 h:lin:12" --keep interstitium.C_poor:max -o $@ --force
+results/subjects.h5: | .venv/run.stamp
+	$(BIN)/nanomg sweep mouse-mc38-depot --subjects 200 --population mouse-c57bl6 --keep tumour.volume:series \
+	  --keep interstitium.C_poor:max --keep tumour.volume:final -o $@ --force
+results/feasibility.h5: | .venv/run.stamp
+	$(BIN)/nanomg feasibility mouse-mc38-depot -o $@ --force
+results/sensitivity.h5: | .venv/run.stamp
+	$(BIN)/nanomg sensitivity mouse-mc38-iv --of interstitium.C:mean -o $@ --force
+results/validation.h5: | .venv/run.stamp
+	$(BIN)/nanomg validate -o $@ --force
 
 .venv/pip.stamp:
 	$(PYTHON) -c 'import sys; sys.exit("nanomg needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
