@@ -42,6 +42,7 @@ TEXTS = {
     VALUE: "value of the subject",
 }
 _ALONG = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
+_CHECKED = 1 << 16  # points whose doses are looked at together
 _LATE = 64  # lanes of a block of those that would keep others waiting
 
 
@@ -52,11 +53,13 @@ class Keep(NamedTuple):
     how: str
     unit: str
     factor: float
+    varied: bool = False  # an axis has this name
 
     @property
     def label(self) -> str:
         """Its name in the result."""
-        return self.name if self.how in (SERIES, VALUE) else f"{self.name}:{self.how}"
+        plain = self.how == SERIES or (self.how == VALUE and not self.varied)
+        return self.name if plain else f"{self.name}:{self.how}"
 
 
 def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = MappingProxyType({})) -> Keep:
@@ -134,7 +137,8 @@ class Batch:
             raise InputError(f"the number of subjects must not be negative, but it is {subjects}", "--subjects")
         if not design.dims and not subjects:
             raise InputError("nothing varies; vary something (--vary) or take subjects (--subjects)", "sweep")
-        self.scenario, self.design, self.kept = scenario, design, tuple(kept)
+        self.scenario, self.design = scenario, design
+        self.kept = tuple(keep._replace(varied=keep.name in design.coords) for keep in kept)
         self.subjects, self.seed, self.rtol = subjects, seed, rtol
         self.population = population or default_population(scenario)
         self.typical = {**scenario.values, **(self.population.typical if subjects else {})}
@@ -144,9 +148,9 @@ class Batch:
         self.plan = simulation.plan_for(scenario.model, scenario.doses, varied, method=method, precision=precision)
         self.choice = devices.choose(device, self.total)
         self.moving = any(name.endswith((".start", ".interval", ".duration")) for name in design.columns)
-        self._times(
-            regimens(scenario, design.at(np.arange(design.points)), design.points)
-        )  # says what is wrong, before all
+        for first in range(0, design.points, _CHECKED):  # says what is wrong with doses, before all
+            some = np.arange(first, min(first + _CHECKED, design.points))
+            regimens(scenario, design.at(some), len(some))
 
     @property
     def dims(self) -> dict[str, int]:
@@ -231,7 +235,7 @@ class Batch:
         return values
 
     def _subjects(self, index: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """The subjects of trajectories, each drawn once: factors on parameters, and covariates, (lane,)."""
+        """The subjects of trajectories, each drawn once: factors on parameters, and covariates at their points, (lane,)."""
         if not self.subjects:
             return {}, {}
         count, who = self.subjects, index % self.subjects
@@ -243,7 +247,9 @@ class Batch:
         rows = np.searchsorted(np.concatenate([np.arange(*span) for span in spans]), who)
         joined = lambda parts: {name: np.concatenate([part[name] for part in parts])[rows] for name in parts[0]}
         covariates = [{name: values for name, (values, _) in part.covariates.items()} for part in drawn]
-        return joined([part.relative for part in drawn]), joined(covariates)
+        at = self.design.at(index // count)
+        times = {name: v / self.typical[name] for name, v in at.items() if self.typical.get(name)}
+        return self.population.moved(times, joined([part.relative for part in drawn]), joined(covariates))
 
     def _times(self, doses: Regimens) -> Times:
         """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""

@@ -122,7 +122,7 @@ def _spacing(body: str, where: str) -> tuple[str, bool, int | None]:
     for part in rest:
         if part in ("log", "lin"):
             log = part == "log"
-        elif part.isdigit() and 2 <= int(part) <= _LONGEST:
+        elif part.isdecimal() and 2 <= int(part) <= _LONGEST:
             count = int(part)
         else:
             raise InputError(f"{part!r} is neither 'log' nor 'lin' nor a number of values, 2 to {_LONGEST:,}", where)
@@ -213,6 +213,8 @@ def lay_out(
         raise unknown("way to sample", sample, SAMPLES, "--sample")
     if points is not None and points < 2:
         raise InputError(f"at least 2 points are needed, not {points}", "--points")
+    if points is not None and points > _MOST:
+        raise InputError(f"{points:,} points are too many; {_MOST:,} at most", "--points")
     axes = [parse_axis(text, scenario) for text in texts]
     for axis in axes:
         if [other.name for other in axes].count(axis.name) > 1:
@@ -344,4 +346,6 @@ def _set(found: Regimens, what: str, own: np.ndarray, doses: Sequence[Dose], val
             raise InputError("a duration above 0 is for infusions; a bolus has none", f"--vary {name}")
         found.duration[own] = value
     else:
+        if not ((value % 1 == 0) & (value <= len(own))).all():
+            raise InputError(f"a number of doses is a whole number, 0 to {len(own)} here", f"--vary {name}")
         found.amount[own] *= np.arange(len(own))[:, None] < value

@@ -87,6 +87,10 @@ class Store:
                     return cls._resumed(target, folder, layout, new, lock)
                 if not force:
                     message = "an unfinished sweep is there: continue it with --resume, or discard it with --force"
+                    if parts.manifest(folder)["finished"]:
+                        message = (
+                            "the parts of a finished sweep are there: name another file, or discard them with --force"
+                        )
                     raise InputError(message, str(folder))
             elif resume and target.exists():
                 told = _told_by(target)
@@ -321,10 +325,11 @@ def _locked(folder: Path) -> int:
     while True:
         try:
             folder.mkdir(exist_ok=True)
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            if isinstance(error, FileNotFoundError) and folder.parent.is_dir():
+            try:
+                lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:
                 continue  # a process that ended meanwhile has removed the folder
+        except OSError as error:
             raise InputError(f"the folder cannot be written to ({error.strerror})", str(folder)) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -123,6 +123,20 @@ class Population:
                 found[name] = sum((share * z for share, z in zip(row, own, strict=True)), np.zeros(len(subjects)))
         return found
 
+    def moved(
+        self, times: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray], covariates: Mapping[str, np.ndarray]
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Factors and covariates of subjects where typical values of parameters are so many times as large, all (subject,).
+
+        A covariate that is such a parameter moves with it, and so does what follows the covariate.
+        """
+        moves = {name: times[c.stream] for name, c in self.covariates.items() if c.stream in times}
+        factors = dict(relative)
+        for effect in self.effects:
+            if effect.covariate in moves:
+                factors[effect.parameter] = factors[effect.parameter] * moves[effect.covariate] ** effect.exponent
+        return factors, {name: values * moves.get(name, 1.0) for name, values in covariates.items()}
+
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:

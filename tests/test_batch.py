@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_what_is_kept_agrees_with_the_closed_form(textbook: Scenario) -> None:
     np.testing.assert_allclose(found["pk.C:auc"], area, rtol=0.02)  # by trapezoids, every 2 h
     np.testing.assert_allclose(found["pk.C:mean"], found["pk.C:auc"] / T, rtol=1e-12)
     np.testing.assert_allclose(found["pk.C:time of max"], 0.0, atol=1e-6)
-    np.testing.assert_allclose(found["pk.CL"], CL, rtol=1e-12)
+    np.testing.assert_allclose(found["pk.CL:value"], CL, rtol=1e-12)
 
 
 def test_moving_doses_are_followed_to_their_peaks(textbook: Scenario) -> None:
@@ -135,7 +136,7 @@ def test_a_subject_is_the_same_at_every_point(swept: Batch, mouse: Scenario) -> 
 
 def test_a_varied_parameter_is_the_typical_value_of_its_subjects(mouse: Scenario) -> None:
     made = batch_of(mouse, "magnesium.GFR=5,10 mL/h", keep=["magnesium.GFR"], subjects=40)
-    low, high = made.solve(0, 80)["magnesium.GFR"].reshape(2, 40)
+    low, high = made.solve(0, 80)["magnesium.GFR:value"].reshape(2, 40)
     np.testing.assert_allclose(high, 2 * low, rtol=1e-12)
     assert 4 < np.median(low) < 6 and np.std(np.log(low)) > 0.05
 
@@ -152,10 +153,34 @@ def test_covariates_of_a_population_are_kept(mouse: Scenario) -> None:
         batch.kept_of(["weight"], mouse)
 
 
+def test_what_follows_a_covariate_follows_it_along_an_axis(textbook: Scenario, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text("""
+title = "Who clears more holds more"
+species = "any"
+[covariates]
+clearance = { parameter = "pk.CL", cv = 0.3, basis = "assumed", note = "an example" }
+[[effect]]
+parameter = "pk.V"
+covariate = "clearance"
+exponent = 0.5
+reference = "4 L/h"
+basis = "assumed"
+note = "an example"
+""")
+    population = subjects.load_population(str(tmp_path / "own.toml"), library(), textbook)
+    kept = batch.kept_of(["clearance", "pk.CL", "pk.V"], textbook, population)
+    made = Batch(textbook, design.lay_out(["pk.CL=1,9 L/h"], textbook), kept, subjects=5, population=population)
+    found = {name: values.reshape(2, 5) for name, values in made.solve(0, 10).items()}
+    np.testing.assert_allclose(found["clearance"], found["pk.CL:value"], rtol=1e-12)
+    np.testing.assert_allclose(found["pk.V"][1], 3 * found["pk.V"][0], rtol=1e-12)
+    volume = textbook.values["pk.V"] * np.sqrt(found["clearance"] / 4)
+    np.testing.assert_allclose(found["pk.V"], volume, rtol=1e-12)
+
+
 def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
     values = {"magnesium.GFR": np.array([5.0, 7.0, 9.0])}
     made = Batch(mouse, design.of_values(values, mouse), batch.kept_of(["magnesium.GFR"], mouse))
-    np.testing.assert_allclose(made.solve(0, 3)["magnesium.GFR"], values["magnesium.GFR"])
+    np.testing.assert_allclose(made.solve(0, 3)["magnesium.GFR:value"], values["magnesium.GFR"])
     with pytest.raises(InputError, match="same number of values"):
         design.of_values({"magnesium.GFR": np.ones(2), "magnesium.V": np.ones(3)}, mouse)
 

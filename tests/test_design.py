@@ -61,6 +61,7 @@ def test_a_bare_number_has_the_unit_of_the_model(textbook: Scenario) -> None:
         ("pk.CL=1..2", "how many values"),
         ("pk.CL=1..2:cube:3", "neither 'log' nor 'lin'"),
         ("pk.CL=1..2:1", "2 to 1,000,000"),
+        ("pk.CL=1..2:10²", "2 to 1,000,000"),
         ("pk.CL=1,2:3", "neither a spacing"),
         ("pk.CL=2..1:3", "must rise"),
         ("pk.CL=0..1:log:3", "begin above 0"),
@@ -166,6 +167,12 @@ def test_a_dose_after_the_horizon_and_a_bolus_that_lasts_are_refused(textbook: S
         doses_at(textbook, "dose.interval=100 h,200 h")
     with pytest.raises(InputError, match="a bolus has none"):
         doses_at(mouse, "dose.pd1.ip.duration=1,2 h")
+
+
+@pytest.mark.parametrize("count", ["1.5,2", "2,4"])
+def test_a_number_of_doses_is_whole_and_no_more_than_there_are(textbook: Scenario, count: str) -> None:
+    with pytest.raises(InputError, match="a whole number, 0 to 3 here"):
+        doses_at(textbook, f"dose.count={count}")
 
 
 def test_the_arm_without_mg_keeps_what_brings_none(mouse: Scenario, textbook: Scenario) -> None:
