@@ -7,7 +7,7 @@ import math
 MISSING = "–"
 
 _POWER = 5  # power of ten from which on a number is written with it
-_PERCENT = 0.01
+_PERCENT, _NOTHING = 0.01, 1e-6
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -25,7 +25,7 @@ def percent(share: float | None) -> str:
     """A share in whole percent, or with one digit where it is less than one."""
     if share is None or not math.isfinite(share):
         return MISSING
-    return f"{100 * share:.0f} %" if abs(share) >= _PERCENT or not share else f"{100 * share:.1g} %"
+    return f"{100 * share:.1g} %" if _NOTHING < abs(share) < _PERCENT else f"{round(100 * share)} %"
 
 
 def duration(seconds: float) -> str:

@@ -340,7 +340,13 @@ def test_numbers(value: float | None, text: str) -> None:
 
 def test_numbers_in_words() -> None:
     assert [render.number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
-    assert [render.percent(share) for share in (0.0, 0.0033, 0.0149, 0.5, None)] == ["0 %", "0.3 %", "1 %", "50 %", "–"]
+    assert [render.percent(share) for share in (-1e-9, 0.0033, 0.0149, 0.5, None)] == [
+        "0 %",
+        "0.3 %",
+        "1 %",
+        "50 %",
+        "–",
+    ]
     assert [render.duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
     assert [render.size(count) for count in (18, 18123, 4.5e8)] == ["18 B", "18.1 kB", "450 MB"]
 
