@@ -36,7 +36,10 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
     names = [name for name in names if any(name in found for found in data.values())][: courses.MOST]
     units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
     hours = max(float(found.time.values[-1]) for found in data.values())
-    columns = min(2, len(names)) or 1
+    if not names:
+        return drawing.message("Courses", "The files hold no signals.")
+    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
 
     def draw(part: Any) -> None:
@@ -45,14 +48,15 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
             if i >= len(names):
                 axis.set_axis_off()
                 continue
-            _panel(axis, names[i], units.get(names[i]), data)
+            _panel(axis, names[i], units.get(names[i]), data, scale)
             drawing.time_axis(axis, hours, drawing.WIDTH / columns, label=i + columns >= len(names))
         drawing.legend(part, [_handle(i, run) for i, run in enumerate(runs)])
 
     return Picture("Courses", _PANEL * rows + 0.8, draw)
 
 
-def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset]) -> None:
+def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset], scale: float) -> None:
+    """One signal of every run that has it; of several subjects the median."""
     for i, found in enumerate(data.values()):
         if name not in found:
             continue
@@ -61,10 +65,9 @@ def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset
         if "subject" in signal.dims:
             signal = signal.median("subject")
         factor, text = drawing.scale_of(str(found[name].attrs.get("units", "1")), unit)
-        times = found.time.values / (
-            24.0 if drawing.in_days(max(float(d.time.values[-1]) for d in data.values())) else 1
+        axis.plot(
+            found.time.values * scale, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)]
         )
-        axis.plot(times, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)])
         axis.set_title(drawing.wrapped(found[name].attrs.get("long_name", name), 3.2))
         axis.set_ylabel(f"[{text}]")
     axis.locator_params(axis="y", nbins=5)
