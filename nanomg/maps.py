@@ -26,7 +26,8 @@ _PANELS = 4  # values of a third axis, or of a category, that have a map each
 _POINTS = 4000  # dots of a scatter
 _BINS = 40
 _UNEVEN = 3.0  # an axis is logarithmic where its last step is so many times the first
-_DECADES = 100.0
+_DECADES = 100.0  # a number that spans more than this factor is drawn on a logarithmic axis
+_SKEWED = 5.0  # and a distribution from this factor on
 _ROW = 2.4  # [inch]
 _FIXED = ("subject", "time")
 
@@ -60,8 +61,10 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None) -> lis
         found += [picture for number in kept for picture in _maps(data, space, number, note)]
     elif kept and space.numeric:
         found.append(_lines(data, space, kept, note))
-    elif kept:
+    elif kept and space.subjects:
         found.append(_distributions(space, kept, note))
+    elif kept:
+        found.append(_bars(space, kept, note))
     return found
 
 
@@ -105,7 +108,9 @@ class _Number:
         self.limits = courses.limits_of(signal, config, self.unit) if how == "max" else []
         known = values.values[np.isfinite(values.values)]
         low, high = np.quantile(known, (0.01, 0.99)) if len(known) else (0.0, 0.0)
-        self.log = bool(len(known) and known.min() > 0 and (log or (log is None and high > _DECADES * low)))
+        positive = bool(len(known)) and bool(known.min() > 0)
+        self.log = positive and bool(log or (log is None and high > _DECADES * low))
+        self.skewed = positive and bool(log or (log is None and known.max() > _SKEWED * low))
 
     @property
     def label(self) -> str:
@@ -410,7 +415,7 @@ def _distributions(space: _Space, numbers: Sequence[_Number], note: str) -> Pict
             for value, text in kept.limits:
                 axis.axvline(value, color="black", lw=1.0, ls=LINES[1])
                 handles[text] = drawing.key(color="black", lw=1.0, ls=LINES[1], label=drawing.plain(text))
-            if kept.log:
+            if kept.skewed:
                 drawing.log_axis(axis, "x")
             else:
                 axis.locator_params(axis="x", nbins=6)
@@ -419,12 +424,38 @@ def _distributions(space: _Space, numbers: Sequence[_Number], note: str) -> Pict
     return Picture("Over the subjects", (_ROW + 0.3 * len(space.named)) * rows + 0.7, draw)
 
 
+def _bars(space: _Space, numbers: Sequence[_Number], note: str) -> Picture:
+    """Each number of the typical subject for each category."""
+    columns = 1 if len(numbers) == 1 else 2
+    rows = math.ceil(len(numbers) / columns)
+
+    def draw(part: Any) -> None:
+        axes = part.subplots(rows, columns, squeeze=False).ravel()
+        for axis, kept in itertools.zip_longest(axes, numbers):
+            if kept is None:
+                axis.set_axis_off()
+                continue
+            each = _by_name(kept.values, space.named)
+            for k, (_, value) in enumerate(each):
+                axis.plot(float(value), k, "o", color=COLOURS[0], ms=7)
+            axis.set_yticks(range(len(each)), [drawing.plain(label) for label, _ in each])
+            axis.set_ylim(len(each) - 0.5, -0.5)
+            axis.set_title(drawing.wrapped(kept.text, 0.8 * drawing.WIDTH / columns))
+            axis.set_xlabel(kept.label)
+            axis.ticklabel_format(axis="x", useOffset=False, style="plain")
+            axis.locator_params(axis="x", nbins=5)
+            axis.margins(x=0.15)
+        drawing.legend(part, [], _both("typical subject", note))
+
+    return Picture(f"For each {' and '.join(space.named)}", 1.9 * rows + 0.7, draw)
+
+
 def _histogram(axis: Any, y: np.ndarray, kept: _Number, k: int) -> None:
     low, high = np.quantile(y, (0.001, 0.999)) if len(y) > 1000 else (y.min(), y.max())
     if not high > low:
         low, high = low - 0.1 * abs(low) - 1e-9, high + 0.1 * abs(high) + 1e-9
     bins = max(5, min(_BINS, int(2 * len(y) ** 0.4)))
-    edges = np.geomspace(low, high, bins + 1) if kept.log else np.linspace(low, high, bins + 1)
+    edges = np.geomspace(low, high, bins + 1) if kept.skewed else np.linspace(low, high, bins + 1)
     share = 100.0 * np.histogram(y, edges)[0] / len(y)
     look = {"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)], "lw": 1.6}
     axis.stairs(share, edges, **look)
@@ -436,13 +467,15 @@ def _courses(tree: xr.DataTree, data: xr.Dataset, space: _Space, name: str, log:
     given, config = courses.doses_of(tree, ""), courses.config_of(tree)
     lead = next(iter([*space.named, *space.numeric, *(["point"] if space.sampled else [])]), None)
     variable = data[name]
+    at = _some(np.arange(data.sizes[lead]), _LINES) if lead is not None else []
     if lead is not None:
-        variable = variable.isel({lead: _some(np.arange(data.sizes[lead]), _LINES)})
+        variable = variable.isel({lead: at})
     variable, fixed = _hold(variable, [str(d) for d in variable.dims if d not in (lead, *_FIXED)])
     kept = _Number(_read(variable, space._replace(numeric=[])), config, f"{name}:max", log)
     lines = [("", kept.values)]
     if lead is not None:
-        lines = [(_told(row[lead], row[lead].values[()]), row) for row in kept.values.transpose(lead, ...)]
+        along = variable[lead] if lead in variable.coords else xr.DataArray(at, dims=lead, name=lead)
+        lines = [(_told(along, v), kept.values.isel({lead: i})) for i, v in enumerate(along.values)]
     strip = 0.42 * len(given) + 0.1
 
     def draw(part: Any) -> None:

@@ -230,6 +230,19 @@ MADE: dict[str, Callable[[], xr.DataTree]] = {
 }
 
 
+SPACES = (
+    {"subject": 30},
+    {"hypothesis": 3},
+    {"hypothesis": 2, "subject": 30},
+    {"dose.a": 6},
+    {"dose.a": 5, "hypothesis": 2, "subject": 20},
+    {"dose.a": 5, "dose.b": 4},
+    {"dose.a": 5, "dose.b": 4, "dose.c": 3, "hypothesis": 2, "subject": 7},
+    {"point": 16},
+    {"point": 16, "subject": 5},
+)
+
+
 # ---------------------------------------------------------------- tests
 @pytest.mark.parametrize("kind", ["simulated", "optimum", "swept", *MADE])
 def test_every_kind_has_a_figure_that_is_whole_and_says_its_units(kind: str, request: pytest.FixtureRequest) -> None:
@@ -350,6 +363,35 @@ def test_a_million_subjects_are_thinned_out(tmp_path: Path) -> None:
     drawing.save(plots.plot(opened, ["pk.C", "n0"]), tmp_path / "big.png")
     assert time.perf_counter() - began < 10.0
     opened.close()
+
+
+@pytest.mark.parametrize("dims", SPACES, ids=lambda dims: ",".join(dims))
+def test_whatever_a_sweep_varies_it_has_a_figure(dims: dict[str, int]) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.lognormal(size=tuple(dims.values()))
+    values.flat[0] = np.nan
+    about = {"units": "mg L-1", "long_name": "highest concentration"}
+    data = xr.Dataset(
+        {"C:max": (tuple(dims), values, about), "C": ((*dims, "time"), values[..., None] * np.arange(3), about)}
+    )
+    coords: dict[str, Any] = {"time": ("time", [0.0, 12.0, 24.0])}
+    for name, size in dims.items():
+        if name.startswith("dose"):
+            coords[name] = (name, np.geomspace(1.0, 100.0, size), {"units": "mg", "long_name": f"amount, {name}"})
+        elif name == "hypothesis":
+            coords[name] = (name, np.array([f"H{i + 1}" for i in range(size)], object), {"long_name": "hypothesis"})
+        elif name == "point":
+            coords["dose.a"] = ("point", rng.lognormal(size=size), {"units": "mg", "long_name": "amount"})
+            coords["hypothesis"] = ("point", np.array(["H1", "H2"] * (size // 2), object), {"long_name": "hypothesis"})
+    status = np.isnan(values).astype(np.int8)
+    ended = results.flags(tuple(dims), status, ["done", "too many steps"], "how the trajectory ended")
+    found = tree({"sweep": data.assign_coords(coords).assign(status=ended)})
+    figure = plots.plot(found)
+    assert not cut(figure)
+    assert not overlaps(figure)
+    assert any("1 trajectory: too many steps" in text.replace("\n", " ") for text in texts(figure))
+    found["sweep"] = xr.DataTree(found["sweep"].to_dataset().assign(status=ended + 1))
+    assert any("No trajectory was solved" in text for text in texts(plots.plot(found)))
 
 
 @pytest.mark.parametrize(
