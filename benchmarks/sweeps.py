@@ -282,6 +282,9 @@ def main() -> None:
     else:
         load = os.getloadavg()[0]
         rows = [r for r in rows_of(asked.quick, asked.million, gpu()) if asked.rows in r.label]
+        in_a_process(
+            asked.scenario, kept, Row("compiles, so that no row on all cores has that in its memory", 512, len(CORES))
+        )
         for row in rows:
             in_a_process(asked.scenario, kept, row)
             print(f"{row.label}, {row.subjects:,}: {row.failed or row.found['seconds']}", flush=True)
