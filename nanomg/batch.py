@@ -42,6 +42,7 @@ TEXTS = {
     VALUE: "value of the subject",
 }
 _ALONG = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
+_MOST = 10_000_000_000  # trajectories of a sweep
 _CHECKED = 1 << 16  # points whose doses are looked at together
 _LATE = 64  # lanes of a block of those that would keep others waiting
 
@@ -137,6 +138,8 @@ class Batch:
             raise InputError(f"the number of subjects must not be negative, but it is {subjects}", "--subjects")
         if not design.dims and not subjects:
             raise InputError("nothing varies; vary something (--vary) or take subjects (--subjects)", "sweep")
+        if max(subjects, 1) * design.points > _MOST:
+            raise InputError(f"these are more than {_MOST:,} trajectories", "sweep")
         self.scenario, self.design = scenario, design
         self.kept = tuple(keep._replace(varied=keep.name in design.coords) for keep in kept)
         self.subjects, self.seed, self.rtol = subjects, seed, rtol

@@ -196,6 +196,15 @@ def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
     return cmt, what
 
 
+def _acts_on(name: str, scenario: Scenario) -> set[str]:
+    """The parameters or the property of doses that an axis sets, however it names them."""
+    if name == HYPOTHESIS:
+        return {*verdict.HYPOTHESES.values()}
+    if name in scenario.parameters:
+        return {name}
+    return {".".join(("dose", *dosed(name, scenario, f"--vary {name}")))}
+
+
 # ---------------------------------------------------------------- laying out
 def lay_out(
     texts: Sequence[str],
@@ -216,9 +225,12 @@ def lay_out(
     if points is not None and points > _MOST:
         raise InputError(f"{points:,} points are too many; {_MOST:,} at most", "--points")
     axes = [parse_axis(text, scenario) for text in texts]
+    varied: set[str] = set()
     for axis in axes:
-        if [other.name for other in axes].count(axis.name) > 1:
+        own = _acts_on(axis.name, scenario)
+        if own & varied:
             raise InputError(f"{axis.name!r} is varied twice", "--vary")
+        varied |= own
     dims, columns, coords = (_grid if sample == "grid" or not axes else _sampled)(axes, sample, points, seed)
     if paired:
         if not any(verdict.carries(scenario.model, dose.cmt) for dose in scenario.doses):

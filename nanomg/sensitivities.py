@@ -53,6 +53,8 @@ def sensitivity(
         raise InputError(
             "only Sobol indices are of chosen parameters; say of how many samples (--sobol)", "--parameter"
         )
+    if samples is not None:
+        sobol.check(samples)
     outputs = elasticities.outputs_of(of, chosen)
     ranges = sobol.ranges_of(chosen, parameters, over)
     slopes = elasticities.slopes_of(chosen, outputs)
@@ -97,6 +99,8 @@ def _check_files(output: str | Path | None, figure: str | Path | None, force: bo
     path, picture = (results.check_output(file, force) if file is not None else None for file in (output, figure))
     if picture is not None and picture.suffix.lower() != ".png":
         raise InputError("the figure is a PNG file; name one that ends with .png", str(picture))
+    if picture is not None and path is not None and picture.resolve() == path.resolve():
+        raise InputError("the result and the figure need a file each", str(picture))
     return path, picture
 
 

@@ -22,6 +22,7 @@ from nanomg.solver import Status
 from nanomg.subjects import unphysical
 
 PARAMETERS = 10  # varied where none are named
+SAMPLES = 1 << 20  # base samples at most
 CONFIDENCE, _RESAMPLES = 0.95, 200
 INDICES = ("S1", "S1_conf", "ST", "ST_conf")
 
@@ -73,6 +74,15 @@ def ranges_of(scenario: Scenario, names: Sequence[str], over: str) -> dict[str, 
     return found
 
 
+def check(samples: int) -> None:
+    """Raise `InputError` for a number of base samples that is no power of 2, or more than anyone means."""
+    if not 2 <= samples <= SAMPLES or samples & (samples - 1):
+        raise InputError(
+            f"the number of base samples must be a power of 2, such as 256, and at most {SAMPLES:,}, not {samples:,}",
+            "--sobol",
+        )
+
+
 def indices(
     scenario: Scenario,
     outputs: Sequence[Keep],
@@ -83,10 +93,9 @@ def indices(
 ) -> Indices:
     """Sobol indices of the outputs over these ranges, from `samples` base samples.
 
-    Raises `InputError` for a number of samples that is no power of 2, `SimulationError` where too few are left.
+    Raises `InputError` as `check` does, `SimulationError` where too few are left.
     """
-    if samples < 2 or samples & (samples - 1):
-        raise InputError(f"the number of base samples must be a power of 2, such as 256, not {samples}", "--sobol")
+    check(samples)
     import SALib.analyze.sobol
     import SALib.sample.sobol
 

@@ -93,6 +93,8 @@ def test_nothing_is_kept_twice_and_the_outputs_are_kept_by_default(textbook: Sce
 def test_something_must_vary(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="nothing varies"):
         batch_of(textbook)
+    with pytest.raises(InputError, match="more than 10,000,000,000 trajectories"):
+        batch_of(textbook, "pk.CL=1,2", subjects=10**20)
     with pytest.raises(InputError, match="single doses alone"):
         batch_of(scenario.load("textbook-1cpt", library(), doses=["pk.central: 100 mg q 24 h x 3 ss"]), "pk.CL=1,2")
 

@@ -90,6 +90,8 @@ def test_a_port_is_named_where_several_are_dosed(mouse: Scenario) -> None:
 def test_nothing_is_varied_twice(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="varied twice"):
         design.lay_out(["pk.CL=1,2", "pk.CL=3,4"], textbook)
+    with pytest.raises(InputError, match=r"'dose.pk.central.amount' is varied twice"):
+        design.lay_out(["dose.amount=1,2 mg", "dose.pk.central.amount=3,4 mg"], textbook)
 
 
 # ---------------------------------------------------------------- designs

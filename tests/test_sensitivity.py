@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import nanomg
-from nanomg import elasticities, models, ranges, sensitivities, simulation, sobol
+from nanomg import elasticities, models, ranges, reports, sensitivities, simulation, sobol
 from nanomg.card import Parameter
 from nanomg.cli.main import app
 from nanomg.errors import InputError, SimulationError
@@ -359,12 +359,14 @@ def test_command_writes_a_result_and_shows_it_again(
         ({"of": ["pk.CL"]}, "nothing acts on it"),
         ({"over": "cards"}, "card"),
         ({"samples": 100}, "power of 2"),
+        ({"samples": 1 << 40}, "at most 1,048,576"),
         ({"samples": 8, "parameters": ["pk.ka"]}, "no range"),
         ({"samples": 8, "parameters": ["pk.V"], "over": "cv"}, "no variation between subjects"),
         ({"samples": 8, "parameters": ["pk.V", "pk.V"]}, "twice"),
         ({"samples": 8, "parameters": ["pk.VV"]}, "pk.V"),
         ({"parameters": ["pk.V"]}, "--sobol"),
         ({"figure": "tornado.pdf"}, "PNG"),
+        ({"figure": "tornado.png", "output": "./tornado.png"}, "a file each"),
     ],
 )
 def test_bad_input_is_one_sentence(ranged: Scenario, arguments: dict[str, Any], says: str) -> None:
@@ -385,3 +387,10 @@ def test_what_cannot_be_solved_is_said(ranged: Scenario, monkeypatch: pytest.Mon
     monkeypatch.setattr(elasticities, "_pulled", broken)
     with pytest.raises(SimulationError, match="infinite or not a number"):
         sensitivities.sensitivity(ranged)
+
+
+def test_the_page_of_a_sensitivity(ishigami: Run, tmp_path: Path) -> None:
+    made = reports.report(ishigami.tree, tmp_path / "page.html")
+    said = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert made["kind"] == "sensitivity" and "What moves it most" in made["verdict"] and "Sobol indices" in said
+    assert "can be drawn" not in said
