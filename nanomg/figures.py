@@ -129,6 +129,9 @@ def _domains(found: xr.Dataset) -> Picture:
                 axis.plot(allowed, y, "|", color=COLOURS[1], ms=13, mew=2.2, zorder=3)
                 text = f"{int(n)} row{'s' if n > 1 else ''}"
                 axis.text(1.01, y, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9)
+        known = {str(name) for name, error in zip(found.name.values, found.gmfe.values, strict=True) if error > 0}
+        for name in {*names} - known:
+            axis.text(1.005, names.index(name), " no row has a fold error", va="center", fontsize=9, color=GREY)
         axis.set_yticks(range(len(names)), [drawing.plain(name) for name in names])
         axis.set_ylim(len(names) - 0.4, -0.6)
         axis.set_xlim(1.0, 1.15 * most)

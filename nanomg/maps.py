@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.patheffects import withStroke
 
 from nanomg import analysis, courses, drawing
 from nanomg.courses import BAND
@@ -299,7 +300,8 @@ def _map(axis: Any, x: xr.DataArray, y: xr.DataArray, values: np.ndarray, norm: 
     )
     for value, _ in kept.limits:
         if np.nanmin(values) < value < np.nanmax(values):
-            axis.contour(xs, ys, values, [value], colors="black", linestyles="--", linewidths=1.2)
+            line = axis.contour(xs, ys, values, [value], colors="black", linestyles="--", linewidths=1.5)
+            line.set_path_effects([withStroke(linewidth=3.5, foreground="white")])
     for which, coord in (("x", x), ("y", y)):
         if _is_log(coord.values):
             drawing.log_axis(axis, which)
