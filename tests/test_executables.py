@@ -105,7 +105,8 @@ class Cell(NamedTuple):
 
     def run(self, text: str, **environment: str) -> Told:
         path = os.pathsep.join([str(self.folder), os.environ.get("PYTHONPATH", "")])
-        given = {**os.environ, "NANOMG_CACHE": str(self.kept), "PYTHONPATH": path, **environment}
+        # compiled as for users, whatever flags the tests run under
+        given = {**os.environ, "XLA_FLAGS": "", "NANOMG_CACHE": str(self.kept), "PYTHONPATH": path, **environment}
         command = [sys.executable, "-P", "-c", NOTED + textwrap.dedent(text)]
         done = subprocess.run(command, env=given, cwd=self.folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nanomg import optimization, simulation
+from nanomg.card import Card
 from nanomg.library import Library
 from nanomg.models import library as read_library
 from nanomg.scenario import Scenario, load
@@ -45,10 +46,13 @@ def inside(scenario: Scenario) -> Point:
 
 
 @functools.cache
+def cards() -> tuple[Card, ...]:
+    return tuple(SHIPPED.card(name) for name in SHIPPED.cards)
+
+
 def elsewhere(name: str, unit: str) -> float:
     """The largest value that a shipped card gives a parameter; 1 where none does."""
-    cards = (SHIPPED.card(card) for card in SHIPPED.cards)
-    return max((c.parameters[name].to(unit).value for c in cards if name in c.parameters), default=0.0) or 1.0
+    return max((c.parameters[name].to(unit).value for c in cards() if name in c.parameters), default=0.0) or 1.0
 
 
 def sizes(scenario: Scenario, at: Point) -> Point:
