@@ -247,14 +247,17 @@ def lay_out(
 
 def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> Design:
     """The design whose points take these values, (point,) each, in the model's units."""
-    count = {len(v) for v in values.values()}
-    if len(count) != 1:
+    for name in values:
+        if name not in scenario.parameters:
+            raise unknown("parameter", name, scenario.parameters, "values")
+    shapes = {np.shape(v) for v in values.values()}
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 1 or not shape[0]:
         raise InputError("every parameter needs the same number of values, one for each point")
     attributes = {
         name: _about(scenario.model.parameters[name].unit, scenario.model.parameters[name].text) for name in values
     }
     return Design(
-        {POINT: count.pop()},
+        {POINT: shape[0]},
         {name: Column(POINT, np.asarray(v, float)) for name, v in values.items()},
         {name: xr.Variable((POINT,), np.asarray(v, float), attributes[name]) for name, v in values.items()},
     )

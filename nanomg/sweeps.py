@@ -141,6 +141,8 @@ def _batch(scenario: Scenario, library: Library, asked: Mapping[str, Any]) -> Ba
         raise InputError(f"a seed is a whole number, 0 or more, not {seed}", "--seed")
     if population is not None and not subjects:
         raise InputError("a population needs subjects; say how many with --subjects", "--population")
+    if asked["values"] is not None and (asked["vary"] or asked["paired"]):
+        raise InputError("points of one's own take neither axes nor arms; give one or the other", "values")
     if asked["values"] is None:
         points = design.lay_out(asked["vary"], scenario, asked["sample"], asked["points"], seed, asked["paired"])
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import batch, design, scenario, subjects
+from nanomg import batch, design, scenario, subjects, sweeps
 from nanomg.batch import Batch
 from nanomg.errors import InputError
 from nanomg.library import Library
@@ -184,7 +184,11 @@ def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
     made = Batch(mouse, design.of_values(values, mouse), batch.kept_of(["magnesium.GFR"], mouse))
     np.testing.assert_allclose(made.solve(0, 3)["magnesium.GFR:value"], values["magnesium.GFR"])
     with pytest.raises(InputError, match="same number of values"):
-        design.of_values({"magnesium.GFR": np.ones(2), "magnesium.V": np.ones(3)}, mouse)
+        design.of_values({"magnesium.GFR": np.ones(2), "magnesium.V1": np.ones(3)}, mouse)
+    with pytest.raises(InputError, match=r"no parameter 'magnesium.V'"):
+        design.of_values({"magnesium.V": np.ones(3)}, mouse)
+    with pytest.raises(InputError, match="neither axes nor arms"):
+        sweeps.request(mouse, values=values, paired=True)
 
 
 def test_single_precision_keeps_three_figures(mouse: Scenario) -> None:
