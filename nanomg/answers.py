@@ -425,14 +425,16 @@ def _calibration(facts: Facts) -> Iterator[Any]:
 def _sensitivity_sentence(facts: Facts) -> str:
     said = []
     for output in facts.at("outputs") or []:
-        own = [(r["parameter"], r["elasticity"]) for _, r in _moving(facts, output["output"])][:3]
         value = (
             f"{capital(output['text'])} is {number(output['value'])} {unit_text(output['unit']).strip('–')}".rstrip()
         )
-        most = ", ".join(f"{facts.glossary.get(name, name)} ({number(e, 2)} %)" for name, e in own)
-        said.append(
-            f"{value}. What moves it most, for 1 % more of each: {most}." if own else f"{value}; nothing moves it."
-        )
+        measure, rows = _moving(facts, output["output"])
+        most = [(facts.glossary.get(r["parameter"], r["parameter"]), number(r[measure], 2)) for _, r in rows[:3]]
+        if measure == "elasticity":
+            moved = "What moves it most, for 1 % more of each: " + ", ".join(f"{name} ({by} %)" for name, by in most)
+        else:
+            moved = "Its steepest slopes: " + ", ".join(f"{name} ({by})" for name, by in most)
+        said.append(f"{value}. {moved}." if most else f"{value}; nothing moves it.")
     return " ".join(said)
 
 
@@ -441,30 +443,32 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _moving(facts: Facts, output: str) -> list[tuple[int, Mapping[str, Any]]]:
-    """The elasticities of an output with their place in the summary, the largest first."""
-    rows = [(i, r) for i, r in enumerate(facts.at("elasticities") or []) if r["output"] == output and r["elasticity"]]
-    return sorted(rows, key=lambda item: -abs(item[1]["elasticity"]))
+def _moving(facts: Facts, output: str) -> tuple[str, list[tuple[int, Mapping[str, Any]]]]:
+    """The elasticities of an output with their place in the summary, the largest first; its slopes where it is 0 and has none."""
+    own = [(i, r) for i, r in enumerate(facts.at("elasticities") or []) if r["output"] == output]
+    measure = "elasticity" if any(r["elasticity"] for _, r in own) else "slope"
+    return measure, sorted((item for item in own if item[1][measure]), key=lambda item: -abs(item[1][measure]))
 
 
 def _sensitivity(facts: Facts) -> Iterator[Any]:
     outputs = facts.at("outputs") or []
     yield Tiles([Tile(o["text"], facts.cell("outputs", i, "value"), o["unit"]) for i, o in enumerate(outputs)])
     for output in outputs:
+        measure, moving = _moving(facts, output["output"])
         rows = [
             (
                 Cell(r["text"], note=r["parameter"]),
-                facts.cell("elasticities", i, "elasticity", digits=3),
+                facts.cell("elasticities", i, measure, digits=3),
                 facts.cell("elasticities", i, "value"),
                 r["unit"],
                 span(r["low"], r["high"]) if r["low"] is not None else "",
                 factor(r["range_effect"]),
                 r["basis"],
             )
-            for i, r in _moving(facts, output["output"])[:_SHOWN]
+            for i, r in moving[:_SHOWN]
         ]
         yield Table(
-            ("what it is", "elasticity", "value", "unit", "range", "over it", "known"),
+            ("what it is", measure, "value", "unit", "range", "over it", "known"),
             "prrulrl",
             rows,
             f"What moves it most: {output['text']}",

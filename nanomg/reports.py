@@ -18,6 +18,7 @@ import xarray as xr
 
 from nanomg import __version__, answers, browser, cautions, drivers, findings, hover, plots, prescription, results
 from nanomg.drawing import unit_text
+from nanomg.errors import InputError
 from nanomg.facts import Facts
 from nanomg.library import Library
 from nanomg.models import library as find_library
@@ -37,21 +38,26 @@ _DISCLAIMER = "A model's answer, no advice for a patient."
 
 
 def report(
-    path: StrPath,
+    found: StrPath | xr.DataTree,
     output: StrPath | None = None,
     *,
     pdf: bool = False,
     force: bool = False,
     library: Library | None = None,
 ) -> dict[str, Any]:
-    """Write the page of a result file, beside it unless `output` says where; with `pdf` a Chromium of this machine prints it, too.
+    """Write the page of a result: a file, or what `nanomg.open` returns. Beside the file unless `output` says where.
 
-    Returns what was written and the answer. Raises `InputError` for a file that cannot be read or written, or without a browser.
+    With `pdf` a Chromium of this machine prints it, too. Returns what was written and the answer.
+    Raises `InputError` for a file that cannot be read or written, or without a browser.
     """
-    source = Path(path)
-    page = results.check_output(output or source.with_suffix(".html"), force)
+    if output is None:
+        if isinstance(found, xr.DataTree):
+            raise InputError("name the page; a result in memory has no file that it could lie beside", "output")
+        output = Path(found).with_suffix(".html")
+    page = results.check_output(output, force)
     printed = results.check_output(page.with_suffix(".pdf"), force) if pdf else None
-    facts = Facts(results.open(source, older=True), library or find_library())
+    tree = found if isinstance(found, xr.DataTree) else results.open(found, older=True)
+    facts = Facts(tree, library or find_library())
     text = render(facts)
     results.replace_file(page, text.encode())
     if printed is not None:

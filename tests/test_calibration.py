@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nanomg import calibration, card_writer, fitting, least_squares, measurements, results, studies
+from nanomg import calibration, card_writer, fitting, least_squares, measurements, reports, results, studies
 from nanomg.cli import calibrate as screen
 from nanomg.cli.main import commands
 from nanomg.errors import InputError, SimulationError
@@ -635,3 +635,11 @@ def test_growth_and_response_of_later_experiments_follow_from_earlier_ones(libra
     _, errors = refitted("mc38", library)
     judged = [e for e in errors if e["part"] == "judge"]
     assert len(judged) >= 3 and all(e["gmfe"] < 1.6 for e in judged), judged
+
+
+def test_the_page_of_a_fit(fitted, folder, tmp_path):
+    made = reports.report(folder / "fit.h5", tmp_path / "page.html")
+    said = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert made["kind"] == "calibrate" and fitted["identifiability"] in made["verdict"] and "can be drawn" not in said
+    for name, entry in fitted["parameters"].items():
+        assert f'data-value="{entry["estimate"]!r}" data-key="parameters/{name}/estimate"' in said

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 
 import nanomg
-from nanomg import feasibility, simulation, subjects
+from nanomg import feasibility, reports, simulation, subjects
 from nanomg.cli.main import app
 from nanomg.errors import InputError
 from nanomg.models import library
@@ -204,3 +204,9 @@ def test_a_scenario_of_known_values_has_nothing_to_draw() -> None:
     known = {n: dataclasses.replace(p, low=None, high=None) for n, p in scenario.parameters.items()}
     with pytest.raises(InputError, match="nothing to draw"):
         feasibility.feasibility(dataclasses.replace(scenario, parameters=known), draws=2)
+
+
+def test_the_page_of_draws(run: Run, tmp_path: Path) -> None:
+    made = reports.report(run.tree, tmp_path / "page.html")
+    said = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert made["verdict"] == run.summary["verdict"] and "rank correlation" in said and "can be drawn" not in said

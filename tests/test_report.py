@@ -186,6 +186,41 @@ def test_where_every_trajectory_failed_the_page_says_so(file: Path, tmp_path: Pa
     assert "Every trajectory failed (too many steps)" in page.text and "No verdict" in page.text
 
 
+def test_a_result_in_memory_has_a_page_where_it_is_named(file: Path, tmp_path: Path) -> None:
+    tree = results.open(file)
+    with pytest.raises(InputError, match="name the page"):
+        reports.report(tree)
+    assert reports.report(tree, tmp_path / "page.html")["verdict"] == results.read_summary(file)["verdict"]
+
+
+def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
+    """A simulation dressed up as the result of a search, which would take long."""
+
+    def dress(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
+        for name in ("simulation", "doses"):
+            both = xr.concat([groups[name].isel(regimen=0)] * 2, "regimen").assign_coords(
+                regimen=["baseline", "optimum"]
+            )
+            groups[name] = both
+        groups["optimization"] = xr.Dataset({"limit": ("constraint", [4.0])}, {"constraint": ["level"]})
+        limit = {"name": "level", "limit": 4.0, "value": 3.999, "slack": 0.001, "unit": "mg/L"}
+        attributes["summary_json"] = json.dumps(
+            json.loads(attributes["summary_json"])
+            | {"feasible": True, "converged": False, "objective": 1.5, "baseline_objective": 2.5}
+            | {
+                "terms": {"burden": {"baseline": 2.5, "optimum": 1.5}},
+                "constraints": [limit],
+                "starts": [],
+                "regimen": [],
+            }
+        )
+
+    page = changed(file, tmp_path / "x.h5", dress)
+    assert "Regimen “optimum”" in page.text and "Regimen “baseline”" in page.text
+    assert "baseline: 2.5" in page.text and "stopped before it converged" in page.text
+    assert "Another value of the limit “level”: at 4 mg/L it holds the optimum back." in page.text
+
+
 # ---------------------------------------------------------------- warnings
 def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> Facts:
     tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})

@@ -18,7 +18,7 @@ import pytest
 import xarray as xr
 
 import nanomg
-from nanomg import sweeps
+from nanomg import reports, sweeps
 from nanomg.errors import InputError
 
 SCENARIO = """
@@ -259,3 +259,10 @@ def test_parts_shrink_with_the_memory_and_the_numbers_stay(mouse: str, whole: xr
     assert small.part < large.part and small.part % small.batch.block == 0
     for name, values in small.batch.solve(0, 10).items():
         np.testing.assert_allclose(values, large.batch.solve(0, 10)[name], rtol=1e-9)
+
+
+def test_the_page_of_a_sweep(whole: xr.DataTree, tmp_path: Path) -> None:
+    made = reports.report(whole, tmp_path / "page.html")
+    said = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert made["kind"] == "sweep" and "all solved" in made["verdict"] and made["verdict"] in said
+    assert "can be drawn" not in said

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import drawing, figures, models, observations, population, statistics, validation
+from nanomg import drawing, figures, models, observations, population, reports, statistics, validation
 from nanomg.card import Parameter
 from nanomg.cli.main import commands
 from nanomg.cli.validate import verdict
@@ -514,3 +514,10 @@ def test_the_shipped_model_stands_where_it_is_said_to() -> None:
     assert {e["name"] for e in found["domains"] if e["stands"] is False} == FALL_SHORT
     assert {e["name"] for e in found["domains"] if e["use"] == "validate" and not e["n"]} == UNJUDGED
     assert not [miss["quantity"] for miss in found["misses"] if not miss["reason"]], "a miss without its reason"
+
+
+def test_the_page_of_a_validation(finished: tuple[Any, Library, Path], tmp_path: Path) -> None:
+    made = reports.report(finished[0].tree, tmp_path / "page.html", library=finished[1])
+    said = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert made["kind"] == "validate" and "domains that are judged stand" in made["verdict"]
+    assert f"Every miss: {len(finished[0].summary['misses'])}" in said and "can be drawn" not in said
