@@ -392,5 +392,5 @@ def test_what_cannot_be_solved_is_said(ranged: Scenario, monkeypatch: pytest.Mon
 def test_the_page_of_a_sensitivity(ishigami: Run, tmp_path: Path) -> None:
     made = reports.report(ishigami.tree, tmp_path / "page.html")
     said = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert made["kind"] == "sensitivity" and "What moves it most" in made["verdict"] and "Sobol indices" in said
+    assert made["kind"] == "sensitivity" and "steepest slopes" in made["verdict"] and "Sobol indices" in said
     assert "can be drawn" not in said
