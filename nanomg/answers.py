@@ -15,6 +15,7 @@ from nanomg.verdict import RELEVANT
 from nanomg.wording import number, percent, span
 
 _SHOWN = 12  # rows that a table of the most important shows
+_LARGE = 4  # outputs or values shown large
 
 
 def sentence(facts: Facts) -> str:
@@ -34,11 +35,22 @@ def blocks(facts: Facts) -> list[Any]:
 
 # ---------------------------------------------------------------- simulations and optimisations
 def _simulation(facts: Facts) -> Iterator[Any]:
-    if facts.at("mg"):
-        yield Tiles(_mg_tiles(facts))
+    yield Tiles(_mg_tiles(facts) if facts.at("mg") else _output_tiles(facts))
     yield _signals(facts)
     if facts.at("mg"):
         yield _mg_table(facts)
+
+
+def _output_tiles(facts: Facts) -> list[Tile]:
+    """How high the first outputs rise, where there is no effect of Mg to show."""
+    return [
+        Tile(
+            f"{facts.glossary.get(name, name)}, highest",
+            facts.cell("signals", name, "max")._replace(note=f"at the end: {number(signal['final'])}"),
+            signal["unit"],
+        )
+        for name, signal in list((facts.at("signals") or {}).items())[:_LARGE]
+    ]
 
 
 def _mg_tiles(facts: Facts) -> list[Tile]:
@@ -363,7 +375,7 @@ def _calibration(facts: Facts) -> Iterator[Any]:
                 ),
                 p["unit"],
             )
-            for name, p in list((facts.at("parameters") or {}).items())[:4]
+            for name, p in list((facts.at("parameters") or {}).items())[:_LARGE]
         ]
     )
     rows = [

@@ -72,7 +72,7 @@ def _settings(facts: Facts) -> Iterator[tuple[str, Cell | str]]:
         yield "species", str(species)
     if horizon := file.get("horizon"):
         yield "time looked at", str(horizon)
-    for dose in file.get("dose", ()) if not config.get("dose") else ():
+    for dose in file.get("dose", ()) if not (config.get("dose") or "events" in config) else ():
         if "text" in dose:
             yield (
                 "given",
