@@ -144,7 +144,8 @@ def _show_indices(sobol: Mapping[str, Any], output: str) -> None:
     render.paragraph(_base(sobol))
     if all(row["S1"] is not None for row in rows):
         alone, error = sum(row["S1"] for row in rows), math.hypot(*(row["S1_conf"] for row in rows))
-        render.paragraph(f"sum of S1: {alone:.2f} ± {error:.2f}; what is missing to 1 is made by values together")
+        together = "; what is missing to 1 is made by values together" if alone + error < 1 else ""
+        render.paragraph(f"sum of S1: {alone:.2f} ± {error:.2f}{together}")
 
 
 def _index(row: Mapping[str, Any], entry: Mapping[str, Any]) -> Sequence[str]:

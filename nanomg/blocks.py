@@ -46,7 +46,7 @@ def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
 
 
 def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int) -> T:
-    """The same one after the other in blocks of `size` lanes, and those deferred in blocks of `late`: two programs for any `batch`."""
+    """The same, one after the other, in blocks of `size` lanes and of `late` for those deferred: two programs for any `batch`."""
     return _with_late(solve, batch, size, lambda _: late, 1, True)
 
 

@@ -149,7 +149,10 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
         ):
             yield client
         return
+    from distributed.comm.addressing import parse_address, parse_host_port
+
     try:
+        parse_host_port(parse_address(scheduler)[1])  # a client that cannot start takes a minute to end
         client = distributed.Client(scheduler, timeout=_WAIT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"no Dask scheduler answers there ({' '.join(str(error).split())})", scheduler) from None

@@ -82,7 +82,9 @@ def _ratios(table: xr.Dataset) -> Picture:
     rows = sorted(drawn[:_MOST])
     first, *others = map(str, table.run.values)
     if not rows:
-        return drawing.message("Relative change", f"No quantity differs from {first} by more than {100 * _CHANGED:g} %.")
+        return drawing.message(
+            "Relative change", f"No quantity differs from {first} by more than {100 * _CHANGED:g} %."
+        )
     labels = [", ".join(str(table[key].values[i]) for key in ("name", "measure")) for i in rows]
     note = f"{len(most) - len(rows)} of {len(most)} quantities hardly differ or have no ratio; < and >: beyond {_EDGE:g}-fold"
 

@@ -286,6 +286,9 @@ def _sampled(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -
         raise InputError(
             "say how many points to take with --points; for sobol a power of 2 fills the box best", "--sample"
         )
+    for axis in axes:
+        if axis.ends is not None and axis.values:
+            raise InputError("samples fill a range by themselves; it takes no number of values", f"--vary {axis.name}")
     if sample == "sobol":  # balanced in powers of two
         unit = qmc.Sobol(len(axes), rng=seed).random_base2((points - 1).bit_length())[:points]
     else:

@@ -158,7 +158,13 @@ def _history(found: xr.Dataset) -> Picture:
         for axis, (name, label) in zip(axes, rows, strict=True):
             values = found[name].values
             for i, y in enumerate(values.T):
-                look = {"color": COLOURS[i % len(COLOURS)], "ls": LINES[i % len(LINES)], "lw": 1.3, "marker": "o" if len(values) < _FEW else None, "ms": 4}
+                look = {
+                    "color": COLOURS[i % len(COLOURS)],
+                    "ls": LINES[i % len(LINES)],
+                    "lw": 1.3,
+                    "marker": "o" if len(values) < _FEW else None,
+                    "ms": 4,
+                }
                 y = y if name == "objective" else np.where(y > 0, y, np.nan)
                 axis.plot(found.step.values + 1, y, **look)
                 if name == "objective":

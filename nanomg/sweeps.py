@@ -87,13 +87,13 @@ class Request:
 def request(
     scenario: str | Scenario,
     *,
-    vary: Sequence[str] = (),
+    vary: str | Sequence[str] = (),
     values: Mapping[str, np.ndarray] | None = None,
     subjects: int = 0,
     population: str | None = None,
     sample: str = "grid",
     points: int | None = None,
-    keep: Sequence[str] = (),
+    keep: str | Sequence[str] = (),
     paired: bool = False,
     seed: int = 0,
     set: Mapping[str, str | float] | None = None,
@@ -112,13 +112,13 @@ def request(
     shelves = library or find_library()
     chosen = resolve(scenario, set or {}, dose, library)
     asked = {
-        "vary": tuple(vary),
+        "vary": (vary,) if isinstance(vary, str) else tuple(vary),
         "values": values,
         "subjects": subjects,
         "population": population,
         "sample": sample,
         "points": points,
-        "keep": tuple(keep),
+        "keep": (keep,) if isinstance(keep, str) else tuple(keep),
         "paired": paired,
         "seed": seed,
         "precision": precision,

@@ -121,6 +121,8 @@ def test_samples_fill_the_box_evenly_and_again_the_same(textbook: Scenario, samp
 def test_samples_need_their_number_and_a_range_in_a_grid_takes_it(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="how many points"):
         design.lay_out(["pk.CL=1..2"], textbook, "sobol")
+    with pytest.raises(InputError, match="no number of values"):
+        design.lay_out(["pk.CL=1..2:5"], textbook, "lhs", 8)
     with pytest.raises(InputError, match="way to sample 'random'"):
         design.lay_out(["pk.CL=1..2"], textbook, "random")
     assert design.lay_out(["pk.CL=1..2"], textbook, points=5).dims == {"pk.CL": 5}
