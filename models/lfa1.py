@@ -6,8 +6,8 @@ Weights choose one or mix them; a result is the range over all three. Ca and an 
 T cells in the tumour see its interstitium; those in blood, nodes and other organs see what ionised Mg of plasma makes of theirs.
 
 Competence is 1 in every subject before anything is done, also in one whose serum Mg has long been low: growth and T cells of a
-tumour are those of the subject as it comes. What a loss of Mg costs is seen where it comes in the run (a drug, a diet), and what repletion
-gives where it starts low.
+tumour are those of the subject as it comes. What a loss of Mg costs is seen where it comes in the run (a drug, a diet), and
+what repletion gives where it starts low.
 """
 
 from __future__ import annotations
