@@ -16,11 +16,9 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.cache/jax
 export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.5
 
-# The tests compile hundreds of programs and run most of them once. XLA's plainer generator of code takes half the time to compile
-# them; what the slow tests compile they run often, so that LLVM optimises it as it does for users.
-PLAIN := --xla_cpu_use_fusion_emitters=false
-test: export XLA_FLAGS := $(PLAIN) --xla_backend_optimization_level=0
-test-all: export XLA_FLAGS := $(PLAIN)
+# The quick tests compile hundreds of programs and run most of them once: XLA's plainer generator of code takes half the time.
+# The slow ones are compiled as users have it.
+test: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
 
 # Each worker takes the next file, in the order of names: a long one at the end would leave the other worker idle.
 PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
