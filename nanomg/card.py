@@ -92,6 +92,22 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"this is not valid TOML: {error}", str(path)) from None
 
 
+def table_in(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    """The table of that name, empty where there is none."""
+    value = data.get(key, {})
+    if not isinstance(value, Mapping):
+        raise InputError(f"[{key}] must be a table", where)
+    return value
+
+
+def tables_in(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
+    """The list of tables of that name, empty where there is none."""
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
+        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
+    return value
+
+
 def number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
     """The finite number under a key, None where there is none."""
     value = entry.get(key)

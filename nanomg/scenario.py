@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from nanomg import units
-from nanomg.card import Card, Parameter, load_toml, merge
+from nanomg.card import Card, Parameter, load_toml, merge, table_in, tables_in
 from nanomg.dosing import Dose, LookUp, Window, amount_in, parse_dose_options, parse_records
 from nanomg.errors import InputError, only, unknown
 from nanomg.library import Library
@@ -214,7 +214,7 @@ def _build(
             raise InputError(f"{key} must be text, not {data[key]!r}", where)
     model = _model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
     cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
-    parameters = _parameters(model, cards, _table(data, "parameters", where), overrides, where)
+    parameters = _parameters(model, cards, table_in(data, "parameters", where), overrides, where)
     horizon = _positive(data["horizon"], "h", f"{where}, horizon")
     every = _positive(data.get("every", "6 h"), "h", f"{where}, every")
     if horizon / every > 100_000:
@@ -225,22 +225,22 @@ def _build(
         mass = model.ports[cmt].molar_mass if cmt in model.ports else None
         return unit, parameters[mass].value if mass else None
 
-    regimen = parse_records(_tables(data, "dose", where), port, where)
+    regimen = parse_records(tables_in(data, "dose", where), port, where)
     if doses:
         regimen = parse_dose_options(doses, port)
     for dose in regimen:
         if dose.time > horizon:
             what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
             raise InputError(f"{what} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
-    outputs, shown = _outputs(model, _table(data, "outputs", where), where)
-    windows = tuple(_window(model, w, f"{where}, [[input]]") for w in _tables(data, "input", where))
+    outputs, shown = _outputs(model, table_in(data, "outputs", where), where)
+    windows = tuple(_window(model, w, f"{where}, [[input]]") for w in tables_in(data, "input", where))
     for one, other in itertools.combinations(windows, 2):
         if one.name == other.name and one.start < other.stop and other.start < one.stop:
             spans = f"{one.start:g} to {one.stop:g} h and {other.start:g} to {other.stop:g} h"
             raise InputError(f"two windows of {one.name!r} overlap: {spans}", f"{where}, [[input]]")
     terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
-    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in _tables(data, "limit", where))
-    free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in _tables(data, "free", where))
+    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in tables_in(data, "limit", where))
+    free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in tables_in(data, "free", where))
     if len({entry.cmt for entry in free}) < len(free):
         raise InputError("a port has two [[free]] tables; one for each port is allowed", where)
     given = {d.cmt for d in regimen}
@@ -273,7 +273,7 @@ def _build(
         terms=terms,
         limits=limits,
         free=free,
-        columns=_columns(model, _table(data, "columns", where), f"{where}, [columns]"),
+        columns=_columns(model, table_in(data, "columns", where), f"{where}, [columns]"),
         config=config,
     )
 
@@ -449,20 +449,6 @@ def _strings(data: Mapping[str, Any], key: str, where: str) -> list[str]:
     value = data[key]
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or not value:
         raise InputError(f"{key!r} must be a list of names", where)
-    return value
-
-
-def _table(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    value = data.get(key, {})
-    if not isinstance(value, Mapping):
-        raise InputError(f"[{key}] must be a table", where)
-    return value
-
-
-def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    value = data.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
-        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
     return value
 
 

@@ -30,8 +30,8 @@ import numpy as np
 from scipy import special
 
 from nanomg import executables, units
-from nanomg.card import PROVENANCE, load_toml, number, provenance
-from nanomg.errors import InputError, unknown
+from nanomg.card import PROVENANCE, load_toml, number, provenance, table_in, tables_in
+from nanomg.errors import InputError, only, unknown
 from nanomg.library import Library
 from nanomg.model import Model, stack
 from nanomg.population import normal, spread
@@ -295,20 +295,21 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
     path = _find(name, library)
     where = f"population {path.stem!r}"
     data = load_toml(path)
-    _check(data, _TOP, ("title", "species"), where)
+    only(data, _TOP, ("title", "species"), where)
     species = str(data["species"])
     if species != scenario.species and "any" not in (species, scenario.species):
         raise InputError(f"it is of {species} subjects, and scenario {scenario.name!r} is of {scenario.species}", where)
     declared = _declared(library)
     written = {
-        key: _covariate(entry, declared, f"{where}, {key}") for key, entry in _table(data, "covariates", where).items()
+        key: _covariate(entry, declared, f"{where}, {key}")
+        for key, entry in table_in(data, "covariates", where).items()
     }
-    tables = _tables(data, "effect", where)
+    tables = tables_in(data, "effect", where)
     effects = [e for table in tables for e in _effects(table, written, declared, library, f"{where}, [[effect]]")]
     correlated, root = _correlations(
-        _tables(data, "correlation", where), written, declared, f"{where}, [[correlation]]"
+        tables_in(data, "correlation", where), written, declared, f"{where}, [[correlation]]"
     )
-    rules = [_rule(key, entry, library, where) for key, entry in _table(data, "plausible", where).items()]
+    rules = [_rule(key, entry, library, where) for key, entry in table_in(data, "plausible", where).items()]
     return _in_scenario(
         Population(path.stem, str(data["title"]), species, correlated=correlated, root=root),
         scenario,
@@ -326,32 +327,6 @@ def _find(name: str, library: Library) -> Path:
     raise unknown("population", name, library.populations)
 
 
-def _check(entry: Any, allowed: Iterable[str], needed: Iterable[str], where: str) -> None:
-    """Refuse what is no table, has an unknown key or lacks one."""
-    if not isinstance(entry, Mapping):
-        raise InputError(f"this must be a table, not {entry!r}", where)
-    for key in entry:
-        if key not in allowed:
-            raise unknown("key", key, allowed, where)
-    for key in needed:
-        if key not in entry:
-            raise InputError(f"the key {key!r} is missing", where)
-
-
-def _table(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    found = data.get(key, {})
-    if not isinstance(found, Mapping):
-        raise InputError(f"[{key}] must be a table", where)
-    return found
-
-
-def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Any]:
-    found = data.get(key, [])
-    if not isinstance(found, list):
-        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
-    return found
-
-
 def _declared(library: Library) -> dict[str, str]:
     """The unit of every parameter that some mechanism has."""
     classes = library.mechanisms.values()
@@ -359,7 +334,7 @@ def _declared(library: Library) -> dict[str, str]:
 
 
 def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
-    _check(entry, _COVARIATE, (), where)
+    only(entry, _COVARIATE, (), where)
     unit, parameter = str(entry.get("unit", "")), str(entry.get("parameter", ""))
     if parameter and parameter not in declared:
         raise unknown("parameter", parameter, declared, where)
@@ -403,7 +378,7 @@ def _effects(
     entry: Any, written: Mapping[str, _Written], declared: Mapping[str, str], library: Library, where: str
 ) -> list[_WrittenEffect]:
     """The effects of one table, which may name several parameters."""
-    _check(entry, _EFFECT, ("parameter", "covariate", "exponent", "reference"), where)
+    only(entry, _EFFECT, ("parameter", "covariate", "exponent", "reference"), where)
     provenance(entry, where)
     parameters = entry["parameter"] if isinstance(entry["parameter"], list) else [entry["parameter"]]
     name, card, within_cv = str(entry["covariate"]), str(entry.get("card", "")), entry.get("within_cv", False)
@@ -435,7 +410,7 @@ def _correlations(
     """The correlated streams, and the Cholesky factor of their matrix."""
     pairs: dict[tuple[str, str], float] = {}
     for entry in entries:
-        _check(entry, _CORRELATION, ("between", "rho"), where)
+        only(entry, _CORRELATION, ("between", "rho"), where)
         provenance(entry, where)
         between, rho = entry["between"], number(entry, "rho", where)
         if not isinstance(between, list) or len(between) != 2 or not all(isinstance(name, str) for name in between):
@@ -469,7 +444,7 @@ def _stream(name: str, written: Mapping[str, _Written]) -> str:
 
 def _rule(name: str, entry: Any, library: Library, where: str) -> Rule:
     at = f"{where}, [plausible] {name}"
-    _check(entry, _RULE, ("low", "high"), at)
+    only(entry, _RULE, ("low", "high"), at)
     provenance(entry, at)
     low, high, unit = number(entry, "low", at), number(entry, "high", at), str(entry.get("unit", ""))
     assert low is not None and high is not None
