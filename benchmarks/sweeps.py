@@ -102,6 +102,7 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
                 output=Path(folder) / "sweep.h5",
                 workers=row.workers,
                 progress=lambda at, seen=seen: seen.append((time.perf_counter(), at.done)),
+                read=False,
             )
             whole.append(time.perf_counter() - began)
             assert run.path is not None

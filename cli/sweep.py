@@ -98,6 +98,7 @@ def sweep(
                 scheduler=scheduler,
                 command=options.command_line(),
                 progress=progress,
+                read=False,
             )
     except KeyboardInterrupt:
         hint = "" if output is None else "; finished parts are kept, the same command with --resume goes on from here"

@@ -188,24 +188,29 @@ def sweep(
     scheduler: str | None = None,
     command: str = "",
     progress: Callable[[Progress], None] | None = None,
+    read: bool = True,
     **asked: Any,
 ) -> Run:
     """Solve a sweep and write it to `output`, or keep it in memory; `asked` are the arguments of `request`.
 
     `resume` goes on with what a stopped run left beside the output; with `parts` the parts stay as they are and `nanomg.open` reads
     them as one. `workers` starts so many worker processes on this machine, `scheduler` is the address of a Dask scheduler.
+    Without `read` the tree that comes back is empty: the file is there, and nothing of it in memory.
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
     todo = scenario if isinstance(scenario, Request) else request(scenario, **asked)
     if workers is not None and todo.batch.choice.platform == "gpu":
         raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
     if output is not None:
-        return _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
+        at, summary = _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
+        return Run(results.open(at) if read else xr.DataTree(), summary, at)
     if resume or parts:
         raise InputError("name the output file; without it nothing is written", "--output")
     with tempfile.TemporaryDirectory() as folder:
-        run = _swept(todo, Path(folder) / "sweep.h5", False, False, False, workers, scheduler, command, progress)
-        return Run(run.tree.load(), {**run.summary, "output": None}, None)
+        at, summary = _swept(
+            todo, Path(folder) / "sweep.h5", False, False, False, workers, scheduler, command, progress
+        )
+        return Run(results.open(at).load(), {**summary, "output": None}, None)
 
 
 def _swept(
@@ -218,7 +223,8 @@ def _swept(
     scheduler: str | None,
     command: str,
     progress: Callable[[Progress], None] | None,
-) -> Run:
+) -> tuple[Path, dict[str, Any]]:
+    """The file, or folder of parts, and the summary."""
     began = time.perf_counter()
     found = todo.batch
     attributes = functools.partial(
@@ -241,7 +247,7 @@ def _swept(
     }
     with store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
         if kept.complete:
-            return Run(results.open(kept.at), {**results.read_summary(kept.at), "output": str(kept.at)}, kept.at)
+            return kept.at, {**results.read_summary(kept.at), "output": str(kept.at)}
         todo = dataclasses.replace(todo, part=kept.layout.part)
         tally = Tally(found)
         missing = kept.missing()
@@ -269,7 +275,7 @@ def _swept(
             "parameters": datasets.parameters(todo.scenario),
         }
         at = (kept.finish if parts else kept.merge)(groups, attributes(summary=summary))
-    return Run(results.open(at), {**summary, "output": str(at if parts else path)}, at)
+    return at, {**summary, "output": str(at if parts else path)}
 
 
 def _about(todo: Request, tally: Tally) -> dict[str, Any]:

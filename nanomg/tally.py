@@ -12,7 +12,7 @@ from nanomg.solver import Status
 from nanomg.subjects import draw
 
 _SHOWN = 10_000  # subjects of whom the share turned away is told
-_TALLIED = 1_000_000  # numbers of each kind of which quantiles are formed
+_TALLIED = 100_000  # numbers of each kind of which quantiles are formed, at least; beyond them every n-th counts
 _QUANTILES = (0.05, 0.5, 0.95)
 _PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesis": "hypotheses"}
 
@@ -30,7 +30,7 @@ class Tally:
         """A part."""
         self._ended += np.bincount(arrays[STATUS], minlength=len(Status))
         for name, parts in self._numbers.items():
-            parts.append(arrays[name][:: self._thin].astype(np.float32 if self._thin > 1 else float))
+            parts.append(arrays[name][:: self._thin].astype(float))
 
     @property
     def done(self) -> int:

@@ -92,6 +92,12 @@ def test_without_an_output_the_result_is_in_memory(mouse: str, whole: xr.DataTre
     assert_equal(run.tree, whole)
 
 
+def test_the_file_need_not_be_read_again(mouse: str, whole: xr.DataTree, tmp_path: Path) -> None:
+    run = nanomg.sweep(mouse, output=tmp_path / "a.h5", read=False, **ASKED)
+    assert run.path is not None and not run.tree.children
+    assert_equal(nanomg.open(run.path), whole)
+
+
 def test_parts_left_as_they_are_are_read_as_one(mouse: str, whole: xr.DataTree, tmp_path: Path) -> None:
     run = nanomg.sweep(mouse, output=tmp_path / "a.h5", parts=True, **ASKED)
     assert run.path == tmp_path / "a.h5.parts" and not (tmp_path / "a.h5").exists()
