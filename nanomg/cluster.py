@@ -82,6 +82,10 @@ _SETTINGS = {
 }
 
 
+# each worker would take most of a GPU's memory, and XLA's threads, as many as there are cores, would get in each other's way
+_ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
+
+
 def _done(
     distributed: Any,
     client: Any,
@@ -145,7 +149,7 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
                 threads_per_worker=1,
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
-                env={"JAX_PLATFORMS": "cpu"},  # each would take most of a GPU's memory
+                env=_ENVIRONMENT,
             ) as cluster,
             distributed.Client(cluster, set_as_default=False) as client,
         ):
