@@ -40,7 +40,7 @@ from nanomg.verdict import AS_GIVEN
 
 MEMORY = "1 GB"
 
-_PART = 4096  # trajectories of a part at most: some seconds of a core
+_PART = 1024  # trajectories of a part at most: two seconds of a core, and few enough for memory to stay flat
 
 
 class Progress(NamedTuple):
