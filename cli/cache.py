@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.wording import MISSING, number, size
 
 
 def cache(
@@ -40,11 +41,11 @@ def cache(
 
 
 def _row(program: dict[str, Any]) -> tuple[str, ...]:
-    name = str(program.get("program", render.MISSING)).removeprefix("nanomg.")
+    name = str(program.get("program", MISSING)).removeprefix("nanomg.")
     seconds = program.get("seconds")
-    taken = render.MISSING if seconds is None else f"{render.number(seconds, 2)} s"
+    taken = MISSING if seconds is None else f"{number(seconds, 2)} s"
     of = textwrap.shorten(str(program.get("of", "")), 76, placeholder="…")
-    return name, _ago(program["used"]), render.size(program["bytes"]), taken, _shapes(program), of
+    return name, _ago(program["used"]), size(program["bytes"]), taken, _shapes(program), of
 
 
 def _shapes(program: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, span
+from nanomg.wording import number, span
 
 _SHOWN = 12  # rows
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number
+from nanomg.wording import MISSING, number
 
 _SHOWN = 40  # rows of a group
 _MANIFOLD = 10.0  # relative change from which on it is written as a factor
@@ -79,7 +79,7 @@ def _rest(count: int) -> None:
 
 def _told(row: Mapping[str, Any], changing: bool) -> Iterator[str]:
     for i, (name, value) in enumerate(row["values"].items()):
-        yield value or render.MISSING
+        yield value or MISSING
         if i and changing:
             yield _change(row["change"][name])
 
@@ -94,7 +94,7 @@ def _numbers(row: Mapping[str, Any]) -> Iterator[str]:
 def _change(change: float) -> str:
     """A relative change: in percent, as a factor where it is large, `=` where there is none at all."""
     if not math.isfinite(change):
-        return render.MISSING
+        return MISSING
     if change == 0:
         return "="
     if abs(change) >= _MANIFOLD:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number
+from nanomg.wording import number
 
 
 def doctor(

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, percent
 from nanomg.errors import SimulationError
+from nanomg.wording import number, percent
 
 
 def feasibility(

@@ -10,9 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nanomg.wording import MISSING, duration, number, percent, size, span
-
-__all__ = ["MISSING", "duration", "number", "percent", "size", "span"]
+from nanomg.wording import number
 
 Progress = Callable[[int, int, Mapping[str, Any]], None]
 

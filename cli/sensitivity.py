@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, span
+from nanomg.wording import MISSING, factor, number, percent, span
 
 _SHOWN = 20
 _NOTHING = 1e-6  # an elasticity below this is none
@@ -100,7 +100,7 @@ def show_sensitivity(found: Mapping[str, Any], json: bool, top: int = _SHOWN) ->
 
 
 def _elastic(row: Mapping[str, Any]) -> Sequence[str]:
-    known = (span(row["low"], row["high"]), _factor(row["range_effect"]), row["basis"], row["text"])
+    known = (span(row["low"], row["high"]), factor(row["range_effect"]), row["basis"], row["text"])
     return row["parameter"], number(row["elasticity"], 3), number(row["value"]), row["unit"], *known
 
 
@@ -120,14 +120,9 @@ def _sloped(row: Mapping[str, Any], unit: str) -> Sequence[str]:
         number(row["slope"], 3),
         per,
         span(row["low"], row["high"]),
-        _factor(row["range_effect"]),
+        factor(row["range_effect"]),
         row["text"],
     )
-
-
-def _factor(effect: float | None) -> str:
-    """A change of a logarithm as a factor."""
-    return "" if effect is None else f"× {number(math.exp(min(effect, 700.0)), 3)}"
 
 
 def _rest(matter: int, count: int, top: int) -> str:
@@ -149,7 +144,7 @@ def _show_indices(sobol: Mapping[str, Any], output: str) -> None:
 
 
 def _index(row: Mapping[str, Any], entry: Mapping[str, Any]) -> Sequence[str]:
-    numbers = (render.MISSING if row[key] is None else f"{row[key]:z.3f}" for key in ("S1", "S1_conf", "ST", "ST_conf"))
+    numbers = (MISSING if row[key] is None else f"{row[key]:z.3f}" for key in ("S1", "S1_conf", "ST", "ST_conf"))
     return (
         row["parameter"],
         *numbers,
@@ -161,7 +156,7 @@ def _index(row: Mapping[str, Any], entry: Mapping[str, Any]) -> Sequence[str]:
 
 def _base(sobol: Mapping[str, Any]) -> str:
     """How many samples the indices rest on, and why others were left out."""
-    confidence = render.percent(sobol["confidence"])
+    confidence = percent(sobol["confidence"])
     said = f"{sobol['complete']} of {sobol['samples']} base samples, seed {sobol['seed']}, {confidence} intervals"
     why = [f"{count} trajectories broke {rule}" for rule, count in sobol["unphysical"].items()]
     why += [f"{sobol['failed']} trajectories could not be solved"] if sobol["failed"] else []

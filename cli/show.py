@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, span
+from nanomg.wording import number, span
 
 if TYPE_CHECKING:
     from nanomg.card import Card, Parameter

@@ -14,11 +14,11 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.calibrate import show_calibration
 from nanomg.cli.feasibility import show_feasibility
-from nanomg.cli.render import number
 from nanomg.cli.sensitivity import show_sensitivity
 from nanomg.cli.sweep import show_sweep
 from nanomg.cli.validate import show_validation
 from nanomg.errors import InputError
+from nanomg.wording import number, percent, state_of_limit
 
 # by kind of file, what is not a simulation or an optimisation
 _VIEWS: Mapping[str, Callable[[Mapping[str, Any], bool], None]] = {
@@ -28,9 +28,6 @@ _VIEWS: Mapping[str, Callable[[Mapping[str, Any], bool], None]] = {
     "feasibility": show_feasibility,
     "sweep": show_sweep,
 }
-
-_ACTIVE = 0.01  # a limit is active where the slack is below this share of it
-_ROUNDING = 1e-9
 
 _MG_ROWS = {
     "hours_per_day_above_0.02": "h/day above +0.02 mmol/L",
@@ -100,7 +97,14 @@ def _show_optimum(found: Mapping[str, Any]) -> None:
     render.section("Objective", ("", "baseline", "optimum"), "lrr", [*terms, total])
 
     limits = [
-        (c["name"], number(c["limit"]), number(c["value"]), number(_slack(c)), c["unit"], _state(c))
+        (
+            c["name"],
+            number(c["limit"]),
+            number(c["value"]),
+            number(_slack(c)),
+            c["unit"],
+            state_of_limit(c["limit"], c["slack"]),
+        )
         for c in found["constraints"]
     ]
     render.section("Limits", ("", "limit", "value", "slack", "unit", ""), "lrrrll", limits)
@@ -122,16 +126,6 @@ def _slack(constraint: Mapping[str, Any]) -> float | None:
     if slack is None or not math.isfinite(slack) or not limit:
         return slack
     return round(slack, 3 - math.floor(math.log10(limit)))
-
-
-def _state(constraint: Mapping[str, Any]) -> str:
-    """Whether a limit holds the optimum back."""
-    slack, limit = constraint["slack"], abs(constraint["limit"])
-    if slack is None or math.isnan(slack):
-        return "unknown"
-    if slack < -_ROUNDING * limit:
-        return "exceeded"
-    return "active" if slack <= _ACTIVE * limit else ""
 
 
 def _paired_doses(
@@ -160,7 +154,7 @@ def _show_magnesium(mg: Mapping[str, Any]) -> None:
     render.paragraph("")
     rises = [
         [name, number(arm["mean_rise"]["value"], 3), number(arm["peak_rise"]["value"], 3), arm["mean_rise"]["unit"]]
-        + [render.percent(arm[share]) for share in ("share_local", "share_serum")]
+        + [percent(arm[share]) for share in ("share_local", "share_serum")]
         for name, arm in arms.items()
     ]
     render.table(("rise", "mean", "peak", "unit", "local", "through serum"), "lrrlrr", rises)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import duration, number, percent
 from nanomg.errors import InputError, SimulationError
+from nanomg.wording import duration, number, percent, size
 
 
 def sweep(
@@ -112,7 +112,7 @@ def _show_estimate(found: Mapping[str, Any]) -> None:
     dims = " x ".join(f"{size:,} {name}" for name, size in found["dims"].items())
     rows = [
         ("trajectories", f"{found['trajectories']:,}", dims),
-        ("result", render.size(found["bytes"]), "before compression"),
+        ("result", size(found["bytes"]), "before compression"),
         (
             "time",
             duration(found["seconds"]),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.cli.render import number, percent, span
+from nanomg.wording import number, percent, span
 
 _PUBLIC = ("name", "use", "n", "gmfe", "noise_floor", "within_1_25", "within_2", "within_2sd")
 _NO_ROW = "no validated row"

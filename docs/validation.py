@@ -14,8 +14,8 @@ from pages import filled, table
 
 from nanomg import models, validation
 from nanomg.card import load_toml
-from nanomg.cli.render import number, percent
 from nanomg.cli.validate import verdict
+from nanomg.wording import number, percent
 
 PAGE = Path(__file__).with_suffix(".md")
 

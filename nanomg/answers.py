@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from nanomg.drawing import scale_of, unit_text
 from nanomg.facts import Facts
 from nanomg.page import Cell, Folded, Table, Text, Tile, Tiles
 from nanomg.verdict import RELEVANT
-from nanomg.wording import number, percent, span
+from nanomg.wording import ACTIVE, EXCEEDED, factor, number, percent, span, state_of_limit
 
 _SHOWN = 12  # rows that a table of the most important shows
 _LARGE = 4  # outputs or values shown large
@@ -163,17 +162,13 @@ def _limits(facts: Facts) -> Any:
 
 
 HOLDS = "holds the optimum back"
-_ACTIVE, _ROUNDING = 0.01, 1e-9  # shares of a limit: a smaller room makes it active, a smaller excess is none
+_STATES = {ACTIVE: HOLDS, EXCEEDED: "passed"}
 
 
 def state(constraint: Mapping[str, Any]) -> str:
     """Whether a limit holds the optimum back."""
-    slack, limit = constraint.get("slack"), abs(constraint.get("limit") or 0.0)
-    if slack is None or math.isnan(slack):
-        return "unknown"
-    if slack < -_ROUNDING * limit:
-        return "passed"
-    return HOLDS if slack <= _ACTIVE * limit else ""
+    found = state_of_limit(constraint.get("limit"), constraint.get("slack"))
+    return _STATES.get(found, found)
 
 
 # ---------------------------------------------------------------- sweeps and prior-predictive draws
@@ -505,11 +500,6 @@ def _sensitivity(facts: Facts) -> Iterator[Any]:
         note + "Over it: what the output is multiplied by from the low to the high end of the range, to first order.",
         "note",
     )
-
-
-def factor(effect: float | None) -> str:
-    """A change of a logarithm as a factor."""
-    return "" if effect is None else f"× {number(math.exp(min(effect, 700.0)), 3)}"
 
 
 _SENTENCES: Mapping[str, Callable[[Facts], str]] = {

@@ -23,7 +23,7 @@ from nanomg.least_squares import Optimum, Progress, Uncertainty
 from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.prediction import Predictor
-from nanomg.service import Run
+from nanomg.service import Run, finish
 from nanomg.studies import P95, Datum, Study
 from nanomg.validation import Score
 
@@ -82,20 +82,16 @@ def calibrate(
     groups = {"calibration": _dataset(problem, found, known, predicted)}
     models = tuple(dict.fromkeys(run.scenario.model for run in study.runs.values()))
     runs = {name: run.scenario.config for name, run in study.runs.items()}
-    config = {"card": base.name, "study": study.name, "free": list(problem.names), "runs": runs}
-    attributes = results.root_attributes(
+    return finish(
+        groups,
+        summary,
+        path,
         title=f"Calibration: {study.title}",
-        config=config,
+        config={"card": base.name, "study": study.name, "free": list(problem.names), "runs": runs},
         seed=seed,
         model=models,
         command=command,
-        summary=summary,
     )
-    if path is not None:
-        results.write(path, groups, attributes, force=True)
-    tree = xr.DataTree.from_dict({f"/{name}": dataset for name, dataset in groups.items()})
-    tree.attrs.update(attributes)
-    return Run(tree, summary, path)
 
 
 # ---------------------------------------------------------------- what is asked

@@ -12,13 +12,13 @@ import xarray as xr
 from scipy.stats import rankdata
 
 from nanomg import kinds
-from nanomg.answers import HOLDS, capital, factor, state
+from nanomg.answers import HOLDS, capital, state
 from nanomg.card import BASES
 from nanomg.drawing import unit_text
 from nanomg.facts import Facts
 from nanomg.page import Folded, Items, Shares, Table, Text, figure
 from nanomg.verdict import RELEVANT
-from nanomg.wording import number, span
+from nanomg.wording import factor, number, span
 
 _TOP = 10  # rows of what matters or is known least
 _ENOUGH = 20_000  # trajectories that a rank correlation rests on at most

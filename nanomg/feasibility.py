@@ -22,7 +22,7 @@ from nanomg.library import Library
 from nanomg.population import normal
 from nanomg.ranges import CARD, range_of
 from nanomg.scenario import Scenario
-from nanomg.service import Run, resolve
+from nanomg.service import Run, finish, resolve
 from nanomg.solver import Status
 from nanomg.subjects import unphysical
 from nanomg.verdict import CONCENTRATION, DONNAN, SERUM
@@ -88,20 +88,16 @@ def feasibility(
     rise, status = _solve(chosen, sampled, draws, chunk, progress)
     summary = _summary(chosen, sampled, rise, status, seed, path)
     groups = {"feasibility": _dataset(chosen, sampled, rise, status)}
-    config = dict(chosen.config) | {"draws": draws, "horizon_h": chosen.horizon}
-    attributes = results.root_attributes(
+    return finish(
+        groups,
+        summary,
+        path,
         title=f"Feasibility: {chosen.title}",
-        config=config,
+        config=dict(chosen.config) | {"draws": draws, "horizon_h": chosen.horizon},
         seed=seed,
         model=chosen.model,
         command=command,
-        summary=summary,
     )
-    if path is not None:
-        results.write(path, groups, attributes, force=True)
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs.update(attributes)
-    return Run(tree, summary, path)
 
 
 def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:

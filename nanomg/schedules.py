@@ -11,15 +11,15 @@ from nanomg import courses, drawing
 from nanomg.courses import Dose
 from nanomg.datasets import BASELINE, OPTIMUM
 from nanomg.drawing import COLOURS, GREY, LINES, Picture
-from nanomg.wording import number
+from nanomg.wording import ACTIVE, EXCEEDED, number, state_of_limit
 
 _FEW = 5  # steps of a search that are dots
-_ACTIVE = 0.99  # a limit is active from this share of it
 _WAS, _IS = "#8C8C8C", COLOURS[0]
+_ROOM = "kept with room"
 _STATES = {
-    "kept with room": {"facecolor": COLOURS[5]},
-    "active": {"facecolor": COLOURS[0]},
-    "exceeded": {"facecolor": COLOURS[1], "hatch": "///", "edgecolor": "white"},
+    _ROOM: {"facecolor": COLOURS[5]},
+    ACTIVE: {"facecolor": COLOURS[0]},
+    EXCEEDED: {"facecolor": COLOURS[1], "hatch": "///", "edgecolor": "white"},
 }
 _BAR, _PANEL = 0.36, 1.75  # [inch]
 
@@ -97,7 +97,7 @@ def _limits(found: xr.Dataset) -> Picture:
         for i, share in enumerate(used):
             if not np.isfinite(share):
                 continue
-            state = "exceeded" if share > 1 + 1e-9 else "active" if share >= _ACTIVE else "kept with room"
+            state = state_of_limit(float(limit[i]), float(slack[i])) or _ROOM
             axis.barh(i, 100 * share, 0.62, **_STATES[state])
         axis.axvline(100.0, color="black", lw=1.0, ls=LINES[1])
         names = [

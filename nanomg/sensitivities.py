@@ -17,7 +17,7 @@ from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.ranges import CARD
 from nanomg.scenario import Scenario
-from nanomg.service import Run, resolve
+from nanomg.service import Run, finish, resolve
 from nanomg.sobol import Indices, Progress
 from nanomg.solver import Status
 
@@ -77,21 +77,19 @@ def sensitivity(
     groups = {"sensitivity": _of_slopes(summary)}
     if indices:
         groups["sobol"] = _of_indices(chosen, outputs, indices)
-    attributes = results.root_attributes(
+    run = finish(
+        groups,
+        summary,
+        path,
         title=f"Sensitivity: {chosen.title}",
         config=dict(chosen.config) | {"over": over, "samples": samples},
         seed=seed,
         model=chosen.model,
         command=command,
-        summary=summary,
     )
-    if path is not None:
-        results.write(path, groups, attributes, force=True)
     if picture is not None:
         tornado.draw(picture, summary)
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs.update(attributes)
-    return Run(tree, summary, path)
+    return run
 
 
 def _check_files(output: str | Path | None, figure: str | Path | None, force: bool) -> tuple[Path | None, Path | None]:

@@ -33,6 +33,16 @@ class Run:
     path: Path | None
 
 
+def finish(groups: Mapping[str, xr.Dataset], summary: dict[str, Any], path: Path | None, **about: Any) -> Run:
+    """The run of these groups, written to `path` if there is one; `about` are further arguments of `results.root_attributes`."""
+    attributes = results.root_attributes(summary=summary, **about)
+    if path is not None:
+        results.write(path, groups, attributes, force=True)
+    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+    tree.attrs.update(attributes)
+    return Run(tree, summary, path)
+
+
 def resolve(
     scenario: str | Scenario, overrides: Mapping[str, str | float], dose: Sequence[str], library: Library | None
 ) -> Scenario:
@@ -90,7 +100,7 @@ def simulate(
         "mg": mg,
     }
     groups = {**datasets.of_arms(chosen, arms, rows), **datasets.of_verdict(mg, arms, AS_GIVEN)}
-    return _finish(chosen, groups, summary, path, command, seed=0)
+    return finish(groups, summary, path, **_origin(chosen, 0, command))
 
 
 def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table: Path | None, command: str) -> Run:
@@ -127,7 +137,7 @@ def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table:
         groups |= datasets.of_verdict(mg, found.of(0), AS_GIVEN)
     if table is not None:
         results.replace_file(table, event_runs.table_of(scenario, found).encode())
-    return _finish(scenario, groups, summary, path, command, seed=0)
+    return finish(groups, summary, path, **_origin(scenario, 0, command))
 
 
 def _judge_subjects(scenario: Scenario, found: event_runs.Found) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
@@ -160,6 +170,17 @@ def _check_files(
     if len({*given}) < len(given):
         raise InputError("the event table, the output and the records must be different files", str(given[-1]))
     return path, table
+
+
+def _origin(scenario: Scenario, seed: int, command: str) -> dict[str, Any]:
+    """What a result came from."""
+    return {
+        "title": scenario.title,
+        "config": scenario.config,
+        "seed": seed,
+        "model": scenario.model,
+        "command": command,
+    }
 
 
 def _about(scenario: Scenario, path: Path | None) -> dict[str, Any]:
@@ -228,7 +249,7 @@ def optimize(
         **datasets.of_verdict(mg, arms, OPTIMUM),
         "optimization": datasets.optimization(found, constraints),
     }
-    run = _finish(chosen, groups, summary, path, command, seed)
+    run = finish(groups, summary, path, **_origin(chosen, seed, command))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return run
@@ -276,21 +297,3 @@ def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
             worst = max(over, key=lambda h: over[h])
             found += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
     return found
-
-
-def _finish(
-    scenario: Scenario,
-    groups: dict[str, xr.Dataset],
-    summary: dict[str, Any],
-    path: Path | None,
-    command: str,
-    seed: int,
-) -> Run:
-    attributes = results.root_attributes(
-        title=scenario.title, config=scenario.config, seed=seed, model=scenario.model, command=command, summary=summary
-    )
-    if path is not None:
-        results.write(path, groups, attributes, force=True)
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs.update(attributes)
-    return Run(tree, summary, path)

@@ -252,12 +252,12 @@ def _swept(
         tally = Tally(found)
         missing = kept.missing()
         for number in sorted({*range(kept.layout.parts)} - {*missing}):
-            tally.add(kept.read(number))
+            tally.add(kept.range(number)[0], kept.read(number))
         before, computing = tally.done, 0.0
         with contextlib.closing(_solved(todo, missing, workers, scheduler)) as solved:
             for number, arrays, seconds in solved:
                 kept.write(number, arrays)
-                tally.add(arrays)
+                tally.add(kept.range(number)[0], arrays)
                 computing += seconds
                 if progress is not None:
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))

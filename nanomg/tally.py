@@ -12,25 +12,37 @@ from nanomg.solver import Status
 from nanomg.subjects import draw
 
 _SHOWN = 10_000  # subjects of whom the share turned away is told
-_TALLIED = 100_000  # numbers of each kind of which quantiles are formed, at least; beyond them every n-th counts
+_TALLIED = 100_000  # numbers of each kind of which quantiles are formed, about, where there are more
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: its multiples spread evenly, along every axis
 _QUANTILES = (0.05, 0.5, 0.95)
 _PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesis": "hypotheses"}
 
 
 class Tally:
-    """What is known of the trajectories so far: how many, how they ended, and the numbers kept, thinned out where they are many."""
+    """What is known of the trajectories so far: how many, how they ended, and the numbers kept, some of them where they are many."""
 
     def __init__(self, found: Batch):
         self.found = found
-        self._thin = max(1, found.total // _TALLIED)
         self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how != SERIES}
+        self._ends = {name: (np.inf, -np.inf) for name in self._numbers}
         self._ended = np.zeros(len(Status), int)
 
-    def add(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """A part."""
-        self._ended += np.bincount(arrays[STATUS], minlength=len(Status))
+    def add(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:
+        """A part, whose first trajectory is number `start`."""
+        status = arrays[STATUS]
+        self._ended += np.bincount(status, minlength=len(Status))
+        counts = np.arange(start, start + len(status), dtype=np.uint64) * _GOLDEN <= self._share
         for name, parts in self._numbers.items():
-            parts.append(arrays[name][:: self._thin].astype(float))
+            finite = np.isfinite(arrays[name])
+            parts.append(arrays[name][finite & counts].astype(float))
+            low, high = self._ends[name]
+            there = arrays[name][finite]
+            self._ends[name] = (min(low, there.min(initial=np.inf)), max(high, there.max(initial=-np.inf)))
+
+    @property
+    def _share(self) -> np.uint64:
+        """The share of trajectories of which quantiles are formed, of 2^64."""
+        return np.uint64(min(2**64 - 1, 2**64 * _TALLIED // max(self.found.total, 1)))
 
     @property
     def done(self) -> int:
@@ -48,22 +60,21 @@ class Tally:
         return {s.reason: int(n) for s, n in zip(Status, self._ended, strict=True) if n and s != Status.DONE}
 
     def quantities(self) -> dict[str, Any]:
-        """Of each number kept its range and quantiles over all trajectories that were solved."""
+        """Of each number kept its range over all trajectories that were solved, and its quantiles, over many of them at least."""
         found = {}
         for keep in self.found.kept:
             if keep.how == SERIES:
                 continue
-            values = np.concatenate(self._numbers[keep.label])
-            values = values[np.isfinite(values)]
-            some = values if len(values) else np.array([np.nan])
-            low, middle, high = np.quantile(some, _QUANTILES)
+            values = np.concatenate([*self._numbers[keep.label], np.zeros(0)])
+            low, middle, high = np.quantile(values if len(values) else np.array([np.nan]), _QUANTILES)
+            lowest, highest = self._ends[keep.label]
             found[keep.label] = {
                 "unit": keep.unit,
-                "min": float(some.min()),
+                "min": float(lowest) if lowest <= highest else np.nan,
                 "q05": float(low),
                 "median": float(middle),
                 "q95": float(high),
-                "max": float(some.max()),
+                "max": float(highest) if lowest <= highest else np.nan,
             }
         return found
 

@@ -34,7 +34,7 @@ from nanomg.library import Library
 from nanomg.models import library as find_library
 from nanomg.observations import LIMIT, USES, Row, Table
 from nanomg.prediction import Prediction, Predictor
-from nanomg.service import Run
+from nanomg.service import Run, finish
 
 SCORED = USES[:2]
 NEAR, TWICE, WRONG = (
@@ -138,19 +138,14 @@ def validate(
     scenarios = {f"{s.domain}/{m.run.name}": m.run.scenario for s in scores if (m := s.row.measure) is not None}
     models = tuple(dict.fromkeys(scenario.model for scenario in scenarios.values()))
     config = {"runs": {name: scenario.config_hash for name, scenario in scenarios.items()}}
-    attributes = results.root_attributes(
-        title="Validation", config=config, seed=0, model=models, command=command, summary=summary
-    )
+    run = finish(groups, summary, path, title="Validation", config=config, seed=0, model=models, command=command)
     if path is not None:
         from nanomg import figures  # with Matplotlib, which nothing else needs
 
-        results.write(path, groups, attributes, force=True)
         figures.observed(pictures[0], [(s.domain, s.row, s.predicted) for s in scores if s.row.use in SCORED])
         for table, file in zip(_with_curves(tables), pictures[1:], strict=True):
             figures.courses(file, table, prediction.courses)
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs.update(attributes)
-    return Run(tree, summary, path)
+    return run
 
 
 def scored(tables: Sequence[Table]) -> tuple[list[Score], Prediction]:

@@ -1,4 +1,4 @@
-"""How numbers, times and sizes are written for people: on the screen, on a page and in a picture."""
+"""How numbers, times, sizes and limits are put for people: on the screen, on a page and in a picture."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ MISSING = "–"
 
 _POWER = 5  # power of ten from which on a number is written with it
 _PERCENT, _NOTHING = 0.01, 1e-6
+_ACTIVE, _ROUNDING = 0.01, 1e-9  # shares of a limit: a smaller room makes it active, a smaller excess is none
+
+ACTIVE, EXCEEDED, UNKNOWN = "active", "exceeded", "unknown"
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -50,3 +53,18 @@ def size(count: float) -> str:
 def span(low: float | None, high: float | None) -> str:
     """A range, or nothing where neither end is known."""
     return "" if all(v is None or math.isnan(v) for v in (low, high)) else f"{number(low)} – {number(high)}"
+
+
+def factor(effect: float | None) -> str:
+    """A change of a logarithm as what it multiplies by, or nothing where it is not known."""
+    return "" if effect is None else f"× {number(math.exp(min(effect, 700.0)), 3)}"
+
+
+def state_of_limit(limit: float | None, slack: float | None) -> str:
+    """Whether a limit with so much room is `ACTIVE` (it holds an optimum back), `EXCEEDED` or `UNKNOWN`, or else ""."""
+    if slack is None or math.isnan(slack):
+        return UNKNOWN
+    scale = abs(limit or 0.0)
+    if slack < -_ROUNDING * scale:
+        return EXCEEDED
+    return ACTIVE if slack <= _ACTIVE * scale else ""

@@ -327,30 +327,6 @@ def test_exit_codes_of_runs(program: Program, monkeypatch: pytest.MonkeyPatch) -
 
 
 # ---------------------------------------------------------------- what is shown
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        *[(0.0, "0"), (9, "9"), (0.012345, "0.01235"), (1.5e-7, "1.5e-7"), (123456.0, "1.235e5"), (-2.5, "-2.5")],
-        *[(None, "–"), (float("nan"), "–"), (float("inf"), "–")],
-    ],
-)
-def test_numbers(value: float | None, text: str) -> None:
-    assert render.number(value) == text
-
-
-def test_numbers_in_words() -> None:
-    assert [render.number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
-    assert [render.percent(share) for share in (-1e-9, 0.0033, 0.0149, 0.5, None)] == [
-        "0 %",
-        "0.3 %",
-        "1 %",
-        "50 %",
-        "–",
-    ]
-    assert [render.duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
-    assert [render.size(count) for count in (18, 18123, 4.5e8)] == ["18 B", "18.1 kB", "450 MB"]
-
-
 def test_a_row_goes_on_where_the_terminal_ends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
