@@ -11,8 +11,6 @@ from nanomg.cli import options, render
 from nanomg.wording import number, percent, span
 
 _PUBLIC = ("name", "use", "n", "gmfe", "noise_floor", "within_1_25", "within_2", "within_2sd")
-_NO_ROW = "no validated row"
-_VERDICTS = {True: "stands", False: "FALLS SHORT", None: "directions and bounds only"}
 
 
 def validate(
@@ -45,6 +43,8 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
         domains = [{key: entry[key] for key in _PUBLIC} for entry in found["domains"]]
         render.emit_json({"domains": domains, "signs": found["signs"], "misses": found["misses"]})
         return
+    from nanomg import validation
+
     uses = {use: sum(rows[use] for rows in found["rows"].values()) for use in ("calibrate", "validate", "look")}
     render.paragraph(
         f"{sum(uses.values())} rows in {len(found['rows'])} domains: {uses['calibrate']} calibrated, {uses['validate']} validated, "
@@ -55,11 +55,11 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
     render.paragraph("GMFE: geometric mean fold error; floor: that between studies; shares in %")
     validated, calibrated = ([e for e in found["domains"] if e["use"] == use] for use in ("validate", "calibrate"))
     first, shares = ("domain", "rows", "GMFE"), ("floor", "≤ 1.25", "≤ 2", "spread")
-    judged = [(*_domain(e, e["allowed"]), _state(e)) for e in validated if e["n"]]
+    judged = [(*_domain(e, e["allowed"]), _state(e, validation.verdict_of(e))) for e in validated if e["n"]]
     render.section("Validated", (*first, "allowed", *shares, ""), "lrrrrrrrl", judged)
     render.section("Calibrated", (*first, *shares), "lrrrrrr", map(_domain, calibrated))
-    for said in (_VERDICTS[None], _NO_ROW):
-        if names := [e["name"] for e in validated if verdict(e) == said]:
+    for said in (validation.UNJUDGED, validation.NO_ROW):
+        if names := [e["name"] for e in validated if validation.verdict_of(e) == said]:
             render.paragraph("")
             render.paragraph(f"{said.capitalize()}: {', '.join(names)}")
     signs = found["signs"]
@@ -71,20 +71,13 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
     render.files({"Result file": found["output"], "Figures": ", ".join(found["figures"])})
 
 
-def verdict(entry: Mapping[str, Any]) -> str:
-    """What the validated rows of a domain come to, in words; nothing of calibrated ones."""
-    if entry["use"] != "validate":
-        return ""
-    return _VERDICTS[entry["stands"]] if entry["n"] else _NO_ROW
-
-
 def _domain(e: Mapping[str, Any], *allowed: float) -> Sequence[str]:
     numbers = (number(v, 3) for v in (e["gmfe"], *allowed, e["noise_floor"]))
     return e["name"], str(e["n"]), *numbers, *(percent(e[key]).removesuffix(" %") for key in _PUBLIC[5:])
 
 
-def _state(e: Mapping[str, Any]) -> str:
-    said = "" if e["stands"] is None else verdict(e)
+def _state(e: Mapping[str, Any], verdict: str) -> str:
+    said = "" if e["stands"] is None else verdict
     return f"{said} ({e['failed']} failed)".strip() if e["failed"] else said
 
 

@@ -14,7 +14,6 @@ from pages import filled, table
 
 from nanomg import models, validation
 from nanomg.card import load_toml
-from nanomg.cli.validate import verdict
 from nanomg.wording import number, percent
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -47,7 +46,7 @@ def domain(entry: Mapping[str, Any]) -> Sequence[str]:
     allowed = number(entry["allowed"], 3) if entry["use"] == "validate" else ""
     shares = (percent(entry[key]) for key in ("within_1_25", "within_2", "within_2sd"))
     numbers = (str(entry["n"]), number(entry["gmfe"], 3), allowed, number(entry["noise_floor"], 3), *shares)
-    return entry["name"], entry["use"], verdict(entry), *numbers
+    return entry["name"], entry["use"], validation.verdict_of(entry), *numbers
 
 
 def miss(entry: Mapping[str, Any]) -> Sequence[str]:

@@ -19,12 +19,12 @@ _PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesi
 
 
 class Tally:
-    """What is known of the trajectories so far: how many, how they ended, and the numbers kept, some of them where they are many."""
+    """What is known of the trajectories so far: how many, how they ended, and the numbers kept, or some of them."""
 
     def __init__(self, found: Batch):
         self.found = found
         self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how != SERIES}
-        self._ends = {name: (np.inf, -np.inf) for name in self._numbers}
+        self._ends = dict.fromkeys(self._numbers, (np.inf, -np.inf))
         self._ended = np.zeros(len(Status), int)
 
     def add(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:

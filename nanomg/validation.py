@@ -43,6 +43,9 @@ NEAR, TWICE, WRONG = (
     10.0,
 )  # fold errors: what passes without a spread, what is shown beside it, of a wrong sign
 ABOVE_FLOOR = 1.1
+NO_ROW, UNJUDGED = "no validated row", "directions and bounds only"
+_VERDICTS = {True: "stands", False: "FALLS SHORT", None: UNJUDGED}
+_MANY = 5  # rows; where a domain stands on fewer, its verdict says on how many
 _SECOND_HAND = {"recalled", "computed", "secondary"}  # qualities of numbers that no study reports as measured
 _LEAST = 1e-5  # of a ratio, change or slope [1/h]: ten times the solver's tolerance, from where on it has a direction
 _FINE = 60  # times along each course, for figures
@@ -91,7 +94,7 @@ class Score:
         if self.row.sign:
             return self.right
         if self.within is not None:
-            return self.within
+            return self.within and not self.fold > TWICE
         off = abs(self.predicted - self.row.value) <= (NEAR - 1.0) * abs(self.row.value)
         return off if math.isnan(self.fold) else self.fold <= NEAR
 
@@ -217,6 +220,16 @@ def _domain(table: Table, use: str, scores: Sequence[Score]) -> dict[str, Any]:
         "allowed": allowed,
         "stands": None if use != "validate" or not (len(known) or failed) else bool(gmfe <= allowed) and not failed,
     }
+
+
+def verdict_of(entry: Mapping[str, Any]) -> str:
+    """What the validated rows of a domain come to, in words; nothing of calibrated ones."""
+    if entry["use"] != "validate":
+        return ""
+    if not entry["n"]:
+        return NO_ROW
+    few = f" on {entry['n']} row{'s' if entry['n'] > 1 else ''}" if entry["stands"] and entry["n"] < _MANY else ""
+    return _VERDICTS[entry["stands"]] + few
 
 
 def _has_fold(row: Row) -> bool:

@@ -19,7 +19,6 @@ import nanomg
 from nanomg import drawing, figures, models, observations, population, reports, statistics, validation
 from nanomg.card import Parameter
 from nanomg.cli.main import commands
-from nanomg.cli.validate import verdict
 from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.observations import Row
@@ -141,6 +140,7 @@ def score(predicted: float, **keys: Any) -> Score:
         (score(0.5, value=1.0), 2.0, None, False),
         (score(-0.5, value=1.0), 10.0, None, False),
         (score(1.5, value=1.0, sd=0.3), 1.5, True, True),
+        (score(2.1, value=1.0, sd=0.9), 2.1, True, False),
         (score(1.1, value=1.0, sd=0.04), 1.1, False, False),
         (score(1.5, value=1.0, low=0.5, high=1.4), 1.5, False, False),
         (score(0.6, low=0.5, high=1.4), math.nan, True, True),
@@ -485,8 +485,12 @@ def test_where_no_row_is_validated_nothing_stands(shelf: Shelf) -> None:
     calibrated, validated = validation.validate(["textbook"], library=library).summary["domains"]
     assert (validated["use"], validated["n"], validated["stands"]) == ("validate", 0, None)
     assert math.isnan(validated["gmfe"])
-    assert [verdict(entry) for entry in (calibrated, validated)] == ["", "no validated row"]
-    assert verdict({**validated, "n": 1}) == "directions and bounds only"
+    assert [validation.verdict_of(entry) for entry in (calibrated, validated)] == ["", "no validated row"]
+    assert validation.verdict_of({**validated, "n": 1}) == "directions and bounds only"
+    assert validation.verdict_of({**validated, "n": 1, "stands": True}) == "stands on 1 row"
+    assert validation.verdict_of({**validated, "n": 4, "stands": True}) == "stands on 4 rows"
+    assert validation.verdict_of({**validated, "n": 5, "stands": True}) == "stands"
+    assert validation.verdict_of({**validated, "n": 1, "stands": False}) == "FALLS SHORT"
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED.observations))
