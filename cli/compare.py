@@ -78,25 +78,30 @@ def _rest(count: int) -> None:
 
 
 def _told(row: Mapping[str, Any], changing: bool) -> Iterator[str]:
+    first, *_ = row["values"].values()
     for i, (name, value) in enumerate(row["values"].items()):
         yield value or MISSING
         if i and changing:
-            yield _change(row["change"][name])
+            yield _change(row["change"][name], str(first).startswith("-"))
 
 
 def _numbers(row: Mapping[str, Any]) -> Iterator[str]:
+    first, *_ = row["values"].values()
     for i, (name, value) in enumerate(row["values"].items()):
         yield number(value)
         if i:
-            yield _change(row["change"][name])
+            yield _change(row["change"][name], first < 0)
 
 
-def _change(change: float) -> str:
-    """A relative change: in percent, as a factor where it is large, `=` where there is none at all."""
+def _change(change: float, negative: bool) -> str:
+    """A change relative to the size of the first value: in percent, as a factor where it is large, `=` where there is none."""
     if not math.isfinite(change):
         return MISSING
     if change == 0:
         return "="
+    ratio = 1 - change if negative else 1 + change
+    if ratio < 0:
+        return "other sign"
     if abs(change) >= _MANIFOLD:
-        return f"× {number(1 + change, 3)}"
+        return f"× {number(ratio, 3)}"
     return f"{100 * change:+.{0 if abs(change) >= 1 else 1}f} %"

@@ -33,12 +33,12 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
     """A panel for each output of some run, with a line for each run."""
     names = list(dict.fromkeys(name for tree in runs.values() for name in courses.outputs_of(tree)))
     data = {run: tree["simulation"].to_dataset() for run, tree in runs.items()}
-    names = [name for name in names if any(name in found for found in data.values())][: courses.MOST]
+    names = [name for name in names if any(name in found for found in data.values())]
     units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
     hours = max(float(found.time.values[-1]) for found in data.values())
     if not names:
         return drawing.message("Courses", "The files hold no signals.")
-    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    scale = drawing.time_scale(hours)
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
 
@@ -64,48 +64,55 @@ def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset
         signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, scenario=0)
         if "subject" in signal.dims:
             signal = signal.median("subject")
-        factor, text = drawing.scale_of(str(found[name].attrs.get("units", "1")), unit)
+        factor, drawn = drawing.drawn_in(str(found[name].attrs.get("units", "1")), unit)
         axis.plot(
             found.time.values * scale, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)]
         )
         axis.set_title(drawing.wrapped(found[name].attrs.get("long_name", name), 3.2))
-        axis.set_ylabel(f"[{text}]")
+        axis.set_ylabel(f"[{drawing.unit_text(drawn)}]")
     axis.locator_params(axis="y", nbins=5)
 
 
 def _ratios(table: xr.Dataset) -> Picture:
     """A row for each quantity that changes, a marker for each run but the first."""
-    change = np.abs(table.change.values[:, 1:])
-    most = np.nan_to_num(change, nan=0.0).max(1, initial=0.0)
-    ratio = 1.0 + table.change.values[:, 1:] * np.sign(table.value.values[:, :1])
-    drawn = [i for i in np.argsort(-most, kind="stable") if most[i] > _CHANGED and (ratio[i] > 0).any()]
-    rows = sorted(drawn[:_MOST])
+    value, change = table.value.values, table.change.values[:, 1:]
+    known = np.isfinite(value[:, 1:]) & np.isfinite(value[:, :1])
+    ratio = 1.0 + change * np.sign(value[:, :1])
+    differs = known & ~(np.abs(change) <= _CHANGED)
+    placed = differs & (ratio >= 0)
+    most = np.where(placed, np.abs(change), 0.0).max(1, initial=0.0)
+    order = [i for i in np.argsort(-most, kind="stable") if placed[i].any()]
+    rows = sorted(order[:_MOST])
     first, *others = map(str, table.run.values)
+    counts = {
+        "that differ less than those shown": len(order) - len(rows),
+        f"within {100 * _CHANGED:g} % of {first}": (known.any(1) & ~differs.any(1)).sum(),
+        f"without a ratio, as {first} has 0 or another sign": (differs & ~placed).sum(),
+        "not in all runs": (~known).any(1).sum(),
+    }
+    left_out = ", ".join(f"{count} {text}" for text, count in counts.items() if count)
     if not rows:
         return drawing.message(
-            "Relative change", f"No quantity differs from {first} by more than {100 * _CHANGED:g} %."
+            "Relative change", f"There is no relative change to draw: {left_out or 'no quantities'}."
         )
+    note = f"{f'Not drawn: {left_out}. ' if left_out else ''}< and >: beyond {_EDGE:g}-fold"
     labels = [", ".join(str(table[key].values[i]) for key in ("name", "measure")) for i in rows]
-    note = f"{len(most) - len(rows)} of {len(most)} quantities hardly differ or have no ratio; < and >: beyond {_EDGE:g}-fold"
 
     def draw(part: Any) -> None:
         axis = part.subplots()
         axis.axvline(1.0, color=GREY, lw=1.0)
         for k in range(len(others)):
             y = np.arange(len(rows)) + 0.16 * (k - (len(others) - 1) / 2)
-            x, colour = np.where(ratio[rows, k] > 0, ratio[rows, k], np.nan), COLOURS[(k + 1) % len(COLOURS)]
-            for marker, here in {
-                "<": x < 1 / _EDGE,
-                ">": x > _EDGE,
-                _marker(k): abs(np.log(x)) <= np.log(_EDGE),
-            }.items():
+            x, colour = np.where(ratio[rows, k] >= 0, ratio[rows, k], np.nan), COLOURS[(k + 1) % len(COLOURS)]
+            low, high = x < 1 / _EDGE, x > _EDGE
+            for marker, here in {"<": low, ">": high, _marker(k): ~(low | high)}.items():
                 axis.plot(np.clip(x, 1 / _EDGE, _EDGE)[here], y[here], marker, color=colour, ms=6)
         axis.set_yticks(range(len(rows)), [drawing.plain(label) for label in labels])
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.grid(axis="y", color="#E5E5E5", lw=0.6)
         axis.set_axisbelow(True)
-        known = np.clip(ratio[rows][ratio[rows] > 0], 1 / _EDGE, _EDGE)
-        if known.max() / known.min() > _DECADES:
+        drawn = np.clip(ratio[rows][ratio[rows] >= 0], 1 / _EDGE, _EDGE)
+        if drawn.max() / drawn.min() > _DECADES:
             drawing.log_axis(axis, "x")
         axis.set_xlabel(drawing.plain(f"value relative to {first} [–]"))
         part.supxlabel(drawing.wrapped(note, drawing.WIDTH), fontsize=8.5)

@@ -28,7 +28,9 @@ _REACH = 1.2  # spans of the data within which a limit is drawn
 _BURST = 3.0  # spans of the other arms above which an arm is cut off
 _GUIDES = 60  # times of doses that panels mark
 _PANEL, _STRIP = 2.05, 0.42  # [inch] heights
+_ROUNDING = 1e-9  # [h] by which a dose may come after the reset at its time
 _POOR = "interstitium.C_poor"
+_CONSTANT, _MODELLED = "a constant infusion until then", "over a modelled time"
 
 _LOOKS = {  # of an arm: colour, line, width
     AS_GIVEN: (COLOURS[0], LINES[0], 2.0),
@@ -41,10 +43,14 @@ _TEXTS = {OPTIMUM: "optimised regimen", BASELINE: "baseline regimen", WITHOUT: "
 
 
 class Dose(NamedTuple):
-    """Doses into one port: times and durations [h], amounts in `unit`."""
+    """Doses into one port: times and durations [h], amounts in `unit`, and how they are given where that is out of the ordinary.
+
+    A constant infusion has its rate for an amount; it has run since before the start, and ends at its time.
+    """
 
     port: str
     unit: str
+    how: str
     times: np.ndarray
     durations: np.ndarray
     amounts: np.ndarray
@@ -55,7 +61,7 @@ class Dose(NamedTuple):
         low, high = self.amounts.min(), self.amounts.max()
         span = number(low, 3) if high <= low * 1.005 else f"{number(low, 3)}–{number(high, 3)}"
         times = f" × {len(self.times)}" if len(self.times) > 1 else ""
-        return f"{self.port}: {span} {drawing.unit_text(self.unit)}{times}"
+        return f"{self.port}: {span} {drawing.unit_text(self.unit)}{times}{self.how and f', {self.how}'}"
 
 
 def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: str) -> list[Picture]:
@@ -97,12 +103,12 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: st
                 continue
             name, side = cells[i]
             last = i + columns >= len(cells)
-            panels.append(_panel(axis, data, config, name, str(side), given, log, inches, last))
+            panels.append(_panel(axis, data, config, name, str(side), given, inches, last))
             handles = {**panels[-1].handles, **handles}
             if len(sides) > 1 and i % columns:
                 axis.set_ylabel("")
-        if len(sides) > 1:
-            _same_heights(axes[1:])
+        for i in range(0, len(panels), len(sides)):
+            _heights(panels[i : i + len(sides)], log)
         for panel in panels:
             panel.mark()
         notes = [f"under hypothesis {sides[0]}"] if len(sides) == 1 and data.sizes["scenario"] > 1 else []
@@ -122,7 +128,8 @@ def course(
     if side not in data.scenario.values:
         raise unknown("hypothesis", side, map(str, data.scenario.values))
     first = str(data.regimen.values[0])
-    panel = _panel(axis, data, config, signal, side, doses_of(tree, first), log, 5.0, True)
+    panel = _panel(axis, data, config, signal, side, doses_of(tree, first), 5.0, True)
+    _heights([panel], log)
     panel.mark()
     return [*panel.handles.values()]
 
@@ -166,7 +173,7 @@ def all_failed(data: xr.Dataset) -> bool:
 
 
 def doses_of(tree: xr.DataTree, regimen: str) -> list[Dose]:
-    """The doses of a regimen by port; those of all subjects together, and each of a series by itself."""
+    """The doses of a regimen by port; those of all subjects together, each of a series by itself, none that a reset cancels."""
     if "doses" not in tree.children:
         return []
     data = tree["doses"].to_dataset()
@@ -174,35 +181,58 @@ def doses_of(tree: xr.DataTree, regimen: str) -> list[Dose]:
         regimen = str(data.regimen.values[0])
     rows = data.sel(regimen=regimen)
     column = lambda name, default: rows[name].values if name in rows else np.full(rows.sizes["dose"], default)
-    found: dict[tuple[str, str], set[tuple[float, float, float]]] = {}
-    each = zip(*(column(n, d) for n, d in _COLUMNS.items()), strict=True)
-    for time, port, amt, unit, duration, evid, interval, further in each:
-        if not math.isfinite(time) or not amt > 0 or evid not in (1, 4):
+    found: dict[tuple[str, str, str], set[tuple[float, float, float]]] = {}
+    each = [_Row(*row) for row in zip(*(column(n, d) for n, d in _Row._field_defaults.items()), strict=True)]
+    for row, until in zip(each, _until(each), strict=True):
+        if not math.isfinite(row.time_h) or row.evid not in (1, 4):
             continue
-        for k in range(int(further) + 1 if math.isfinite(further) else 1):
-            found.setdefault((str(port), str(unit)), set()).add((time + k * interval, duration, amt))
+        if row.amt > 0:
+            how = _MODELLED if row.rate_per_h < 0 else ""
+            lasts = row.amt / row.rate_per_h if row.rate_per_h > 0 else row.duration_h
+            times = row.time_h + np.arange(row.addl + 1 if math.isfinite(row.addl) else 1) * row.ii_h
+            given = {(float(t), min(lasts, until - t), row.amt) for t in times if t <= until + _ROUNDING}
+            found.setdefault((str(row.cmt), str(row.unit), how), set()).update(given)
+        elif row.rate_per_h > 0:
+            given = {(row.time_h, row.time_h, row.rate_per_h)}
+            found.setdefault((str(row.cmt), f"{row.unit or 1}/h", _CONSTANT), set()).update(given)
     return [Dose(*key, *np.array(sorted(own)).T) for key, own in found.items()]
 
 
-_COLUMNS = {
-    "time_h": np.nan,
-    "cmt": "",
-    "amt": np.nan,
-    "unit": "",
-    "duration_h": 0.0,
-    "evid": 1.0,
-    "ii_h": 0.0,
-    "addl": 0.0,
-}
+class _Row(NamedTuple):
+    """A dose or reset as a file holds it; without these columns it is a plain one."""
+
+    time_h: float = np.nan
+    cmt: str = ""
+    amt: float = np.nan
+    unit: str = ""
+    duration_h: float = 0.0
+    rate_per_h: float = 0.0
+    evid: float = 1.0
+    ii_h: float = 0.0
+    addl: float = 0.0
+    ss: float = 0.0
+    subject: str = ""
 
 
-def limits_of(name: str, config: Mapping[str, Any], unit: str | None) -> list[tuple[float, str]]:
-    """The limits that a scenario sets to a signal: the value in this unit, or as it is written, and what it is."""
+def _until(rows: Sequence[_Row]) -> list[float]:
+    """The time of the next reset of its subject after each row [h], none where that starts a new clock."""
+    resets: dict[str, float] = {}
+    found = []
+    for row in reversed(rows):
+        reset = resets.get(row.subject, math.inf)
+        found.append(math.inf if reset < row.time_h else reset)
+        if row.evid in (3, 4) or row.ss == 1:
+            resets[row.subject] = row.time_h
+    return found[::-1]
+
+
+def limits_of(name: str, config: Mapping[str, Any], unit: str) -> list[tuple[float, str]]:
+    """The limits that a scenario sets to a signal: the value in this unit, and what it is."""
     found = []
     for limit in config.get("limit", ()):
         if limit.get("signal") == name:
             written, own = units.split_quantity(str(limit["max"]))
-            value = written * units.factor(own, unit or own)
+            value = written * drawing.factor(own, unit)
             found.append((value, f"limit {number(value, 3)}: {limit.get('name', name)}"))
     return found
 
@@ -210,7 +240,7 @@ def limits_of(name: str, config: Mapping[str, Any], unit: str | None) -> list[tu
 # ---------------------------------------------------------------- drawing
 def draw_doses(axis: Any, given: Sequence[Dose], hours: float) -> None:
     """A strip with a row for each port: when it is dosed, and with how much."""
-    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    scale = drawing.time_scale(hours)
     axis.set(xlim=(0.0, hours * scale), ylim=(len(given) - 0.35, -0.9), yticks=[], xticks=[])
     axis.spines[:].set_visible(False)
     for i, dose in enumerate(given):
@@ -219,7 +249,9 @@ def draw_doses(axis: Any, given: Sequence[Dose], hours: float) -> None:
         axis.plot(dose.times[here] * scale, np.full(here.sum(), i), marker, color="black", ms=5.5, clip_on=False)
         for time, duration in zip(dose.times[here], dose.durations[here], strict=True):
             if duration > 0.004 * hours:
-                axis.plot([time * scale, min(time + duration, hours) * scale], [i, i], color="black", lw=3, alpha=0.5)
+                start = time - duration if dose.how == _CONSTANT else time
+                ends = start * scale, min(start + duration, hours) * scale
+                axis.plot(ends, [i, i], color="black", lw=3, alpha=0.5)
         text = drawing.plain(dose.text)
         axis.text(0.0, i - 0.45, text, transform=axis.get_yaxis_transform(), fontsize=8.5, va="center")
 
@@ -269,20 +301,19 @@ def _panel(
     name: str,
     side: str,
     given: Sequence[Dose],
-    log: bool | None,
     inches: float,
     last: bool,
 ) -> _Panel:
-    """One signal under one hypothesis."""
+    """One signal under one hypothesis, its vertical axis as it comes."""
     signal = data[name].sel(scenario=side)
-    factor, unit = drawing.scale_of(str(signal.attrs.get("units", "1")), config.get("outputs", {}).get(name))
+    factor, unit = drawing.drawn_in(str(signal.attrs.get("units", "1")), config.get("outputs", {}).get(name))
     hours = float(data.time.values[-1])
-    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    scale = drawing.time_scale(hours)
     times = data.time.values * scale
     every = {str(r): np.atleast_2d(signal.sel(regimen=r).values * factor) for r in data.regimen.values}
     curves = {r: known for r, y in every.items() if len(known := y[np.isfinite(y).all(1)])}
     axis.set_title(drawing.wrapped(signal.attrs.get("long_name", name), 0.72 * inches))
-    axis.set_ylabel(f"[{unit}]")
+    axis.set_ylabel(f"[{drawing.unit_text(unit)}]")
     drawing.time_axis(axis, hours, inches, label=last)
     if not curves:
         axis.text(0.5, 0.5, "failed", transform=axis.transAxes, ha="center")
@@ -292,9 +323,7 @@ def _panel(
     handles = {}
     for i, regimen in enumerate(sorted(curves, key=lambda r: r != BASELINE)):
         handles.update(_curves(axis, times, curves[regimen], regimen, i))
-    levels = _levels(name, config, curves)
-    _heights(axis, curves, levels, log)
-    return _Panel(axis, times, curves, levels, handles)
+    return _Panel(axis, times, curves, _levels(name, config, curves, unit), handles)
 
 
 def _curves(axis: Any, times: np.ndarray, y: np.ndarray, regimen: str, i: int) -> dict[str, Any]:
@@ -324,42 +353,47 @@ def _guides(axis: Any, given: Sequence[Dose], hours: float, scale: float) -> Non
             axis.axvline(time * scale, color="#BBBBBB", lw=0.6, zorder=0)
 
 
-def _levels(name: str, config: Mapping[str, Any], curves: Mapping[str, np.ndarray]) -> list[_Level]:
-    """Limits of the scenario, and where tumour Mg is shown the rises that matter, over the arm without Mg."""
-    shown = config.get("outputs", {}).get(name)
-    found = [_Level(value, LINES[1], text) for value, text in limits_of(name, config, shown)]
+def _levels(name: str, config: Mapping[str, Any], curves: Mapping[str, np.ndarray], unit: str) -> list[_Level]:
+    """Limits of the scenario, and where tumour Mg is shown the rises that matter, over the arm without Mg; all in `unit`."""
+    found = [_Level(value, LINES[1], text) for value, text in limits_of(name, config, unit)]
     if name in (CONCENTRATION, _POOR) and WITHOUT in curves and len(curves[WITHOUT]) == 1:
         without = curves[WITHOUT][0]
-        scale = units.factor("mmol/L", shown or "mmol/L")
+        scale = drawing.factor("mmol/L", unit)
         found += [_Level(without + rise * scale, LINES[3], f"+{text}") for text, rise in RELEVANT.items()]
     return found
 
 
-def _heights(axis: Any, curves: Mapping[str, np.ndarray], levels: Sequence[_Level], log: bool | None) -> None:
-    """The range of the vertical axis: the arms, and what limits are near; an arm that bursts out of it is cut off."""
-    kept = _kept(curves)
-    low, high = min(y.min() for y in kept.values()), max(y.max() for y in kept.values())
+def _heights(panels: Sequence[_Panel], log: bool | None) -> None:
+    """The vertical axis that panels share: the arms, and what limits are near; an arm that bursts out of it is cut off."""
+    panels = [panel for panel in panels if panel.curves]
+    kept = [y for panel in panels for y in _kept(panel.curves).values()]
+    if not kept:
+        return
+    low, high = min(y.min() for y in kept), max(y.max() for y in kept)
     positive = low > 0
     as_log = positive and (log or (log is None and high / low > _DECADES))
     if log and not positive and high > 0:
-        low, as_log = min(y[y > 0].min() for y in kept.values() if (y > 0).any()), True
+        low, as_log = min(y[y > 0].min() for y in kept if (y > 0).any()), True
         low = max(low, high * 1e-6)
     span = high - low
-    for level in levels:
+    for level in (level for panel in panels for level in panel.levels):
         ends = float(np.min(level.y)), float(np.max(level.y))
         near = ends[0] <= high + _REACH * span and ends[1] >= low - _REACH * span
         if near and not (as_log and ends[0] <= 0):
             low, high = min(low, ends[0]), max(high, ends[1])
     if as_log:
         room = (high / low) ** 0.06 if high > low else 1.5
-        axis.set_ylim(low / room, high * room)
-        drawing.log_axis(axis)
-        return
-    room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
-    bottom = 0.0 if 0 <= low <= 0.35 * high else low - room
-    axis.set_ylim(bottom, high + room)
-    axis.ticklabel_format(useOffset=False, style="plain")
-    axis.locator_params(axis="y", nbins=5)
+        bottom, top = low / room, high * room
+    else:
+        room = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+        bottom, top = 0.0 if 0 <= low <= 0.35 * high else low - room, high + room
+    for axis in (panel.axis for panel in panels):
+        axis.set_ylim(bottom, top)
+        if as_log:
+            drawing.log_axis(axis)
+        else:
+            axis.ticklabel_format(axis="y", useOffset=False, style="plain")
+            axis.locator_params(axis="y", nbins=5)
 
 
 def _kept(curves: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
@@ -369,11 +403,3 @@ def _kept(curves: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         return curves
     low, high = min(y.min() for y in rest.values()), max(y.max() for y in rest.values())
     return rest if curves[FREE].max() > high + _BURST * max(high - low, 1e-9) else curves
-
-
-def _same_heights(axes: Any) -> None:
-    """Panels of a row share their vertical axis."""
-    for row in axes:
-        ends = [axis.get_ylim() for axis in row]
-        for axis in row:
-            axis.set_ylim(min(e[0] for e in ends), max(e[1] for e in ends))

@@ -171,14 +171,35 @@ def _micro(unit: str) -> str:
     return re.sub(r"\bu(?=[gLmM])", "µ", unit)
 
 
-def scale_of(unit: str, to: str | None) -> tuple[float, str]:
-    """The factor from a variable's unit to the one in which it is shown, and that unit as text."""
-    if to is None or units.cf(to) == unit:
-        return 1.0, unit_text(to if to is not None and not unit.startswith("1e") else unit)
+def drawn_in(unit: str, to: str | None) -> tuple[float, str]:
+    """The factor from a variable's unit to the one in which it is drawn, and that one: `to`, where it is of the same dimension."""
+    if to is None or (units.cf(to) == unit and unit.startswith("1e")):
+        return 1.0, unit
     try:
-        return units.factor(unit, to), unit_text(to)
-    except InputError:  # counts of things are plain numbers in a file
-        return 1.0, unit_text(unit)
+        return factor(unit, to), to
+    except InputError:
+        return 1.0, unit
+
+
+def factor(unit: str, to: str) -> float:
+    """Multiply a number in `unit` by this to have it in `to`, each as it is written or as a file has it, with counts as numbers.
+
+    Raises `InputError` where their dimensions differ.
+    """
+    if units.cf(to) == unit:
+        return 1.0
+    try:
+        return units.factor(unit, to)
+    except InputError:
+        (own, of), (other, into) = _bare(unit), _bare(to)
+        return own / other * units.factor(of, into)
+
+
+def _bare(unit: str) -> tuple[float, str]:
+    """A unit in which counts are plain numbers, as a power of ten and the rest."""
+    words = unit.split() if "1e" in unit else units.cf(unit).split()
+    tens = [word for word in words if word.startswith("1e")]
+    return math.prod(map(float, tens)), " ".join(word for word in words if word not in tens) or "1"
 
 
 # ---------------------------------------------------------------- axes
@@ -187,15 +208,21 @@ def in_days(hours: float) -> bool:
     return hours > _DAYS_FROM
 
 
-def time_axis(axis: Any, hours: float, inches: float, label: bool = True) -> None:
-    """A time axis from 0 with round ticks; what is drawn on it is in days where `in_days` says so."""
-    span = hours / 24.0 if in_days(hours) else hours
+def time_scale(hours: float) -> float:
+    """What times [h] are multiplied by on the axis of a course of so many hours."""
+    return 1.0 / 24.0 if in_days(hours) else 1.0
+
+
+def time_axis(axis: Any, hours: float, inches: float, label: bool = True, start: float = 0.0) -> None:
+    """A time axis from `start` to `hours` [h] with round ticks; what is drawn on it is scaled by `time_scale(hours)`."""
+    scale = time_scale(hours)
+    span = (hours - start) * scale
     steps = _STEPS[2:4] + _WEEKS if in_days(hours) else _STEPS
     most = max(3.0, min(_TICKS, 2.0 * inches))
     step = next((s for s in steps if span / s <= most), None)
     if step is not None:
         axis.xaxis.set_major_locator(MultipleLocator(step))
-    axis.set_xlim(0.0, span)
+    axis.set_xlim(start * scale, hours * scale)
     if label:
         axis.set_xlabel("time [d]" if in_days(hours) else "time [h]")
 

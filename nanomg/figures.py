@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +13,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import NullFormatter
 
-from nanomg import drawing, units
+from nanomg import drawing
 from nanomg.drawing import COLOURS, GREY, LINES, MARKERS, Picture
 from nanomg.observations import Row, Run, Table, courses_of
 
-_DAYS_FROM = 72.0  # [h] a longer course is drawn in days
-_COLUMNS, _LETTERS = 3, 44  # panels beside each other, and letters of a title above each
+_COLUMNS, _PANEL = 3, 4.1  # panels beside each other, and their width [inch]
 _DECADES = 30.0  # a course that spans more than this factor is drawn on a logarithmic axis
 _ROW, _WIDE = 0.36, 11.0  # [inch] of a domain, and of the figure
 _FOLDS = (0.01, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 100)
@@ -57,8 +57,10 @@ def observed(path: Path, points: Sequence[tuple[str, Row, float]]) -> None:
 
 def against(points: Sequence[Point]) -> Picture:
     """Observed against predicted with identity and twofold lines, and beside it how far off each row of a domain is."""
-    shown = [point for point in points if point.predicted > 0 and point.observed > 0]
-    domains = sorted({point.domain for point in shown})
+    shown = [point for point in points if not _why_not(point)]
+    domains = sorted({point.domain for point in points})
+    missing = Counter((point.domain, why) for point in points if (why := _why_not(point)))
+    note = ", ".join(f"{count} of {domain} {why}" for (domain, why), count in sorted(missing.items()))
     looks = dict(zip(domains, itertools.cycle(itertools.product(MARKERS, COLOURS)), strict=False))
 
     def draw(part: Any) -> None:
@@ -93,9 +95,18 @@ def against(points: Sequence[Point]) -> Picture:
             drawing.key(ls=LINES[1], color=GREY, lw=0.9, label="twofold"),
             drawing.key(ls=LINES[3], color=GREY, lw=0.9, label="1.25-fold"),
         ]
-        drawing.legend(part, handles)
+        drawing.legend(part, handles, f"Rows that are not drawn: {note}" if note else "")
 
     return Picture("Observed against predicted", max(5.0, _ROW * len(domains) + 1.6), draw, _WIDE)
+
+
+def _why_not(point: Point) -> str:
+    """Why a point has no place on logarithmic axes; empty where it has."""
+    if not math.isfinite(point.predicted):
+        return "whose prediction failed"
+    if point.predicted <= 0:
+        return "predicted to be 0 or less"
+    return "" if point.observed > 0 else "observed to be 0 or less"
 
 
 def _fold_ticks(axis: Any) -> None:
@@ -159,7 +170,7 @@ def courses(path: Path, table: Table, solved: Courses) -> None:
         for axis in axes[len(panels) :]:
             axis.set_visible(False)
 
-    width = 4.1 * columns
+    width = _PANEL * columns
     drawing.save(drawing.sheet([Picture(table.title, 3.1 * count, draw, width)], table.title), path)
 
 
@@ -167,8 +178,8 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     measure = rows[0].measure
     assert measure is not None
     times, y = solved[measure.run, measure.signal]
-    days = times[-1] > _DAYS_FROM
-    scale = units.factor("h", "d") if days else 1.0
+    hours = float(times[-1])
+    scale = drawing.time_scale(hours)
     y = y * rows[0].factor
     axis.plot(times * scale, np.median(y, 1), color=COLOURS[0], lw=1.6, zorder=2)
     if y.shape[1] > 1:
@@ -183,13 +194,13 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
         axis.errorbar(row.measure.stop * scale, row.value, bars, fmt="o", zorder=3, **drawn)
     values = [row.value for row in rows]
     if min(values) > 0 and max(values) / min(values) > _DECADES:
-        axis.set_yscale("log")
         axis.set_ylim(min(values) / 5, max(values) * 5)
-    when = [row.measure.stop * scale for row in rows if row.measure]
-    axis.set_xlim(left=max(0.0, 1.3 * min(when) - 0.3 * max(when)))
+        drawing.log_axis(axis)
+    when = [row.measure.stop for row in rows if row.measure]
+    drawing.time_axis(axis, hours, _PANEL, start=max(0.0, 1.3 * min(when) - 0.3 * max(when)))
+    axis.set_xlim(right=1.03 * hours * scale)
+    axis.xaxis.label.set_fontsize(9)
     sources = ", ".join(dict.fromkeys(row.source for row in rows))
-    axis.set_title(f"{measure.run.name} ({sources})", fontsize=9)
-    axis.set_xlabel("time [d]" if days else "time [h]", fontsize=9)
-    axis.set_ylabel(f"{measure.signal} [{rows[0].unit}]", fontsize=9)
+    axis.set_title(drawing.wrapped(f"{measure.run.name} ({sources})", _PANEL), fontsize=9)
+    axis.set_ylabel(drawing.plain(f"{measure.signal} [{drawing.unit_text(rows[0].unit)}]"), fontsize=9)
     axis.tick_params(labelsize=8)
-    axis.spines[["top", "right"]].set_visible(False)

@@ -15,7 +15,6 @@ from nanomg.drawing import COLOURS, GREY, LINES, Picture
 from nanomg.wording import number
 
 _PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("kept aside to judge", "s", COLOURS[1])}
-_MOST = 6  # units with a panel of their own
 _DECADES = 20.0  # a panel that spans more than this factor is logarithmic
 _PANEL, _BAR = 3.0, 0.42  # [inch]
 _TAIL = 1.6448536269514722  # 95 % point of the standard normal
@@ -29,7 +28,9 @@ def pictures(tree: xr.DataTree) -> list[Picture]:
 
 
 def _observed(found: xr.Dataset) -> Picture:
-    units = list(dict.fromkeys(map(str, found.unit.values)))[:_MOST]
+    units = list(dict.fromkeys(map(str, found.unit.values)))
+    failed = int((~np.isfinite(found.predicted.values)).sum())
+    note = f"not drawn: {failed} of {found.sizes['row']} rows, whose prediction failed" if failed else ""
     columns = max(2, min(3, len(units)))
     rows = math.ceil(len(units) / columns)
 
@@ -47,7 +48,7 @@ def _observed(found: xr.Dataset) -> Picture:
         ]
         before = drawing.key(ls="", marker="o", mfc="white", color=GREY, label="before the fit")
         twofold = drawing.key(color=GREY, ls=LINES[1], lw=0.9, label="twofold")
-        drawing.legend(part, [*handles, before, twofold])
+        drawing.legend(part, [*handles, before, twofold], note)
 
     return Picture("Observed against predicted", _PANEL * rows + 0.6, draw)
 
@@ -125,7 +126,7 @@ def _values(found: xr.Dataset, told: Mapping[str, Any]) -> Picture:
                 middle = relative(entry["prior"]["value"])
                 axis.barh(i, middle * spread - middle / spread, 0.5, left=middle / spread, color=COLOURS[5], alpha=0.45)
                 spans += [middle / spread, middle * spread]
-            axis.plot([low, high], [i, i], color=COLOURS[0], lw=2.0)
+            axis.plot([low, high], [i, i], "|-", color=COLOURS[0], lw=2.0)
             axis.plot(relative(estimate), i, "o", color=COLOURS[0], ms=7)
             axis.plot([relative(b) for b in entry["bounds"]], [i, i], "|", color="black", ms=13, mew=1.2)
             spans += [relative(estimate)]

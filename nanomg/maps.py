@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.patheffects import withStroke
 
 from nanomg import analysis, courses, drawing
-from nanomg.courses import BAND
+from nanomg.courses import BAND, Dose
 from nanomg.drawing import COLOURS, GREY, LINES, Picture
 from nanomg.wording import number
 
@@ -42,17 +42,28 @@ class _Space(NamedTuple):
     subjects: bool
 
 
-def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None) -> list[Picture]:
-    """The pictures of a sweep: of all numbers kept together where they are lines, one for each where they are maps."""
+def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, everything: bool) -> list[Picture]:
+    """The pictures of a sweep: of all numbers kept together where they are lines, one for each where they are maps.
+
+    Without `signals` they are of the first numbers that are kept, or of `everything`.
+    """
     data, config = tree["sweep"].to_dataset(), courses.config_of(tree)
     reasons = courses.failures(data)
     if reasons and courses.all_failed(data):
         return [drawing.message("Sweep", f"No trajectory was solved. {'; '.join(reasons)}.")]
-    names = courses.chosen(data, _labels(data, signals), ())
-    if not names:
+    every = courses.chosen(data, _labels(data, signals), map(str, data.data_vars))
+    if not every:
         return [drawing.message("Sweep", "The file keeps no numbers.")]
+    names = every if signals or everything else every[: courses.MOST]
+    data, fixed = _without_single(_in_order(data))
     space = _space(data)
-    note = f"left out: {'; '.join(reasons)}" if reasons else ""
+    note = _both(
+        f"at {', '.join(fixed)}" if fixed else "",
+        f"left out: {'; '.join(reasons)}" if reasons else "",
+        f"{len(every) - len(names)} of {len(every)} numbers kept are drawn by --all alone"
+        if len(names) < len(every)
+        else "",
+    )
     numbers = [name for name in names if "time" not in data[name].dims]
     found = [_courses(tree, data, space, name, log, note) for name in names if name not in numbers]
     kept = [_Number(_read(data[name], space), config, name, log) for name in numbers]
@@ -71,17 +82,35 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None) -> lis
 
 def _labels(data: xr.Dataset, signals: Sequence[str]) -> list[str]:
     """Signals as asked for: a quantity stands for every way in which it is kept."""
-    every = [[str(n) for n in data.data_vars if str(n).rpartition(":")[0] == s] or [s] for s in signals]
-    return [s if s in data.data_vars else label for s, labels in zip(signals, every, strict=True) for label in labels]
+    there = list(map(str, data.data_vars))
+    every = [[n for n in there if s in (n, n.rpartition(":")[0])] or [s] for s in signals]
+    return list(dict.fromkeys(itertools.chain(*every)))
+
+
+def _in_order(data: xr.Dataset) -> xr.Dataset:
+    """The data with its axes of numbers rising."""
+    falling = [dim for dim in _numeric(data) if (np.diff(data[dim].values) < 0).any()]
+    return data.sortby(falling) if falling else data
+
+
+def _without_single(data: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """The data without numeric axes of one value, and what these values are."""
+    single = [dim for dim in _numeric(data) if data.sizes[dim] == 1]
+    return data.isel(dict.fromkeys(single, 0)), [_told(data[dim], data[dim].values[0]) for dim in single]
+
+
+def _numeric(data: xr.Dataset) -> list[str]:
+    """The axes of numbers."""
+    there = [str(dim) for dim in data.sizes if dim not in _FIXED]
+    return [dim for dim in there if dim in data.coords and data[dim].dtype.kind in "iuf"]
 
 
 def _space(data: xr.Dataset) -> _Space:
-    dims = [str(dim) for dim in data.sizes if dim not in _FIXED]
+    dims, numeric = [str(dim) for dim in data.sizes if dim not in _FIXED], _numeric(data)
     along = [str(name) for name, coord in data.coords.items() if coord.dims == ("point",) and name != "point"]
-    is_number = lambda dim: dim in data.coords and data[dim].dtype.kind in "iuf"
     return _Space(
-        numeric=sorted((d for d in dims if is_number(d)), key=lambda d: -data.sizes[d]),
-        named=[d for d in dims if d != "point" and not is_number(d)],
+        numeric=sorted(numeric, key=lambda d: -data.sizes[d]),
+        named=[d for d in dims if d != "point" and d not in numeric],
         sampled=along if "point" in dims else [],
         subjects="subject" in data.sizes,
     )
@@ -188,8 +217,8 @@ def _axes(axis: Any, along: xr.DataArray, kept: _Number, inches: float, last: bo
         drawing.log_axis(axis, "x")
 
 
-def _scale_y(axis: Any, kept: _Number) -> None:
-    """The vertical axis, with the limits that are near."""
+def _scale_y(axis: Any, kept: _Number, named: bool = True) -> None:
+    """The vertical axis, with the limits that are near, `named` beside it."""
     bottom, top = axis.get_ylim()
     for value, _ in kept.limits:
         if value <= top + (top - bottom):
@@ -201,7 +230,8 @@ def _scale_y(axis: Any, kept: _Number) -> None:
         axis.locator_params(axis="y", nbins=5)
     bottom, top = axis.get_ylim()
     texts = [(value, text) if value <= top else (top, f"↑ {text}") for value, text in kept.limits]
-    drawing.beside(axis, texts, _ROW * 0.7)
+    if named:
+        drawing.beside(axis, texts, _ROW * 0.7)
 
 
 def _is_log(x: np.ndarray) -> bool:
@@ -261,14 +291,14 @@ def _maps(data: xr.Dataset, space: _Space, kept: _Number, note: str) -> list[Pic
         drawing.legend(part, handles, _both(where, note))
 
     wide = Picture(f"{kept.text}, as a map", 3.6, draw)
-    return [wide, _sections(data, x, y, middle, spread, kept, where)]
+    return [wide, _sections(data, x, y, middle, spread, kept, _both(where, note))]
 
 
 def _hold(values: xr.DataArray, dims: Sequence[str]) -> tuple[xr.DataArray, list[str]]:
-    """The values in the middle of further axes, and where that is."""
+    """The values in the middle of further axes, of names at the first, and where that is."""
     told = []
     for dim in dims:
-        at = values[dim].isel({dim: values.sizes[dim] // 2})
+        at = values[dim].isel({dim: values.sizes[dim] // 2 if values[dim].dtype.kind in "iuf" else 0})
         told.append(_told(values[dim], at.values[()]))
         values = values.sel({dim: at})
     return values, told
@@ -296,8 +326,9 @@ def _map(axis: Any, x: xr.DataArray, y: xr.DataArray, values: np.ndarray, norm: 
     axis.set_facecolor("#DDDDDD")
     axis.patch.set(hatch="///", edgecolor=GREY)
     mesh = axis.pcolormesh(
-        xs, ys, values, norm=norm, cmap=drawing.MAP, shading="nearest", rasterized=values.size > 4000
+        *(_edges(at) for at in (xs, ys)), values, norm=norm, cmap=drawing.MAP, rasterized=values.size > 4000
     )
+    mesh.centres = xs, ys  # for a pointer: an uneven axis has its values beside the middles of the fields
     for value, _ in kept.limits:
         if np.nanmin(values) < value < np.nanmax(values):
             line = axis.contour(xs, ys, values, [value], colors="black", linestyles="--", linewidths=1.5)
@@ -314,6 +345,15 @@ def _near(coord: xr.DataArray, count: int) -> np.ndarray:
     if len(coord) == count:
         return np.asarray(coord.values)
     return np.asarray(coord.values[np.linspace(0, len(coord) - 1, count).round().astype(int)])
+
+
+def _edges(at: np.ndarray) -> np.ndarray:
+    """The ends of fields about the values of an axis, half-way as it is drawn."""
+    as_log = _is_log(at)
+    at = np.log(at) if as_log else at
+    middles = (at[1:] + at[:-1]) / 2
+    edges = np.concatenate([[2 * at[0] - middles[0]], middles, [2 * at[-1] - middles[-1]]])
+    return np.exp(edges) if as_log else edges
 
 
 def _sections(
@@ -341,10 +381,14 @@ def _sections(
 
 # ---------------------------------------------------------------- samples, subjects, courses
 def _scatters(data: xr.Dataset, space: _Space, kept: _Number, note: str) -> Picture:
-    """A number over each coordinate of sampled points, with the running median."""
+    """A number over each coordinate of sampled points, with the running median, in a colour for each category."""
     columns = min(3, len(space.sampled))
     rows = math.ceil(len(space.sampled) / columns)
-    values = kept.middle
+    each = _by_name(kept.middle, space.named)
+    points = data.sizes["point"]
+    thin = slice(None, None, max(1, len(each) * points // _POINTS))
+    bright = [withStroke(linewidth=4.0, foreground="white")]
+    looks = [{"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)], "lw": 2.0} for k in range(len(each))]
 
     def draw(part: Any) -> None:
         axes = part.subplots(rows, columns, squeeze=False, sharey=True).ravel()
@@ -353,28 +397,37 @@ def _scatters(data: xr.Dataset, space: _Space, kept: _Number, note: str) -> Pict
                 axis.set_axis_off()
                 continue
             inches = drawing.WIDTH / columns
-            x, y = data[name].values, values.values
-            if x.dtype.kind not in "iuf":
-                x = np.unique(x, return_inverse=True)[1].astype(float)
-                axis.set_xticks(range(int(x.max()) + 1), np.unique(data[name].values))
-            thin = slice(None, None, max(1, len(x) // _POINTS))
-            axis.plot(x[thin], y[thin], "o", ms=2.2, color=COLOURS[5], alpha=0.6, mew=0, rasterized=len(x) > 1000)
-            as_log = x.min() > 0 and x.max() > 20 * x.min() and np.median(x) < (x.min() + x.max()) / 3
-            axis.plot(*_running(x, y, as_log), color=COLOURS[1], lw=2.0)
+            x = data[name].values
+            named = x.dtype.kind not in "iuf"
+            if named:
+                categories, x = np.unique(x, return_inverse=True)
+                axis.set_xticks(range(len(categories)), categories)
+                axis.margins(x=0.2)
+            for look, (_, y) in zip(looks, each, strict=True):
+                dots = {"color": look["color"], "alpha": 0.4, "mew": 0, "rasterized": points > 1000}
+                axis.plot(x[thin], y.values[thin], "o", ms=2.6, **dots)
+            for look, (_, y) in zip(looks, each, strict=True):
+                median = _by_category(x, y.values) if named else _running(x, y.values)
+                axis.plot(*median, **look | ({"ls": "", "marker": "D"} if named else {}), path_effects=bright)
+            as_log = not named and x.min() > 0 and x.max() > 20 * x.min() and np.median(x) < (x.min() + x.max()) / 3
             axis.set_xlabel(drawing.wrapped(f"{_text(data[name])} [{_unit(data[name])}]", 0.85 * inches))
             if i % columns == 0:
                 axis.set_ylabel(drawing.wrapped(f"{kept.text} {kept.label}", 2.0))
             if as_log:
                 drawing.log_axis(axis, "x")
-        _scale_y(axes[0], kept)
-        dot = drawing.key(ls="", marker="o", color=COLOURS[5], label=f"{values.size:,} points")
-        handles = [dot, drawing.key(color=COLOURS[1], lw=2.0, label="running median")]
-        drawing.legend(part, handles, note)
+        for i, axis in enumerate(axes[: len(space.sampled)]):
+            _scale_y(axis, kept, named=i == columns - 1)
+        lines = [
+            drawing.key(**look, label=f"{drawing.plain(label)}, running median" if label else "running median")
+            for look, (label, _) in zip(looks, each, strict=True)
+        ]
+        dot = drawing.key(ls="", marker="o", color=GREY, ms=4, label=f"{points:,} points")
+        drawing.legend(part, [dot, *lines], note)
 
     return Picture(kept.text, _ROW * rows + 0.8, draw)
 
 
-def _running(x: np.ndarray, y: np.ndarray, as_log: bool) -> tuple[np.ndarray, np.ndarray]:
+def _running(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Medians of y in so many bins of equal count in x."""
     known = np.isfinite(y)
     order = np.argsort(x[known])
@@ -382,6 +435,12 @@ def _running(x: np.ndarray, y: np.ndarray, as_log: bool) -> tuple[np.ndarray, np
     xs, ys = (np.array_split(v[known][order], count) for v in (x, y))
     pairs = [(np.median(a), np.median(b)) for a, b in zip(xs, ys, strict=True) if len(a)]
     return np.array(pairs).reshape(-1, 2).T[0], np.array(pairs).reshape(-1, 2).T[1]
+
+
+def _by_category(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The median of y at each value of x."""
+    at = np.unique(x[np.isfinite(y)])
+    return at, np.array([np.nanmedian(y[x == value]) for value in at])
 
 
 def _distributions(space: _Space, numbers: Sequence[_Number], note: str) -> Picture:
@@ -407,7 +466,7 @@ def _distributions(space: _Space, numbers: Sequence[_Number], note: str) -> Pict
                 said = f"median {number(middle, 3)} ({number(low, 3)} to {number(high, 3)})"
                 told.append(f"{label}: {said}" if label else said)
                 look = {"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)]}
-                name = drawing.plain(label) or f"{values.size:,} subjects"
+                name = drawing.plain(label) or f"{len(y):,} subjects"
                 handles[label] = drawing.key(**look, label=name)
             inches = drawing.WIDTH / columns
             axis.set_title(drawing.wrapped(kept.text, 0.8 * inches) + "\n" + "\n".join(map(drawing.plain, told)))
@@ -449,7 +508,8 @@ def _bars(space: _Space, numbers: Sequence[_Number], note: str) -> Picture:
             axis.margins(x=0.15)
         drawing.legend(part, [], _both("typical subject", note))
 
-    return Picture(f"For each {' and '.join(space.named)}", 1.9 * rows + 0.7, draw)
+    title = f"For each {' and '.join(space.named)}" if space.named else "What was kept"
+    return Picture(title, 1.9 * rows + 0.7, draw)
 
 
 def _histogram(axis: Any, y: np.ndarray, kept: _Number, k: int) -> None:
@@ -466,14 +526,14 @@ def _histogram(axis: Any, y: np.ndarray, kept: _Number, k: int) -> None:
 
 def _courses(tree: xr.DataTree, data: xr.Dataset, space: _Space, name: str, log: bool | None, note: str) -> Picture:
     """A course that is kept: bands over subjects, a line for some values of a category or of the longest axis."""
-    given, config = courses.doses_of(tree, ""), courses.config_of(tree)
+    given, varied = _common_doses(tree, data)
     lead = next(iter([*space.named, *space.numeric, *(["point"] if space.sampled else [])]), None)
     variable = data[name]
     at = _some(np.arange(data.sizes[lead]), _LINES) if lead is not None else []
     if lead is not None:
         variable = variable.isel({lead: at})
     variable, fixed = _hold(variable, [str(d) for d in variable.dims if d not in (lead, *_FIXED)])
-    kept = _Number(_read(variable, space._replace(numeric=[])), config, f"{name}:max", log)
+    kept = _Number(_read(variable, space._replace(numeric=[])), courses.config_of(tree), f"{name}:max", log)
     lines = [("", kept.values)]
     if lead is not None:
         along = variable[lead] if lead in variable.coords else xr.DataArray(at, dims=lead, name=lead)
@@ -484,13 +544,24 @@ def _courses(tree: xr.DataTree, data: xr.Dataset, space: _Space, name: str, log:
         doses, axis = part.subplots(2, 1, gridspec_kw={"height_ratios": [strip, _ROW]})
         hours = float(data.time.values[-1])
         courses.draw_doses(doses, given, hours)
-        times = xr.DataArray(data.time.values / (24.0 if drawing.in_days(hours) else 1.0), dims="time", name="time")
+        times = xr.DataArray(data.time.values * drawing.time_scale(hours), dims="time", name="time")
         handles: dict[str, Any] = {}
         for k, (label, values) in enumerate(lines):
             handles.update(_line(axis, times, values.drop_vars("time"), label, k))
         drawing.time_axis(axis, hours, drawing.WIDTH)
         axis.set_ylabel(drawing.wrapped(f"{kept.text} {kept.label}", _ROW))
         _scale_y(axis, kept)
-        drawing.legend(part, [*handles.values()], _both(f"at {', '.join(fixed)}" if fixed else "", note))
+        where = f"at {', '.join(fixed)}" if fixed else ""
+        drawing.legend(part, [*handles.values()], _both(where, varied, note))
 
     return Picture(kept.text, strip + _ROW + 0.8, draw)
+
+
+def _common_doses(tree: xr.DataTree, data: xr.Dataset) -> tuple[list[Dose], str]:
+    """The doses that all trajectories have, and a note of those that are varied."""
+    given = courses.doses_of(tree, "")
+    axes = [str(name).split(".")[1:-1] for name in data.coords if str(name).startswith("dose.")]
+    ports = {".".join(port) for port in axes}
+    varied = [dose.port for dose in given if dose.port in ports or "" in ports]
+    note = f"doses into {' and '.join(varied)} vary and are not shown" if varied else ""
+    return [dose for dose in given if dose.port not in varied], note

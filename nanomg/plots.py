@@ -9,6 +9,7 @@ Figures are matplotlib's; `plots.course(tree, signal, axis)` draws into an axis 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from nanomg import courses, drawing, fits, kinds, maps, schedules, spreads, torn
 from nanomg import figures as figures_of_rows
 from nanomg.courses import ARM, course
 from nanomg.drawing import Picture, save
+from nanomg.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,17 +39,29 @@ def plot(
 
     `log` draws quantities on a logarithmic axis, or on a linear one if False; by default each as it spans. `by` "hypothesis" puts
     the hypotheses of a simulation beside each other; with `everything` all figures follow below each other.
-    Raises `InputError` for an unknown signal and for a file of no kind.
+    Raises `InputError` for an unknown signal, for a file of no kind, and for what the figure of its kind cannot take.
     """
-    asked = Asked(tuple(signals), log, by)
-    pictures = _OF[kinds.kind_of(tree)](tree, asked, not everything)
+    asked, kind = Asked(tuple(signals), log, by), kinds.kind_of(tree)
+    for given, word, takers in (
+        (asked.signals, "SIGNAL", _WITH_SIGNALS),
+        (log is not None, "--log" if log else "--linear", _WITH_SIGNALS),
+        (by != ARM, "--by", _WITH_ARMS),
+    ):
+        if given and kind not in takers:
+            raise InputError(f"this is for results of {', '.join(takers)}, and the file is one of {kind}", word)
+    pictures = _OF[kind](tree, asked, not everything)
     return drawing.sheet(pictures, str(tree.attrs.get("title", "")))
 
 
 def figures(tree: xr.DataTree) -> Mapping[str, Figure]:
-    """Every figure of a result, each by its title in words."""
-    pictures = _OF[kinds.kind_of(tree)](tree, Asked(), False)
-    return {picture.title: drawing.sheet([picture]) for picture in pictures}
+    """Every figure of a result, each by its title in words; of several with one title the second is `TITLE (2)`."""
+    found: dict[str, Figure] = {}
+    seen: Counter[str] = Counter()
+    for picture in _OF[kinds.kind_of(tree)](tree, Asked(), False):
+        seen[picture.title] += 1
+        count = seen[picture.title]
+        found[picture.title if count == 1 else f"{picture.title} ({count})"] = drawing.sheet([picture])
+    return found
 
 
 class Asked(NamedTuple):
@@ -70,7 +84,7 @@ def _of_optimum(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
 
 
 def _of_sweep(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
-    return maps.pictures(tree, asked.signals, asked.log)
+    return maps.pictures(tree, asked.signals, asked.log, not first)
 
 
 def _of_sensitivity(tree: xr.DataTree, asked: Asked, first: bool) -> list[Picture]:
@@ -88,3 +102,5 @@ _OF: Mapping[str, Callable[[xr.DataTree, Asked, bool], list[Picture]]] = {
     kinds.FEASIBILITY: lambda tree, asked, first: spreads.pictures(tree),
     kinds.SENSITIVITY: _of_sensitivity,
 }
+_WITH_ARMS = (kinds.SIMULATE, kinds.OPTIMIZE)
+_WITH_SIGNALS = (*_WITH_ARMS, kinds.SWEEP)

@@ -75,7 +75,7 @@ def _total(dose: Dose) -> str:
 
 
 def _stems(axis: Any, dose: Dose, hours: float, colour: str, marker: str, shift: float) -> None:
-    scale = 1.0 / 24.0 if drawing.in_days(hours) else 1.0
+    scale = drawing.time_scale(hours)
     face, line = ("white", LINES[1]) if colour == _WAS else (colour, LINES[0])
     at = (dose.times + shift) * scale
     axis.vlines(at, 0.0, dose.amounts, color=colour, ls=line, lw=1.4)

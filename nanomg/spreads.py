@@ -49,16 +49,24 @@ def _ends(rise: xr.DataArray) -> tuple[float, float]:
 def _ranges(rise: xr.DataArray) -> Picture:
     parts = _parts(rise)
     low, high = _ends(rise)
+    solved = rise.notnull().any("quantity").values
+    notes = [f"median and 5 to 95 % of {solved.sum():,} draws"]
+    notes += [f"{(~solved).sum():,} that failed are left out"] if not solved.all() else []
 
     def draw(part: Any) -> None:
         axis = part.subplots()
+        cut = False
         for i, (_, own) in enumerate(parts.items()):
             for k, (statistic, values) in enumerate(own.items()):
                 marker, colour = _LOOKS.get(statistic, ("o", COLOURS[3]))
                 y = i + 0.24 * (k - (len(own) - 1) / 2)
-                ends = np.clip(np.quantile(values, BAND), low, high)
-                axis.plot([ends[0], ends[2]], [y, y], color=colour, lw=2.2)
-                axis.plot(ends[1], y, marker, color=colour, ms=6)
+                ends = np.quantile(values, BAND)
+                inside = (low <= ends) & (ends <= high)
+                axis.plot(np.clip(ends[::2], low, high), [y, y], color=colour, lw=2.2)
+                for end, look, there in zip(ends, ("|", marker, "|"), inside, strict=True):
+                    if there:
+                        axis.plot(end, y, look, color=colour, ms=6)
+                cut |= not inside.all()
         axis.set_xlim(low, high)
         axis.set_yticks(range(len(parts)), [drawing.wrapped(name, 1.6) for name in parts])
         axis.tick_params(axis="y", length=0)
@@ -69,7 +77,7 @@ def _ranges(rise: xr.DataArray) -> Picture:
             drawing.key(color=colour, marker=marker, lw=2.2, label=_TEXTS[name])
             for name, (marker, colour) in _LOOKS.items()
         ]
-        drawing.legend(part, handles, f"median and 5 to 95 % of {rise.sizes['draw']:,} draws")
+        drawing.legend(part, handles, "; ".join([*notes, *(["what lacks a mark lies beyond the axis"] if cut else [])]))
 
     return Picture("Rise of tumour free Mg, by its parts", 0.72 * len(parts) + 1.5, draw)
 

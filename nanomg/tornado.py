@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from nanomg.card import BASES
-from nanomg.drawing import COLOURS, Picture, plain, save, sheet, unit_text
+from nanomg.drawing import COLOURS, Picture, log_axis, plain, save, sheet, unit_text
 from nanomg.ranges import CARD
 
 _FEWEST, _SHOWN = 4, 12  # bars that a panel has room for
@@ -23,10 +21,7 @@ _KNOWN = {
     basis: {"facecolor": colour, "hatch": hatch, "edgecolor": "white"}
     for basis, colour, hatch in zip((*BASES, "dosed"), COLOURS, _HATCHES, strict=False)
 }
-_ROOM = 8  # ticks of a logarithmic axis at most
-_NARROW = 3.0  # its ticks are evenly spaced where the ends differ by less than this factor
 _BAR, _PANEL = 0.24, 5.4  # [inch]
-_TICKS = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -97,9 +92,7 @@ def _draw_ranges(axis: Any, rows: Rows, over: str) -> None:
     for key, look in (("at_low", low), ("at_high", high)):
         fold = np.exp(np.clip([row[key] for row in rows], -_MOST, _MOST))
         axis.barh(range(len(rows)), fold - 1.0, left=1.0, **look)
-    axis.set_xscale("log")
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set_xticks(*_ticks(*axis.get_xlim()))
+    log_axis(axis, "x")
     what = "of the card's range" if over == CARD else "among subjects"
     looks = {f"low end {what}": low, "high end": high}
     _finish(axis, rows, "what the output is multiplied by, to first order [–]", 1.0, looks)
@@ -115,24 +108,6 @@ def _draw_indices(axis: Any, rows: Rows) -> None:
     _finish(axis, rows, "share of the variance, 95 % interval [–]", 0.0, looks)
 
 
-def _ticks(low: float, high: float) -> tuple[list[float], list[str]]:
-    """As many round numbers on a logarithmic axis as have room, and their text."""
-    if high < _NARROW * low:
-        ticks = [
-            float(tick)
-            for tick in MaxNLocator(_ROOM - 2, steps=[1, 2, 5, 10]).tick_values(low, high)
-            if low <= tick <= high
-        ]
-        return ticks, [f"{tick:.3g}" for tick in ticks]
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.log10(high))
-    for parts in reversed(_TICKS):
-        ticks = [float(d * part) for d in decades for part in parts if low <= d * part <= high]
-        if len(ticks) <= _ROOM:
-            break
-    ticks = ticks[:: math.ceil(len(ticks) / _ROOM)]
-    return ticks, [f"{tick:.3g}" for tick in ticks]
-
-
 def _finish(axis: Any, rows: Rows, label: str, middle: float, looks: Mapping[str, Mapping[str, Any]]) -> None:
     """One bar for each row, the first at the top, about a line in the middle; what the bars mean above."""
     axis.axvline(middle, color="#444444", lw=0.8)
@@ -143,4 +118,4 @@ def _finish(axis: Any, rows: Rows, label: str, middle: float, looks: Mapping[str
     axis.legend(handles=patches, frameon=False, fontsize=8, **place)
     axis.tick_params(labelsize=8)
     axis.tick_params(axis="y", length=0)
-    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["left"].set_visible(False)

@@ -15,6 +15,7 @@ import xarray as xr
 
 import nanomg
 from nanomg import models, results
+from nanomg.cli.compare import _numbers
 from nanomg.cli.main import app
 from nanomg.errors import InputError
 from nanomg.model import Model
@@ -252,6 +253,56 @@ def test_the_command(files: Path, program: Program, tmp_path: Path) -> None:
     assert entry["values"] == pytest.approx({"low": 0.15, "run": 0.3})
     assert program(*pair, "-o", str(picture))[0] == 2
     assert ".svg" in program(*pair, "-o", "figure.gif")[2]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (1.0, 1.0, "="),
+        (1.0, 1.05, "+5.0 %"),
+        (-1.0, -1.05, "-5.0 %"),
+        (1.0, 20.0, "× 20"),
+        (-0.01, -0.2, "× 20"),
+        (2.0, 0.0, "-100 %"),
+        (0.01, -0.2, "other sign"),
+        (-0.01, 0.2, "other sign"),
+        (-0.1, 0.05, "other sign"),
+        (0.0, 1.0, "–"),
+    ],
+)
+def test_changes_are_percent_factors_or_of_another_sign(before: float, after: float, said: str) -> None:
+    summaries = [copy.deepcopy(SIMPLE["sensitivity"][0]) for _ in range(2)]
+    for summary, value in zip(summaries, (before, after), strict=True):
+        summary["elasticities"][0]["elasticity"] = value
+    told = nanomg.compare([tree_of(summary) for summary in summaries]).to_dict()
+    (row,) = (row for row in told["quantities"] if row["group"] == "elasticities")
+    assert list(_numbers(row))[-1] == said
+
+
+def test_the_figure_counts_what_it_leaves_out() -> None:
+    def swept(values: dict[str, float]) -> Any:
+        entry = lambda v: {"unit": "mg", "q05": v, "median": 1.0, "q95": 1.0}
+        return tree_of({"sweep": {k: entry(v) for k, v in values.items()}, "trajectories": 9, "failed": 0})
+
+    many = {f"n{i}": 1.1 + 0.01 * i for i in range(63)}
+    before = {**dict.fromkeys(many, 1.0), "zero": 0.0, "sign": 1.0, "gone": 1.0, "away": 1.0}
+    after = {**many, "zero": 1.0, "sign": -1.0, "gone": 0.0}
+    figure = nanomg.compare([swept(before), swept(after)]).figure()
+    said = " ".join(t.get_text() for t in figure.findobj(lambda a: hasattr(a, "get_text"))).replace("\n", " ")
+    equal = 2 * len(after) + 2  # medians, 95 %, trajectories and failures
+    for text in (
+        "4 that differ less than those shown",
+        f"{equal} within 0.1 % of run 1",
+        "2 without a ratio, as run 1 has 0 or another sign",
+        "3 not in all runs",
+    ):
+        assert text in said
+    (axis,) = figure.axes
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert len(labels) == 60 and "gone, 5 %" in labels
+    same = nanomg.compare([swept({"a": 1.0}), swept({"a": -1.0})]).figure()
+    said = " ".join(t.get_text() for t in same.findobj(lambda a: hasattr(a, "get_text"))).replace("\n", " ")
+    assert "1 without a ratio" in said
 
 
 def test_the_figure_names_runs_and_leaves_what_is_equal_out(files: Path) -> None:

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import drawing, kinds, plots, results, service, sweeps
+from nanomg import datasets, drawing, figures, hover, kinds, plots, results, service, sweeps
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
 
@@ -238,9 +239,40 @@ SPACES = (
     {"dose.a": 5, "hypothesis": 2, "subject": 20},
     {"dose.a": 5, "dose.b": 4},
     {"dose.a": 5, "dose.b": 4, "dose.c": 3, "hypothesis": 2, "subject": 7},
+    {"dose.a": 1},
+    {"dose.a": 1, "dose.b": 12},
     {"point": 16},
     {"point": 16, "subject": 5},
+    {"point": 16, "regimen": 2},
+    {"point": 16, "regimen": 2, "subject": 5},
 )
+NAMES = {"hypothesis": ["H1", "H2", "H3"], "regimen": ["as given", "without Mg"]}
+
+
+def varied(dims: dict[str, int]) -> xr.DataTree:
+    """A sweep along these dimensions that keeps a number and a course, one trajectory of which failed; a limit lies between."""
+    rng = np.random.default_rng(0)
+    values = rng.lognormal(size=tuple(dims.values()))
+    if values.size > 1:
+        values.flat[0] = np.nan
+    about = {"units": "mg L-1", "long_name": "highest concentration"}
+    data = xr.Dataset(
+        {"C:max": (tuple(dims), values, about), "C": ((*dims, "time"), values[..., None] * np.arange(3), about)}
+    )
+    coords: dict[str, Any] = {"time": ("time", [0.0, 12.0, 24.0])}
+    for name, size in dims.items():
+        if name.startswith("dose"):
+            coords[name] = (name, np.geomspace(1.0, 100.0, size), {"units": "mg", "long_name": f"amount, {name}"})
+        elif name in NAMES:
+            coords[name] = (name, np.array(NAMES[name][:size], object), {"long_name": name})
+        elif name == "point":
+            coords["dose.a"] = ("point", rng.lognormal(size=size), {"units": "mg", "long_name": "amount"})
+            coords["hypothesis"] = ("point", np.array(["H1", "H2"] * (size // 2), object), {"long_name": "hypothesis"})
+    status = np.isnan(values).astype(np.int8)
+    ended = results.flags(tuple(dims), status, ["done", "too many steps"], "how the trajectory ended")
+    found = tree({"sweep": data.assign_coords(coords).assign(status=ended)})
+    found.attrs["config_json"] = json.dumps({"file": {"limit": [{"name": "safe", "signal": "C", "max": "1 mg/L"}]}})
+    return found
 
 
 # ---------------------------------------------------------------- tests
@@ -303,6 +335,18 @@ def test_arms_and_hypotheses_lie_side_by_side() -> None:
         plots.plot(found, by="hypotheses")
 
 
+@pytest.mark.parametrize("log", [None, True, False])
+def test_hypotheses_of_a_row_share_one_axis(log: bool | None) -> None:
+    times = np.linspace(0.0, 24.0, 25)
+    y = np.stack([1.0 + 0.01 * times, np.geomspace(1.0, 1e4, 25), np.full(25, np.nan)])[None]
+    coords = {"regimen": ["as given"], "scenario": ["H1", "H2", "H3"], "time": times}
+    data = xr.Dataset({"C": (("regimen", "scenario", "time"), y, {"units": "mg L-1"})}, coords)
+    row = [axis for axis in plots.plot(tree({"simulation": data}), by="hypothesis", log=log).axes if axis.lines][-2:]
+    assert [axis.get_yscale() for axis in row] == ["linear" if log is False else "log"] * 2
+    assert row[0].get_ylim() == row[1].get_ylim()
+    assert row[0].get_ylim()[1] < 3e4
+
+
 def test_subjects_are_a_median_and_a_band() -> None:
     times = np.linspace(0.0, 24.0, 9)
     y = np.random.default_rng(0).lognormal(0, 1, (1, 1, 20, 9))
@@ -335,8 +379,6 @@ def test_a_file_that_lacks_something_says_so(simulated: xr.DataTree) -> None:
 
 
 def test_a_course_goes_into_an_axis_of_ones_own(simulated: xr.DataTree) -> None:
-    from matplotlib.figure import Figure
-
     axis = Figure().subplots()
     handles = plots.course(simulated, "pk.C", axis)
     assert axis.lines
@@ -367,31 +409,229 @@ def test_a_million_subjects_are_thinned_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dims", SPACES, ids=lambda dims: ",".join(dims))
 def test_whatever_a_sweep_varies_it_has_a_figure(dims: dict[str, int]) -> None:
-    rng = np.random.default_rng(0)
-    values = rng.lognormal(size=tuple(dims.values()))
-    values.flat[0] = np.nan
-    about = {"units": "mg L-1", "long_name": "highest concentration"}
-    data = xr.Dataset(
-        {"C:max": (tuple(dims), values, about), "C": ((*dims, "time"), values[..., None] * np.arange(3), about)}
-    )
-    coords: dict[str, Any] = {"time": ("time", [0.0, 12.0, 24.0])}
-    for name, size in dims.items():
-        if name.startswith("dose"):
-            coords[name] = (name, np.geomspace(1.0, 100.0, size), {"units": "mg", "long_name": f"amount, {name}"})
-        elif name == "hypothesis":
-            coords[name] = (name, np.array([f"H{i + 1}" for i in range(size)], object), {"long_name": "hypothesis"})
-        elif name == "point":
-            coords["dose.a"] = ("point", rng.lognormal(size=size), {"units": "mg", "long_name": "amount"})
-            coords["hypothesis"] = ("point", np.array(["H1", "H2"] * (size // 2), object), {"long_name": "hypothesis"})
-    status = np.isnan(values).astype(np.int8)
-    ended = results.flags(tuple(dims), status, ["done", "too many steps"], "how the trajectory ended")
-    found = tree({"sweep": data.assign_coords(coords).assign(status=ended)})
+    found = varied(dims)
     figure = plots.plot(found)
     assert not cut(figure)
     assert not overlaps(figure)
-    assert any("1 trajectory: too many steps" in text.replace("\n", " ") for text in texts(figure))
-    found["sweep"] = xr.DataTree(found["sweep"].to_dataset().assign(status=ended + 1))
+    said = [text.replace("\n", " ") for text in texts(figure)]
+    data = found["sweep"].to_dataset()
+    assert any("1 trajectory: too many steps" in text for text in said) == bool(data.status.any())
+    assert any("limit 1: safe" in text for text in said)
+    told = {name for name in NAMES["regimen"] if any(name in text for text in said)}
+    assert told == ({*NAMES["regimen"]} if "regimen" in dims else set())
+    found["sweep"] = xr.DataTree(data.assign(status=data.status * 0 + 1))
     assert any("No trajectory was solved" in text for text in texts(plots.plot(found)))
+
+
+@pytest.mark.parametrize("dims", [{"dose.a": 1, "dose.b": 12}, {"dose.b": 12, "dose.a": 1, "subject": 20}])
+def test_an_axis_of_one_value_counts_as_none(dims: dict[str, int]) -> None:
+    figure = plots.plot(varied(dims), ["C:max"])
+    (axis,) = axes_of(figure)
+    assert axis.get_xlabel() == "amount, dose.b [mg]"
+    assert any("at amount, dose.a 1 mg" in text.replace("\n", " ") for text in texts(figure))
+
+
+def test_axes_rise_whatever_their_order() -> None:
+    found = varied({"dose.a": 5})
+    found["sweep"] = xr.DataTree(found["sweep"].to_dataset().isel({"dose.a": [3, 0, 2, 4, 1]}))
+    (axis,) = axes_of(plots.plot(found, ["C:max"]))
+    assert list(axis.lines[0].get_xdata()) == sorted(axis.lines[0].get_xdata())
+
+
+def test_a_sweeps_quantity_is_drawn_in_every_way_that_it_is_kept() -> None:
+    found = varied({"subject": 20})
+    data = found["sweep"].to_dataset()
+    found["sweep"] = xr.DataTree(data.assign({"C:final": data["C:max"] * 0.5}))
+    shown = lambda *signals: sum(axis.get_xlabel().startswith("time") for axis in axes_of(plots.plot(found, signals)))
+    panels = lambda *signals: sum(
+        "share of subjects [%]" in axis.get_ylabel() for axis in axes_of(plots.plot(found, signals))
+    )
+    assert (shown("C"), panels("C")) == (1, 2)
+    assert (shown("C:max"), panels("C:max")) == (0, 1)
+    assert (shown("C", "C:max"), panels("C", "C:max")) == (1, 2)
+
+
+def test_kept_numbers_beyond_nine_are_counted_or_drawn() -> None:
+    found = varied({"dose.a": 6})
+    data = found["sweep"].to_dataset().drop_vars("C")
+    found["sweep"] = xr.DataTree(data.assign({f"n{i}:max": data["C:max"] for i in range(11)}))
+    figure = plots.plot(found)
+    assert len(axes_of(figure)) == 9
+    assert any("3 of 12 numbers" in text.replace("\n", " ") for text in texts(figure))
+    every = plots.plot(found, everything=True)
+    assert len(axes_of(every)) == 12
+    assert not any("numbers kept" in text for text in texts(every))
+    assert sum(len(axes_of(figure)) for figure in plots.figures(found).values()) == 12
+
+
+def test_figures_of_one_title_are_all_there() -> None:
+    found = varied({"dose.a": 3, "dose.b": 4})
+    data = found["sweep"].to_dataset()
+    found["sweep"] = xr.DataTree(data[["C:max", "status"]].assign({"D:max": data["C:max"]}))
+    titles = [f"highest concentration, as {what}" for what in ("a map", "lines")]
+    assert list(plots.figures(found)) == [*titles, *(f"{title} (2)" for title in titles)]
+
+
+def test_doses_that_a_sweep_varies_are_not_drawn(swept: xr.DataTree) -> None:
+    said = [text.replace("\n", " ") for text in texts(plots.plot(swept, ["pk.C"]))]
+    assert any("doses into pk.depot vary and are not shown" in text for text in said)
+    assert not any("100 mg × 2" in text for text in said)
+    other = swept["sweep"].to_dataset().drop_vars("dose.interval").rename({"dose.amount": "dose.pk.central.amount"})
+    found = tree({"sweep": other, "doses": swept["doses"].to_dataset()})
+    assert any("pk.depot: 100 mg × 2" in text for text in texts(plots.plot(found, ["pk.C"])))
+
+
+RECORD = {"time_h": 6.0, "evid": 1, "cmt": "pk.c", "amt": 100.0, "unit": "mg"}
+RECORD |= {"duration_h": 0.0, "rate_per_h": 0.0, "ii_h": 0.0, "addl": 0, "ss": 0}
+RESET = RECORD | {"time_h": 20.0, "evid": 3, "cmt": "", "amt": 0.0, "unit": ""}
+
+
+@pytest.mark.parametrize(
+    ("records", "bars", "said"),
+    [
+        ([RECORD], [], "pk.c: 100 mg"),
+        ([RECORD | {"duration_h": 2.0}], [6.0, 8.0], "pk.c: 100 mg"),
+        ([RECORD | {"rate_per_h": 10.0}], [6.0, 16.0], "pk.c: 100 mg"),
+        ([RECORD | {"rate_per_h": -2.0}], [], "pk.c: 100 mg, over a modelled time"),
+        (
+            [RECORD | {"amt": 0.0, "rate_per_h": 2.0, "ss": 1}],
+            [0.0, 6.0],
+            "pk.c: 2 mg/h, a constant infusion until then",
+        ),
+        (
+            [RECORD | {"rate_per_h": 10.0, "ii_h": 12.0, "addl": 2}, RESET],
+            [6.0, 16.0, 18.0, 20.0],
+            "pk.c: 100 mg × 2",
+        ),
+    ],
+    ids=["bolus", "duration", "rate", "modelled", "constant", "reset"],
+)
+def test_infusions_are_as_long_as_they_last(
+    simulated: xr.DataTree, records: list[dict[str, Any]], bars: list[float], said: str
+) -> None:
+    found = simulated.copy()
+    found["doses"] = xr.DataTree(datasets.doses({"as given": records}))
+    figure = plots.plot(found, ["pk.C"])
+    strip = figure.axes[0]
+    assert said in texts(figure)
+    assert [end for line in strip.lines if line.get_lw() == 3 for end in line.get_xdata()] == pytest.approx(bars)
+
+
+@pytest.mark.parametrize(
+    ("unit", "written", "said"),
+    [
+        ("mg L-1", "2500 ug/L", "limit 2.5: safe"),
+        ("1e6 mL-1", "2.5 Mcell/mL", "limit 2.5: safe"),
+        ("1e6 mL-1", "2500 cell/uL", "limit 2.5: safe"),
+        ("1e9", "5e6 Gparticle", "limit 5e6: safe"),
+    ],
+)
+def test_a_limit_is_in_the_unit_that_is_drawn(simulated: xr.DataTree, unit: str, written: str, said: str) -> None:
+    config = json.dumps({"file": {"limit": [{"name": "safe", "signal": "C", "max": written}]}})
+    run = tree({"simulation": simulated["simulation"].to_dataset()[["pk.C"]].rename({"pk.C": "C"})})
+    run["simulation"]["C"].attrs["units"] = unit
+    sweep = varied({"dose.a": 5})
+    sweep["sweep"]["C:max"].attrs["units"] = unit
+    for found, signal in ((run, "C"), (sweep, "C:max")):
+        found.attrs["config_json"] = config
+        assert any(said in text.replace("\n", " ") for text in texts(plots.plot(found, [signal])))
+
+
+def test_predictions_without_a_place_are_counted() -> None:
+    points = [
+        figures.Point("serum", 1.0, predicted, "validate") for predicted in (1.1, 0.0, -1.0, float("nan"), float("inf"))
+    ]
+    points += [figures.Point("tumour", 1.0, float("nan"), "validate"), figures.Point("tumour", 0.0, 1.0, "calibrate")]
+    figure = drawing.sheet([figures.against(points)])
+    said = " ".join(text.replace("\n", " ") for text in texts(figure))
+    for text in (
+        "2 of serum predicted to be 0 or less",
+        "2 of serum whose prediction failed",
+        "1 of tumour whose prediction failed",
+        "1 of tumour observed to be 0 or less",
+    ):
+        assert text in said
+    assert sum(len(dots.get_offsets()) for dots in figure.axes[0].collections) == 1
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["serum", "tumour"]
+    assert "not drawn" not in " ".join(texts(drawing.sheet([figures.against(points[:1])])))
+
+
+def test_what_failed_is_counted_in_ranges_and_fits() -> None:
+    draws, fit = feasible(), calibrated()
+    draws["feasibility"]["rise"][:3] = np.nan
+    assert any("of 37 draws; 3 that failed are left out" in text for text in texts(plots.plot(draws)))
+    fit["calibration"]["predicted"][0] = np.nan
+    assert any("not drawn: 1 of 9 rows" in text for text in texts(plots.plot(fit)))
+
+
+@pytest.mark.parametrize("kind", [*MADE, "swept"])
+@pytest.mark.parametrize(
+    ("asked", "where"),
+    [
+        ({"signals": ["pk.C"]}, "SIGNAL"),
+        ({"log": True}, "--log"),
+        ({"log": False}, "--linear"),
+        ({"by": "hypothesis"}, "--by"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_kind_cannot_use_is_refused(
+    kind: str, asked: dict[str, Any], where: str, request: pytest.FixtureRequest
+) -> None:
+    result = MADE[kind]() if kind in MADE else request.getfixturevalue(kind)
+    if kind == "swept" and where != "--by":
+        assert axes_of(plots.plot(result, **asked))
+        return
+    with pytest.raises(InputError, match="this is for results of simulate, optimize") as error:
+        plots.plot(result, **asked)
+    assert error.value.where == where
+    assert f"is one of {kinds.kind_of(result)}" in str(error.value)
+
+
+@pytest.mark.parametrize("start", [0.0, 700.0])
+def test_a_time_axis_has_ticks_wherever_it_starts(start: float) -> None:
+    axis = Figure().subplots()
+    drawing.time_axis(axis, 24 * 730.0, 4.0, start=24 * start)
+    assert axis.get_xlim() == (start, 730.0)
+    assert len([tick for tick in axis.get_xticks() if start <= tick <= 730.0]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("dims", "fields"), [({"dose.b": 5, "dose.a": 4, "hypothesis": 2}, 20), ({"dose.b": 60, "dose.a": 50}, 400)]
+)
+def test_a_pointer_reads_values_off_a_map(dims: dict[str, int], fields: int) -> None:
+    found = varied(dims)
+    panels = hover.picture("map", plots.figures(found)["highest concentration, as a map"]).panels
+    assert len(panels) == dims.get("hypothesis", 1)
+    seen = 0
+    for panel, hypothesis in zip(panels, NAMES["hypothesis"], strict=False):
+        assert (panel["x"], panel["y"]) == ("amount, dose.b [mg]", "highest concentration [mg/L]")
+        values = found["sweep"]["C:max"]
+        values = values.sel(hypothesis=hypothesis) if "hypothesis" in dims else values
+        for curve in panel["curves"]:
+            across = float(curve["label"].removeprefix("amount, dose.a [mg]: "))
+            for along, shown in curve["values"]:
+                there = values.sel({"dose.b": along, "dose.a": across}, method="nearest")
+                assert float(there) == pytest.approx(shown, rel=1e-3)
+                seen += 1
+    assert seen == fields * len(panels) - 1
+
+
+def test_a_pointer_reads_dots_shares_and_ranges() -> None:
+    panels = lambda found, title: hover.picture(title, plots.figures(found)[title]).panels
+    named = varied({"hypothesis": 3})
+    (panel,) = panels(named, "For each hypothesis")
+    values = named["sweep"]["C:max"].values
+    assert [curve["values"] for curve in panel["curves"]] == [
+        [[pytest.approx(values[i], rel=1e-3), f"H{i + 1}"]] for i in (1, 2)
+    ]
+    (panel,) = panels(varied({"subject": 50}), "Over the subjects")
+    assert sum(at[1] for at in panel["curves"][0]["values"]) == pytest.approx(100, rel=0.01)
+    draws = feasible()
+    (panel,) = panels(draws, "Rise of tumour free Mg, by its parts")
+    ends = draws["feasibility"].rise.sel(quantity="total, peak").quantile([0.05, 0.95]).values
+    read = [at for curve in panel["curves"] for at in curve["values"]]
+    assert all([pytest.approx(end, rel=1e-3), "total"] in read for end in ends)
 
 
 @pytest.mark.parametrize(
