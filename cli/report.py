@@ -14,7 +14,7 @@ def report(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page. Without it, FILE with the ending .html."),
+        typer.Option("--output", "-o", metavar="FILE", help="The page (.html). Without it, FILE with that ending."),
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Print it, too, by a Chromium of this machine.")] = False,
     force: options.Force = False,

@@ -29,11 +29,7 @@ _VIEWS: Mapping[str, Callable[[Mapping[str, Any], bool], None]] = {
     "sweep": show_sweep,
 }
 
-_MG_ROWS = {
-    "hours_per_day_above_0.02": "h/day above +0.02 mmol/L",
-    "hours_per_day_above_0.3": "h/day above +0.3 mmol/L",
-    "mean_competence_gain": "mean gain of competence",
-}
+_HOURS = "hours_per_day_above_"  # how keys of an effect begin; a rise of tumour free Mg follows
 
 
 def summary(
@@ -145,9 +141,10 @@ def _show_magnesium(mg: Mapping[str, Any]) -> None:
     arms = {"as dosed": mg} | ({"given free": mg["free"]} if mg["free"] else {})
     hypotheses = sorted(mg["mean_competence_gain"])
     headers = ["", *hypotheses] + ([f"free {h}" for h in hypotheses] if mg["free"] else [])
+    labels = {key: f"h/day above +{key.removeprefix(_HOURS)} mmol/L" for key in mg if key.startswith(_HOURS)}
     rows = [
         [label, *(number(arm[key][hypothesis], 3) for arm in arms.values() for hypothesis in hypotheses)]
-        for key, label in _MG_ROWS.items()
+        for key, label in (labels | {"mean_competence_gain": "mean gain of competence"}).items()
     ]
     title = "Magnesium in the tumour, against the same treatment without it"
     render.section(title, headers, "l" + "r" * (len(headers) - 1), rows)

@@ -7,11 +7,12 @@ from typing import Any
 
 from nanomg import kinds
 from nanomg.datasets import BASELINE
-from nanomg.drawing import scale_of, unit_text
+from nanomg.drawing import drawn_in, unit_text
 from nanomg.facts import Facts
 from nanomg.page import Cell, Folded, Table, Text, Tile, Tiles
-from nanomg.verdict import RELEVANT
-from nanomg.wording import ACTIVE, EXCEEDED, factor, number, percent, span, state_of_limit
+from nanomg.validation import verdict_of
+from nanomg.verdict import HOURS, local_share
+from nanomg.wording import ACTIVE, EXCEEDED, MISSING, factor, number, percent, span, state_of_limit
 
 _SHOWN = 12  # rows that a table of the most important shows
 _LARGE = 4  # outputs or values shown large
@@ -27,9 +28,10 @@ def sentence(facts: Facts) -> str:
     )
 
 
-def blocks(facts: Facts) -> list[Any]:
+def blocks(facts: Facts) -> Iterator[Any]:
     """Tiles and tables that carry the answer; nothing where the file has no summary."""
-    return list(_BLOCKS[facts.kind](facts)) if facts.summary and facts.kind in _BLOCKS else []
+    if facts.summary and facts.kind in _BLOCKS:
+        yield from _BLOCKS[facts.kind](facts)
 
 
 # ---------------------------------------------------------------- simulations and optimisations
@@ -54,16 +56,16 @@ def _output_tiles(facts: Facts) -> list[Tile]:
 
 def _mg_tiles(facts: Facts) -> list[Tile]:
     hours = [
-        Tile(f"tumour free Mg above +{label} mmol/L", _ends(facts, "mg", f"hours_per_day_above_{label}"), "h/day")
-        for label in RELEVANT
+        Tile(f"tumour free Mg above +{label} mmol/L", _ends(facts, "mg", key), "h/day") for key, label in HOURS.items()
     ]
     gain = _ends(facts, "mg", "mean_competence_gain", scale=100.0, sign="+")
-    peak, local = facts.cell("mg", "peak_rise", "value", digits=2), facts.at("mg", "share_local")
+    peak = facts.cell("mg", "peak_rise", "value", digits=2)
+    local = facts.cell("mg", "share_local")._replace(text=percent(local_share(facts.at("mg"))))
     return [
         *hours,
         Tile("highest rise of tumour free Mg", peak, str(facts.at("mg", "peak_rise", "unit") or "")),
         Tile("mean T-cell competence", gain, "%"),
-        Tile("of the mean rise is local", Cell(percent(local), local, "mg/share_local")),
+        Tile("of the mean rise is local", local),
     ]
 
 
@@ -77,9 +79,9 @@ def _ends(facts: Facts, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
 
 
 def _mg_table(facts: Facts) -> Table:
-    hypotheses = sorted(facts.at("mg", "mean_competence_gain") or ())
+    hypotheses = sorted(facts.summary["mg"]["mean_competence_gain"])
     arms = {"as dosed": ("mg",)} | ({"given free": ("mg", "free")} if facts.at("mg", "free") else {})
-    lines = {f"hours_per_day_above_{label}": f"hours per day above +{label} mmol/L" for label in RELEVANT}
+    lines = {key: f"hours per day above +{label} mmol/L" for key, label in HOURS.items()}
     rows: list[Sequence[Any]] = [
         [text, *(facts.cell(*path, key, h, digits=3) for path in arms.values() for h in hypotheses)]
         for key, text in lines.items()
@@ -125,7 +127,7 @@ def _signals(facts: Facts) -> Any:
 
 
 def _optimum(facts: Facts) -> Iterator[Any]:
-    tiles = [Tile("limits", Cell("all kept" if facts.at("feasible") else "NOT KEPT"))]
+    tiles = [Tile("limits", _kept_limits(facts))]
     if (first := next(iter(facts.at("signals") or {}), None)) is not None:
         after = facts.cell("signals", first, "final")._replace(note=_at_baseline(facts, first))
         tiles.append(Tile(f"{facts.glossary.get(first, first)}, at the end", after, facts.at("signals", first, "unit")))
@@ -143,13 +145,25 @@ def _optimum(facts: Facts) -> Iterator[Any]:
         yield _mg_table(facts)
 
 
+def _kept_limits(facts: Facts) -> Cell:
+    """Whether every limit is kept under the hypothesis of the search, and under which others one is passed."""
+    first, passing = "", set()
+    for c in facts.at("constraints") or ():
+        reached = c.get("value_by_hypothesis") or {}
+        first = next(iter(reached), first)
+        slack = {h: None if value is None else c["limit"] - value for h, value in reached.items()}
+        passing |= {h for h, room in slack.items() if h != first and state_of_limit(c["limit"], room) == EXCEEDED}
+    note = f"under {first}; one is passed under {', '.join(sorted(passing))}" if passing else ""
+    return Cell({True: "all kept", False: "NOT KEPT"}.get(facts.at("feasible"), MISSING), note=note)
+
+
 def _at_baseline(facts: Facts, name: str) -> str:
     """Where the baseline regimen ends, in the unit of the summary."""
     courses = facts.group("simulation")
     if courses is None or name not in courses or BASELINE not in courses.get("regimen", ()):
         return ""
     course = courses[name].sel(regimen=BASELINE).isel(scenario=0, time=-1)
-    scale, _ = scale_of(str(course.attrs.get("units", "")), facts.at("signals", name, "unit"))
+    scale, _ = drawn_in(str(course.attrs.get("units", "")), facts.at("signals", name, "unit"))
     return f"baseline: {number(float(course) * scale)}"
 
 
@@ -274,24 +288,39 @@ def _percentiles(facts: Facts, *path: str) -> Cell:
 
 
 # ---------------------------------------------------------------- against data
+_JUDGES = "validate"
+_USES = {_JUDGES: "kept aside", "calibrate": "fitted", "look": "looked at"}
+
+
 def _validation_sentence(facts: Facts) -> str:
-    domains, misses = facts.at("domains") or [], facts.at("misses") or []
+    domains = _judging(facts)
     judged = [d for d in domains if d.get("stands") is not None]
-    scored = sum(d.get("n", 0) for d in domains)
     stands = (
         f"{sum(d['stands'] for d in judged)} of {len(judged)} domains that are judged stand"
         if judged
         else "No domain is judged"
     )
-    return f"{stands}: the model against {scored} published numbers, of which it misses {len(misses)}."
+    missed, count = _missed_of(facts, domains)
+    return f"{stands}: the model against {count} published numbers kept aside to judge it, of which it misses {missed}."
+
+
+def _judging(facts: Facts) -> list[Mapping[str, Any]]:
+    """The entries of domains for their rows that judge the model."""
+    return [d for d in facts.at("domains") or () if d["use"] == _JUDGES]
+
+
+def _missed_of(facts: Facts, domains: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """How many of the rows that judge the model are missed, and how many there are."""
+    missed = sum(row["use"] == _JUDGES for row in facts.at("misses") or ())
+    return missed, sum(d["n"] for d in domains)
 
 
 def _validation(facts: Facts) -> Iterator[Any]:
     signs = facts.at("signs") or {}
     domains = list(enumerate(facts.at("domains") or []))
-    judged = [(i, d) for i, d in domains if d.get("use") == "validate"]
-    misses = f"{len(facts.at('misses') or [])} of {sum(d['n'] for _, d in domains)}"
-    tiles = [Tile("published numbers missed", Cell(misses))]
+    judged = [(i, d) for i, d in domains if d["use"] == _JUDGES]
+    missed, count = _missed_of(facts, [d for _, d in judged])
+    tiles = [Tile("published numbers kept aside are missed", Cell(f"{missed} of {count}"))]
     if signs.get("n"):
         right = facts.cell("signs", "right")
         tiles.append(Tile("directions right", right._replace(text=f"{right.text} of {signs['n']}")))
@@ -311,7 +340,7 @@ def _validation(facts: Facts) -> Iterator[Any]:
     shares = ("within_1_25", "within_2", "within_2sd")
     for chosen, title in (
         (judged, "Numbers kept aside to judge the model"),
-        ([r for r in domains if r not in judged], "Numbers that values were fitted to"),
+        ([r for r in domains if r not in judged], "Numbers that values were fitted to or chosen by"),
     ):
         rows = [
             (
@@ -319,16 +348,16 @@ def _validation(facts: Facts) -> Iterator[Any]:
                 facts.cell("domains", i, "n"),
                 *(facts.cell("domains", i, key, digits=3) for key in keys),
                 *(Cell(percent(d.get(key)), d.get(key), f"domains/{i}/{key}") for key in shares),
-                {True: "stands", False: "falls short"}.get(d.get("stands"), "not judged"),
+                verdict_of(d),
             )
             for i, d in chosen
         ]
         if rows:
             yield Table(headers, "prrrrrrrl", rows, title)
-    listed = ("quantity", "domain", "predicted", "observed", "range", "unit", "fold error", "source", "why")
+    listed = ("quantity", "domain", "use", "predicted", "observed", "range", "unit", "fold error", "source", "why")
     for key, title in (("misses", "Every miss"), ("looks", "Rows that are looked at only, and judge nothing")):
         if found := [_missed(facts, key, i, row) for i, row in enumerate(facts.at(key) or [])]:
-            yield Folded(f"{title}: {len(found)}", [Table(listed, "plrrlurlp", found)])
+            yield Folded(f"{title}: {len(found)}", [Table(listed, "pllrrlurlp", found)])
 
 
 def _missed(facts: Facts, key: str, i: int, row: Mapping[str, Any]) -> Sequence[Any]:
@@ -338,6 +367,7 @@ def _missed(facts: Facts, key: str, i: int, row: Mapping[str, Any]) -> Sequence[
     return (
         row["quantity"],
         row["domain"],
+        _USES.get(row["use"], row["use"]),
         *numbers,
         ends,
         row["unit"],

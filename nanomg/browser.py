@@ -53,10 +53,13 @@ def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
             raise BrowserError(f"the browser did not come to an end ({type(error).__name__})", program) from None
 
 
-def print_page(page: Path, pdf: Path) -> None:
-    """Print a page of this machine to a PDF file. Raises `InputError` without a browser, `BrowserError` where it fails."""
-    pdf.unlink(missing_ok=True)
-    done = run(["--no-pdf-header-footer", f"--print-to-pdf={pdf.resolve()}", page.resolve().as_uri()])
-    if not pdf.is_file():
-        said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
-        raise BrowserError(f"the browser printed nothing: {said}", str(pdf))
+def pdf_of(page: str) -> bytes:
+    """A page (HTML) as the browser prints it. Raises `InputError` without a browser, `BrowserError` where it fails."""
+    with tempfile.TemporaryDirectory(prefix="nanomg-") as folder:
+        source, printed = Path(folder) / "page.html", Path(folder) / "page.pdf"
+        source.write_text(page, encoding="utf-8")
+        done = run(["--no-pdf-header-footer", f"--print-to-pdf={printed}", source.as_uri()])
+        if not printed.is_file():
+            said = next((line for line in reversed(done.stderr.splitlines()) if line.strip()), "it says nothing")
+            raise BrowserError(f"the browser printed nothing: {said}", "--pdf")
+        return printed.read_bytes()

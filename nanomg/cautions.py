@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from nanomg import kinds, results, units
+from nanomg import datasets, drawing, kinds, parts, results, units
 from nanomg.errors import InputError
-from nanomg.facts import Facts
-from nanomg.wording import number, percent
+from nanomg.facts import LACKING, Facts, lacks
+from nanomg.wording import EXCEEDED, UNKNOWN, number, percent, state_of_limit
 
 _AT_BOUND = 0.01  # of the room between the bounds: a dose that lies closer to one is at it
 _MANY = 0.5  # share of candidates turned away, from where on it is told
@@ -30,8 +30,13 @@ class Caution(NamedTuple):
 
 def cautions(facts: Facts) -> list[Caution]:
     """Every warning, and what was checked without one."""
-    checks = (_schema, _holes, _failures, _limits, _toxicity, _search, _bounds, _fit, _ranges)
-    return [caution for check in checks for caution in check(facts)]
+    found: list[Caution] = []
+    for check in (_schema, _holes, _failures, _limits, _toxicity, _search, _bounds, _fit, _ranges):
+        try:
+            found.extend(check(facts))
+        except LACKING as missing:
+            found.append(Caution(f"Not everything was looked at: {lacks(missing)}."))
+    return found
 
 
 # ---------------------------------------------------------------- the file itself
@@ -56,13 +61,28 @@ _NEEDED = {
 
 
 def _holes(facts: Facts) -> Iterator[Caution]:
-    gone = [name for name in _NEEDED.get(facts.kind, ()) if facts.group(name) is None]
+    there = {*facts.tree.children} | ({"simulation"} if "records" in facts.tree.children else set())
+    gone = [name for name in _NEEDED.get(facts.kind, ()) if name not in there]
     if gone:
         yield Caution(f"The file lacks {' and '.join(gone)}: what it would show is left out.")
     if not facts.kind:
         yield Caution("Nothing in the file tells which job made it, so there is little to show.")
+    if count := _not_computed(facts):
+        yield Caution(
+            f"{count:,} trajectories are not there: parts of the sweep are missing, and their numbers are NaN."
+        )
     if not facts.summary:
         yield Caution("The file holds no summary, so this page has no verdict and no tables of its numbers.")
+
+
+def _not_computed(facts: Facts) -> int:
+    """Trajectories of a folder of parts whose parts are missing."""
+    data = facts.group("sweep")
+    if data is None or "status" not in data:
+        return 0
+    meanings = str(data["status"].attrs.get("flag_meanings", "")).split()
+    codes = dict(zip(meanings, np.atleast_1d(data["status"].attrs.get("flag_values", ())), strict=False))
+    return int((data["status"] == codes[parts.NOT_COMPUTED]).sum()) if parts.NOT_COMPUTED in codes else 0
 
 
 # ---------------------------------------------------------------- what did not work
@@ -112,22 +132,48 @@ def _limits(facts: Facts) -> Iterator[Caution]:
         return
     kept = []
     for limit in facts.file.get("limit", ()):
-        name = limit.get("name", limit.get("signal"))
-        if (found := _extreme(courses, limit.get("signal"), np.fmax)) is None:
-            continue
+        name = f"“{limit.get('name', limit.get('signal'))}”"
         try:
             allowed, unit = units.split_quantity(str(limit["max"]))
-            highest = units.convert(found, courses[limit["signal"]].attrs["units"], unit)
+            found = _reached(courses[limit["signal"]], allowed, unit)
         except (InputError, KeyError):
+            yield Caution(f"Whether the limit {name} is kept is not known: the file holds no course to tell.")
             continue
-        if highest > allowed:
+        if passing := [row for row in found if row.state == EXCEEDED]:
+            chosen = found[0] in passing
+            row = found[0] if chosen else max(passing, key=lambda row: row.highest)
+            where = "The" if chosen else f"Under {row.hypothesis} the"
             yield Caution(
-                f"The limit “{name}” of {number(allowed)} {unit} is passed: {number(highest)} {unit} is reached."
+                f"{where} limit {name} of {number(allowed)} {unit} is passed: {number(row.highest)} {unit} is reached."
             )
+        elif any(row.state == UNKNOWN for row in found):
+            yield Caution(f"Whether the limit {name} is kept is not known: a trajectory failed.")
         else:
-            kept.append(str(name))
+            kept.append(name)
     if kept:
         yield Caution(f"No limit is passed ({'; '.join(kept)}).", True)
+
+
+class _Reached(NamedTuple):
+    """The highest value under a hypothesis, and what becomes of a limit by it."""
+
+    hypothesis: str
+    highest: float
+    state: str
+
+
+def _reached(course: xr.DataArray, allowed: float, unit: str) -> list[_Reached]:
+    """What is reached under each hypothesis, the chosen one first, over subjects and time; unknown where a trajectory failed
+    and none that was solved passes the limit."""
+    scale = drawing.factor(str(course.attrs["units"]), unit)
+    found = []
+    for hypothesis in course["scenario"].values:
+        values = course.sel(scenario=hypothesis)
+        highest = scale * float(values.max())
+        state = state_of_limit(allowed, allowed - highest)
+        known = state == EXCEEDED or bool(values.notnull().all())
+        found.append(_Reached(str(hypothesis), highest, state if known else UNKNOWN))
+    return found
 
 
 def _toxicity(facts: Facts) -> Iterator[Caution]:
@@ -175,42 +221,28 @@ def _search(facts: Facts) -> Iterator[Caution]:
         yield Caution("No regimen was found that keeps every limit: the one shown is the nearest to it.")
     if facts.at("converged") is False:
         yield Caution("The search stopped before it converged: a better regimen may exist.")
-    for row in facts.at("constraints") or ():
-        for hypothesis, value in (row.get("value_by_hypothesis") or {}).items():
-            if value is not None and row["slack"] >= 0 and value > row["limit"]:
-                yield Caution(f"Under {hypothesis} the limit “{row['name']}” is passed: {number(value)} {row['unit']}.")
 
 
 def _bounds(facts: Facts) -> Iterator[Caution]:
     """Free doses of an optimum at the ends of what was allowed."""
-    for free in facts.file.get("free", ()) if facts.kind == kinds.OPTIMIZE else ():
-        own = [d for d in facts.at("regimen") or () if d["cmt"] == free.get("cmt")]
-        amounts = _ends(free.get("amount"), own[0]["unit"]) if own else None
-        times = _ends(free.get("time"), "h") if own else None
-        for bounds, key, unit, what in (
-            (amounts, "amt", own[0]["unit"] if own else "", "amount"),
-            (times, "time_h", "h", "time"),
-        ):
-            if bounds is None:
-                continue
-            low, high = bounds
-            near = _AT_BOUND * (high - low)
-            for end, text in ((low, "lower"), (high, "upper")):
-                count = sum(abs(d[key] - end) <= near for d in own)
-                if count and (key, text) != ("time_h", "lower"):  # the first dose at the start is no warning
+    if facts.kind != kinds.OPTIMIZE or not facts.file.get("free"):
+        return
+    if (scenario := facts.scenario) is None:
+        yield Caution("Whether doses lie at their bounds is not known: the library of now cannot read the scenario.")
+        return
+    for free in scenario.free:
+        unit, scale = datasets.shown(scenario, free.cmt)
+        own = [dose for dose in facts.at("regimen") or () if dose["cmt"] == free.cmt]
+        amount = free.amount[0] * scale, free.amount[1] * scale
+        for (low, high), key, of, what in ((amount, "amt", unit, "amount"), (free.time, "time_h", "h", "time")):
+            for side, end in (("lower", low), ("upper", high)) if low < high else ():
+                count = sum(abs(dose[key] - end) <= _AT_BOUND * (high - low) for dose in own)
+                if count and end > 0:  # nothing lies beyond 0
                     yield Caution(
-                        f"{count} of {len(own)} doses of {facts.glossary.get(free['cmt'], free['cmt'])} "
-                        f"{'lies' if count == 1 else 'lie'} at the {text} bound of the {what} ({number(end)} {unit}): "
+                        f"{count} of {len(own)} doses of {facts.glossary.get(free.cmt, free.cmt)} "
+                        f"{'lies' if count == 1 else 'lie'} at the {side} bound of the {what} ({number(end)} {of}): "
                         "the optimum may lie beyond it."
                     )
-
-
-def _ends(bounds: Any, unit: str) -> tuple[float, float] | None:
-    try:
-        low, high = (units.parse_quantity(end, unit) for end in bounds)
-    except (InputError, TypeError, ValueError):
-        return None
-    return low, high
 
 
 def _fit(facts: Facts) -> Iterator[Caution]:

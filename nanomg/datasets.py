@@ -140,8 +140,10 @@ def of_verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str,
         return {}
     rows = {regimen: mg} if mg["free"] is None else {regimen: mg, verdict.FREE: mg["free"]}
     by_hypothesis = {
-        "hours_per_day_above_0.02": ("h", "hours per day with tumour free Mg raised above 0.02 mmol/L"),
-        "hours_per_day_above_0.3": ("h", "hours per day with tumour free Mg raised above 0.3 mmol/L"),
+        **{
+            key: ("h", f"hours per day with tumour free Mg raised above {label} mmol/L")
+            for key, label in verdict.HOURS.items()
+        },
         "mean_competence_gain": ("1", "mean gain of T-cell competence over the arm without Mg"),
     }
     variables: dict[str, Any] = {

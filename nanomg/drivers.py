@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -13,11 +14,14 @@ from scipy.stats import rankdata
 
 from nanomg import kinds
 from nanomg.answers import HOLDS, capital, state
+from nanomg.batch import SUBJECT, VALUE
 from nanomg.card import BASES
+from nanomg.design import REGIMEN
 from nanomg.drawing import unit_text
 from nanomg.facts import Facts
 from nanomg.page import Folded, Items, Shares, Table, Text, figure
-from nanomg.verdict import RELEVANT
+from nanomg.validation import NO_ROW, UNJUDGED, verdict_of
+from nanomg.verdict import RELEVANT, local_share
 from nanomg.wording import factor, number, span
 
 _TOP = 10  # rows of what matters or is known least
@@ -37,53 +41,112 @@ def _of_draws(facts: Facts) -> Iterator[Any]:
     data = facts.group("feasibility")
     if data is None or not {"value", "rise"} <= set(data) or "total, day" not in data.get("quantity", ()):
         return
-    values = {str(p): data["value"].values[:, i] for i, p in enumerate(data["parameter"].values)}
     rise = data["rise"].sel(quantity="total, day").values
-    yield from _ranked(facts, values, {"rise of tumour free Mg over its best 24 h": rise})
+    values = {str(p): data["value"].values[:, i] for i, p in enumerate(data["parameter"].values)}
+    pairs = {name: _Pairs(x, rise, "draws") for name, x in values.items()}
+    yield from _ranked(facts, {"rise of tumour free Mg over its best 24 h": pairs})
 
 
 def _of_sweep(facts: Facts) -> Iterator[Any]:
     data = facts.group("sweep")
     if data is None or "status" not in data:
         return
-    sizes = {d: data.sizes[d] for d in data["status"].dims}
-    kept = [str(k) for k, v in data.items() if v.dtype.kind == "f" and v.dims == data["status"].dims]
-    if not kept:
-        return
-    longest = max(sizes, key=lambda d: sizes[d])
-    thin = data[kept].isel({longest: slice(None, None, -(-int(np.prod([*sizes.values()])) // _ENOUGH))})
-    columns = {str(k): v.to_numpy() for k, v in thin.to_dataframe().reset_index().items() if v.dtype.kind == "f"}
-    outputs = {_long(data, k): columns.pop(k) for k in kept if ":" in k}
-    yield from _ranked(facts, columns, outputs)
+    if REGIMEN in data.dims:  # the other arm is without Mg
+        data = data.isel({REGIMEN: 0})
+    dims = [str(d) for d in data["status"].dims]
+    kept = [str(k) for k, v in data.items() if v.dtype.kind == "f" and set(v.dims) == set(dims)]
+    outputs = [k for k in kept if ":" in k and not k.endswith(f":{VALUE}")]
+    some = _some(data[kept], dims)
+    inputs = {k: some[k] for k in kept if k not in outputs}
+    inputs |= {str(k): c for k, c in some.coords.items() if c.dtype.kind == "f" and c.dims == (_AT,)}
+    yield from _ranked(
+        facts, {_long(data, k): {name: _paired(x, some[k]) for name, x in inputs.items()} for k in outputs}
+    )
+    total = int(np.prod([data.sizes[d] for d in dims]))
+    if outputs and some[outputs[0]].size < total:
+        yield Text(f"From {some[outputs[0]].size:,} of {total:,} trajectories, taken at random.", "note")
+
+
+def _some(data: xr.Dataset, dims: Sequence[str]) -> xr.Dataset:
+    """Some subjects at some points of the axes, (subject, point), or all of them; taken at random, the same at each call."""
+    random = np.random.default_rng(0)
+    axes = {d: data.sizes[d] for d in dims if d != SUBJECT}
+    points, subjects = math.prod(axes.values()), data.sizes.get(SUBJECT, 1)
+    most = min(subjects, max(math.isqrt(_ENOUGH), _ENOUGH // points))
+    taken = lambda count, at_most: np.sort(random.choice(count, min(count, at_most), replace=False, shuffle=False))
+    at = np.unravel_index(taken(points, _ENOUGH // most), tuple(axes.values())) if axes else ()
+    where = {d: xr.DataArray(i, dims=_AT) for d, i in zip(axes, at, strict=True)}
+    if SUBJECT in dims:
+        where[SUBJECT] = xr.DataArray(taken(subjects, most), dims=SUBJECT)
+    found = data.isel(where)
+    missing = [d for d in (SUBJECT, _AT) if d not in found.dims]
+    return found.expand_dims(missing).transpose(SUBJECT, _AT, ...).load()
+
+
+_AT = "point of the axes"
+
+
+class _Pairs(NamedTuple):
+    """Values of an input and of an output that belong together, (pair,) each, and what a pair is."""
+
+    x: np.ndarray
+    y: np.ndarray
+    of: str
+
+    @property
+    def known(self) -> np.ndarray:
+        """The pairs of which both are known."""
+        return np.isfinite(self.x) & np.isfinite(self.y)
+
+    @property
+    def correlation(self) -> float:
+        """The rank correlation; NaN where too few pairs are known or one side is always the same."""
+        x, y = self.x[self.known], self.y[self.known]
+        if len(x) < _FEW or np.ptp(x) == 0 or np.ptp(y) == 0:
+            return np.nan
+        return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def _paired(x: xr.DataArray, y: xr.DataArray) -> _Pairs:
+    """Trajectories, or subjects where the input belongs to the subject alone: those by the median of their trajectories, since
+    many rows of one subject would count as many subjects."""
+    own, out = x.broadcast_like(y).transpose(*y.dims).values, y.values
+    low, high = np.fmin.reduce(own, axis=1), np.fmax.reduce(own, axis=1)
+    if len(own) > 1 and np.all((low == high) | np.isnan(low)):
+        return _Pairs(low, np.median(out, axis=1), "subjects")
+    return _Pairs(own.ravel(), out.ravel(), "trajectories")
 
 
 def _long(data: xr.Dataset, name: str) -> str:
     return str(data[name].attrs.get("long_name", name))
 
 
-def _ranked(facts: Facts, inputs: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> Iterator[Any]:
-    """Rank correlations of what varied with what came out."""
+def _ranked(facts: Facts, found: Mapping[str, Mapping[str, _Pairs]]) -> Iterator[Any]:
+    """Rank correlations of what varied with what came out, by the words of each output."""
     known = {p["parameter"]: p for p in facts.parameters}
-    shown = False
-    for text, values in outputs.items():
-        found = {name: _rank_correlation(x, values) for name, x in inputs.items()}
-        top = sorted((n for n, rho in found.items() if np.isfinite(rho)), key=lambda n: -abs(found[n]))[:_TOP]
-        rows = [(facts.name(n), figure(found[n], 2), *_basis(known.get(n, {}))) for n in top]
+    units_of_pairs: set[str] = set()
+    for text, pairs in found.items():
+        rho = {name: each.correlation for name, each in pairs.items()}
+        top = sorted((n for n, r in rho.items() if np.isfinite(r)), key=lambda n: -abs(rho[n]))[:_TOP]
+        rows = [(facts.name(n), figure(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
         if rows:
-            shown = True
-            yield Table(("", "rank correlation", "range", "unit", "known"), "prlul", rows, f"What goes with the {text}")
-    if shown:
+            units_of_pairs |= {pairs[n].of for n in top}
+            headers = ("", "rank correlation", "n", "range", "unit", "known")
+            yield Table(headers, "prrlul", rows, f"What goes with the {text}")
+    if units_of_pairs:
         yield Text(
-            "Rank correlation: 1 or -1 where the one always grows or falls with the other, 0 where it tells nothing.",
+            "Rank correlation: 1 or -1 where the one always grows or falls with the other, 0 where it tells nothing. "
+            "It says what goes together, not what causes what.",
             "note",
+        )
+    if {"subjects", "trajectories"} <= units_of_pairs:
+        yield Text(
+            "A value of a subject goes with the median over the subject's trajectories: n counts subjects.", "note"
         )
 
 
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    both = np.isfinite(x) & np.isfinite(y)
-    if both.sum() < _FEW or np.ptp(x[both]) == 0 or np.ptp(y[both]) == 0:
-        return np.nan
-    return float(np.corrcoef(rankdata(x[both]), rankdata(y[both]))[0, 1])
+def _count(pairs: _Pairs) -> str:
+    return f"{int(pairs.known.sum()):,} {pairs.of}"
 
 
 def _basis(p: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -169,17 +232,19 @@ def changes(facts: Facts) -> Iterator[Any]:
 def _of_effect(facts: Facts) -> Iterator[str]:
     gains = facts.at("mg", "mean_competence_gain") or {}
     if len(gains) > 1:
-        each = ", ".join(f"{100 * gain:+.2g} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
+        each = ", ".join(f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
         yield f"Which hypothesis of what Mg does to LFA-1 holds: mean T-cell competence changes by {each}."
     peak = facts.at("mg", "peak_rise", "value")
     short = [level for level in RELEVANT.values() if peak and 0 < peak < level]
     if short:
         more = f"{number(short[0] / peak, 2)} times as much as now, its highest rise would reach +{short[0]:g} mmol/L"
         yield f"A carrier or dose that raises tumour free Mg further: at {more}."
-    local = facts.at("mg", "share_local")
-    if local is not None:
-        share = 100 * min(max(local, 0.0), 1.0)
-        yield f"Where the carrier frees its Mg: {share:.0f} % of the mean rise is local, the rest comes through serum."
+    if (local := local_share(facts.at("mg") or {})) is not None:
+        yield f"Where the carrier frees its Mg: {100 * local:.0f} % of the mean rise is local, the rest comes through serum."
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{number(value, 2)}"
 
 
 def _of_optimum(facts: Facts) -> Iterator[str]:
@@ -188,7 +253,7 @@ def _of_optimum(facts: Facts) -> Iterator[str]:
             level = f"{number(c['limit'])} {unit_text(c['unit'])}"
             yield f"Another value of the limit “{c['name']}”: at {level} it holds the optimum back."
     ends = [s["objective"] for s in facts.at("starts") or () if s.get("feasible") and s.get("objective") is not None]
-    if len(ends) > 1:
+    if len(ends) > 1 and number(min(ends)) != number(max(ends)):
         between = f"{number(min(ends))} and {number(max(ends))}"
         yield f"A longer search, as far as its starts disagree: {len(ends)} of them ended between {between}."
     if facts.at("terms"):
@@ -219,9 +284,12 @@ def _of_domains(facts: Facts) -> Iterator[str]:
         if d.get("stands") is False:
             errors = f"{number(d['allowed'], 3)} in place of {number(d['gmfe'], 3)}"
             yield f"{d['title']} would stand with a mean fold error of {errors}."
-    unjudged = [d["title"] for d in domains if d.get("stands") is None]
-    if unjudged:
-        yield f"Published numbers for what nothing judges yet: {'; '.join(unjudged)}."
+    for verdict, wanted in (
+        (NO_ROW, "Published numbers for what nothing judges yet"),
+        (UNJUDGED, "Published sizes for what directions and bounds alone judge"),
+    ):
+        if titles := [d["title"] for d in domains if verdict_of(d) == verdict]:
+            yield f"{wanted}: {'; '.join(titles)}."
     for m in sorted((m for m in facts.at("misses") or () if m.get("fold")), key=lambda m: -m["fold"])[:3]:
         why = f": {m['reason']}" if m.get("reason") else ""
         yield f"Among the largest misses: {m['quantity']} ({m['domain']}), off by a factor of {number(m['fold'], 3)}{why}."

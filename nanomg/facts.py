@@ -16,7 +16,7 @@ from nanomg import datasets, kinds
 from nanomg.errors import InputError
 from nanomg.library import Library
 from nanomg.page import Cell, figure
-from nanomg.scenario import rebuild
+from nanomg.scenario import Scenario, rebuild
 from nanomg.verdict import AS_GIVEN
 
 
@@ -49,6 +49,14 @@ class Facts:
     def file(self) -> Mapping[str, Any]:
         """The scenario's file, as it was."""
         return self.config.get("file", {})
+
+    @functools.cached_property
+    def scenario(self) -> Scenario | None:
+        """The scenario, built again with the library of now; None where that cannot be."""
+        try:
+            return rebuild(self.config, self.library)
+        except (InputError, AttributeError, KeyError, TypeError, ValueError):
+            return None
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
@@ -103,12 +111,9 @@ class Facts:
     def parameters(self) -> list[dict[str, Any]]:
         """Every parameter with value, range, basis and source: of the file, or of the library of now where it holds none."""
         found = self.group("parameters")
-        if found is None:
-            try:
-                found = datasets.parameters(rebuild(self.config, self.library))
-            except (InputError, KeyError, TypeError, ValueError):
-                return []
-        return list(rows_of(found, "parameter"))
+        if found is None and self.scenario is not None:
+            found = datasets.parameters(self.scenario)
+        return [] if found is None else list(rows_of(found, "parameter"))
 
     @property
     def parameters_are_of_now(self) -> bool:
@@ -125,6 +130,15 @@ class Facts:
             ):
                 return name
         return ""
+
+
+LACKING = (KeyError, TypeError)  # of a summary without a key, and of one with nothing where a number or table should be
+
+
+def lacks(error: Exception) -> str:
+    """What one of `LACKING` says of a summary."""
+    what = f"no {error}" if isinstance(error, KeyError) else "not all that is needed"
+    return f"the summary of this file holds {what}; another version of nanomg made it"
 
 
 def rows_of(dataset: xr.Dataset, dim: str) -> Iterator[dict[str, Any]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nanomg import kinds
+from nanomg import kinds, units
 from nanomg.facts import Facts
 from nanomg.page import Cell, Code, Folded, Table, Text, figure
+from nanomg.wording import number
 
 _JOBS = {
     kinds.SIMULATE: "A simulation",
@@ -71,7 +73,7 @@ def _settings(facts: Facts) -> Iterator[tuple[str, Cell | str]]:
     if species := file.get("species"):
         yield "species", str(species)
     if horizon := file.get("horizon"):
-        yield "time looked at", str(horizon)
+        yield "time looked at", _horizon(str(horizon), config.get("horizon_h"))
     for dose in file.get("dose", ()) if not (config.get("dose") or "events" in config) else ():
         if "text" in dose:
             yield (
@@ -104,6 +106,13 @@ def _settings(facts: Facts) -> Iterator[tuple[str, Cell | str]]:
             yield text, str(config[key])
     if runs := config.get("runs"):
         yield "runs", f"{len(runs)}, in {len({name.partition('/')[0] for name in runs})} domains"
+
+
+def _horizon(written: str, hours: float | None) -> str:
+    """The horizon of the scenario, or the shorter one of a run [h] beside it."""
+    if hours is None or math.isclose(hours, units.parse_quantity(written, "h"), rel_tol=1e-9):
+        return written
+    return f"the first {number(hours)} h of the scenario's {written}"
 
 
 # ---------------------------------------------------------------- on what it rests
@@ -173,4 +182,36 @@ def again(facts: Facts) -> Iterator[Any]:
     entries["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     yield Table(("", ""), "lp", [(name, text) for name, text in entries.items() if text])
     if facts.config:
-        yield Folded("The whole configuration", [Code(json.dumps(facts.config, indent=1, ensure_ascii=False))])
+        short = _shortened(facts.config)
+        title = "The whole configuration" if short == facts.config else "The configuration, without what is long in it"
+        yield Folded(title, [Code(_written(short))])
+
+
+_ITEMS, _LETTERS = 20, 1000  # of a list and of a text of the configuration that are shown
+
+
+def _shortened(value: Any) -> Any:
+    """A configuration with only the beginning of long lists and texts, which say how much is left out."""
+    if isinstance(value, Mapping):
+        return {key: _shortened(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        left = [f"… and {len(value) - _ITEMS:,} more, which the file holds"] if len(value) > _ITEMS else []
+        return [*map(_shortened, value[:_ITEMS]), *left]
+    if isinstance(value, str) and len(value) > _LETTERS:
+        return f"{value[:_LETTERS]}… and {len(value) - _LETTERS:,} more characters, which the file holds"
+    return value
+
+
+def _written(value: Any, indent: str = "") -> str:
+    """JSON with a line for each entry of a table and each table of a list."""
+    inner = indent + " "
+    if isinstance(value, Mapping) and value:
+        lines = [f"{inner}{_json(key)}: {_written(entry, inner)}" for key, entry in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+        return "[\n" + ",\n".join(inner + _written(entry, inner) for entry in value) + f"\n{indent}]"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)

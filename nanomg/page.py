@@ -118,3 +118,46 @@ class Section:
     id: str
     title: str
     blocks: Sequence[Any]
+
+
+# ---------------------------------------------------------------- how much is shown
+_ROWS, _ITEMS = 500, 50
+_LETTERS, _OF_A_CELL = 200_000, 2000  # of a table or text, and of one cell
+
+
+def capped(block: Any) -> Any:
+    """The block with the beginning of what is long, which says how much is left out: a page stays small whatever is in the file."""
+    if isinstance(block, Folded):
+        return dataclasses.replace(block, blocks=[capped(inner) for inner in block.blocks])
+    if isinstance(block, Text | Code):
+        return dataclasses.replace(block, text=_cut(block.text, _LETTERS))
+    if isinstance(block, Items):
+        left = [f"… and {len(block.items) - _ITEMS:,} more."] if len(block.items) > _ITEMS else []
+        return dataclasses.replace(block, items=[*(_cut(item, _OF_A_CELL) for item in block.items[:_ITEMS]), *left])
+    if isinstance(block, Table):
+        rows = _beginning(block.rows)
+        left_out = f" (the first {len(rows):,} of {len(block.rows):,} rows)" if len(rows) < len(block.rows) else ""
+        return dataclasses.replace(block, rows=rows, caption=block.caption + left_out)
+    return block
+
+
+def _beginning(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """The first rows, each cell cut, until they are many or long."""
+    shown: list[Sequence[Any]] = []
+    letters = 0
+    for row in rows[:_ROWS]:
+        shown.append([_short(cell) for cell in row])
+        letters += sum(len(cell) if isinstance(cell, str) else len(cell.text) + len(cell.note) for cell in shown[-1])
+        if letters > _LETTERS:
+            break
+    return shown
+
+
+def _short(cell: Cell | str) -> Cell | str:
+    if isinstance(cell, str):
+        return _cut(cell, _OF_A_CELL)
+    return cell._replace(text=_cut(cell.text, _OF_A_CELL), note=_cut(cell.note, _OF_A_CELL))
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"

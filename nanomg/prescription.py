@@ -8,29 +8,55 @@ from typing import Any
 
 import numpy as np
 
+from nanomg import kinds
 from nanomg.datasets import BASELINE
+from nanomg.drawing import unit_text
 from nanomg.facts import Facts
-from nanomg.page import Cell, Folded, Table, Text, figure
+from nanomg.page import Cell, Folded, Items, Table, Text, figure
 from nanomg.wording import MISSING, number
 
 _DAY = 24.0  # h
 _MOST = 200  # rows of an event table that are shown
+_LISTED = 8  # values of an axis that are listed one by one
 _WHOLE = 1e-3  # [h] what counts as no time
+_RESET_AND_DOSE = 4  # EVID
 
 Row = Mapping[str, Any]
 
 
 def blocks(facts: Facts) -> list[Any]:
-    """The doses of the regimen that the answer is about; those of the other arms are folded away."""
+    """The doses of the regimen that the answer is about; those of the other arms are folded away.
+
+    Of a sweep they are those of the scenario, and what the sweep varies of them stands above.
+    """
     doses = facts.group("doses")
     if doses is None or "cmt" not in doses:
         return [Text("The file holds no table of doses.", "note")] if "parameters" in facts.tree.children else []
     regimens = {str(r): list(_given(doses, i)) for i, r in enumerate(np.atleast_1d(doses.get("regimen", [facts.arm])))}
     first = [name for name in (facts.arm, BASELINE) if name in regimens] or [next(iter(regimens))]
     rest = [name for name in regimens if name not in first]
-    table = lambda name: _table(facts, regimens[name], f"Regimen “{name}”")
-    shown = [*map(table, first), Text("Day 1 begins with the run; “day 3 + 6 h” is 6 h into the third day.", "note")]
+    varied = list(_varied(facts))
+    whose = ", as the scenario has it: the sweep varies it" if varied else ""
+    table = lambda name: _table(facts, regimens[name], f"Regimen “{name}”{whose}")
+    shown = [
+        *([Items(varied)] if varied else []),
+        *map(table, first),
+        Text("Day 1 begins with the run; “day 3 + 6 h” is 6 h into the third day.", "note"),
+    ]
     return shown + ([Folded(f"The other arms: {', '.join(rest)}", list(map(table, rest)))] if rest else [])
+
+
+def _varied(facts: Facts) -> Iterator[str]:
+    """What a sweep varies of the doses, and over which values."""
+    data = facts.group("sweep") if facts.kind == kinds.SWEEP else None
+    known = {p["parameter"] for p in facts.parameters}
+    for name, axis in data.coords.items() if data is not None else ():
+        if str(name).startswith("dose.") and name not in known:
+            values, unit = np.unique(axis.values), unit_text(str(axis.attrs.get("units", "1"))).replace(MISSING, "")
+            shown = ", ".join(map(number, values))
+            if len(values) > _LISTED:
+                shown = f"{len(values):,} values from {number(values[0])} to {number(values[-1])}"
+            yield f"The sweep varies the {axis.attrs.get('long_name', name)}: {shown} {unit}".rstrip() + "."
 
 
 def _given(doses: Any, regimen: int) -> Iterator[Row]:
@@ -80,7 +106,7 @@ def _records(facts: Facts, rows: Sequence[Row], caption: str) -> Table:
         "what and how",
         "dose",
         "unit",
-        "over [h]",
+        "given",
         "further doses",
         "every [h]",
         "steady state",
@@ -89,18 +115,52 @@ def _records(facts: Facts, rows: Sequence[Row], caption: str) -> Table:
         (
             str(row.get("subject", "")),
             days([float(row["time_h"])]),
-            facts.name(str(row["cmt"])) if row["cmt"] else "everything back to its start",
-            figure(row["amt"]) if row["cmt"] else "",
+            facts.name(str(row["cmt"])) if row["cmt"] else _EMPTIED,
+            figure(row["amt"]) if row["cmt"] and row["amt"] else "",
             str(row["unit"]),
-            figure(row["duration_h"]) if row["duration_h"] else "",
+            _given_how(facts, row),
             number(row["addl"]) if row["addl"] else "",
             figure(row["ii_h"]) if row["ii_h"] else "",
-            "yes" if row["ss"] else "",
+            _STEADY.get(int(row["ss"]), ""),
         )
         for row in rows[:_MOST]
     ]
     more = f" (the first {_MOST} of {len(rows)} records)" if len(rows) > _MOST else ""
-    return Table(headers, "llprurrrl", cells, caption + more)
+    return Table(headers, "llpruprrp", cells, caption + more)
+
+
+_EMPTIED = "reset: every state is emptied"
+_STEADY = {1: "yes, in place of what was there", 2: "yes, on top of what was there"}
+_MODELLED = {-1.0: "at a rate that the model sets", -2.0: "over a time that the model sets"}
+
+
+def _given_how(facts: Facts, row: Row) -> str:
+    """Over how long a record gives its dose, and whether a reset comes before it."""
+    if not row["cmt"]:
+        return ""
+    amount, rate, hours = (float(row[key]) for key in ("amt", "rate_per_h", "duration_h"))
+    at = f"{number(rate)} {unit_text(str(row['unit']))}/h"
+    if rate in _MODELLED:
+        how = _MODELLED[rate]
+    elif rate > 0 and not amount:
+        how = f"at {at} all the time before, until now"
+    elif rate > 0:
+        times = ", times its bioavailability" if _is_scaled(facts, str(row["cmt"])) else ""
+        how = f"over {number(amount / rate, 3)} h{times}, at {at}"
+    elif hours:
+        how = f"over {number(hours, 3)} h"
+    else:
+        how = "at once" if amount else "nothing"
+    return f"{how}, after a {_EMPTIED}" if row["evid"] == _RESET_AND_DOSE else how
+
+
+def _is_scaled(facts: Facts, cmt: str) -> bool:
+    """Whether an infusion at a given rate into a port lasts longer or shorter by the port's bioavailability."""
+    scenario = facts.scenario
+    share = scenario.model.ports[cmt].F if scenario is not None and cmt in scenario.model.ports else None
+    if scenario is None or share is None:
+        return False
+    return share in scenario.columns or scenario.parameters[share].value != 1
 
 
 def days(times: Sequence[float]) -> str:

@@ -8,8 +8,10 @@ an older or damaged file lacks is said on the page.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,10 @@ import xarray as xr
 from nanomg import __version__, answers, browser, cautions, drivers, findings, hover, plots, prescription, results
 from nanomg.drawing import unit_text
 from nanomg.errors import InputError
-from nanomg.facts import Facts
+from nanomg.facts import LACKING, Facts, lacks
 from nanomg.library import Library
 from nanomg.models import library as find_library
-from nanomg.page import Items, Section, Text
+from nanomg.page import Items, Section, Text, capped
 from nanomg.results import StrPath
 
 _TITLES = {
@@ -34,6 +36,8 @@ _TITLES = {
     "feasibility": "Feasibility",
     "sensitivity": "Sensitivity",
 }
+_ENDINGS = (".html", ".htm")
+_SUMMARY, _PICTURES = 500_000, 1_500_000  # letters of the summary and of all pictures that a page holds at most
 _DISCLAIMER = "A model's answer, no advice for a patient."
 
 
@@ -47,46 +51,65 @@ def report(
 ) -> dict[str, Any]:
     """Write the page of a result: a file, or what `nanomg.open` returns. Beside the file unless `output` says where.
 
-    With `pdf` a Chromium of this machine prints it, too. Returns what was written and the answer.
-    Raises `InputError` for a file that cannot be read or written, or without a browser.
+    With `pdf` a Chromium of this machine prints it, too, into a file beside it. Returns what was written and the answer.
+    Raises `InputError` for a file that cannot be read or written, a page that is not named as HTML, or without a browser;
+    then nothing is written.
     """
     if output is None:
         if isinstance(found, xr.DataTree):
             raise InputError("name the page; a result in memory has no file that it could lie beside", "output")
         output = Path(found).with_suffix(".html")
-    page = results.check_output(output, force)
-    printed = results.check_output(page.with_suffix(".pdf"), force) if pdf else None
+    page, printed = _outputs(found, Path(output), pdf, force)
     tree = found if isinstance(found, xr.DataTree) else results.open(found, older=True)
     facts = Facts(tree, library or find_library())
     text = render(facts)
-    results.replace_file(page, text.encode())
-    if printed is not None:
-        browser.print_page(page, printed)
+    files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
+    for path, content in files.items():
+        results.replace_file(path, content)
     return {
         "kind": facts.kind,
-        "verdict": answers.sentence(facts),
+        "verdict": _sentence(facts),
         "page": str(page),
         "pdf": str(printed) if printed else None,
-        "bytes": len(text.encode()),
+        "bytes": len(files[page]),
     }
+
+
+def _outputs(found: StrPath | xr.DataTree, page: Path, pdf: bool, force: bool) -> tuple[Path, Path | None]:
+    """The files of the page and of its print, once it is sure that they may be written."""
+    if page.suffix.lower() not in _ENDINGS:
+        raise InputError(
+            "the page is an HTML file; name one that ends with .html (--pdf prints it beside that)", str(page)
+        )
+    printed = page.with_suffix(".pdf") if pdf else None
+    for path in filter(None, (page, printed)):
+        if not isinstance(found, xr.DataTree) and path.resolve() == Path(found).resolve():
+            raise InputError("this is the result file itself; name another file for its page", str(path))
+        results.check_output(path, force)
+    return page, printed
 
 
 def render(facts: Facts) -> str:
     """The page as HTML."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters |= {"full": repr, "data": _data, "unit": unit_text}
     made = facts.attribute("date_created").replace("T", " ").replace("Z", " UTC")
-    return environment.get_template("page.html").render(
+    return _template().render(
         title=facts.attribute("title") or "A result without a title",
         job=_TITLES.get(facts.kind, "Result"),
         made=" · ".join(filter(None, (str(facts.at("scenario") or ""), made, facts.attribute("source")))),
-        question=" ".join(str(facts.file.get("description", "")).split()),
+        question=capped(Text(" ".join(str(facts.file.get("description", "")).split()))).text,
         generator=f"nanomg {__version__}",
         sections=list(_sections(facts)),
-        summary=facts.summary,
+        summary=_held(facts.summary),
         footer=f"{_DISCLAIMER} Page made by nanomg {__version__}.",
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"full": repr, "data": _data, "unit": unit_text}
+    return environment.get_template("page.html")
 
 
 def _data(value: Any) -> Any:
@@ -94,33 +117,74 @@ def _data(value: Any) -> Any:
     return jinja2.utils.htmlsafe_json_dumps(value, dumps=results.to_json)
 
 
+def _held(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary for programs; where it is long, without its longest entries, which are named in their place."""
+    sizes = {key: len(results.to_json(value)) for key, value in summary.items()}
+    left: list[str] = []
+    while sum(sizes.values()) > _SUMMARY:
+        left.append(max(sizes, key=lambda key: sizes[key]))
+        del sizes[left[-1]]
+    return {key: summary[key] for key in sizes} | ({"left_out_of_this_page": left} if left else {})
+
+
+def _sentence(facts: Facts) -> str:
+    """The answer in one sentence, or what the summary lacks for one."""
+    try:
+        return answers.sentence(facts)
+    except LACKING as missing:
+        return f"The answer cannot be put in words: {lacks(missing)}."
+
+
 def _sections(facts: Facts) -> Iterator[Section]:
     """What stands on the page, in order; a section without anything is left out."""
-    found = cautions.cautions(facts)
-    numbers = answers.blocks(facts)
+    numbers = _made(facts, answers.blocks)
     large = [block for block in numbers if block.kind == "tiles"]
-    minded = [Items([c.text for c in found if not c.well], "warning"), Items([c.text for c in found if c.well], "good")]
     for section in (
-        Section("answer", "Answer", [Text(answers.sentence(facts), "lead"), *large]),
-        Section("warnings", "Warnings", [block for block in minded if block.items]),
+        Section("answer", "Answer", [Text(_sentence(facts), "lead"), *large]),
+        Section("warnings", "Warnings", _made(facts, _minded)),
         Section("figures", "Figures", list(_pictures(facts.tree))),
         Section("numbers", "Numbers", [block for block in numbers if block not in large]),
-        Section("doses", "Doses", prescription.blocks(facts)),
-        Section("asked", "What was asked", list(findings.asked(facts))),
-        Section("mattered", "What it hangs on", list(drivers.mattered(facts))),
-        Section("changes", "What would change it", list(drivers.changes(facts))),
-        Section("sources", "Sources", list(findings.sources(facts))),
-        Section("again", "Run it again", list(findings.again(facts))),
+        Section("doses", "Doses", _made(facts, prescription.blocks)),
+        Section("asked", "What was asked", _made(facts, findings.asked)),
+        Section("mattered", "What it hangs on", _made(facts, drivers.mattered)),
+        Section("changes", "What would change it", _made(facts, drivers.changes)),
+        Section("sources", "Sources", _made(facts, findings.sources)),
+        Section("again", "Run it again", _made(facts, findings.again)),
     ):
         if section.blocks:
-            yield section
+            yield dataclasses.replace(section, blocks=[capped(block) for block in section.blocks])
+
+
+def _made(facts: Facts, blocks: Callable[[Facts], Iterable[Any]]) -> list[Any]:
+    """The blocks of a section, as far as the file has what they need."""
+    found: list[Any] = []
+    try:
+        found.extend(blocks(facts))
+    except LACKING as missing:
+        found.append(Text(f"The rest of this section is left out: {lacks(missing)}.", "note"))
+    return found
+
+
+def _minded(facts: Facts) -> Iterator[Items]:
+    found = cautions.cautions(facts)
+    for tone, well in (("warning", False), ("good", True)):
+        if items := [c.text for c in found if c.well is well]:
+            yield Items(items, tone)
 
 
 def _pictures(tree: xr.DataTree) -> Iterator[Any]:
+    room, left = _PICTURES, []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a panel without a finite value
             for title, figure in plots.figures(tree).items():
-                yield hover.picture(title, figure)
+                picture = hover.picture(title, figure)
+                room -= len(picture.uri) + len(results.to_json(picture.panels))
+                if room >= 0:
+                    yield picture
+                else:
+                    left.append(title)
     except Exception as error:  # whatever an old or incomplete file lacks, the rest of the page stands
         yield Text(f"No further figure can be drawn from this file ({type(error).__name__}: {error}).", "note")
+    if left:
+        yield Text(f"Left out, so that the page stays small; nanomg plot draws them: {'; '.join(left)}.", "note")

@@ -1,7 +1,7 @@
 """What a regimen does to tumour free Mg and to T-cell competence, against the same regimen without Mg.
 
 Arms are lanes of one block: the regimen as given, without its Mg, with the same Mg given free, each under the LFA-1 hypotheses.
-This module and nanomg.feasibility are the places of the machinery that know quantities of the science by name.
+This is one of the few modules of the machinery that know quantities of the science by name: docs/architecture.md lists them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ RELEVANT = {
     "0.02": 0.02,
     "0.3": 0.3,
 }  # rise of tumour free Mg [mmol/L]: by repletion, and of the order that cells respond to
+HOURS = {f"hours_per_day_above_{label}": label for label in RELEVANT}  # keys of an effect
 AS_GIVEN, WITHOUT, FREE = "as given", "without Mg", "same Mg given free"
 AS_SET = "as set"
 
@@ -142,14 +143,14 @@ def _mean(times: np.ndarray, values: np.ndarray) -> float:
 def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
     """What one arm does against the arm without Mg, under each hypothesis."""
     times = arms.times
-    out: dict[str, Any] = {f"hours_per_day_above_{label}": {} for label in RELEVANT}
+    out: dict[str, Any] = {key: {} for key in HOURS}
     gain, rises, peaks, serum = {}, [], [], []
     for h in arms.hypotheses:
         treated = {n: arms.pick(n, regimen, h) for n in (CONCENTRATION, RESPONSE, SERUM)}
         control = {n: arms.pick(n, WITHOUT, h) for n in (CONCENTRATION, RESPONSE, SERUM)}
         rise = treated[CONCENTRATION] - control[CONCENTRATION]
-        for label, threshold in RELEVANT.items():
-            out[f"hours_per_day_above_{label}"][h] = hours_above(times, rise, threshold)
+        for key, label in HOURS.items():
+            out[key][h] = hours_above(times, rise, RELEVANT[label])
         gain[h] = _mean(times, treated[RESPONSE] / control[RESPONSE]) - 1.0
         rises.append(_mean(times, rise))
         peaks.append(float(rise.max()))
@@ -192,13 +193,12 @@ def judge_each(scenario: Scenario, arms: Mapping[str, Arms]) -> tuple[dict[str, 
         )
     over = {
         key: {(s, h): value for s, effect in effects.items() for h, value in effect[key].items()}
-        for key in ("hours_per_day_above_0.02", "hours_per_day_above_0.3", "mean_competence_gain")
+        for key in (*HOURS, "mean_competence_gain")
     }
     failed = len(judged) - len(effects)
     return effects, (
-        f"{len(effects)} subjects with Mg: tumour free Mg is above +0.02 mmol/L for "
-        f"{_span(over['hours_per_day_above_0.02'])} h/day and above +0.3 mmol/L for {_span(over['hours_per_day_above_0.3'])} "
-        f"h/day, mean T-cell competence changed by {_span(over['mean_competence_gain'], 100.0, '+')} % against the arm without Mg, "
+        f"{len(effects)} subjects with Mg: tumour free Mg is {_hours(over)}, "
+        f"mean T-cell competence changed by {_span(over['mean_competence_gain'], 100.0, '+')} % against the arm without Mg, "
         f"over all of them and {', '.join(sorted({h for _, h in over['mean_competence_gain']}))}."
         + (f" {failed} more cannot be judged, because a trajectory failed." if failed else "")
     )
@@ -210,15 +210,26 @@ def _span(values: Mapping[Any, float], scale: float = 1.0, sign: str = "") -> st
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
+def _hours(effect: Mapping[str, Any]) -> str:
+    return " and ".join(f"above +{label} mmol/L for {_span(effect[key])} h/day" for key, label in HOURS.items())
+
+
 def _against_free(free: Mapping[str, Any] | None) -> str:
     if free is None:
         return ""
-    hours, peak = _span(free["hours_per_day_above_0.02"]), free["peak_rise"]["value"]
-    return f" The same Mg given free: above +0.02 mmol/L for {hours} h/day, at a peak of +{peak:.2g} mmol/L."
+    key, label = next(iter(HOURS.items()))
+    hours, peak = _span(free[key]), free["peak_rise"]["value"]
+    return f" The same Mg given free: above +{label} mmol/L for {hours} h/day, at a peak of +{peak:.2g} mmol/L."
+
+
+def local_share(effect: Mapping[str, Any]) -> float | None:
+    """The share of the mean rise that is local, 0 to 1: where serum explains more than all of it or falls, that is 0 or all."""
+    local = effect.get("share_local")
+    return None if local is None else min(max(local, 0.0), 1.0)
 
 
 def _sentence(effect: Mapping[str, Any]) -> str:
-    low, high = effect["hours_per_day_above_0.02"], effect["hours_per_day_above_0.3"]
+    low, high = (effect[key] for key in HOURS)
     if max(high.values()) >= 12.0:
         head = "Tumour free Mg is held at a relevant level"
     elif max(low.values()) >= 12.0:
@@ -228,10 +239,9 @@ def _sentence(effect: Mapping[str, Any]) -> str:
     else:
         head = "Tumour free Mg is practically not raised"
     gain = effect["mean_competence_gain"]
-    local = effect["share_local"]
-    source = "" if local is None else f"; {100 * min(max(local, 0.0), 1.0):.0f} % of the mean rise is local"
+    local = local_share(effect)
+    source = "" if local is None else f"; {100 * local:.0f} % of the mean rise is local"
     return (
-        f"{head}: above +0.02 mmol/L for {_span(low)} h/day and above +0.3 mmol/L for {_span(high)} h/day, "
-        f"mean T-cell competence changed by {_span(gain, 100.0, '+')} % against the arm without Mg, "
+        f"{head}: {_hours(effect)}, mean T-cell competence changed by {_span(gain, 100.0, '+')} % against the arm without Mg, "
         f"across {', '.join(sorted(gain))}{source}." + _against_free(effect["free"])
     )

@@ -15,11 +15,9 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import browser, cautions, prescription, reports, results
+from nanomg import browser, reports, results
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
-from nanomg.facts import Facts
-from nanomg.models import library
 from nanomg.wording import number
 
 NASTY = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
@@ -116,6 +114,11 @@ def test_how_to_run_it_again(file: Path, html: str) -> None:
         "nanomg simulate textbook-1cpt -o run.h5" in text
         and f"jax {json.loads(attributes['package_versions_json'])['jax']}" in text
     )
+
+
+def test_nothing_is_left_out_of_a_whole_file(html: str) -> None:
+    text = Page(html).text
+    assert "left out" not in text.lower() and "another version" not in text and "is not known" not in text
 
 
 def test_the_page_is_small_and_needs_nothing_else(html: str) -> None:
@@ -221,60 +224,26 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
     assert "Another value of the limit “level”: at 4 mg/L it holds the optimum back." in page.text
 
 
-# ---------------------------------------------------------------- warnings
-def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> Facts:
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs.update(config_json=json.dumps(config), summary_json=json.dumps(summary), nanomg_schema_version=1)
-    return Facts(tree, library())
+# ---------------------------------------------------------------- how large it is
+def test_a_page_is_small_whatever_is_in_the_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "_PICTURES", 1)
 
+    def stuff(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
+        config, summary = json.loads(attributes["config_json"]), json.loads(attributes["summary_json"])
+        config |= {"events": {"name": "doses.csv", "text": "1,0,1,100\n" * 300_000}, "values": list(range(100_000))}
+        config["dose"] = [f"pk.depot: {i} mg" for i in range(20_000)]
+        summary["mg_of_subjects"] = {str(i): {"mean_competence_gain": {"H1": 0.1}} for i in range(20_000)}
+        summary["status"]["failed_subjects"] = {str(i): {"failed": 1, "reason": "why"} for i in range(10_000)}
+        summary["signals"] |= {f"signal {i}": summary["signals"]["pk.C"] for i in range(5_000)}
+        attributes |= {"config_json": json.dumps(config), "summary_json": json.dumps(summary)}
+        attributes["history"] = "now " + "nanomg simulate " * 100_000
 
-def courses(**values: list[float]) -> xr.Dataset:
-    dims, units = ("regimen", "scenario", "time"), {"safety.grade": "1"}
-    variables = {
-        k: (dims, np.array([[v]]), {"units": units.get(k, "mmol L-1"), "long_name": k}) for k, v in values.items()
-    }
-    return xr.Dataset(variables, {"regimen": ["as given"], "scenario": ["as set"], "time": np.arange(2.0)})
-
-
-@pytest.mark.parametrize("level", [1.5, 4.5])
-def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
-    config = {"file": {"limit": [{"name": "serum", "signal": "magnesium.total", "max": "2000 umol/L"}]}}
-    over = {"safety.grade": [0.0, level - 1.5], "safety.margin_reflexes": [1.0, 3.5 - level]}
-    found = cautions.cautions(facts_of(config, {}, simulation=courses(**{"magnesium.total": [1.0, level]}, **over)))
-    text = " ".join(c.text for c in found)
-    assert ("The limit “serum” of 2000 umol/L is passed: 4500 umol/L" in text) == (level > 2)
-    assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Passed by 1 mmol L-1" in text) == (
-        level > 3.5
-    )
-    assert any(c.well for c in found) == (level < 2)
-
-
-def test_doses_at_their_bounds_are_told() -> None:
-    dose = {"cmt": "pk.depot", "unit": "mg", "duration_h": 0.0}
-    regimen = [dose | {"amt": 199.9, "time_h": 0.0}, dose | {"amt": 120.0, "time_h": 48.0}]
-    free = [{"cmt": "pk.depot", "amount": ["0 mg", "0.2 g"], "time": ["0 d", "4 d"]}]
-    facts = facts_of(
-        {"file": {"free": free, "mechanisms": ["OneCompartment"]}},
-        {"regimen": regimen, "objective": 1.0, "feasible": False},
-    )
-    text = " ".join(c.text for c in cautions.cautions(facts))
-    assert "1 of 2 doses" in text and "upper bound of the amount (200 mg)" in text and "lower bound" not in text
-    assert "No regimen was found that keeps every limit" in text
-
-
-@pytest.mark.parametrize(
-    ("times", "said"),
-    [
-        ([0.0], "day 1"),
-        ([24.0, 192.0], "days 2, 9"),
-        ([30.0], "day 2 + 6 h"),
-        ([0.0, 30.0], "day 1; day 2 + 6 h"),
-        ([24.0 * i for i in range(9)], "day 1 to day 9, every 1 d"),
-        ([float(i) for i in range(6)], "day 1 to day 1 + 5 h, every 1 h"),
-    ],
-)
-def test_days(times: list[float], said: str) -> None:
-    assert prescription.days(times) == said
+    page = changed(file, tmp_path / "x.h5", stuff)
+    assert (tmp_path / "x.html").stat().st_size < 3_000_000
+    assert "and 99,980 more" in page.text and "(the first 500 of 20," in page.text and "and 9,950 more." in page.text
+    assert "Left out, so that the page stays small; nanomg plot draws them:" in page.text and not [*page.find("img")]
+    held = json.loads(next(page.find("script", id="summary"))[1])
+    assert held["verdict"] and set(held["left_out_of_this_page"]) == {"mg_of_subjects", "signals"}
 
 
 # ---------------------------------------------------------------- the command
@@ -284,9 +253,40 @@ def test_the_command(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     made = json.loads(run("--json").stdout)
     assert made["kind"] == "simulate" and made["bytes"] == page.stat().st_size and made["pdf"] is None
     assert "the file exists" in str(run().exception)
+    before = page.read_bytes()
     monkeypatch.setattr(browser, "find", lambda: None)
     refused = run("--pdf", "--force")
     assert isinstance(refused.exception, InputError) and "no browser is installed" in refused.exception.message
+    assert page.read_bytes() == before and not page.with_suffix(".pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("page.pdf", {"pdf": True}, "name one that ends with .html"),
+        ("page.pdf", {}, "name one that ends with .html"),
+        ("page", {}, "name one that ends with .html"),
+        ("run.h5", {}, "name one that ends with .html"),
+        ("run.html", {}, "this is the result file itself"),
+        ("link.html", {}, "this is the result file itself"),
+        ("RUN.HTM", {}, ""),
+    ],
+)
+def test_a_page_replaces_no_other_kind_of_file(
+    file: Path, tmp_path: Path, name: str, options: dict[str, Any], told: str
+) -> None:
+    result = tmp_path / ("run.html" if name in ("run.html", "link.html") else "run.h5")
+    result.write_bytes(file.read_bytes())
+    (tmp_path / "link.html").symlink_to(result)
+    if not told:
+        assert Path(reports.report(result, tmp_path / name)["page"]).read_text().startswith("<!DOCTYPE html>")
+        return
+    with pytest.raises(InputError, match=told):
+        reports.report(result, tmp_path / name, force=True, **options)
+    assert result.read_bytes() == file.read_bytes() and {f.name for f in tmp_path.iterdir()} == {
+        "link.html",
+        result.name,
+    }
 
 
 # ---------------------------------------------------------------- in a browser

@@ -1,0 +1,568 @@
+"""Kind of truth: what a report says of small results made here, against what they hold: doses, limits, bounds, associations."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.stats import spearmanr
+
+from nanomg import answers, cautions, datasets, design, drivers, event_runs, findings, parts, prescription, reports
+from nanomg import scenario as scenarios
+from nanomg.card import load_toml
+from nanomg.facts import Facts
+from nanomg.models import library as read_library
+from nanomg.page import Cell, Table, capped
+from nanomg.results import SCHEMA_VERSION
+from nanomg.validation import NO_ROW, UNJUDGED
+
+SHIPPED = read_library()
+
+
+def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> Facts:
+    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
+    tree.attrs.update(
+        config_json=json.dumps(config), summary_json=json.dumps(summary), nanomg_schema_version=SCHEMA_VERSION
+    )
+    return Facts(tree, SHIPPED)
+
+
+def texts(found: Any) -> Iterator[str]:
+    """Every text in blocks of a page."""
+    if isinstance(found, str):
+        yield found
+    elif isinstance(found, Cell):
+        yield from (found.text, found.note)
+    elif dataclasses.is_dataclass(found):
+        yield from texts([getattr(found, field.name) for field in dataclasses.fields(found)])
+    elif isinstance(found, Sequence) or hasattr(found, "__next__"):
+        for inner in found:
+            yield from texts(inner)
+
+
+def said(found: Any) -> str:
+    return " | ".join(filter(None, texts(found)))
+
+
+def warned(facts: Facts) -> list[str]:
+    return [caution.text for caution in cautions.cautions(facts) if not caution.well]
+
+
+def courses(**values: Sequence[float] | Sequence[Sequence[float]]) -> xr.Dataset:
+    """Courses of one regimen: by name the values over time, or those under each hypothesis."""
+    rows = {name: np.atleast_2d(np.array(v, float)) for name, v in values.items()}
+    wide, long = next(iter(rows.values())).shape
+    units = {"safety.grade": "1"}
+    variables = {
+        k: (("regimen", "scenario", "time"), v[None], {"units": units.get(k, "mmol L-1"), "long_name": k})
+        for k, v in rows.items()
+    }
+    hypotheses = [f"H{i + 1}" for i in range(wide)]
+    return xr.Dataset(
+        variables, {"regimen": ["as given"], "scenario": hypotheses, "time": np.arange(long, dtype=float)}
+    )
+
+
+# ---------------------------------------------------------------- limits
+SERUM = "magnesium.total"
+LIMITED = {"file": {"limit": [{"name": "serum", "signal": SERUM, "max": "2000 umol/L"}]}}
+
+
+@pytest.mark.parametrize("level", [1.5, 4.5])
+def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
+    over = {"safety.grade": [0.0, level - 1.5], "safety.margin_reflexes": [1.0, 3.5 - level]}
+    found = cautions.cautions(facts_of(LIMITED, {}, simulation=courses(**{SERUM: [1.0, level]}, **over)))
+    text = " ".join(c.text for c in found)
+    assert ("The limit “serum” of 2000 umol/L is passed: 4500 umol/L" in text) == (level > 2)
+    assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Passed by 1 mmol L-1" in text) == (
+        level > 3.5
+    )
+    assert any(c.well for c in found) == (level < 2)
+
+
+@pytest.mark.parametrize(
+    ("highest", "sentence"),
+    [
+        ((1.0, 1.5), ""),
+        ((2.0 * (1 + 1e-10), 1.0), ""),
+        ((1.0, 2.0 * (1 + 1e-10)), ""),
+        ((2.5, 3.0), "The limit “serum” of 2000 umol/L is passed: 2500 umol/L is reached."),
+        ((1.0, 3.0, 2.5), "Under H2 the limit “serum” of 2000 umol/L is passed: 3000 umol/L is reached."),
+        ((np.nan, 1.0), "Whether the limit “serum” is kept is not known: a trajectory failed."),
+        ((np.nan, 3.0), "Under H2 the limit “serum” of 2000 umol/L is passed: 3000 umol/L is reached."),
+    ],
+)
+def test_a_limit_is_told_once_and_of_its_hypothesis(highest: Sequence[float], sentence: str) -> None:
+    simulation = courses(**{SERUM: [[0.0, value] for value in highest]}).assign_coords(regimen=["optimum"])
+    reached = {f"H{i + 1}": value for i, value in enumerate(highest)}
+    row = {"name": "serum", "limit": 2.0, "unit": "mmol/L", "value": highest[0], "slack": 2.0 - highest[0]}
+    constraint = {key: None if value != value else value for key, value in row.items()}
+    by = {h: None if math.isnan(value) else value for h, value in reached.items()}
+    summary = {
+        "objective": 1.0,
+        "feasible": not sentence.startswith("The"),
+        "constraints": [constraint | {"value_by_hypothesis": by}],
+    }
+    facts = facts_of(LIMITED, summary, simulation=simulation, optimization=xr.Dataset())
+    about = [text for text in warned(facts) if "limit" in text]
+    assert sentence in about if sentence else not about
+    assert sum("serum" in text for text in about) == bool(sentence)
+    assert ("No limit is passed (“serum”)." in {c.text for c in cautions.cautions(facts)}) == (not sentence)
+    tile = next(b for b in answers.blocks(facts) if b.kind == "tiles").tiles[0].cell
+    assert tile.text == ("NOT KEPT" if sentence.startswith("The") else "all kept")
+    assert ("is passed under H2" in tile.note) == (highest[1] > 2.1)
+
+
+def test_a_limit_on_counts_is_held_against_the_courses() -> None:
+    """Counts of cells are plain numbers in a file."""
+    config = {"file": {"limit": [{"name": "cells", "signal": "tcell.tumour", "max": "2 Mcell"}]}}
+    simulation = courses(**{"tcell.tumour": [1.0, 3.0]})
+    simulation["tcell.tumour"].attrs["units"] = "1e6"
+    assert any("is passed: 3 Mcell" in text for text in warned(facts_of(config, {}, simulation=simulation)))
+
+
+def test_a_limit_without_a_course_is_not_known() -> None:
+    found = warned(facts_of(LIMITED, {}, simulation=courses(other=[1.0])))
+    assert "Whether the limit “serum” is kept is not known: the file holds no course to tell." in found
+
+
+# ---------------------------------------------------------------- bounds of free doses
+def bounded(amount: Sequence[Any], time: Sequence[Any], amounts: Sequence[float]) -> list[str]:
+    """Warnings of an optimum of the textbook with doses of these amounts [mg], a day apart from 0 on."""
+    data = dict(load_toml(SHIPPED.scenarios["textbook-1cpt"]))
+    data["free"] = [{"cmt": "pk.depot", "amount": list(amount), "time": list(time)}]
+    data["objective"] = {"level": {"signal": "pk.C", "unit": "mg/L", "statistic": "mean", "weight": 1.0}}
+    config = scenarios.compose("bounded", data, SHIPPED).config
+    rows = [{"cmt": "pk.depot", "unit": "mg", "amt": a, "time_h": 24.0 * i} for i, a in enumerate(amounts)]
+    facts = facts_of(config, {"objective": 1.0, "regimen": rows, "feasible": True})
+    return [text for text in warned(facts) if "bound" in text]
+
+
+@pytest.mark.parametrize(
+    ("amount", "time", "amounts", "told"),
+    [
+        (["0 mg", "0.2 g"], ["0 d", "4 d"], (199.9, 120.0), ["1 of 2 doses", "upper bound of the amount (200 mg)"]),
+        ([0, "200 mg"], ["0 d", "4 d"], (199.9, 199.9), ["2 of 2 doses", "upper bound of the amount (200 mg)"]),
+        (["0 mg", "200 mg"], [0, "6 d"], (0.5, 100.0), []),
+        (["50 mg", "200 mg"], [0, "6 d"], (50.5, 100.0), ["1 of 2 doses", "lower bound of the amount (50 mg)"]),
+        (["5 mg", "5 mg"], [0, "6 d"], (5.0, 5.0), []),
+        ([0, "200 mg"], [0, "1 d"], (20.0, 20.0), ["1 of 2 doses", "upper bound of the time (24 h)"]),
+    ],
+)
+def test_doses_at_their_bounds_are_told(
+    amount: list[Any], time: list[Any], amounts: tuple[float, ...], told: list[str]
+) -> None:
+    found = bounded(amount, time, amounts)
+    assert len(found) == bool(told)
+    assert all(part in found[0] for part in told)
+
+
+def test_bounds_as_a_mass_of_salt_are_told() -> None:
+    """24 g of MgSO4.7H2O are 97.4 mmol."""
+    config = scenarios.load("human-nsclc-iv-mgso4", SHIPPED).config
+    dose = {"cmt": "magnesium.iv", "unit": "mmol", "amt": 97.0, "time_h": 24.0}
+    found = warned(facts_of(config, {"objective": 1.0, "regimen": [dose]}))
+    assert any("1 of 1 doses" in text and "upper bound of the amount (97.3" in text for text in found)
+
+
+def test_bounds_that_cannot_be_read_are_told() -> None:
+    config = {"file": {"free": [{"cmt": "a.b", "amount": [0, "1 mg"]}], "mechanisms": ["Gone"]}}
+    assert any("bounds is not known" in text for text in warned(facts_of(config, {"objective": 1.0, "regimen": []})))
+
+
+# ---------------------------------------------------------------- doses
+@pytest.mark.parametrize(
+    ("times", "told"),
+    [
+        ([0.0], "day 1"),
+        ([24.0, 192.0], "days 2, 9"),
+        ([30.0], "day 2 + 6 h"),
+        ([0.0, 30.0], "day 1; day 2 + 6 h"),
+        ([24.0 * i for i in range(9)], "day 1 to day 9, every 1 d"),
+        ([float(i) for i in range(6)], "day 1 to day 1 + 5 h, every 1 h"),
+    ],
+)
+def test_days(times: list[float], told: str) -> None:
+    assert prescription.days(times) == told
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ("1,100,1,10,0,0,", ("100", "over 10 h, at 10 mg/h")),
+        ("1,0,1,5,0,1,", ("", "at 5 mg/h all the time before, until now")),
+        ("1,100,1,-1,0,0,", ("100", "at a rate that the model sets")),
+        ("1,100,1,-2,0,0,", ("100", "over a time that the model sets")),
+        ("1,100,1,0,0,0,3", ("100", "over 3 h")),
+        ("1,100,1,0,12,2,", ("100", "at once", "yes, on top of what was there")),
+        ("4,50,1,0,0,0,", ("50", "at once, after a reset: every state is emptied")),
+        ("3,,,,,,", ("reset: every state is emptied",)),
+        ("1,50,2,10,0,0,", ("50", "over 5 h, times its bioavailability, at 10 mg/h")),
+    ],
+)
+def test_records_say_how_they_are_given(record: str, told: tuple[str, ...]) -> None:
+    changes = {"pk.rate_depot": "5 mg/h", "pk.duration_depot": "2 h", "pk.F_central": 0.5}
+    scenario = scenarios.load("textbook-1cpt", SHIPPED, changes)
+    table = f"TIME,EVID,AMT,CMT,RATE,II,SS,DUR\n0,{record}\n"
+    subjects = event_runs.subjects_in(scenario, table, "doses.csv")
+    doses = datasets.doses({"as given": datasets.record_rows(scenario, subjects)})
+    facts = facts_of(scenario.config, {}, doses=doses, parameters=datasets.parameters(scenario))
+    (table_of_doses,) = (block for block in prescription.blocks(facts) if isinstance(block, Table))
+    cells = [*texts(table_of_doses.rows[0])]
+    assert [text for text in told if text] == [cell for cell in cells if cell in told and cell]
+
+
+@pytest.mark.parametrize(
+    ("axis", "told"),
+    [
+        ("dose.amount=50,100 mg", "varies the amount of each dose into pk.depot: 50, 100 mg."),
+        ("dose.scale=0.1..10:log:20", "varies the scale of doses into pk.depot: 20 values from 0.1 to 10."),
+        ("pk.CL=1,2 L/h", ""),
+    ],
+)
+def test_a_sweep_says_what_it_varies_of_the_doses(axis: str, told: str) -> None:
+    scenario = scenarios.load("textbook-1cpt", SHIPPED)
+    laid = design.lay_out([axis], scenario)
+    status = xr.Variable(tuple(laid.dims), np.zeros(tuple(laid.dims.values()), np.int8))
+    sweep = xr.Dataset({"status": status}, laid.coords)
+    doses = datasets.doses({"as given": datasets.dose_rows(scenario, scenario.doses)})
+    facts = facts_of(scenario.config, {}, sweep=sweep, doses=doses, parameters=datasets.parameters(scenario))
+    text = said(prescription.blocks(facts))
+    assert "100" in text and ("the sweep varies it" in text) == bool(told) and told in text
+
+
+# ---------------------------------------------------------------- what goes with what
+def swept(sizes: dict[str, int], **values: np.ndarray) -> Facts:
+    """A sweep over these axes, each from 0 to 1, which keeps these numbers."""
+    data = xr.Dataset(
+        {name: (tuple(sizes), v) for name, v in values.items()},
+        {d: np.linspace(0.0, 1.0, n) for d, n in sizes.items() if d != "subject"},
+    )
+    data["status"] = tuple(sizes), np.zeros(tuple(sizes.values()), np.int8)
+    return facts_of({}, {}, sweep=data)
+
+
+def going_with(facts: Facts) -> dict[str, tuple[float, str]]:
+    """Rank correlation and number of pairs by name."""
+    tables = [b for b in drivers.mattered(facts) if isinstance(b, Table) and "rank correlation" in b.headers]
+    return {row[0].text: (row[1].value, row[2]) for table in tables for row in table.rows}
+
+
+def test_no_axis_of_a_large_grid_is_lost() -> None:
+    sizes = dict.fromkeys("abcd", 30)
+    axes = np.meshgrid(*[np.linspace(0.0, 1.0, 30)] * 4, indexing="ij", sparse=True)
+    facts = swept(sizes, **{"y:max": sum(axes) + 0.0})
+    found = going_with(facts)
+    assert set(found) == set("abcd") and {n for _, n in found.values()} == {"20,000 trajectories"}
+    assert all(0.4 < rho < 0.6 for rho, _ in found.values())  # four of equal weight: about 1/2 each
+    assert "From 20,000 of 810,000 trajectories" in said(drivers.mattered(facts))
+
+
+def test_a_value_of_a_subject_is_counted_once_for_each_subject() -> None:
+    random = np.random.default_rng(1)
+    weight = np.broadcast_to(random.normal(size=12), (5, 12))
+    y = random.normal(size=(5, 12))
+    y[2, 3] = np.nan  # failed
+    rho, n = going_with(swept({"a": 5, "subject": 12}, weight=weight, **{"y:max": y}))["weight"]
+    assert n == "11 subjects"
+    solved = np.arange(12) != 3
+    assert rho == pytest.approx(spearmanr(weight[0, solved], np.median(y, axis=0)[solved]).statistic)
+
+
+def test_of_many_subjects_and_points_some_of_both_are_taken() -> None:
+    random = np.random.default_rng(1)
+    weight = random.normal(size=200)
+    dose = np.linspace(0.0, 1.0, 100)
+    y = (dose[:, None, None] + 0.0 * dose[:, None] + weight).astype(np.float32)
+    facts = swept(
+        {"a": 100, "b": 100, "subject": 200},
+        weight=np.broadcast_to(weight, y.shape),
+        **{"y:max": y, "a:value": np.broadcast_to(dose[:, None, None], y.shape)},
+    )
+    found = going_with(facts)
+    assert found["weight"] == (pytest.approx(1.0), "141 subjects")
+    assert found["a"][1] == "19,881 trajectories" and found["a:value"][0] == pytest.approx(found["a"][0])
+    assert abs(found["b"][0]) < 0.05 < found["a"][0]
+
+
+def test_the_arm_without_mg_goes_with_nothing() -> None:
+    dose = np.linspace(0.0, 1.0, 10)
+    y = np.stack([dose, -dose], 1)
+    data = swept({"a": 10, "regimen": 2}, **{"y:max": y}).tree["sweep"].to_dataset()
+    facts = facts_of({}, {}, sweep=data.assign_coords(regimen=["as given", "without Mg"]))
+    assert going_with(facts) == {"a": (pytest.approx(1.0), "10 trajectories")}
+
+
+# ---------------------------------------------------------------- what would change it
+def test_starts_that_agree_ask_for_no_longer_search() -> None:
+    start = {"objective": 1.25, "feasible": True}
+    for second, told in ((1.25, False), (1.5, True)):
+        summary = {"objective": 1.25, "starts": [start, start | {"objective": second}]}
+        text = said(drivers.changes(facts_of({}, summary, optimization=xr.Dataset())))
+        assert ("A longer search" in text) == told
+
+
+def test_a_large_gain_is_written_out() -> None:
+    summary = {"signals": {}, "mg": {"mean_competence_gain": {"H1": 1.2, "H3": -0.05}}}
+    assert "+120 % under H1, -5 % under H3" in said(drivers.changes(facts_of({}, summary, simulation=xr.Dataset())))
+
+
+# ---------------------------------------------------------------- against data
+def domain(name: str, use: str, n: int, stands: bool | None) -> dict[str, Any]:
+    numbers = {"gmfe": 1.5, "allowed": 1.25, "noise_floor": None, "within_1_25": 0.5, "within_2": 1, "within_2sd": None}
+    return {"name": name, "title": name.upper(), "use": use, "n": n, "stands": stands, "failed": 0, **numbers}
+
+
+def miss(use: str) -> dict[str, Any]:
+    return {
+        "quantity": f"{use}d",
+        "domain": "a",
+        "use": use,
+        "predicted": 1.0,
+        "observed": 2.0,
+        "low": None,
+        "high": None,
+        "unit": "h",
+        "fold": 2.0,
+        "reason": "",
+        "source": "one",
+        "place": "",
+    }
+
+
+VALIDATED: dict[str, Any] = {
+    "domains": [
+        domain("a", "validate", 7, True),
+        domain("b", "calibrate", 90, None),
+        domain("c", "validate", 0, None),
+        domain("d", "validate", 3, None),
+        domain("e", "validate", 8, False),
+    ],
+    "signs": {"n": 3, "right": 2},
+    "misses": [miss("validate"), miss("calibrate")],
+    "rows": {},
+    "looks": [miss("look")],
+}
+
+
+def test_a_validation_speaks_of_the_rows_that_judge() -> None:
+    facts = facts_of({}, VALIDATED, rows=xr.Dataset())
+    assert answers.sentence(facts) == (
+        "1 of 2 domains that are judged stand: "
+        "the model against 18 published numbers kept aside to judge it, of which it misses 1."
+    )
+    blocks = list(answers.blocks(facts))
+    assert blocks[0].tiles[0].cell.text == "1 of 18"
+    verdicts = {row[0].text: row[-1] for b in blocks[1:3] for row in b.rows}
+    assert verdicts == {"A": "stands", "B": "", "C": NO_ROW, "D": UNJUDGED, "E": "FALLS SHORT"}
+    changes = said(drivers.changes(facts))
+    assert "for what nothing judges yet: C." in changes and "directions and bounds alone judge: D." in changes
+
+
+# ---------------------------------------------------------------- what was asked
+@pytest.mark.parametrize(
+    ("hours", "told"), [(168.0, "7 d"), (24.0, "the first 24 h of the scenario's 7 d"), (None, "7 d")]
+)
+def test_the_horizon_is_that_of_the_run(hours: float | None, told: str) -> None:
+    config = {"file": {"horizon": "7 d"}} | ({} if hours is None else {"horizon_h": hours})
+    assert told in said(findings.asked(facts_of(config, {}))).split(" | ")
+
+
+def test_long_lists_and_texts_of_the_configuration_are_cut() -> None:
+    short = {"scenario": "mine", "parameters": {"a.b": [1.0, "mg"]}, "file": {"dose": [{"cmt": "x"}, {"cmt": "y"}]}}
+    whole = next(b for b in findings.again(facts_of(short, {})) if b.kind == "folded")
+    assert whole.summary == "The whole configuration" and json.loads(whole.blocks[0].text) == short
+    assert '"a.b": [1.0, "mg"]' in whole.blocks[0].text
+    long = short | {"values": list(range(100_000)), "events": {"text": "1,2\n" * 10_000}}
+    cut = next(b for b in findings.again(facts_of(long, {})) if b.kind == "folded").blocks[0].text
+    assert len(cut) < 5000 and "and 99,980 more" in cut and "and 39,000 more characters" in cut
+
+
+def test_long_tables_say_what_is_left_out() -> None:
+    table = Table(("a", "b"), "pr", [("x", Cell("y", note="z"))] * 2000, "many")
+    assert capped(table).caption == "many (the first 500 of 2,000 rows)" and len(capped(table).rows) == 500
+    wide = dataclasses.replace(table, rows=[("x" * 5000, "")] * 300)
+    assert sum(len(row[0]) for row in capped(wide).rows) < 210_000
+    few = dataclasses.replace(table, rows=table.rows[:3])
+    assert said(capped(few)) == said(few)
+
+
+# ---------------------------------------------------------------- magnesium
+def test_no_share_is_above_the_whole() -> None:
+    for share, told in ((1.04, "100 %"), (-0.2, "0 %"), (0.4, "40 %"), (None, "–")):
+        summary = {"signals": {}, "mg": {"share_local": share}}
+        tiles = next(answers.blocks(facts_of({}, summary, simulation=xr.Dataset()))).tiles
+        cell = next(tile.cell for tile in tiles if "local" in tile.label)
+        assert (cell.text, cell.value) == (told, share)
+
+
+# ---------------------------------------------------------------- what is not there
+def test_a_table_whose_time_goes_back_lacks_no_courses() -> None:
+    given = {"doses": xr.Dataset(), "parameters": xr.Dataset()}
+    assert any("lacks" in text for text in warned(facts_of({}, {"signals": {}}, **given)))
+    assert not any("lacks" in text for text in warned(facts_of({}, {}, records=xr.Dataset(), **given)))
+
+
+def test_trajectories_of_missing_parts_are_told() -> None:
+    meanings = {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": f"done failed {parts.NOT_COMPUTED}"}
+    data = xr.Dataset({"status": ("point", np.array([0, 1, 2, 2, 2], np.int8), meanings)})
+    assert any("3 trajectories are not there" in text for text in warned(facts_of({}, {}, sweep=data)))
+
+
+EFFECT = {
+    "hours_per_day_above_0.02": {"H1": 4.21, "H2": 4.2},
+    "hours_per_day_above_0.3": {"H1": 0.51, "H2": 0.5},
+    "mean_competence_gain": {"H1": 0.0123, "H2": 0.1},
+    "share_local": 0.5,
+    "mean_rise": {"value": 0.0312, "unit": "mmol/L"},
+    "peak_rise": {"value": 0.25, "unit": "mmol/L"},
+}
+SIGNAL = {"unit": "mg/L", "auc_unit": "mg/L h", "initial": 0.0, "final": 0.5, "min": 0.0, "max": 12.0, "auc": 123.0}
+SIMULATED: dict[str, Any] = {
+    "scenario": "mine",
+    "status": {"failed": 1, "trajectories": 4, "reason": "too many steps", "failed_subjects": {"7": {"failed": 1}}},
+    "signals": {"pk.C": SIGNAL | {"range": {key: [0.0, 1.0] for key in ("initial", "final", "min", "max", "auc")}}},
+    "verdict": "It is said.",
+    "mg": EFFECT | {"free": EFFECT},
+}
+DOSE = {"time_h": 30.5, "amt": 0.25, "cmt": "pk.depot", "unit": "mg", "duration_h": 0.0}
+OPTIMISED: dict[str, Any] = SIMULATED | {
+    "feasible": True,
+    "converged": True,
+    "objective": -1.25,
+    "baseline_objective": 0.75,
+    "terms": {"visits": {"baseline": 0.5, "optimum": 0.25}},
+    "constraints": [
+        {"name": "x", "limit": 2.0, "value": 1.99, "slack": 0.01, "unit": "mmol/L", "value_by_hypothesis": {"H1": 1.99}}
+    ],
+    "regimen": [DOSE],
+    "starts": [{"objective": 1.0, "feasible": True}, {"objective": 2.0, "feasible": True}],
+}
+SWEPT = {
+    "sweep": {"y:max": {"unit": "mg", "min": 0.0, "q05": 0.1, "median": 0.5, "q95": 0.9, "max": 1.0}},
+    "trajectories": 10,
+    "failed": 1,
+    "reasons": {"too many steps": 1},
+    "population": {"title": "adults", "varied": 3, "share_rejected": 0.1},
+}
+PERCENTILES = {"5": 0.1, "50": 1.5, "95": 2.0}
+DRAWN = {
+    "verdict": "It is said.",
+    "status": {"failed": 0, "trajectories": 10, "reason": "done"},
+    "feasibility": {
+        "share_rejected": 0.6,
+        "rejected": {"rule": 3},
+        "targets": {"0.3": {"value": 0.3}},
+        "quantities": {
+            "total, day": {
+                "text": "rise",
+                "unit": "mmol/L",
+                "rise": PERCENTILES,
+                "targets": {"0.3": {"shortfall": PERCENTILES, "share": 0.2}},
+            }
+        },
+    },
+}
+CALIBRATED = {
+    "title": "a study",
+    "card": "a card",
+    "identifiability": "All are known.",
+    "parameters": {
+        "pk.CL": {
+            "unit": "L/h",
+            "start": 1.0,
+            "estimate": 2.0,
+            "se": 0.1,
+            "cv": 0.6,
+            "low": 1.0,
+            "high": 3.0,
+            "bounds": [0.1, 10.0],
+            "bound": None,
+            "prior": {"value": 1.0},
+        }
+    },
+    "errors": [
+        {
+            "part": "fit",
+            "series": None,
+            "n": 2,
+            "failed": 0,
+            "gmfe_at_start": 2.0,
+            "gmfe": 1.1,
+            "rmse": 0.1,
+            "unit": "mg",
+        }
+    ],
+    "rows": [
+        {"quantity": "C", "part": "fit", "observed": 1.0, "predicted": 2.0, "unit": "mg", "fold": 2.0, "failed": "why"}
+    ],
+    "starts": {"n": 2, "converged": 2, "same_optimum": 2},
+}
+EXAMINED = {
+    "outputs": [{"output": "pk.C:max", "value": 1.0, "unit": "mg/L", "text": "level"}],
+    "elasticities": [
+        {
+            "output": "pk.C:max",
+            "parameter": "pk.CL",
+            "text": "clearance",
+            "elasticity": -0.5,
+            "slope": -1.0,
+            "value": 1.0,
+            "unit": "L/h",
+            "low": 0.5,
+            "high": 2.0,
+            "range_effect": -0.4,
+            "basis": "assumed",
+        }
+    ],
+    "sobol": {
+        "indices": [
+            {"output": "pk.C:max", "parameter": "pk.CL", "S1": 0.5, "S1_conf": 0.1, "ST": 0.6, "ST_conf": 0.1},
+        ],
+        "complete": 3,
+        "samples": 4,
+        "unphysical": {"rule": 1},
+        "failed": 0,
+    },
+}
+KINDS = {
+    "simulation": SIMULATED,
+    "optimization": OPTIMISED,
+    "sweep": SWEPT,
+    "feasibility": DRAWN,
+    "rows": VALIDATED,
+    "calibration": CALIBRATED,
+    "sensitivity": EXAMINED,
+}
+
+
+def places(found: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a summary has an entry."""
+    entries = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    for key, value in entries:
+        yield (*at, key)
+        yield from places(value, (*at, key))
+
+
+@pytest.mark.parametrize("group", KINDS)
+def test_a_summary_without_a_key_still_has_a_page(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "_pictures", lambda tree: iter(()))
+    summary = KINDS[group]
+    left_out = "another version of nanomg made it"
+    assert left_out not in reports.render(facts_of({}, summary, **{group: xr.Dataset()}))
+    told = 0
+    for *inner, key in places(summary):
+        less = copy.deepcopy(summary)
+        holder: Any = less
+        for step in inner:
+            holder = holder[step]
+        del holder[key]
+        told += left_out in reports.render(facts_of({}, less, **{group: xr.Dataset()}))
+    assert told
