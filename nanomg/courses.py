@@ -30,7 +30,7 @@ _GUIDES = 60  # times of doses that panels mark
 _PANEL, _STRIP = 2.05, 0.42  # [inch] heights
 _ROUNDING = 1e-9  # [h] by which a dose may come after the reset at its time
 _POOR = "interstitium.C_poor"
-_CONSTANT, _MODELLED = "a constant infusion until then", "over a modelled time"
+_CONSTANT, _MODELLED = "as the steady state of a constant infusion", "over a modelled time"
 
 _LOOKS = {  # of an arm: colour, line, width
     AS_GIVEN: (COLOURS[0], LINES[0], 2.0),
@@ -45,7 +45,7 @@ _TEXTS = {OPTIMUM: "optimised regimen", BASELINE: "baseline regimen", WITHOUT: "
 class Dose(NamedTuple):
     """Doses into one port: times and durations [h], amounts in `unit`, and how they are given where that is out of the ordinary.
 
-    A constant infusion has its rate for an amount; it has run since before the start, and ends at its time.
+    The steady state of a constant infusion has its rate for an amount, and no duration: at its time it is over.
     """
 
     port: str
@@ -193,7 +193,7 @@ def doses_of(tree: xr.DataTree, regimen: str) -> list[Dose]:
             given = {(float(t), min(lasts, until - t), row.amt) for t in times if t <= until + _ROUNDING}
             found.setdefault((str(row.cmt), str(row.unit), how), set()).update(given)
         elif row.rate_per_h > 0:
-            given = {(row.time_h, row.time_h, row.rate_per_h)}
+            given = {(row.time_h, 0.0, row.rate_per_h)}
             found.setdefault((str(row.cmt), f"{row.unit or 1}/h", _CONSTANT), set()).update(given)
     return [Dose(*key, *np.array(sorted(own)).T) for key, own in found.items()]
 
@@ -249,9 +249,7 @@ def draw_doses(axis: Any, given: Sequence[Dose], hours: float) -> None:
         axis.plot(dose.times[here] * scale, np.full(here.sum(), i), marker, color="black", ms=5.5, clip_on=False)
         for time, duration in zip(dose.times[here], dose.durations[here], strict=True):
             if duration > 0.004 * hours:
-                start = time - duration if dose.how == _CONSTANT else time
-                ends = start * scale, min(start + duration, hours) * scale
-                axis.plot(ends, [i, i], color="black", lw=3, alpha=0.5)
+                axis.plot([time * scale, min(time + duration, hours) * scale], [i, i], color="black", lw=3, alpha=0.5)
         text = drawing.plain(dose.text)
         axis.text(0.0, i - 0.45, text, transform=axis.get_yaxis_transform(), fontsize=8.5, va="center")
 

@@ -495,8 +495,8 @@ RESET = RECORD | {"time_h": 20.0, "evid": 3, "cmt": "", "amt": 0.0, "unit": ""}
         ([RECORD | {"rate_per_h": -2.0}], [], "pk.c: 100 mg, over a modelled time"),
         (
             [RECORD | {"amt": 0.0, "rate_per_h": 2.0, "ss": 1}],
-            [0.0, 6.0],
-            "pk.c: 2 mg/h, a constant infusion until then",
+            [],
+            "pk.c: 2 mg/h, as the steady state of a constant infusion",
         ),
         (
             [RECORD | {"rate_per_h": 10.0, "ii_h": 12.0, "addl": 2}, RESET],
