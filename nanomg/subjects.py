@@ -6,7 +6,7 @@
     GFR = { parameter = "magnesium.GFR", cv = 0.25, basis = "…" }      a parameter of the model; median and cv may be its card's
     [[effect]]                        (covariate / reference)^exponent is a factor on a parameter or several
     parameter, covariate, exponent, reference, basis, …; `card`: only with this card; `within_cv`: a part of the card's variation
-    [[correlation]]                   between = ["weight", "GFR"], rho = 0.4, basis, …: of their normal scores; also of parameters
+    [[correlation]]                   between = ["weight", "GFR"], rho = 0.4, basis, …; `card`: of normal scores, also of parameters
     [plausible]                       what a subject must be at time 0: parameters, constants, states and signals
     "magnesium.total" = { low = 0.4, high = 1.4, unit = "mmol/L", basis = "…", … }
 
@@ -20,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from nanomg.model import Model, stack
 from nanomg.population import normal, spread
 from nanomg.scenario import Scenario
 
-ATTEMPTS = 100
+ATTEMPTS = 1000  # of a subject: where 5 % of candidates are plausible, none of a million is left without
 _BLOCK = 1024  # candidates that are looked at together
 
 # What lies outside of these is no body and no particle.
@@ -166,7 +166,7 @@ def _by_card(scenario: Scenario) -> dict[str, Spread]:
 def draw(scenario: Scenario, population: Population, seed: int, start: int, stop: int) -> Drawn:
     """Subjects `start` to `stop` - 1 of a seed, each the same whatever the range; `population` is one of this scenario.
 
-    Raises `InputError` where a subject is not plausible in 100 attempts.
+    Raises `InputError` where a subject is not plausible in 1,000 attempts.
     """
     subjects = np.arange(start, stop)
     typical = scenario.values | dict(population.typical)
@@ -273,7 +273,7 @@ def _start(
 _TOP = ("title", "species", "covariates", "effect", "correlation", "plausible")
 _COVARIATE = ("parameter", "median", "cv", "mean", "sd", "unit", "low", "high", *PROVENANCE)
 _EFFECT = ("parameter", "covariate", "exponent", "reference", "card", "within_cv", *PROVENANCE)
-_CORRELATION = ("between", "rho", *PROVENANCE)
+_CORRELATION = ("between", "rho", "card", *PROVENANCE)
 _RULE = ("low", "high", "unit", *PROVENANCE)
 
 
@@ -306,8 +306,9 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
     }
     tables = tables_in(data, "effect", where)
     effects = [e for table in tables for e in _effects(table, written, declared, library, f"{where}, [[effect]]")]
+    cards = {card.name for card in scenario.cards}
     correlated, root = _correlations(
-        tables_in(data, "correlation", where), written, declared, f"{where}, [[correlation]]"
+        tables_in(data, "correlation", where), written, declared, library, cards, f"{where}, [[correlation]]"
     )
     rules = [_rule(key, entry, library, where) for key, entry in table_in(data, "plausible", where).items()]
     return _in_scenario(
@@ -381,12 +382,11 @@ def _effects(
     only(entry, _EFFECT, ("parameter", "covariate", "exponent", "reference"), where)
     provenance(entry, where)
     parameters = entry["parameter"] if isinstance(entry["parameter"], list) else [entry["parameter"]]
-    name, card, within_cv = str(entry["covariate"]), str(entry.get("card", "")), entry.get("within_cv", False)
+    name, within_cv = str(entry["covariate"]), entry.get("within_cv", False)
     at = f"{where} of {name!r}"
     if name not in written:
         raise unknown("covariate", name, written, where)
-    if card and card not in library.cards:
-        raise unknown("card", card, library.cards, at)
+    card = _card(entry, library, at)
     if not isinstance(within_cv, bool):
         raise InputError("within_cv must be true or false", at)
     exponent = number(entry, "exponent", at)
@@ -404,10 +404,28 @@ def _effects(
     return found
 
 
+def _card(entry: Mapping[str, Any], library: Library, where: str) -> str:
+    """The card that an effect or correlation belongs to; empty where it acts whatever the cards."""
+    card = str(entry.get("card", ""))
+    if card and card not in library.cards:
+        raise unknown("card", card, library.cards, where)
+    return card
+
+
+def _acts(card: str, cards: Container[str]) -> bool:
+    """Whether what belongs to `card` acts in a scenario of these cards."""
+    return not card or card in cards
+
+
 def _correlations(
-    entries: Sequence[Any], written: Mapping[str, _Written], declared: Mapping[str, str], where: str
+    entries: Sequence[Any],
+    written: Mapping[str, _Written],
+    declared: Mapping[str, str],
+    library: Library,
+    cards: Container[str],
+    where: str,
 ) -> tuple[tuple[str, ...], np.ndarray]:
-    """The correlated streams, and the Cholesky factor of their matrix."""
+    """The correlated streams, and the Cholesky factor of their matrix; `cards` are those of the scenario."""
     pairs: dict[tuple[str, str], float] = {}
     for entry in entries:
         only(entry, _CORRELATION, ("between", "rho"), where)
@@ -420,6 +438,8 @@ def _correlations(
                 raise unknown("covariate or parameter", name, [*written, *declared], where)
         if rho is None or not -1.0 < rho < 1.0:
             raise InputError(f"rho must lie between -1 and 1, not {rho!r}", where)
+        if not _acts(_card(entry, library, where), cards):
+            continue
         one, other = (_stream(name, written) for name in between)
         if one == other or (one, other) in pairs or (other, one) in pairs:
             raise InputError(f"{between[0]!r} and {between[1]!r} are one, or have a correlation already", where)
@@ -475,7 +495,7 @@ def _in_scenario(
 ) -> Population:
     """What of a population's file the scenario's model has."""
     model, cards = scenario.model, {card.name for card in scenario.cards}
-    acting = [e for e in effects if scenario.values.get(e.effect.parameter) and (not e.card or e.card in cards)]
+    acting = [e for e in effects if scenario.values.get(e.effect.parameter) and _acts(e.card, cards)]
     used = {e.effect.covariate for e in acting}
     typical: dict[str, float] = {}
     spreads, covariates = _by_card(scenario), {}

@@ -296,6 +296,7 @@ def test_a_population_fits_every_scenario_of_its_species(library: Library, path:
                 "say where in the source the value stands"
             )
             assert not known["source"] or known["source"] in library.references
+            assert known["basis"] != "recalled" or known["source"] or known["note"]
     scenarios = [load(name, library) for name in library.scenarios if name.startswith(data["species"])]
     assert len(scenarios) > 10
     used, acting = set[str](), set[tuple[str, str]]()
@@ -317,6 +318,16 @@ def test_effects_of_an_antibody_come_with_its_card(library: Library) -> None:
         found[drug] = {e.covariate: e.exponent for e in effects if e.parameter == "pd1.CL"}
     assert found["pembrolizumab"] == {"weight": 0.595, "albumin": -0.907, "GFR": 0.135, "tumour_burden": 0.029}
     assert found["nivolumab"] == {"weight": 0.566, "GFR": 0.186}
+
+
+def test_a_correlation_of_an_antibody_comes_with_its_card(library: Library) -> None:
+    between = {}
+    for drug in ("pembrolizumab", "nivolumab"):
+        scenario = load(f"human-nsclc-{drug}", library)
+        scores = load_population("human-cancer", library, scenario).scores(1, np.arange(MANY), 0)
+        between[drug] = correlation(scores["pd1.CL"], scores["pd1.V"])
+    assert between["nivolumab"] == pytest.approx(0.352, abs=4 / math.sqrt(MANY))
+    assert between["pembrolizumab"] == pytest.approx(0.0, abs=4 / math.sqrt(MANY))
 
 
 def test_what_a_user_sets_stays(library: Library) -> None:
@@ -357,6 +368,7 @@ def test_what_a_user_sets_stays(library: Library) -> None:
         ("70 kg", "70 mL", "'mL' cannot be converted to 'kg'"),
         ("70 kg", "0 kg", "the reference must be above 0"),
         ("rho = 0.6", "rho = 1.2", "rho must lie between -1 and 1"),
+        ("rho = 0.6", 'rho = 0.6\ncard = "humans"', "there is no card 'humans'"),
         ('["weight", "GFR"]', '["weight"]', "'between' must be a list of two names"),
         ('["weight", "GFR"]', '["weight", "magnesium.GRF"]', "there is no covariate or parameter 'magnesium.GRF'"),
         ('"magnesium.V2"]', '"magnesium.GFR"]', "are one, or have a correlation already"),
