@@ -64,12 +64,24 @@ class Magnesium(AbstractMechanism):
         "magnesium.ppi": Var("1", "effect of a proton-pump inhibitor on the gut, 0 to 1", default=0.0),
     }
     ports = {
-        "magnesium.iv": Port("umol", "Mg salt into a vein", {"magnesium.ecf": 1.0}, molar_mass="magnesium.salt_MW"),
+        "magnesium.iv": Port(
+            "umol",
+            "Mg salt into a vein; a dose in g is of the salt (shipped cards: MgSO4.7H2O, 4.06 mmol of Mg per g)",
+            {"magnesium.ecf": 1.0},
+            molar_mass="magnesium.salt_MW",
+        ),
         "magnesium.im": Port(
-            "umol", "Mg salt into muscle", {"magnesium.muscle": "magnesium.F_im"}, molar_mass="magnesium.salt_MW"
+            "umol",
+            "Mg salt into muscle; a dose in g is of the salt, as into a vein",
+            {"magnesium.muscle": "magnesium.F_im"},
+            molar_mass="magnesium.salt_MW",
         ),
         "magnesium.oral": Port(
-            "umol", "Mg by mouth", {"magnesium.gut": 1.0}, uptake="absorbed", molar_mass="magnesium.oral_MW"
+            "umol",
+            "Mg by mouth; a dose in mg is of the element, not of the salt (shipped cards: 41.1 mmol of Mg per g)",
+            {"magnesium.gut": 1.0},
+            uptake="absorbed",
+            molar_mass="magnesium.oral_MW",
         ),
     }
 

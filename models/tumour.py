@@ -1,8 +1,8 @@
 """Tumour growth: viable, dying and dead cells.
 
 The growth law is the generalised logistic (Richards) family: `shape` near 0 is Gompertz, 1 is logistic. Proliferation needs
-Mg: low interstitial Mg slows the primary tumour and lets more of its cells die, as in deficient rats (Mills 1984), which is why Mg
-given to a host without T cells can feed it.
+Mg: low interstitial Mg slows the primary tumour and lets more of its cells die, as in deficient rats (Mills 1984). That more Mg
+than usual speeds growth a little follows from the same curve; it was not measured.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from collections.abc import Iterator
 from importlib import resources
@@ -60,6 +61,10 @@ def test_entry(parameter: Parameter) -> None:
     assert parameter.low is None or parameter.low > 0, "ranges are log-normal: the low end is above 0"
     if parameter.basis in ("measured", "fitted"):
         assert parameter.place, "say where in the source the value stands"
+    if parameter.basis == "fitted":
+        assert parameter.low is not None, "a fit leaves a range"
+    if parameter.basis == "recalled":
+        assert parameter.source or parameter.note, "a recalled value says what is recalled"
     if parameter.basis == "assumed":
         assert parameter.note, "an assumed value says why"
     if parameter.source:
@@ -127,6 +132,37 @@ def test_liposome_payload_and_mass() -> None:
     assert x["liposome.M_per_lipid"] == pytest.approx(0.735, rel=0.005)
     assert 1.0 / (x["liposome.N_per_lipid"] * 1e9) == pytest.approx(1.56e-13, rel=0.005)
     assert x["liposome.M_per_N"] * 1e-9 * 6.022e17 == pytest.approx(6.9e4, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "payload"),
+    [
+        ("mouse-multivesicular", "liposome.M_per_lipid"),
+        ("mouse-solid", "liposome.M_per_N"),
+        ("mouse-solid-peroxide", "liposome.M_per_N"),
+    ],
+)
+def test_a_scenario_says_how_many_times_the_mg_of_a_liposome_it_brings(scenario: str, payload: str) -> None:
+    (times,) = re.findall(r"(\d+) times the Mg of a liposome", load(scenario, SHIPPED).description)
+    assert derived(scenario)[payload] / derived("mouse-mc38-iv")[payload] == pytest.approx(int(times), rel=0.02)
+
+
+@pytest.mark.parametrize("card", ["human", "mouse"])
+@pytest.mark.parametrize(("port", "mass"), [("magnesium.iv", "salt_MW"), ("magnesium.oral", "oral_MW")])
+def test_a_port_says_of_what_a_mass_is(cards: dict[str, Card], card: str, port: str, mass: str) -> None:
+    text = MECHANISMS["Magnesium"].ports[port].text
+    (per_gram,) = re.findall(r"([\d.]+) mmol of Mg per g", text)
+    assert ("MgSO4.7H2O" in text) == (port == "magnesium.iv")
+    assert float(per_gram) == pytest.approx(1000 / cards[card].parameters[f"magnesium.{mass}"].value, rel=2e-3)
+
+
+def test_renal_loss_in_the_scenarios_of_car_t_cells_is_that_of_the_card(cards: dict[str, Card]) -> None:
+    left = cards["hypomagnesaemia-renal"].parameters["magnesium.reabsorption"].value
+    for name in ("human-lbcl-cart-low-mg", "human-lbcl-cart-repleted"):
+        assert load(name, SHIPPED).values["magnesium.e_cisplatin"] == pytest.approx(1.0 - left)
+    assert derived("human-lbcl-cart", magnesium__reabsorption=str(left))["magnesium.baseline"] == pytest.approx(
+        0.64, abs=0.005
+    )
 
 
 def test_lnp_payload() -> None:
