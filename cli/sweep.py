@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.errors import InputError, SimulationError
+from nanomg.errors import SimulationError
 from nanomg.wording import duration, number, percent, size
 
 
@@ -42,7 +42,7 @@ def sweep(
     precision: options.Precision = "float64",
     rtol: Annotated[float, typer.Option(help="Relative tolerance of each step.")] = 3e-5,
     device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")] = "auto",
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory for parts under way.")] = "1 GB",
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory of each core for what is under way.")] = "500 MB",
     workers: Annotated[int | None, typer.Option(min=1, help="Start so many worker processes here.")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster at tcp://…")] = None,
     output: options.Output = None,
@@ -56,10 +56,6 @@ def sweep(
 ) -> None:
     """Solve a scenario over axes and virtual subjects."""
     overrides = options.parse_assignments(assignments)
-    if resume and force:
-        raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
-    if workers is not None and scheduler is not None:
-        raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
     from nanomg import models, sweeps
 
     with render.working("reading"):
@@ -136,12 +132,14 @@ def show_sweep(found: Mapping[str, Any], json: bool) -> None:
     render.paragraph(found["verdict"], style="bold")
     rate = f"{number(found['subjects_per_second'], 3)} a second on the {found['device']}"
     computing = found["share_computing"]
-    share = "" if computing is None else f", {percent(min(computing, 1.0))} of it computing"
+    share = "" if computing is None else f", {percent(min(computing, 1.0))} of it drawing and solving"
     render.paragraph(
         f"{found['scenario']}: {found['computed']:,} computed in {duration(found['seconds'])}, {rate}{share}"
     )
     if (who := found["population"]) is not None:
         turned = f"{percent(who['share_rejected'])} of the candidates were not plausible and were drawn again"
+        if 0 < (counted := who.get("counted", 0)) < found["dims"].get("subject", 0):
+            turned += f" (counted in the first {counted:,} subjects)"
         render.paragraph(f"Subjects: {who['title']}; {who['varied']} parameters vary; {turned}")
     rows = [
         (name, each["unit"], *(number(each[key]) for key in ("min", "q05", "median", "q95", "max")))

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg import blocks, devices, executables, simulation, units
+from nanomg import blocks, devices, executables, simulation, statistics, units
 from nanomg.design import Design, Regimens, regimens
 from nanomg.errors import InputError, unknown
 from nanomg.scenario import Scenario
@@ -42,6 +42,7 @@ TEXTS = {
     VALUE: "value of the subject",
 }
 _ALONG = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
+MEMORY = 5e8  # [bytes] of a core for trajectories under way
 _MOST = 10_000_000_000  # trajectories of a sweep
 _CHECKED = 1 << 16  # points whose doses are looked at together
 _LATE = 64  # lanes of a block of those that would keep others waiting
@@ -116,6 +117,7 @@ class _Reduced(NamedTuple):
 class Batch:
     """All trajectories of a sweep. `subjects` 0: the typical subject alone, at each point of the design.
 
+    `memory` [bytes] is what a core may use for trajectories under way; `most` how many are asked for at once, if that is known.
     Raises `InputError` where nothing varies, or for a regimen that a sweep cannot take.
     """
 
@@ -132,6 +134,8 @@ class Batch:
         precision: str = "float64",
         method: str = METHOD,
         device: str = "auto",
+        memory: float = MEMORY,
+        most: int | None = None,
     ):
         scenario.needs_plain("a sweep")
         if subjects < 0:
@@ -153,6 +157,7 @@ class Batch:
                 f"scenario {scenario.name!r}",
             )
         varied = tuple(dict.fromkeys([*own, *spread]))
+        self.memory, self.most = memory, most
         self.plan = simulation.plan_for(scenario.model, scenario.doses, varied, method=method, precision=precision)
         self.choice = devices.choose(device, self.total)
         self.moving = any(name.endswith((".start", ".interval", ".duration")) for name in design.columns)
@@ -188,7 +193,7 @@ class Batch:
         model, times = self.plan.model, len(first.all)
         rows = times + 2 * len(self.scenario.doses) + 2 * len(self.scenario.windows)
         each = 8 * rows * (len(model.states) + 2 * len(self.scenario.doses) + len(model.inputs) + 1)
-        return devices.block_of(self.choice, each, self.total)
+        return devices.block_of(self.choice, each, min(self.total, self.most or self.total), self.memory)
 
     # ------------------------------------------------------------ solving
     def solve(self, start: int, stop: int) -> dict[str, np.ndarray]:
@@ -268,7 +273,7 @@ class Batch:
             return Times(regular[:, None], np.arange(len(regular))[:, None])
         if not self.moving:
             times = simulation.output_times(horizon, self.scenario.every, self.scenario.doses)
-            return Times(times[:, None], np.abs(times - regular[:, None]).argmin(1)[:, None])
+            return Times(times[:, None], _nearest(times, regular)[:, None])
         infused = np.array([dose.duration > 0 for dose in self.scenario.doses])
         edges = np.concatenate([doses.time, (doses.time + doses.duration)[infused]])
         around = np.clip(edges[:, None] + np.array(simulation.PROBES)[:, None], 0.0, horizon)
@@ -291,7 +296,6 @@ def _reduced(
     """What is kept of each lane, by label."""
     x = simulation.observables(plan.model, values, y, forcing)
     shape = y[:, 0].shape
-    span = output[-1] - output[0]
     found = {}
     for keep in kept:
         curve = jnp.broadcast_to(x[keep.name], shape)
@@ -304,17 +308,16 @@ def _reduced(
             "final": lambda a: a[-1],
             "max": lambda a: a.max(0),
             "min": lambda a: a.min(0),
-            "auc": lambda a: _area(output, a),
-            "mean": lambda a: _area(output, a) / span,
+            "auc": lambda a: statistics.auc(output, a, output[0], output[-1]),
+            "mean": lambda a: statistics.mean(output, a, output[0], output[-1]),
             SERIES: lambda a: jnp.take_along_axis(a, rows, 0),
         }
         found[keep.label] = keep.factor * ways[keep.how](curve)
     return found
 
 
-def _area(t: jax.Array, y: jax.Array) -> jax.Array:
-    """The area under `y` (time, lane): by trapezoids, and logarithmic ones where it falls by more than a hundredth."""
-    a, b = y[:-1], y[1:]
-    falls = (b > 0) & (a > 1.01 * b)
-    ratio = jnp.where(falls, a, 2.0) / jnp.where(falls, b, 1.0)
-    return jnp.sum(jnp.diff(t, axis=0) * jnp.where(falls, (a - b) / jnp.log(ratio), (a + b) / 2), 0)
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """For each time that is wanted the first one of those (in order) that are nearest."""
+    after = np.searchsorted(times, wanted).clip(0, len(times) - 1)
+    before = np.searchsorted(times, times[np.maximum(after - 1, 0)])
+    return np.where(wanted - times[before] <= times[after] - wanted, before, after)

@@ -7,6 +7,8 @@ its cores.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,17 +22,19 @@ from nanomg.solver import Status
 T = TypeVar("T", bound=Any)  # a named tuple: lanes along the last axis of each array, `status` among them, and counts
 Solve = Callable[[np.ndarray, bool], T]
 
+ON_CPU, ON_GPU = 256, 1 << 17  # lanes of a block at most: what a core's caches hold, what fills a GPU
 _FEWEST = 8  # lanes from which on deferring one can pay
 
 
-def block_size() -> int:
-    """Lanes of a block: what fits the caches of a CPU, what fills a GPU."""
-    return 256 if jax.default_backend() == "cpu" else 1 << 17
-
-
 def cores() -> int:
-    """Blocks that are solved side by side: one on each core of a CPU, one on a GPU."""
-    return len(os.sched_getaffinity(0)) if jax.default_backend() == "cpu" else 1
+    """Cores that this process may use: on a CPU, a block is solved on each."""
+    return len(os.sched_getaffinity(0))
+
+
+def trim() -> None:
+    """Give memory that lies free back to the system, where the C library can: between arrays of many sizes it wears into pieces."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
@@ -38,11 +42,12 @@ def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
 
     Counts (arrays without axes) are added up over the blocks.
     """
-    size = block_size()
+    on_cpu = jax.default_backend() == "cpu"
+    size = ON_CPU if on_cpu else ON_GPU
     if batch < _FEWEST:
         return solve(np.arange(batch), False)
     few = lambda late: min(size, max(4, 1 << (late - 1).bit_length()))
-    return _with_late(solve, batch, min(batch, size), few, cores(), defer)
+    return _with_late(solve, batch, min(batch, size), few, cores() if on_cpu else 1, defer)
 
 
 def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int) -> T:
@@ -92,6 +97,6 @@ def _put(whole: Any, lanes: np.ndarray, part: Any) -> np.ndarray:
 
 def pick(tree: Any, lanes: np.ndarray, batch: int) -> Any:
     """The lanes of these numbers of every array whose last axis is the lanes; all else as it is."""
-    if len(lanes) == batch:
+    if np.array_equal(lanes, np.arange(batch)):
         return tree
     return jax.tree.map(lambda a: np.asarray(a)[..., lanes] if np.shape(a)[-1:] == (batch,) else a, tree)

@@ -77,6 +77,7 @@ _SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1 GB",
     "distributed.worker.memory.target": False,  # pieces are small: nothing is to be spilled to disk
     "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,  # what a program takes it keeps: a worker that waits for memory waits for ever
     # without Dask's MALLOC_TRIM_THRESHOLD_: a solve that gives each block's memory back to the system takes half as long again
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
 }

@@ -225,6 +225,8 @@ def lay_out(
     if points is not None and points > _MOST:
         raise InputError(f"{points:,} points are too many; {_MOST:,} at most", "--points")
     axes = [parse_axis(text, scenario) for text in texts]
+    if sample != "grid" and not axes:
+        raise InputError("there is nothing to sample; vary something (--vary)", "--sample")
     varied: set[str] = set()
     for axis in axes:
         own = _acts_on(axis.name, scenario)
@@ -267,6 +269,8 @@ def _grid(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -> t
     dims: dict[str, int] = {}
     columns: dict[str, Column] = {}
     coords: dict[str, xr.Variable] = {}
+    if points is not None and all(axis.values for axis in axes):
+        raise InputError("no axis is a range that takes its number of values from it; leave it out", "--points")
     for axis in axes:
         if not axis.values and points is None:
             raise InputError(

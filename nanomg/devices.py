@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from nanomg import blocks
 from nanomg.errors import InputError, unknown
 
 ASKED = ("auto", "cpu", "gpu")
 
-_CPU_BLOCK = 256  # what the caches of a core hold
-_GPU_BLOCK = 1 << 17
 _FILLS_A_GPU = 4096  # trajectories below which a GPU's threads would idle; assumed, see docs/performance.md
-_GPU_SHARE = 0.25  # of a GPU's memory for the arrays of one block, since a program holds several of a size
+_SHARE = 0.25  # of a core's or GPU's memory for the arrays of one block, since a program holds several of a size
+_LEAST = 8  # lanes of a block for each device
 
 
 class Choice(NamedTuple):
@@ -35,6 +35,11 @@ class Choice(NamedTuple):
         """What and how many."""
         count = f"{len(self.devices)} x " if len(self.devices) > 1 else ""
         return f"{self.platform.upper()} ({count}{self.devices[0].device_kind})"
+
+    @property
+    def side(self) -> int:
+        """Pieces of work that are solved side by side: one on each core of a CPU, one on all GPUs together."""
+        return blocks.cores() if self.platform == "cpu" and len(self.devices) == 1 else 1
 
 
 def choose(asked: str = "auto", trajectories: int = _FILLS_A_GPU) -> Choice:
@@ -73,11 +78,14 @@ def using(choice: Choice) -> Iterator[None]:
         yield
 
 
-def block_of(choice: Choice, bytes_each: int, trajectories: int) -> int:
-    """Lanes of one block: what a core's caches or a GPU's memory hold, no more than needed, and a power of two for each device."""
-    most = _CPU_BLOCK
+def block_of(choice: Choice, bytes_each: int, trajectories: int, memory: float) -> int:
+    """Lanes of one block: what a core's caches and `memory` [bytes] or a GPU's memory hold, no more than needed.
+
+    It is a power of two for each device, the same for all of them.
+    """
+    most = blocks.ON_CPU
     if choice.platform == "gpu":
-        memory = (choice.devices[0].memory_stats() or {}).get("bytes_limit", 1 << 32)
-        most = min(_GPU_BLOCK, 1 << int(np.log2(max(_GPU_SHARE * memory / bytes_each, 1))))
-    needed = max(8, 1 << max(trajectories - 1, 1).bit_length())
-    return min(most * len(choice.devices), needed if len(choice.devices) == 1 else max(needed, 8 * len(choice.devices)))
+        most, memory = blocks.ON_GPU, (choice.devices[0].memory_stats() or {}).get("bytes_limit", 1 << 32)
+    held = 1 << int(np.log2(max(_SHARE * memory / bytes_each, 1)))
+    needed = 1 << (-(-trajectories // len(choice.devices)) - 1).bit_length()
+    return max(_LEAST, min(most, held, needed)) * len(choice.devices)

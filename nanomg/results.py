@@ -53,17 +53,18 @@ def root_attributes(
     model: Model | Sequence[Model],
     command: str = "",
     summary: Mapping[str, Any] | None = None,
+    device: str = "",
 ) -> dict[str, str | int]:
     """Attributes of the root: what the file is, when, by which command, software and input it was made.
 
     `model` is what was solved, or each of several; `summary` the object that `--json` prints, which `nanomg summary` shows again
-    without computing.
+    without computing, and `device` where it was computed if that is not where JAX computes by itself.
     """
     import jax  # a file is read without it
 
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     config_json = to_json(config, sort_keys=True)
-    device = jax.devices()[0]
+    first = jax.devices()[0]
     versions = {"python": platform.python_version(), "nanomg": __version__}
     versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
     attributes: dict[str, str | int] = {
@@ -79,7 +80,7 @@ def root_attributes(
         "config_hash": _sha256(config_json),
         "rng_seed": seed,
         "dtype": str(config.get("precision", jax.numpy.asarray(0.0).dtype)),
-        "device": f"{device.platform}: {device.device_kind}",
+        "device": device or f"{first.platform}: {first.device_kind}",
         "package_versions_json": to_json(versions),
     }
     return attributes if summary is None else attributes | {"summary_json": to_json(summary)}

@@ -158,10 +158,11 @@ def evaluate(
 
 # ---------------------------------------------------------------- what is said of it
 def summary_of(scenario: Scenario, outputs: Sequence[Keep], found: Indices, seed: int) -> dict[str, Any]:
-    """The indices as JSON, those of each output with the largest total first, and how they were found."""
+    """The indices as JSON, the largest total of each output first and None where it does not vary, and how they were found."""
     names = list(found.ranges)
+    known = lambda value: float(value) if np.isfinite(value) else None
     rows = [
-        {"output": output.label, "parameter": names[i]} | {key: float(getattr(found, key)[o, i]) for key in INDICES}
+        {"output": output.label, "parameter": names[i]} | {key: known(getattr(found, key)[o, i]) for key in INDICES}
         for o, output in enumerate(outputs)
         for i in np.argsort(-found.ST[o], kind="stable")
     ]

@@ -1,8 +1,9 @@
 """Numbers read off a curve: what a study reports of a course in time.
 
 Each function takes times and values (time, …) with common trailing axes, lanes or several, and the ends of a window (…) [h]. The
-times do not fall, the ends of the window are among them, and times may repeat; between times the curve is straight. All are
-differentiable in the values, `time of max` alone is not. `Over` is how several subjects become one number.
+times do not fall, the ends of the window are among them, and times may repeat. Between times the curve is straight; for areas it is
+an exponential where it falls. All are differentiable in the values, `time of max` alone is not. `Over` is how several subjects become
+one number.
 """
 
 from __future__ import annotations
@@ -73,8 +74,13 @@ def time_of_highest(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
 
 
 def auc(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """The area under the curve [unit × h], within the window."""
-    return jnp.sum(_weights(t, start, stop) * y, 0)
+    """The area under the curve [unit × h], within the window: where it falls by more than a hundredth, as an exponential does."""
+    inside = _inside(t, start, stop)
+    a, b = y[:-1], y[1:]
+    falls = (b > 0) & (a > 1.01 * b)
+    ratio = jnp.where(falls, a, 2.0) / jnp.where(falls, b, 1.0)
+    height = jnp.where(falls, (a - b) / jnp.log(ratio), (a + b) / 2)
+    return jnp.sum(jnp.where(inside[1:] & inside[:-1], jnp.diff(t, axis=0) * height, 0.0), 0)
 
 
 def half_life(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:

@@ -34,12 +34,14 @@ from nanomg.models import library as find_library
 from nanomg.scenario import Scenario, rebuild
 from nanomg.service import Run, resolve
 from nanomg.solver import Status
-from nanomg.subjects import load_population
+from nanomg.subjects import Population, load_population
 from nanomg.tally import Tally, population
 from nanomg.verdict import AS_GIVEN
 
-MEMORY = "1 GB"
+MEMORY = f"{batch.MEMORY / 1e6:.0f} MB"
 
+_TRIM = 4096  # trajectories after which free memory goes back to the system, lest it wears into pieces
+_COPIES = 4  # of the numbers of a part, on their way from the solver to the disk
 _PART = 1024  # trajectories of a part at most: two seconds of a core, and few enough for memory to stay flat
 
 
@@ -56,18 +58,31 @@ class Progress(NamedTuple):
 class Recipe(NamedTuple):
     """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library.
 
-    `equations` is the hash of those that are meant.
+    `equations` and `population` are hashes of those that are meant, `memory` [bytes] what a core may use, `most` the size of parts.
     """
 
     config: Mapping[str, Any]
     asked: Mapping[str, Any]
     folders: tuple[str, ...]
     equations: str = ""
+    population: str = ""
+    memory: float = batch.MEMORY
+    most: int | None = None
 
     def batch(self, library: Library | None = None) -> Batch:
-        """The batch that it describes, from another library if one is given."""
+        """The batch that it describes, from another library if one is given.
+
+        Raises `InputError` where equations or population are others here than those that are meant.
+        """
         library = library or find_library(*self.folders)
-        return _batch(rebuild(self.config, library), library, self.asked)
+        found = _batch(rebuild(self.config, library), library, self.asked, self.memory, self.most)
+        for what, meant, here in (
+            ("equations", self.equations, results.model_hash(found.scenario.model)),
+            ("population or ranges of cards", self.population, _hash(found.population)),
+        ):
+            if meant and meant != here:
+                raise InputError(f"a worker has other {what} than this process; give it the same library folders")
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,14 +140,22 @@ def request(
         "rtol": rtol,
         "device": device,
     }
-    found = _batch(chosen, shelves, asked)
+    budget = units.parse_quantity(memory, "byte", "--memory")
+    found = _batch(chosen, shelves, asked, budget)
+    part = _part_of(found)
     shipped = find_library().folders
     further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
-    recipe = Recipe(chosen.config, asked, further, results.model_hash(chosen.model))
-    return Request(chosen, found, recipe, _part_of(found, memory))
+    meant = results.model_hash(chosen.model), _hash(found.population)
+    return Request(chosen, found, Recipe(chosen.config, asked, further, *meant, budget, part), part)
 
 
-def _batch(scenario: Scenario, library: Library, asked: Mapping[str, Any]) -> Batch:
+def _hash(population: Population) -> str:
+    return hashlib.sha256(results.to_json(dataclasses.asdict(population)).encode()).hexdigest()
+
+
+def _batch(
+    scenario: Scenario, library: Library, asked: Mapping[str, Any], memory: float, most: int | None = None
+) -> Batch:
     simulation.tightest(asked["precision"])
     if not 0 < asked["rtol"] < 1:
         raise InputError(f"the relative tolerance must lie between 0 and 1, not be {asked['rtol']}", "--rtol")
@@ -158,18 +181,18 @@ def _batch(scenario: Scenario, library: Library, asked: Mapping[str, Any]) -> Ba
         rtol=asked["rtol"],
         precision=asked["precision"],
         device=asked["device"],
+        memory=memory,
+        most=most,
     )
 
 
-def _part_of(found: Batch, memory: str) -> int:
+def _part_of(found: Batch) -> int:
     """Trajectories of a part: whole blocks, some seconds of work, and no more than the memory holds several times over."""
-    budget = units.parse_quantity(memory, "byte", "--memory")
-    each = found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters))
-    copies = 4 * blocks.cores()
-    most = min(max(_PART, found.block), int(budget / (copies * each)))
+    each = _COPIES * (found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters)))
+    most = min(max(_PART, found.block), int(found.memory / each))
     if most < found.block:
         raise InputError(
-            f"a block of {found.block} trajectories needs {copies * each * found.block / 1e6:.2g} MB; "
+            f"a block of {found.block} trajectories needs {each * found.block / 1e6:.2g} MB; "
             "give more memory or keep less",
             "--memory",
         )
@@ -199,6 +222,10 @@ def sweep(
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
     todo = scenario if isinstance(scenario, Request) else request(scenario, **asked)
+    if resume and force:
+        raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
+    if workers is not None and scheduler is not None:
+        raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
     if workers is not None and todo.batch.choice.platform == "gpu":
         raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
     if output is not None:
@@ -229,6 +256,7 @@ def _swept(
     found = todo.batch
     attributes = functools.partial(
         results.root_attributes,
+        device=found.choice.text,
         title=f"Sweep: {todo.scenario.title}",
         config={**todo.recipe.config, "sweep": todo.recipe.asked, "precision": found.plan.precision},
         seed=found.seed,
@@ -237,12 +265,11 @@ def _swept(
     )
     made = attributes()
     versions = json.loads(str(made["package_versions_json"]))
-    who = results.to_json(dataclasses.asdict(found.population))
     identity = {
         **todo.recipe.config,
         **todo.recipe.asked,
         **{key: made[key] for key in _SAME},
-        "population_sha256": hashlib.sha256(who.encode()).hexdigest(),
+        "population_sha256": todo.recipe.population,
         "versions": versions,
     }
     with store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
@@ -258,11 +285,13 @@ def _swept(
             for number, arrays, seconds in solved:
                 kept.write(number, arrays)
                 tally.add(kept.range(number)[0], arrays)
+                if tally.done // _TRIM > (tally.done - len(arrays[STATUS])) // _TRIM:
+                    blocks.trim()
                 computing += seconds
                 if progress is not None:
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
         took, new = time.perf_counter() - began, tally.done - before
-        side = workers or _side(found)
+        side = workers or found.choice.side
         summary = {
             **_about(todo, tally),
             "seconds": took,
@@ -323,11 +352,11 @@ def _layout(todo: Request) -> store.Layout:
 def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
     """What a sweep will take: trajectories, bytes before compression, and the time, measured on a part of it."""
     found = todo.batch
-    side = workers or _side(found)
+    side = workers or found.choice.side
     found.solve(0, min(found.block, found.total))  # compiles
     pieces = [(0, min(found.block, found.total))] * side
     began = time.perf_counter()
-    for _ in _in_threads(lambda number: _timed(found, pieces[number]), range(side), min(side, _side(found))):
+    for _ in _in_threads(lambda number: _timed(found, pieces[number]), range(side), min(side, found.choice.side)):
         pass
     rate = sum(stop - start for start, stop in pieces) / (time.perf_counter() - began)
     return {
@@ -345,17 +374,12 @@ def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
     }
 
 
-def _side(found: Batch) -> int:
-    """Parts that this process solves side by side."""
-    return blocks.cores() if found.choice.platform == "cpu" and len(found.choice.devices) == 1 else 1
-
-
 def _solved(
     todo: Request, numbers: Sequence[int], workers: int | None, scheduler: str | None
 ) -> Generator[tuple[int, dict[str, np.ndarray], float], None, None]:
     """Parts as they are done: number, arrays, and the seconds that it took one worker."""
     if workers is None and scheduler is None:
-        yield from _in_threads(lambda number: _timed(todo.batch, todo.range(number)), numbers, _side(todo.batch))
+        yield from _in_threads(lambda number: _timed(todo.batch, todo.range(number)), numbers, todo.batch.choice.side)
         return
     shared = uuid.uuid4().hex, todo.recipe
     pieces = ((number, *todo.range(number)) for number in numbers)
@@ -401,7 +425,7 @@ def _by_worker(shared: tuple[str, Recipe], piece: tuple[int, int, int]) -> tuple
     if token not in _own:
         _own.clear()
         _own[token] = recipe.batch()
-        if results.model_hash(_own[token].scenario.model) != recipe.equations:
-            raise InputError("a worker has other equations than this process; give it the same library folders")
     arrays = _own[token].solve(*piece[1:])
+    if not piece[0] % math.ceil(_TRIM / (piece[2] - piece[1])):
+        blocks.trim()
     return arrays, time.perf_counter() - began

@@ -97,6 +97,7 @@ def population(found: Batch) -> dict[str, Any] | None:
         "name": found.population.name,
         "title": found.population.title,
         "varied": len(drawn.relative),
+        "counted": len(drawn.attempts),
         "candidates": tried,
         "share_rejected": 1.0 - len(drawn.attempts) / tried,
         "rejected": dict(drawn.rejected),

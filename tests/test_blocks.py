@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -36,6 +36,13 @@ class Trouble(AbstractMechanism):
         yield Flux(None, "trouble.x", self.growth * x["trouble.x"] ** 2)
         yield Flux(None, "trouble.u", self.frequency * x["trouble.v"])
         yield Flux(None, "trouble.v", -self.frequency * x["trouble.u"])
+
+
+class Solved(NamedTuple):
+    """What a block gives."""
+
+    result: Any
+    status: Any
 
 
 LANES = 200
@@ -106,8 +113,27 @@ def test_hard_lanes_get_a_block_of_their_own(undisturbed: np.ndarray, monkeypatc
     assert distance(y[..., good], undisturbed[..., good]) < 1e-5
 
 
+@pytest.mark.parametrize("count", [8, 16, 40, 64, 128])
+@pytest.mark.parametrize("late", [[5], [1, 2, 6], [0, 2, 3, 5, 6, 7]])
+def test_deferred_lanes_keep_their_own_numbers(count: int, late: list[int]) -> None:
+    """However many lanes there are, as many as a block of late ones too: each is solved with its own values."""
+    values = {"own": np.arange(count) * 10.0}
+
+    def solve(lanes: np.ndarray, defer: bool) -> Solved:
+        own = blocks.pick(values, lanes, count)["own"]
+        hard = np.isin(own, 10.0 * np.array(late))
+        return Solved(own + 1.0, np.where(hard & defer, Status.DEFERRED, Status.DONE))
+
+    for found in (
+        blocks.solve_in_blocks(solve, count),
+        blocks.solve_in_like_blocks(solve, count, count, min(count, 64)),
+    ):
+        np.testing.assert_array_equal(found.result, 10.0 * np.arange(count) + 1.0)
+        assert not found.status.any()
+
+
 def test_blocks_of_any_size_give_the_same(undisturbed: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "block_size", lambda: 64)
+    monkeypatch.setattr(blocks, "ON_CPU", 64)
     solved, _ = troubled()
     assert np.asarray(solved.status).shape == (LANES,)
     assert distance(np.asarray(solved.y), undisturbed) < 1e-5

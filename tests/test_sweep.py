@@ -242,6 +242,11 @@ def test_worker_processes_give_the_same_and_one_that_dies_is_replaced(mouse: str
         ({"subjects": 3, "precision": "float16"}, "precision"),
         ({"subjects": 3, "memory": "1 kB"}, "give more memory"),
         ({"subjects": 3, "resume": True}, "name the output"),
+        ({"subjects": 3, "output": "a.h5", "resume": True, "force": True}, "not both"),
+        ({"subjects": 3, "workers": 1, "scheduler": "tcp://127.0.0.1:1"}, "not both"),
+        ({"subjects": 3, "sample": "lhs", "points": 50}, "nothing to sample"),
+        ({"subjects": 3, "points": 50}, "leave it out"),
+        ({"vary": ["dose.amount=1,2 umol"], "points": 50}, "leave it out"),
         ({"subjects": 3, "scheduler": "tcp://127.0.0.1:1"}, "no Dask scheduler"),
     ],
 )
@@ -251,6 +256,14 @@ def test_what_is_wrong_is_one_sentence(
     monkeypatch.setattr("nanomg.cluster._WAIT", 1)
     with pytest.raises(InputError, match=says):
         nanomg.sweep(mouse, **asked)
+
+
+@pytest.mark.parametrize("what", ["equations", "population"])
+def test_a_worker_that_would_compute_something_else_is_refused(mouse: str, what: str) -> None:
+    recipe = sweeps.request(mouse, **ASKED).recipe
+    assert recipe.batch().total == 1200
+    with pytest.raises(InputError, match=f"other {what}"):
+        recipe._replace(**{what: "0" * 64}).batch()
 
 
 def test_the_estimate_is_the_size_of_the_sweep(mouse: str) -> None:
