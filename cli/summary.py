@@ -18,7 +18,7 @@ from nanomg.cli.sensitivity import show_sensitivity
 from nanomg.cli.sweep import show_sweep
 from nanomg.cli.validate import show_validation
 from nanomg.errors import InputError
-from nanomg.wording import number, percent, state_of_limit
+from nanomg.wording import bounded, number, percent, state_of_limit
 
 # by kind of file, what is not a simulation or an optimisation
 _VIEWS: Mapping[str, Callable[[Mapping[str, Any], bool], None]] = {
@@ -150,8 +150,12 @@ def _show_magnesium(mg: Mapping[str, Any]) -> None:
     render.section(title, headers, "l" + "r" * (len(headers) - 1), rows)
     render.paragraph("")
     rises = [
-        [name, number(arm["mean_rise"]["value"], 3), number(arm["peak_rise"]["value"], 3), arm["mean_rise"]["unit"]]
-        + [percent(arm[share]) for share in ("share_local", "share_serum")]
+        (
+            name,
+            *(number(arm[rise]["value"], 3) for rise in ("mean_rise", "peak_rise")),
+            arm["mean_rise"]["unit"],
+            *(percent(bounded(arm[share])) for share in ("share_local", "share_serum")),
+        )
         for name, arm in arms.items()
     ]
     render.table(("rise", "mean", "peak", "unit", "local", "through serum"), "lrrlrr", rises)

@@ -69,7 +69,9 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: st
     if by not in (ARM, HYPOTHESIS):
         raise unknown("way to lay out courses", by, (ARM, HYPOTHESIS), "--by")
     if "simulation" not in tree.children:
-        text = "Time goes back at a reset, so there are no common times: values are at the records alone."
+        text = "The file holds no courses."
+        if "records" in tree.children:
+            text = "Time goes back at a reset, so there are no common times: values are at the records alone."
         return [drawing.message("Courses", text)]
     data, config = tree["simulation"].to_dataset(), config_of(tree)
     reasons = failures(data)
@@ -157,7 +159,7 @@ def chosen(data: xr.Dataset, signals: Sequence[str], outputs: Iterable[str]) -> 
 
 
 def failures(data: xr.Dataset) -> list[str]:
-    """How trajectories failed, and how many for each reason."""
+    """Why trajectories are missing, and how many for each reason: they failed, or were not computed."""
     if "status" not in data:
         return []
     meanings = str(data.status.attrs.get("flag_meanings", "")).split()

@@ -286,7 +286,7 @@ def _maps(data: xr.Dataset, space: _Space, kept: _Number, note: str) -> list[Pic
             drawing.log_axis(bar.ax)
         handles: list[Any] = []
         if np.isnan(middle.values).any():
-            handles.append(drawing.block(facecolor="#DDDDDD", hatch="///", edgecolor=GREY, label="failed"))
+            handles.append(drawing.block(facecolor="#DDDDDD", hatch="///", edgecolor=GREY, label="no result"))
         handles += [drawing.key(color="black", ls=LINES[1], label=drawing.plain(text)) for _, text in kept.limits]
         drawing.legend(part, handles, _both(where, note))
 

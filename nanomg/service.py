@@ -19,6 +19,7 @@ from nanomg.models import library as find_library
 from nanomg.records import read_text
 from nanomg.scenario import Scenario, load
 from nanomg.verdict import AS_GIVEN, Arms
+from nanomg.wording import EXCEEDED, state_of_limit
 
 if TYPE_CHECKING:
     from nanomg import search
@@ -221,7 +222,7 @@ def optimize(
     )
     mg, sentence = verdict.judge(chosen, arms, OPTIMUM)
     constraints = _constraints(chosen, arms, found.doses)
-    feasible = found.feasible and all(c["slack"] >= -1e-9 * abs(c["limit"]) for c in constraints)
+    feasible = found.feasible and not any(state_of_limit(c["limit"], c["slack"]) == EXCEEDED for c in constraints)
     if not feasible:
         sentence = f"No regimen was found that keeps every limit. {sentence}"
     sentence += _under_other_hypotheses(constraints)
@@ -292,8 +293,10 @@ def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
     """A sentence on limits that hold under the hypothesis of the search and not under another."""
     found = ""
     for row in constraints:
-        over = {h: v / row["limit"] - 1.0 for h, v in row.get("value_by_hypothesis", {}).items() if v > row["limit"]}
-        if row["slack"] >= 0 and over:
+        limit = row["limit"]
+        values = row.get("value_by_hypothesis", {})
+        over = {h: v / limit - 1.0 for h, v in values.items() if state_of_limit(limit, limit - v) == EXCEEDED}
+        if over and state_of_limit(limit, row["slack"]) != EXCEEDED:
             worst = max(over, key=lambda h: over[h])
             found += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
     return found

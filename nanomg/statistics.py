@@ -1,9 +1,9 @@
 """Numbers read off a curve: what a study reports of a course in time.
 
 Each function takes times and values (time, …) with common trailing axes, lanes or several, and the ends of a window (…) [h]. The
-times do not fall, the ends of the window are among them, and times may repeat. Between times the curve is straight; for areas it is
-an exponential where it falls. All are differentiable in the values, `time of max` alone is not. `Over` is how several subjects become
-one number.
+times do not fall, the ends of the window are among them, and times may repeat. Between times the curve is straight; for areas it
+is an exponential where it falls. All are differentiable in the values, `time of max` alone is not. `Over` is how several subjects
+become one number.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from nanomg import analysis, simulation
 from nanomg.dosing import Dose
 from nanomg.model import Model
 from nanomg.scenario import Scenario
+from nanomg.wording import bounded
 
 SUBSTANCE, TUMOUR = "Mg", "tumour cell"
 CONCENTRATION, RESPONSE = "interstitium.C", "lfa1.competence"
@@ -224,8 +225,7 @@ def _against_free(free: Mapping[str, Any] | None) -> str:
 
 def local_share(effect: Mapping[str, Any]) -> float | None:
     """The share of the mean rise that is local, 0 to 1: where serum explains more than all of it or falls, that is 0 or all."""
-    local = effect.get("share_local")
-    return None if local is None else min(max(local, 0.0), 1.0)
+    return bounded(effect.get("share_local"))
 
 
 def _sentence(effect: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ def number(value: float | None, digits: int = 4) -> str:
     """A number with so many significant digits: `0.01234`, `1.234e-5`, `1490`; what is missing or not finite is a dash."""
     if value is None or not math.isfinite(value):
         return MISSING
-    text = f"{value:.{digits}g}"
+    text = f"{value + 0.0:.{digits}g}"  # no -0
     mantissa, exponent, power = text.partition("e")
     if exponent and 0 <= int(power) < _POWER:
         return f"{float(text):.0f}"
@@ -29,6 +29,11 @@ def percent(share: float | None) -> str:
     if share is None or not math.isfinite(share):
         return MISSING
     return f"{100 * share:.1g} %" if _NOTHING < abs(share) < _PERCENT else f"{round(100 * share)} %"
+
+
+def bounded(share: float | None) -> float | None:
+    """A share between 0 and 1: of a sum with a part below 0, another part may be more than all."""
+    return None if share is None else min(max(share, 0.0), 1.0)
 
 
 def duration(seconds: float) -> str:
