@@ -56,8 +56,8 @@ def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
         Row("one thread, float32", unit, precision="float32", repeats=3),
         *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (256, 1024, 4096) if part <= unit),
         Row("two threads", 2 * unit, cores=both),
-        Row("`--workers 1`", unit, cores=both, part=several, workers=1),
-        Row("`--workers 2`", 2 * unit, cores=both, part=several, workers=2),
+        Row("`--workers 1`", 2 * unit, cores=both, part=several, workers=1),
+        Row("`--workers 2`", 4 * unit, cores=both, part=several, workers=2),
         *(Row("as many threads as cores", count, cores=every) for count in many[: 3 if million else 2]),
     ]
     if with_gpu:
