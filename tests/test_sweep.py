@@ -258,6 +258,24 @@ def test_what_is_wrong_is_one_sentence(
         nanomg.sweep(mouse, **asked)
 
 
+def test_a_sweep_goes_on_only_where_it_was_computed(
+    mouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"subjects": 300, "keep": ["magnesium.total:max"], "output": tmp_path / "a.h5"}
+    with pytest.raises(RuntimeError):
+        nanomg.sweep(mouse, progress=stop, **asked)
+    todo = sweeps.request(mouse, subjects=300, keep=["magnesium.total:max"])
+    monkeypatch.setattr(type(todo.batch.choice), "text", "GPU (another)")
+    with pytest.raises(InputError, match="device"):
+        nanomg.sweep(todo, output=tmp_path / "a.h5", resume=True)
+    monkeypatch.undo()
+    assert nanomg.sweep(mouse, resume=True, **asked).tree.attrs["device"] == todo.batch.choice.text
+
+
+def stop(at: sweeps.Progress) -> None:
+    raise RuntimeError
+
+
 @pytest.mark.parametrize("what", ["equations", "population"])
 def test_a_worker_that_would_compute_something_else_is_refused(mouse: str, what: str) -> None:
     recipe = sweeps.request(mouse, **ASKED).recipe
