@@ -58,7 +58,8 @@ class Progress(NamedTuple):
 class Recipe(NamedTuple):
     """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library.
 
-    `equations` and `population` are hashes of those that are meant, `memory` [bytes] what a core may use, `most` the size of parts.
+    `equations` and `population` are hashes of those that are meant, empty where any will do; `memory` [bytes] is what a core may
+    use, `most` the size of parts where that is known.
     """
 
     config: Mapping[str, Any]
@@ -142,11 +143,10 @@ def request(
     }
     budget = units.parse_quantity(memory, "byte", "--memory")
     found = _batch(chosen, shelves, asked, budget)
-    part = _part_of(found)
     shipped = find_library().folders
     further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
     meant = results.model_hash(chosen.model), _hash(found.population)
-    return Request(chosen, found, Recipe(chosen.config, asked, further, *meant, budget, part), part)
+    return Request(chosen, found, Recipe(chosen.config, asked, further, *meant, budget), _part_of(found))
 
 
 def _hash(population: Population) -> str:
@@ -285,8 +285,6 @@ def _swept(
             for number, arrays, seconds in solved:
                 kept.write(number, arrays)
                 tally.add(kept.range(number)[0], arrays)
-                if tally.done // _TRIM > (tally.done - len(arrays[STATUS])) // _TRIM:
-                    blocks.trim()
                 computing += seconds
                 if progress is not None:
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
@@ -356,7 +354,9 @@ def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
     found.solve(0, min(found.block, found.total))  # compiles
     pieces = [(0, min(found.block, found.total))] * side
     began = time.perf_counter()
-    for _ in _in_threads(lambda number: _timed(found, pieces[number]), range(side), min(side, found.choice.side)):
+    for _ in _in_threads(
+        lambda number: _timed(found, number, *pieces[number]), range(side), min(side, found.choice.side)
+    ):
         pass
     rate = sum(stop - start for start, stop in pieces) / (time.perf_counter() - began)
     return {
@@ -379,9 +379,10 @@ def _solved(
 ) -> Generator[tuple[int, dict[str, np.ndarray], float], None, None]:
     """Parts as they are done: number, arrays, and the seconds that it took one worker."""
     if workers is None and scheduler is None:
-        yield from _in_threads(lambda number: _timed(todo.batch, todo.range(number)), numbers, todo.batch.choice.side)
+        solve = lambda number: _timed(todo.batch, number, *todo.range(number))
+        yield from _in_threads(solve, numbers, todo.batch.choice.side)
         return
-    shared = uuid.uuid4().hex, todo.recipe
+    shared = uuid.uuid4().hex, todo.recipe._replace(most=todo.part)
     pieces = ((number, *todo.range(number)) for number in numbers)
     for (number, *_), (arrays, seconds) in cluster.each(
         _by_worker, shared, pieces, workers=workers, scheduler=scheduler
@@ -410,9 +411,13 @@ def _in_threads(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _timed(found: Batch, span: tuple[int, int]) -> tuple[dict[str, np.ndarray], float]:
+def _timed(found: Batch, number: int, start: int, stop: int) -> tuple[dict[str, np.ndarray], float]:
+    """A part, and the seconds that it took. Every few parts free memory goes back to the system."""
     began = time.perf_counter()
-    return found.solve(*span), time.perf_counter() - began
+    arrays = found.solve(start, stop)
+    if number % math.ceil(_TRIM / (stop - start)) == 0:
+        blocks.trim()
+    return arrays, time.perf_counter() - began
 
 
 _own: dict[str, Batch] = {}  # the batch that this worker process has built
@@ -421,11 +426,7 @@ _own: dict[str, Batch] = {}  # the batch that this worker process has built
 def _by_worker(shared: tuple[str, Recipe], piece: tuple[int, int, int]) -> tuple[dict[str, np.ndarray], float]:
     """What a worker of a cluster does."""
     token, recipe = shared
-    began = time.perf_counter()
     if token not in _own:
         _own.clear()
         _own[token] = recipe.batch()
-    arrays = _own[token].solve(*piece[1:])
-    if not piece[0] % math.ceil(_TRIM / (piece[2] - piece[1])):
-        blocks.trim()
-    return arrays, time.perf_counter() - began
+    return _timed(_own[token], *piece)
