@@ -55,7 +55,7 @@ def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
         Row("one thread", unit, repeats=3),
         Row("one thread, float32", unit, precision="float32", repeats=3),
         *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (256, 1024, 4096) if part <= unit),
-        Row("two threads", 2 * unit, cores=both),
+        Row("two threads", 4 * unit, cores=both),
         Row("`--workers 1`", 2 * unit, cores=both, part=several, workers=1),
         Row("`--workers 2`", 4 * unit, cores=both, part=several, workers=2),
         *(Row("as many threads as cores", count, cores=every) for count in many[: 3 if million else 2]),
@@ -107,7 +107,8 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
             whole.append(time.perf_counter() - began)
             assert run.path is not None
             size = run.path.stat().st_size
-    (first, before), (last, done) = seen[0], seen[-1]
+    side = row.workers or row.cores
+    (first, before), (last, done) = seen[min(side, len(seen)) - 1], seen[-1]  # from where each has done its first part
     return {
         "part": todo.part,
         "seconds": whole,
