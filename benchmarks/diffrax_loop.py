@@ -1,4 +1,5 @@
-"""The adaptive loop of nanomg.solver written as a solver and a step size controller of diffrax, to measure one against the other.
+"""The adaptive loop of nanomg.solver.integrate written as a solver and a step size controller of diffrax,
+to measure one against the other.
 
 The integration variable is the interval number plus the share of it that is done, so that steps end at whole numbers; the step
 size is remembered in hours. What belongs to a lane (status, peak) travels in the solver's state, which diffrax keeps only
@@ -16,10 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg import solver
-from nanomg.rosenbrock import METHODS, Point, step, step_adjoint
-from nanomg.solver import Inputs, Problem, Status
-from nanomg.sparsity import structure_of
+from nanomg.solver import integrate
+from nanomg.solver.integrate import Inputs, Problem
+from nanomg.solver.rosenbrock import METHODS, Point, step, step_adjoint
+from nanomg.solver.sparsity import structure_of
+from nanomg.solver.status import Status
 
 _still = jax.lax.stop_gradient
 
@@ -63,7 +65,7 @@ def _point(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _step(problem: Problem, fixed: jax.Array, p: Point) -> tuple[jax.Array, jax.Array]:
-    rates, channels = solver._rates(problem, fixed), np.array(problem.channels)
+    rates, channels = integrate._rates(problem, fixed), np.array(problem.channels)
     return step(METHODS[problem.method], structure_of(problem.model), rates, channels, p)
 
 
@@ -71,7 +73,7 @@ def _step_backward(
     problem: Problem, saved: tuple[jax.Array, Point], bars: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, Point]:
     fixed, p = saved
-    rates, channels = solver._rates(problem, fixed), np.array(problem.channels)
+    rates, channels = integrate._rates(problem, fixed), np.array(problem.channels)
     bar = step_adjoint(METHODS[problem.method], structure_of(problem.model), rates, channels, p, bars[0])
     return jnp.zeros_like(fixed), bar
 
@@ -124,7 +126,7 @@ class SharedStep(diffrax.AbstractAdaptiveSolver):
     def step(
         self, terms: Any, t0: Any, t1: Any, y0: jax.Array, args: _Arguments, solver_state: _Lanes, made_jump: Any
     ) -> Any:
-        """As the body of nanomg.solver's loop, up to the choice of the next step."""
+        """As the body of nanomg.solver.integrate's loop, up to the choice of the next step."""
         lanes, inputs = _still(solver_state), args.inputs
         alive = lanes.status == Status.DONE
         k = t0.astype(jnp.int32)
@@ -230,7 +232,7 @@ def _finish(solution: diffrax.Solution, ends: jax.Array) -> Ends:
 
 
 def solve(problem: Problem, inputs: Inputs, adjoint: diffrax.AbstractAdjoint | None = None) -> Ends:
-    """As `nanomg.solver.solve`, by diffrax; without an adjoint it has no reverse mode."""
+    """As `nanomg.solver.integrate.solve`, by diffrax; without an adjoint it has no reverse mode."""
     last = jnp.arange(1, inputs.intervals.length.shape[0] + 1)
     saveat = diffrax.SaveAt(ts=jnp.minimum(last, inputs.intervals.used).astype(float), solver_state=True)
     solution = _integrate(problem, inputs, saveat=saveat, adjoint=adjoint or diffrax.ForwardMode())

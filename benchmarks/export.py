@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.extend import core
 
-from nanomg.model import Model
+from nanomg.equations.model import Model
 
 PYTHON = {
     **{op: f"{{0}} {sign} {{1}}" for op, sign in (("add", "+"), ("sub", "-"), ("mul", "*"), ("div", "/"))},

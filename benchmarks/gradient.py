@@ -11,19 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 from problem import Problem
 
-from nanomg import simulation
+from nanomg.simulation import lanes as simulation_lanes
 
 
 def measure(problem: Problem, batch: int, rtol: float, repeats: int, scale: np.ndarray) -> dict[str, Any]:
     """Median seconds of both, run in turn. Every subject has the same doses; the scalar is a mean over states and subjects."""
     plan = problem.plan()
     lanes = problem.lanes(plan, batch)
-    order = simulation.edge_order(plan, lanes)
+    order = simulation_lanes.edge_order(plan, lanes)
     size = jnp.asarray(scale)[:, None]
 
     def scalar(x: tuple[jax.Array, jax.Array]) -> jax.Array:
         moved = lanes._replace(amount=lanes.amount * x[0][:, None], time=lanes.time + x[1][:, None])
-        return jnp.mean(simulation.trajectory(plan, moved, order, rtol).y[-1] / size)
+        return jnp.mean(simulation_lanes.trajectory(plan, moved, order, rtol).y[-1] / size)
 
     doses = len(problem.scenario.doses)
     x = jnp.ones(doses), jnp.zeros(doses)

@@ -1,10 +1,10 @@
-"""The adaptive loop of nanomg.solver against the same loop in diffrax, and what composing a model costs: Markdown tables.
+"""The adaptive loop of nanomg.solver.integrate against the same loop in diffrax, and what composing a model costs: Markdown tables.
 
     taskset -c 0 python benchmarks/loops.py [--quick]
 
-Both loops take the same step of nanomg.rosenbrock. First they are checked to agree, in results and gradients, on lanes that are
-all alike; then each repeat draws new parameter values and runs every program once in turn. Milliseconds are CPU time, the
-median of five repeats (three of the largest block), with half their range in per cent of it.
+Both loops take the same step of nanomg.solver.rosenbrock. First they are checked to agree, in results and gradients, on
+lanes that are all alike; then each repeat draws new parameter values and runs every program once in turn. Milliseconds are
+CPU time, the median of five repeats (three of the largest block), with half their range in per cent of it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ import numpy as np
 import plain_model
 from jax.interpreters import partial_eval
 
-from nanomg import events, simulation, solver
-from nanomg import scenario as scenarios
-from nanomg.dosing import Dose
-from nanomg.model import Model, stack
+from nanomg.dosing.dose import Dose
+from nanomg.equations.model import Model, stack
+from nanomg.library import scenario_file
 from nanomg.models import library
-from nanomg.rosenbrock import METHODS
-from nanomg.sparsity import structure_of
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver import integrate, intervals
+from nanomg.solver.rosenbrock import METHODS
+from nanomg.solver.sparsity import structure_of
 
 VARIED, SPREAD, RTOL = 25, 0.2, 1e-5
 _FREE = {"broadcast_in_dim", "reshape", "squeeze", "convert_element_type", "copy", "stop_gradient"}  # no arithmetic
@@ -48,18 +49,18 @@ class Case(NamedTuple):
     output: np.ndarray
 
     @property
-    def plan(self) -> simulation.Plan:
+    def plan(self) -> simulation_lanes.Plan:
         """Every n-th parameter above 0 is varied."""
         names = [n for n, v in self.values.items() if v > 0]
-        return simulation.plan_for(self.model, self.doses, names[:: max(1, len(names) // VARIED)][:VARIED])
+        return simulation_lanes.plan_for(self.model, self.doses, names[:: max(1, len(names) // VARIED)][:VARIED])
 
     @property
-    def problem(self) -> solver.Problem:
+    def problem(self) -> integrate.Problem:
         """What both loops are compiled for."""
         plan = self.plan
-        return solver.Problem(self.model, plan.varied, simulation.channels(self.model, plan.cmt), plan.method)
+        return integrate.Problem(self.model, plan.varied, simulation_lanes.channels(self.model, plan.cmt), plan.method)
 
-    def inputs(self, batch: int, seed: int, alike: bool = False) -> solver.Inputs:
+    def inputs(self, batch: int, seed: int, alike: bool = False) -> integrate.Inputs:
         """Lanes with values drawn from a seed, all with the same ones if `alike`."""
         plan, problem, rng = self.plan, self.problem, np.random.default_rng(seed)
         values: dict[str, Any] = dict(self.values)
@@ -68,25 +69,25 @@ class Case(NamedTuple):
             values[name] = np.broadcast_to(
                 np.minimum(values[name] * spread, self.model.parameters[name].at_most), batch
             )
-        lanes = simulation.lanes_for(plan, values, self.doses, (), self.output, batch)
+        lanes = simulation_lanes.lanes_for(plan, values, self.doses, (), self.output, batch)
         x = self.model.derive(values)
-        found = simulation.events_of(plan, lanes, x)
-        between = events.intervals(found, events.order_of(np.asarray(events.edges(found))))
+        found = simulation_lanes.events_of(plan, lanes, x)
+        between = intervals.intervals(found, intervals.order_of(np.asarray(intervals.edges(found))))
         y0 = stack(self.model.initial(x), (batch,))
         largest = jnp.abs(y0).at[np.array(problem.channels)].add(jnp.sum(found.amount, 0))
-        floor = simulation.floor(self.model, largest)
-        return solver.Inputs(y0, between, *solver.pack(problem, x, batch), floor, jnp.asarray(RTOL))
+        floor = simulation_lanes.floor(self.model, largest)
+        return integrate.Inputs(y0, between, *integrate.pack(problem, x, batch), floor, jnp.asarray(RTOL))
 
 
 def shipped(name: str) -> Case:
     """A scenario that comes with nanomg."""
-    s = scenarios.load(name, library())
-    return Case(name, s.model, s.doses, dict(s.values), simulation.output_times(s.horizon, s.every))
+    s = scenario_file.load(name, library())
+    return Case(name, s.model, s.doses, dict(s.values), simulation_lanes.output_times(s.horizon, s.every))
 
 
 def plain() -> Case:
     """The model of plain rates."""
-    output = simulation.output_times(plain_model.HORIZON, plain_model.EVERY)
+    output = simulation_lanes.output_times(plain_model.HORIZON, plain_model.EVERY)
     values = {f"plain.{n}": v for n, v in plain_model.VALUES.items()}
     return Case("plain rates", plain_model.MODEL, plain_model.DOSES, values, output)
 
@@ -97,7 +98,7 @@ Program = Callable[[Any], Any]
 def gradient(solve: Program) -> Program:
     """Gradient of one weighted sum of all ends of intervals in start, lengths, doses and varied values."""
 
-    def total(parts: tuple[jax.Array, ...], inputs: solver.Inputs) -> jax.Array:
+    def total(parts: tuple[jax.Array, ...], inputs: integrate.Inputs) -> jax.Array:
         y0, varied, *between = parts
         names = ("length", "inflow", "jump", "forcing")
         changed = inputs.intervals._replace(**dict(zip(names, between, strict=True)))
@@ -106,23 +107,23 @@ def gradient(solve: Program) -> Program:
         used = jnp.arange(ends.shape[0])[:, None, None] < inputs.intervals.used
         return jnp.sum(jnp.where(used, weight * ends, 0.0))
 
-    def slope(inputs: solver.Inputs) -> Any:
+    def slope(inputs: integrate.Inputs) -> Any:
         at = inputs.intervals
         return jax.grad(total)((inputs.y0, inputs.varied, at.length, at.inflow, at.jump, at.forcing), inputs)
 
     return slope
 
 
-def loops(problem: solver.Problem) -> dict[str, Program]:
+def loops(problem: integrate.Problem) -> dict[str, Program]:
     """Primal programs."""
-    return {"nanomg": lambda i: solver.solve(problem, i), "diffrax": lambda i: diffrax_loop.solve(problem, i)}
+    return {"nanomg": lambda i: integrate.solve(problem, i), "diffrax": lambda i: diffrax_loop.solve(problem, i)}
 
 
-def gradients(problem: solver.Problem) -> dict[str, Program]:
+def gradients(problem: integrate.Problem) -> dict[str, Program]:
     """Gradient programs; the last one keeps diffrax's loop but not its adjoint."""
     checkpointed = lambda i: diffrax_loop.solve(problem, i, diffrax.RecursiveCheckpointAdjoint())
     return {
-        "nanomg": gradient(lambda i: solver.solve(problem, i)),
+        "nanomg": gradient(lambda i: integrate.solve(problem, i)),
         "diffrax": gradient(checkpointed),
         "diffrax, recorded": gradient(lambda i: diffrax_loop.solve_recorded(problem, i)),
     }
@@ -137,7 +138,7 @@ class Compiled(NamedTuple):
     sorts: bool
 
 
-def build(program: Program, inputs: solver.Inputs) -> Compiled:
+def build(program: Program, inputs: integrate.Inputs) -> Compiled:
     """Compile for lanes of this shape."""
     begin = time.perf_counter()
     run = jax.jit(program).lower(inputs).compile()
@@ -162,7 +163,7 @@ class Timed(NamedTuple):
         return f"{self.median:.1f} ± {half:.0f} %"
 
 
-def measure(compiled: dict[str, Compiled], inputs: Callable[[int], solver.Inputs], repeats: int) -> dict[str, Timed]:
+def measure(compiled: dict[str, Compiled], inputs: Callable[[int], integrate.Inputs], repeats: int) -> dict[str, Timed]:
     """Each program once per repeat, in turn, on new lanes."""
     ms: dict[str, list[float]] = {name: [] for name in compiled}
     result: dict[str, Any] = {}
@@ -268,7 +269,7 @@ def construction(cases: Sequence[Case], batch: int, repeats: int) -> None:
 
 def _cost(case: Case, batch: int, repeats: int) -> str:
     problem, structure, inputs = case.problem, structure_of(case.model), case.inputs(batch, 0)
-    rates, n = solver._rates(problem, inputs.fixed), len(case.model.states)
+    rates, n = integrate._rates(problem, inputs.fixed), len(case.model.states)
     point = [list(np.ones(size)) for size in (n, len(case.model.inputs), len(problem.varied))]
 
     def entries(y: list[Any], forcing: list[Any], varied: list[Any]) -> list[Any]:

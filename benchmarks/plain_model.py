@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nanomg.dosing import Dose
-from nanomg.mechanism import AbstractMechanism, Flux, Values, Var, param
-from nanomg.model import Model
+from nanomg.dosing.dose import Dose
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Values, Var, param
+from nanomg.equations.model import Model
 
 HORIZON, EVERY = 1008.0, 6.0  # [h]
 VALUES = {

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import export
 import numpy as np
 
-from nanomg import scenario as scenarios
-from nanomg import simulation
+from nanomg.library import scenario_file
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
-from nanomg.scenario import Scenario
+from nanomg.simulation import lanes as simulation_lanes
 
 SCENARIO = "mouse-mc38-depot"
 REGIMEN = {
@@ -51,15 +51,15 @@ class Problem:
         """Values of the varied parameters of subjects 0, 1, ...; the first are the same however many are asked for."""
         return draw(self.scenario, self.subjects)
 
-    def plan(self, **options: Any) -> simulation.Plan:
+    def plan(self, **options: Any) -> simulation_lanes.Plan:
         """The plan of nanomg."""
-        return simulation.plan_for(self.scenario.model, self.scenario.doses, tuple(self.population), **options)
+        return simulation_lanes.plan_for(self.scenario.model, self.scenario.doses, tuple(self.population), **options)
 
-    def lanes(self, plan: simulation.Plan, batch: int) -> simulation.Lanes:
+    def lanes(self, plan: simulation_lanes.Plan, batch: int) -> simulation_lanes.Lanes:
         """The first `batch` subjects as lanes of nanomg."""
         s = self.scenario
         values = {**s.values, **draw(s, batch)}
-        return simulation.lanes_for(plan, values, s.doses, s.windows, self.outputs, batch)
+        return simulation_lanes.lanes_for(plan, values, s.doses, s.windows, self.outputs, batch)
 
     @functools.cached_property
     def _measured(self) -> tuple[Any, dict[str, np.ndarray], np.ndarray]:
@@ -68,7 +68,7 @@ class Problem:
         x = model.derive(lanes.values)
         wide = {n: np.broadcast_to(np.asarray(x[n], float), self.subjects) for n in self.names}
         start = np.array([np.broadcast_to(np.asarray(v, float), self.subjects) for v in model.initial(x)])
-        return simulation.events_of(plan, lanes, x), wide, start
+        return simulation_lanes.events_of(plan, lanes, x), wide, start
 
     def values(self, subject: int) -> np.ndarray:
         """What the code calls p0, p1, ..."""
@@ -79,7 +79,7 @@ class Problem:
         return self._measured[2][:, subject]
 
     def segments(self, subject: int) -> Segments:
-        """The spans of one subject, worked out here rather than by nanomg.events."""
+        """The spans of one subject, worked out here rather than by nanomg.solver.intervals."""
         found = self._measured[0]
         time, duration = np.asarray(found.time)[:, subject], np.asarray(found.duration)[:, subject]
         amount = np.asarray(found.amount)[:, :, subject]
@@ -103,14 +103,14 @@ class Problem:
 
 def build(name: str = SCENARIO, subjects: int = 64) -> Problem:
     """The benchmark's problem on a shipped scenario."""
-    scenario = scenarios.load(name, library(), doses=REGIMEN.get(name, ()))
-    plan = simulation.plan_for(scenario.model, scenario.doses, tuple(draw(scenario, 1)))
+    scenario = scenario_file.load(name, library(), doses=REGIMEN.get(name, ()))
+    plan = simulation_lanes.plan_for(scenario.model, scenario.doses, tuple(draw(scenario, 1)))
     values = {n: float(v) for n, v in scenario.model.derive(scenario.values).items()}
     return Problem(
         scenario,
         plan.varied,
-        simulation.channels(scenario.model, plan.cmt),
-        simulation.output_times(scenario.horizon, scenario.every),
+        simulation_lanes.channels(scenario.model, plan.cmt),
+        simulation_lanes.output_times(scenario.horizon, scenario.every),
         export.program_of(scenario.model, values, plan.varied),
         subjects,
     )

@@ -73,10 +73,12 @@ def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
 def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
     """Seconds, rates, bytes of one sweep, and of the bare solver on its lanes."""
     os.sched_setaffinity(0, CORES[: row.cores])
-    from nanomg import batch, store, sweeps
+    from nanomg.jobs.sweep import batch
+    from nanomg.jobs.sweep import run as sweep_run
+    from nanomg.results import sweep_store
 
     asked = {"subjects": row.subjects, "keep": kept, "precision": row.precision, "device": row.device}
-    todo = sweeps.request(scenario, **asked)
+    todo = sweep_run.request(scenario, **asked)
     todo = dataclasses.replace(todo, part=row.part or todo.part)
     found = todo.batch
     if row.workers is None:
@@ -84,8 +86,8 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
     spent = dict.fromkeys(("drawing", "writing", "merging"), 0.0)
     for owner, name, what in (
         (batch, "draw", "drawing"),
-        (store.Store, "write", "writing"),
-        (store.Store, "merge", "merging"),
+        (sweep_store.Store, "write", "writing"),
+        (sweep_store.Store, "merge", "merging"),
     ):
         setattr(owner, name, _timed(getattr(owner, name), spent, what))
     alone, whole = [], []
@@ -97,7 +99,7 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             seen: list[tuple[float, int]] = []
             began = time.perf_counter()
-            run = sweeps.sweep(
+            run = sweep_run.sweep(
                 todo,
                 output=Path(folder) / "sweep.h5",
                 workers=row.workers,
@@ -137,7 +139,9 @@ def _alone(found: Any, part: int) -> float:
     """Seconds of the solver alone on all trajectories of a batch, one block after the other."""
     import jax
 
-    from nanomg import batch, blocks, simulation
+    from nanomg.compute import blocks
+    from nanomg.jobs.sweep import batch
+    from nanomg.simulation import lanes as simulation_lanes
 
     devices = found.choice.devices
     seconds = 0.0
@@ -148,7 +152,7 @@ def _alone(found: Any, part: int) -> float:
 
         def solve(chosen: Any, defer: bool, lanes: Any = lanes, count: int = count) -> Any:
             some = blocks.pick(lanes, chosen, count)
-            solved = simulation.block(found.plan._replace(defer=defer), some, found.rtol, devices)
+            solved = simulation_lanes.block(found.plan._replace(defer=defer), some, found.rtol, devices)
             return batch._Reduced({}, jax.block_until_ready(solved).status)
 
         began = time.perf_counter()

@@ -10,22 +10,22 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import MISSING, number, size
+from nanomg.formatting import MISSING, number, size
 
 
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False, json: options.Json = False
 ) -> None:
     """Show or remove the compiled programs kept for later runs."""
-    from nanomg import cache
+    from nanomg.compute import program_store
 
-    place = cache.folder()
+    place = program_store.folder()
     found: dict[str, Any] = {"folder": str(place) if place else None}
     if clear:
-        removed, freed = cache.clear()
+        removed, freed = program_store.clear()
         found |= {"removed": removed, "bytes": freed}
     else:
-        programs = [dict(e.about) | {"bytes": e.bytes, "used": int(e.used)} for e in cache.entries()]
+        programs = [dict(e.about) | {"bytes": e.bytes, "used": int(e.used)} for e in program_store.entries()]
         found |= {"entries": len(programs), "bytes": sum(p["bytes"] for p in programs), "programs": programs}
     if json:
         render.emit_json(found)

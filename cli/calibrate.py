@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import number, span
+from nanomg.formatting import number, span
 
 _SHOWN = 12  # rows
 
@@ -49,10 +49,11 @@ def calibrate(
     library: options.Folders = None,
 ) -> None:
     """Fit parameters of a card to measured data."""
-    from nanomg import calibration, models
+    from nanomg import models
+    from nanomg.jobs.calibrate import run as calibrate_run
 
     with render.progress() as progress:
-        run = calibration.calibrate(
+        run = calibrate_run.calibrate(
             card,
             data,
             raw=raw,

@@ -11,7 +11,7 @@ def cite(scenario: options.ScenarioName, json: options.Json = False, library: op
 
     from nanomg import models
     from nanomg.errors import unknown
-    from nanomg.scenario import load
+    from nanomg.library.scenario_file import load
 
     shelf = models.library(*library or ())
     entries = {}

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import MISSING, number
+from nanomg.formatting import MISSING, number
 
 _SHOWN = 40  # rows of a group
 _MANIFOLD = 10.0  # relative change from which on it is written as a factor
@@ -26,15 +26,16 @@ def compare(
     json: options.Json = False,
 ) -> None:
     """Show several results of one kind side by side."""
-    from nanomg.comparison import compare
+    from nanomg.views.compare import compare
 
     if output is not None:
-        from nanomg import drawing, results
+        from nanomg import files as files_module
+        from nanomg.drawing import style
 
-        drawing.format_of(results.check_output(output, force))
+        style.format_of(files_module.check_output(output, force))
     found = compare(files)
     if output is not None:
-        drawing.save(found.figure(), output)
+        style.save(found.figure(), output)
     told = found.to_dict() | {"figure": str(output) if output else None}
     if json:
         render.emit_json(told)

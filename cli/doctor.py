@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import number
+from nanomg.formatting import number
 
 
 def doctor(
@@ -26,7 +26,7 @@ def doctor(
 ) -> None:
     """Say what stopped a failed trajectory: time, state and term."""
     from nanomg import models
-    from nanomg.doctor import examine
+    from nanomg.views.doctor import examine
 
     with render.working("replaying"):
         found = examine(file, subject, regimen=regimen, library=models.library(*library or ()))

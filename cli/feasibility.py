@@ -9,7 +9,7 @@ import typer
 
 from nanomg.cli import options, render
 from nanomg.errors import SimulationError
-from nanomg.wording import number, percent
+from nanomg.formatting import number, percent
 
 
 def feasibility(
@@ -26,10 +26,11 @@ def feasibility(
 ) -> None:
     """Show how far tumour Mg rises over the ranges of all cards."""
     overrides = options.parse_assignments(assignments)
-    from nanomg import feasibility, models
+    from nanomg import models
+    from nanomg.jobs.feasibility import run as feasibility_run
 
     with render.working("drawing"):
-        run = feasibility.feasibility(
+        run = feasibility_run.feasibility(
             scenario,
             draws=draws,
             seed=seed,

@@ -10,7 +10,7 @@ _FREE = {"simulate": "", "optimize": " (optimize)"}
 def list(json: options.Json = False, library: options.Folders = None) -> None:
     """List the scenarios."""
     from nanomg import models
-    from nanomg.card import load_toml
+    from nanomg.library.toml import load_toml
 
     entries = []
     for name, path in sorted(models.library(*library or ()).scenarios.items()):

@@ -28,12 +28,13 @@ def optimize(
     overrides = options.parse_assignments(assignments)
     if resume and output is None:
         raise InputError("the checkpoint lies beside the output file, so name that with -o", "--resume")
-    from nanomg import models, service
+    from nanomg import models
     from nanomg.cli.summary import show_summary
+    from nanomg.jobs.optimize import run as optimize_run
 
     try:
         with render.progress() as progress:
-            run = service.optimize(
+            run = optimize_run.optimize(
                 scenario,
                 steps=steps,
                 seed=seed,

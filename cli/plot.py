@@ -34,13 +34,16 @@ def plot(
     json: options.Json = False,
 ) -> None:
     """Draw the figure of a result file."""
-    from nanomg import drawing, plots, results
+    from nanomg import files
+    from nanomg.drawing import style
+    from nanomg.results import file as result_file
+    from nanomg.views import plots
 
-    target = results.check_output(output or file.with_suffix(".png"), force)
-    drawing.format_of(target)
+    target = files.check_output(output or file.with_suffix(".png"), force)
+    style.format_of(target)
     with render.working("drawing"):
-        tree = results.open(file)
-        drawing.save(plots.plot(tree, signals or (), log=log, by=by, everything=all), target)
+        tree = result_file.open(file)
+        style.save(plots.plot(tree, signals or (), log=log, by=by, everything=all), target)
     if json:
         render.emit_json({"figure": str(target)})
     else:

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nanomg.wording import number
+from nanomg.formatting import number
 
 Progress = Callable[[int, int, Mapping[str, Any]], None]
 
@@ -84,7 +84,7 @@ def files(named: Mapping[str, str | None]) -> None:
 
 def emit_json(value: Any) -> None:
     """One JSON value on stdout."""
-    from nanomg.results import to_json
+    from nanomg.results.file import to_json
 
     sys.stdout.write(to_json(value, indent=2) + "\n")
 

@@ -22,10 +22,11 @@ def report(
     library: options.Folders = None,
 ) -> None:
     """Write a result as one page that answers first."""
-    from nanomg import models, reports
+    from nanomg import models
+    from nanomg.views import report as views_report
 
     with render.working("writing"):
-        made = reports.report(file, output, pdf=pdf, force=force, library=models.library(*library or ()))
+        made = views_report.report(file, output, pdf=pdf, force=force, library=models.library(*library or ()))
     if json:
         render.emit_json(made)
         return

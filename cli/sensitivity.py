@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import MISSING, factor, number, percent, span
+from nanomg.formatting import MISSING, factor, number, percent, span
 
 _SHOWN = 20
 _NOTHING = 1e-6  # an elasticity below this is none
@@ -52,10 +52,11 @@ def sensitivity(
 ) -> None:
     """Show which parameters and doses an output hangs on."""
     overrides = options.parse_assignments(assignments)
-    from nanomg import models, sensitivities
+    from nanomg import models
+    from nanomg.jobs.sensitivity import run as sensitivity_run
 
     with render.progress() as progress:
-        run = sensitivities.sensitivity(
+        run = sensitivity_run.sensitivity(
             scenario,
             of=tuple(of or ()),
             over=over,

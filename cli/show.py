@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import number, span
+from nanomg.formatting import number, span
 
 if TYPE_CHECKING:
-    from nanomg.card import Card, Parameter
-    from nanomg.library import Library
-    from nanomg.mechanism import AbstractMechanism
-    from nanomg.scenario import Limit, Scenario
+    from nanomg.equations.mechanism import AbstractMechanism
+    from nanomg.library.card import Card, Parameter
+    from nanomg.library.library import Library
+    from nanomg.library.scenario import Limit, Scenario
 
 _VALUE = ("value", "unit", "low", "high", "basis", "source", "place", "note", "card")
 
@@ -39,7 +39,7 @@ def show(
 # ---------------------------------------------------------------------- the object that --json prints
 def _describe(name: str, library: Library) -> dict[str, Any]:
     from nanomg.errors import unknown
-    from nanomg.scenario import load
+    from nanomg.library.scenario_file import load
 
     if name in library.scenarios or name.endswith(".toml"):
         return _describe_scenario(load(name, library))
@@ -52,7 +52,7 @@ def _describe(name: str, library: Library) -> dict[str, Any]:
 
 
 def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
-    from nanomg.dosing import describe
+    from nanomg.dosing.prescription import describe
 
     model = scenario.model
 

@@ -22,11 +22,12 @@ def simulate(
 ) -> None:
     """Run a scenario beside arms without Mg and with Mg given free."""
     overrides = options.parse_assignments(assignments)
-    from nanomg import models, service
+    from nanomg import models
     from nanomg.cli.summary import show_summary
+    from nanomg.jobs.simulate import run as simulate_run
 
     with render.working("simulating"):
-        run = service.simulate(
+        run = simulate_run.simulate(
             scenario,
             set=overrides,
             dose=tuple(doses or ()),

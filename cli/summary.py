@@ -18,7 +18,8 @@ from nanomg.cli.sensitivity import show_sensitivity
 from nanomg.cli.sweep import show_sweep
 from nanomg.cli.validate import show_validation
 from nanomg.errors import InputError
-from nanomg.wording import bounded, number, percent, state_of_limit
+from nanomg.formatting import bounded, number, percent
+from nanomg.results.limits import state_of_limit
 
 # by kind of file, what is not a simulation or an optimisation
 _VIEWS: Mapping[str, Callable[[Mapping[str, Any], bool], None]] = {
@@ -36,8 +37,8 @@ def summary(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")], json: options.Json = False
 ) -> None:
     """Show again what a run found, from its result file."""
-    from nanomg.kinds import kind_of
-    from nanomg.results import read_summary
+    from nanomg.results.file import read_summary
+    from nanomg.results.kinds import kind_of
 
     found = read_summary(file) | {"output": str(file)}
     try:

@@ -9,7 +9,7 @@ import typer
 
 from nanomg.cli import options, render
 from nanomg.errors import SimulationError
-from nanomg.wording import duration, number, percent, size
+from nanomg.formatting import duration, number, percent, size
 
 
 def sweep(
@@ -56,10 +56,11 @@ def sweep(
 ) -> None:
     """Solve a scenario over axes and virtual subjects."""
     overrides = options.parse_assignments(assignments)
-    from nanomg import models, sweeps
+    from nanomg import models
+    from nanomg.jobs.sweep import run as sweep_run
 
     with render.working("reading"):
-        todo = sweeps.request(
+        todo = sweep_run.request(
             scenario,
             vary=tuple(vary or ()),
             subjects=subjects,
@@ -79,12 +80,12 @@ def sweep(
         )
     if estimate:
         with render.working("measuring"):
-            found = sweeps.estimate(todo, workers)
+            found = sweep_run.estimate(todo, workers)
         render.emit_json(found) if json else _show_estimate(found)
         return
     try:
         with render.sweeping(todo.batch.total) as progress:
-            run = sweeps.sweep(
+            run = sweep_run.sweep(
                 todo,
                 output=output,
                 force=force,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.wording import number, percent, span
+from nanomg.formatting import number, percent, span
 
 _PUBLIC = ("name", "use", "n", "gmfe", "noise_floor", "within_1_25", "within_2", "within_2sd")
 
@@ -24,10 +24,11 @@ def validate(
     library: options.Folders = None,
 ) -> None:
     """Hold the model against published numbers."""
-    from nanomg import models, validation
+    from nanomg import models
+    from nanomg.jobs.validate import run as validate_run
 
     with render.working("validating"):
-        run = validation.validate(
+        run = validate_run.validate(
             domains or (),
             output=output,
             force=force,
@@ -43,7 +44,7 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
         domains = [{key: entry[key] for key in _PUBLIC} for entry in found["domains"]]
         render.emit_json({"domains": domains, "signs": found["signs"], "misses": found["misses"]})
         return
-    from nanomg import validation
+    from nanomg.jobs.validate import page
 
     uses = {use: sum(rows[use] for rows in found["rows"].values()) for use in ("calibrate", "validate", "look")}
     render.paragraph(
@@ -55,11 +56,11 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
     render.paragraph("GMFE: geometric mean fold error; floor: that between studies; shares in %")
     validated, calibrated = ([e for e in found["domains"] if e["use"] == use] for use in ("validate", "calibrate"))
     first, shares = ("domain", "rows", "GMFE"), ("floor", "≤ 1.25", "≤ 2", "spread")
-    judged = [(*_domain(e, e["allowed"]), _state(e, validation.verdict_of(e))) for e in validated if e["n"]]
+    judged = [(*_domain(e, e["allowed"]), _state(e, page.verdict_of(e))) for e in validated if e["n"]]
     render.section("Validated", (*first, "allowed", *shares, ""), "lrrrrrrrl", judged)
     render.section("Calibrated", (*first, *shares), "lrrrrrr", map(_domain, calibrated))
-    for said in (validation.UNJUDGED, validation.NO_ROW):
-        if names := [e["name"] for e in validated if validation.verdict_of(e) == said]:
+    for said in (page.UNJUDGED, page.NO_ROW):
+        if names := [e["name"] for e in validated if page.verdict_of(e) == said]:
             render.paragraph("")
             render.paragraph(f"{said.capitalize()}: {', '.join(names)}")
     signs = found["signs"]

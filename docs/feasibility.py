@@ -12,7 +12,7 @@ from typing import Any
 
 from pages import filled, table
 
-from nanomg.feasibility import feasibility
+from nanomg.jobs.feasibility.run import feasibility
 
 PAGE = Path(__file__).with_suffix(".md")
 SEED = 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nanomg.card import BASES
+from nanomg.library.card import BASES
 from nanomg.models import library
 
 MEANING = {

@@ -12,16 +12,18 @@ from typing import Any
 
 from pages import filled, table
 
-from nanomg import models, validation
-from nanomg.card import load_toml
-from nanomg.wording import number, percent
+from nanomg import models
+from nanomg.formatting import number, percent
+from nanomg.jobs.validate import page as validate_page
+from nanomg.jobs.validate import run
+from nanomg.library.toml import load_toml
 
 PAGE = Path(__file__).with_suffix(".md")
 
 
 def published() -> list[str]:
     """What `nanomg validate` says of all tables."""
-    found = validation.validate().summary
+    found = run.validate().summary
     uses = {use: sum(rows[use] for rows in found["rows"].values()) for use in ("calibrate", "validate", "look")}
     lines = [
         f"{sum(uses.values())} rows in {len(found['rows'])} domains: {uses['calibrate']} calibrated, {uses['validate']} validated, "
@@ -46,7 +48,7 @@ def domain(entry: Mapping[str, Any]) -> Sequence[str]:
     allowed = number(entry["allowed"], 3) if entry["use"] == "validate" else ""
     shares = (percent(entry[key]) for key in ("within_1_25", "within_2", "within_2sd"))
     numbers = (str(entry["n"]), number(entry["gmfe"], 3), allowed, number(entry["noise_floor"], 3), *shares)
-    return entry["name"], entry["use"], validation.verdict_of(entry), *numbers
+    return entry["name"], entry["use"], validate_page.verdict_of(entry), *numbers
 
 
 def miss(entry: Mapping[str, Any]) -> Sequence[str]:
@@ -62,12 +64,12 @@ def plain(text: str) -> str:
 
 def raw_data(folder: Path) -> list[str]:
     """Errors of both parts of every study, fitted anew."""
-    from nanomg import calibration
+    from nanomg.jobs.calibrate import run as calibrate_run
 
     shelf = models.library()
     rows: list[Sequence[str]] = []
     for name, path in sorted(shelf.studies.items()):
-        found = calibration.calibrate(load_toml(path)["fit"]["card"], name, raw=folder, library=shelf).summary
+        found = calibrate_run.calibrate(load_toml(path)["fit"]["card"], name, raw=folder, library=shelf).summary
         for error in found["errors"]:
             square = f"{number(error['rmse'], 3)} {error['unit']}".removesuffix(" 1") if error["unit"] else ""
             rows.append(

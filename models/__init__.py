@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nanomg.library import Library, installed_folders, scan
+from nanomg.library.library import Library, installed_folders, scan
 
 
 def library(*paths: str | Path) -> Library:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanomg.mechanism import AbstractMechanism, Scalar, Var, param
+from nanomg.equations.mechanism import AbstractMechanism, Scalar, Var, param
 
 
 class StaticTumour(AbstractMechanism):

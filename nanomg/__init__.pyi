@@ -1,21 +1,22 @@
 from . import models
-from .analysis import attainment, quantiles, time_above
-from .calibration import calibrate
-from .comparison import compare
-from .dosing import Dose
+from .analysis.across_subjects import attainment, quantiles, time_above
+from .analysis.noncompartmental import nca
+from .dosing.dose import Dose
+from .equations.mechanism import AbstractMechanism, Flux, Port, Var, param
+from .equations.model import Model
 from .errors import InputError, NanomgError
-from .library import Library
-from .mechanism import AbstractMechanism, Flux, Port, Var, param
-from .model import Model
-from .noncompartmental import nca
-from .plots import plot
-from .reports import report
-from .results import open
-from .scenario import Scenario
-from .sensitivities import sensitivity
-from .service import optimize, simulate
-from .sweeps import sweep
-from .validation import validate
+from .jobs.calibrate.run import calibrate
+from .jobs.optimize.run import optimize
+from .jobs.sensitivity.run import sensitivity
+from .jobs.simulate.run import simulate
+from .jobs.sweep.run import sweep
+from .jobs.validate.run import validate
+from .library.library import Library
+from .library.scenario import Scenario
+from .results.file import open
+from .views.compare import compare
+from .views.plots import plot
+from .views.report import report
 
 __version__: str
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 
 def _one_line(text: str) -> str:
@@ -48,15 +47,3 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str | None = None
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         hint = f"known: {shown or 'none'}."
     return InputError(f"there is no {kind} {name!r}; {hint}", where)
-
-
-def only(entry: Any, allowed: Iterable[str], needed: Iterable[str], where: str) -> None:
-    """Refuse what is no table, has an unknown key or lacks a needed one."""
-    if not isinstance(entry, Mapping):
-        raise InputError("this must be a table", where)
-    for key in entry:
-        if key not in allowed:
-            raise unknown("key", key, allowed, where)
-    for key in sorted(needed):
-        if key not in entry:
-            raise InputError(f"the key {key!r} is missing", where)

@@ -178,3 +178,62 @@ def cf(unit: str) -> str:
                 words += [w + (f"{p:g}" if p != 1 else "") for w, p in spelled.items()]
         sign = -around[-1] if mark == "/" else around[-1]
     return " ".join(words) or "1"
+
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_UNIT_TEXT = re.compile(r"^(1e)?(.*?)(?:\^|\*\*)?([-+]?\d+)?$")
+
+
+def unit_text(unit: str) -> str:
+    """A unit as the field writes it: `"mmol L-1"` and `"mmol/L"` as mmol/L, `"mm^3"` as mm³, `"1e6"` as 10⁶; `"1"` as a dash."""
+    if unit in ("", "1"):
+        return "–"
+    if "/" in unit or "(" in unit:
+        return re.sub(r"\^(-?\d+)", lambda m: m[1].translate(_SUPERSCRIPTS), _micro(unit))
+    above: list[str] = []
+    below: list[str] = []
+    for word in _micro(unit).split():
+        ten, name, power = _UNIT_TEXT.fullmatch(word).groups()  # type: ignore[union-attr]
+        if ten:
+            name, power = "10", f"{name}{power or ''}"
+            below_it = False
+        else:
+            below_it = (power or "").startswith("-")
+            power = (power or "").lstrip("+-") if below_it else (power or "")
+        (below if below_it else above).append(name + ("" if power in ("", "1") else power.translate(_SUPERSCRIPTS)))
+    return "/".join([" ".join(above) or "1", *below])
+
+
+def _micro(unit: str) -> str:
+    return re.sub(r"\bu(?=[gLmM])", "µ", unit)
+
+
+def display_unit(unit: str, to: str | None) -> tuple[float, str]:
+    """The factor from a variable's unit to the one in which it is drawn, and that one: `to`, where it is of the same dimension."""
+    if to is None or (cf(to) == unit and unit.startswith("1e")):
+        return 1.0, unit
+    try:
+        return convert_shown(unit, to), to
+    except InputError:
+        return 1.0, unit
+
+
+def convert_shown(unit: str, to: str) -> float:
+    """Multiply a number in `unit` by this to have it in `to`, each as it is written or as a file has it, with counts as numbers.
+
+    Raises `InputError` where their dimensions differ.
+    """
+    if cf(to) == unit:
+        return 1.0
+    try:
+        return factor(unit, to)
+    except InputError:
+        (own, of), (other, into) = _bare(unit), _bare(to)
+        return own / other * factor(of, into)
+
+
+def _bare(unit: str) -> tuple[float, str]:
+    """A unit in which counts are plain numbers, as a power of ten and the rest."""
+    words = unit.split() if "1e" in unit else cf(unit).split()
+    tens = [word for word in words if word.startswith("1e")]
+    return math.prod(map(float, tens)), " ".join(word for word in words if word not in tens) or "1"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from nanomg import executables
-from nanomg import scenario as scenarios
-from nanomg.card import load_toml
-from nanomg.library import Library
+from nanomg.compute import programs
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.toml import load_toml
 from nanomg.models import library as read_library
-from nanomg.scenario import Scenario
 
 if os.environ.get("NANOMG_CACHE") != "off":  # shared by the workers and kept between runs, but not the user's own
     os.environ["NANOMG_CACHE"] = str(Path(__file__).resolve().parents[1] / ".cache" / "programs")
@@ -45,17 +45,17 @@ def library() -> Library:
 @pytest.fixture(scope="session", params=DISTINCT)
 def scenario(request: pytest.FixtureRequest) -> Scenario:
     """A shipped scenario of each composition of mechanisms."""
-    return scenarios.load(request.param, SHIPPED)
+    return scenario_file.load(request.param, SHIPPED)
 
 
 @pytest.fixture(scope="session", params=COVERING)
 def covering(request: pytest.FixtureRequest) -> Scenario:
     """The fewest shipped scenarios in which every mechanism takes part, for what takes a solve."""
-    return scenarios.load(request.param, SHIPPED)
+    return scenario_file.load(request.param, SHIPPED)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _programs_of_one_file() -> Iterator[None]:
     """A worker that kept the programs of every file would run out of pieces of memory to map."""
     yield
-    executables.forget()
+    programs.forget()

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nanomg import attainment, noncompartmental, quantiles, time_above
+from nanomg import attainment, quantiles, time_above
+from nanomg.analysis import noncompartmental
 from nanomg.errors import InputError
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.dosing import Dose
-from nanomg.model import INLET, OUTLET, Model
-from nanomg.scenario import Scenario
-from nanomg.simulation import Lanes, Plan
+from nanomg.dosing.dose import Dose
+from nanomg.equations.model import INLET, OUTLET, Model
+from nanomg.library.scenario import Scenario
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.lanes import Lanes, Plan
 
 HEAVY = 3.0  # times the scenario's doses, and as many of the typical amounts through every other port
 TYPICAL = {
@@ -49,13 +49,13 @@ def test_what_goes_in_is_inside_or_went_out(covering: Scenario) -> None:
     scenario = covering
     model = Model(*scenario.model.mechanisms, ledger=True)
     doses = regimen(scenario)
-    plan = simulation.plan_for(model, doses)
+    plan = simulation_lanes.plan_for(model, doses)
     given = np.array([d.amt for d in doses]).reshape(-1, 1)
     own = np.arange(len(doses))[:, None] < len(scenario.doses)
     amount = np.hstack([0.0 * given, given * own, HEAVY * given])  # nothing, as the scenario says, everything and more
     horizon = np.array([0.0, 0.5 * scenario.horizon, scenario.horizon])
-    lanes = simulation.lanes_for(plan, scenario.values, doses, scenario.windows, horizon, 3, amount)
-    solved = simulation.run(plan, lanes)
+    lanes = simulation_lanes.lanes_for(plan, scenario.values, doses, scenario.windows, horizon, 3, amount)
+    solved = simulation_lanes.run(plan, lanes)
     assert not np.asarray(solved.status).any()
 
     x = model.derive(scenario.values)

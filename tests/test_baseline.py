@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nanomg import simulation, units
-from nanomg.card import Parameter
-from nanomg.library import Library
-from nanomg.scenario import load
+from nanomg import units
+from nanomg.library.card import Parameter
+from nanomg.library.library import Library
+from nanomg.library.scenario_file import load
+from nanomg.simulation import lanes as simulation_lanes
 
 SUBJECTS = 64
 DAYS = 30
@@ -37,10 +38,10 @@ def test_every_subject_stays_at_its_baseline(library: Library, name: str, GFR: t
     low, high = (units.parse_quantity(g, "mL/h") for g in GFR)
     values["magnesium.GFR"] = np.linspace(low, high, SUBJECTS)
 
-    plan = simulation.plan_for(scenario.model, (), varied)
+    plan = simulation_lanes.plan_for(scenario.model, (), varied)
     times = np.array([0.0, 1.0, 24.0, 168.0, 24.0 * DAYS])
-    lanes = simulation.lanes_for(plan, values, (), (), times, SUBJECTS)
-    solved = simulation.run(plan, lanes)
+    lanes = simulation_lanes.lanes_for(plan, values, (), (), times, SUBJECTS)
+    solved = simulation_lanes.run(plan, lanes)
     assert not np.asarray(solved.status).any()
 
     y = np.asarray(solved.y)
@@ -48,7 +49,7 @@ def test_every_subject_stays_at_its_baseline(library: Library, name: str, GFR: t
     for row, state in enumerate(scenario.model.states):
         assert (away[row] <= 1e-6 * np.abs(y[0, row])).all(), (state, away[row].max())
 
-    signals = simulation.observe(plan, lanes, solved, list(scenario.model.signals))
+    signals = simulation_lanes.observe(plan, lanes, solved, list(scenario.model.signals))
     for signal, rows in signals.items():
         assert np.ptp(rows, axis=0) == pytest.approx(0, abs=1e-6 * np.abs(rows).max()), signal
     assert signals["magnesium.total"][-1] == pytest.approx(values["magnesium.total_0"], rel=1e-6)

@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import batch, design, scenario, subjects, sweeps
-from nanomg.batch import Batch
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.errors import InputError
-from nanomg.library import Library
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.jobs.sweep import axes, run
+from nanomg.jobs.sweep import keep as sweep_keep
+from nanomg.jobs.sweep.batch import Batch
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
-from nanomg.scenario import Scenario
-from nanomg.solver import Status
+from nanomg.population import population as populations
+from nanomg.population import population_file
+from nanomg.solver.status import Status
 
 BOLUS = ["pk.central: 100 mg"]
 KEPT = [
@@ -36,13 +40,13 @@ KEPT = [
 
 @pytest.fixture(scope="module")
 def textbook() -> Scenario:
-    return scenario.load("textbook-1cpt", library(), doses=BOLUS)
+    return scenario_file.load("textbook-1cpt", library(), doses=BOLUS)
 
 
 def batch_of(
     chosen: Scenario, *texts: str, keep: list[str] = KEPT, laid: Mapping[str, Any] = {}, **options: Any
 ) -> Batch:
-    return Batch(chosen, design.lay_out(texts, chosen, **laid), batch.kept_of(keep, chosen), **options)
+    return Batch(chosen, axes.lay_out(texts, chosen, **laid), sweep_keep.kept_of(keep, chosen), **options)
 
 
 # ---------------------------------------------------------------- what is kept
@@ -81,13 +85,13 @@ def test_moving_doses_are_followed_to_their_peaks(textbook: Scenario) -> None:
 )
 def test_what_cannot_be_kept_is_one_sentence(textbook: Scenario, text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        batch.keep_of(text, textbook)
+        sweep_keep.keep_of(text, textbook)
 
 
 def test_nothing_is_kept_twice_and_the_outputs_are_kept_by_default(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="twice"):
-        batch.kept_of(["pk.C", "pk.C:final"], textbook)
-    assert [keep.label for keep in batch.kept_of([], textbook)] == ["pk.C:final"]
+        sweep_keep.kept_of(["pk.C", "pk.C:final"], textbook)
+    assert [keep.label for keep in sweep_keep.kept_of([], textbook)] == ["pk.C:final"]
 
 
 def test_something_must_vary(textbook: Scenario) -> None:
@@ -98,14 +102,16 @@ def test_something_must_vary(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="all subjects would be the same one"):
         batch_of(textbook, subjects=3)
     with pytest.raises(InputError, match="single doses alone"):
-        batch_of(scenario.load("textbook-1cpt", library(), doses=["pk.central: 100 mg q 24 h x 3 ss"]), "pk.CL=1,2")
+        batch_of(
+            scenario_file.load("textbook-1cpt", library(), doses=["pk.central: 100 mg q 24 h x 3 ss"]), "pk.CL=1,2"
+        )
 
 
 # ---------------------------------------------------------------- subjects and ranges
 @pytest.fixture(scope="module")
 def mouse() -> Scenario:
     data = {"mechanisms": ["Magnesium"], "cards": ["mouse"], "horizon": "12 h", "every": "3 h"}
-    return scenario.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
+    return scenario_file.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +136,7 @@ def test_a_trajectory_does_not_depend_on_the_range_that_is_solved(swept: Batch) 
 def test_a_subject_is_the_same_at_every_point(swept: Batch, mouse: Scenario) -> None:
     found = swept.solve(0, 300)
     own = found["magnesium.GFR"].reshape(4, 75)
-    drawn = subjects.draw(mouse, subjects.default_population(mouse), 5, 0, 75)
+    drawn = populations.draw(mouse, populations.default_population(mouse), 5, 0, 75)
     np.testing.assert_allclose(
         own, np.tile(mouse.values["magnesium.GFR"] * drawn.relative["magnesium.GFR"], (4, 1)), rtol=1e-12
     )
@@ -146,15 +152,15 @@ def test_a_varied_parameter_is_the_typical_value_of_its_subjects(mouse: Scenario
 
 
 def test_covariates_of_a_population_are_kept(mouse: Scenario) -> None:
-    population = subjects.load_population("mouse-c57bl6", library(), mouse)
-    kept = batch.kept_of(["weight", "magnesium.GFR"], mouse, population)
-    made = Batch(mouse, design.lay_out(["dose.amount=1,2 umol"], mouse), kept, subjects=30, population=population)
+    population = population_file.load_population("mouse-c57bl6", library(), mouse)
+    kept = sweep_keep.kept_of(["weight", "magnesium.GFR"], mouse, population)
+    made = Batch(mouse, axes.lay_out(["dose.amount=1,2 umol"], mouse), kept, subjects=30, population=population)
     found = made.solve(20, 60)
-    drawn = subjects.draw(mouse, population, 0, 0, 30)
+    drawn = populations.draw(mouse, population, 0, 0, 30)
     np.testing.assert_array_equal(found["weight"], np.tile(drawn.covariates["weight"][0], 2)[20:])
     assert made.kept[0].unit == drawn.covariates["weight"][1]
     with pytest.raises(InputError, match="no quantity 'weight'"):
-        batch.kept_of(["weight"], mouse)
+        sweep_keep.kept_of(["weight"], mouse)
 
 
 def test_what_follows_a_covariate_follows_it_along_an_axis(textbook: Scenario, tmp_path: Path) -> None:
@@ -171,9 +177,9 @@ reference = "4 L/h"
 basis = "assumed"
 note = "an example"
 """)
-    population = subjects.load_population(str(tmp_path / "own.toml"), library(), textbook)
-    kept = batch.kept_of(["clearance", "pk.CL", "pk.V"], textbook, population)
-    made = Batch(textbook, design.lay_out(["pk.CL=1,9 L/h"], textbook), kept, subjects=5, population=population)
+    population = population_file.load_population(str(tmp_path / "own.toml"), library(), textbook)
+    kept = sweep_keep.kept_of(["clearance", "pk.CL", "pk.V"], textbook, population)
+    made = Batch(textbook, axes.lay_out(["pk.CL=1,9 L/h"], textbook), kept, subjects=5, population=population)
     found = {name: values.reshape(2, 5) for name, values in made.solve(0, 10).items()}
     np.testing.assert_allclose(found["clearance"], found["pk.CL:value"], rtol=1e-12)
     np.testing.assert_allclose(found["pk.V"][1], 3 * found["pk.V"][0], rtol=1e-12)
@@ -183,14 +189,14 @@ note = "an example"
 
 def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
     values = {"magnesium.GFR": np.array([5.0, 7.0, 9.0])}
-    made = Batch(mouse, design.of_values(values, mouse), batch.kept_of(["magnesium.GFR"], mouse))
+    made = Batch(mouse, axes.of_values(values, mouse), sweep_keep.kept_of(["magnesium.GFR"], mouse))
     np.testing.assert_allclose(made.solve(0, 3)["magnesium.GFR:value"], values["magnesium.GFR"])
     with pytest.raises(InputError, match="same number of values"):
-        design.of_values({"magnesium.GFR": np.ones(2), "magnesium.V1": np.ones(3)}, mouse)
+        axes.of_values({"magnesium.GFR": np.ones(2), "magnesium.V1": np.ones(3)}, mouse)
     with pytest.raises(InputError, match=r"no parameter 'magnesium.V'"):
-        design.of_values({"magnesium.V": np.ones(3)}, mouse)
+        axes.of_values({"magnesium.V": np.ones(3)}, mouse)
     with pytest.raises(InputError, match="neither axes nor arms"):
-        sweeps.request(mouse, values=values, paired=True)
+        run.request(mouse, values=values, paired=True)
 
 
 def test_single_precision_keeps_three_figures(mouse: Scenario) -> None:
@@ -222,11 +228,11 @@ def test_a_trajectory_that_fails_is_marked_and_spoils_no_other(tmp_path: Any) ->
     )
     shelves = Library({"Burst": Burst}, {"burst": card}, {}, {})
     data = {"mechanisms": ["Burst"], "cards": ["burst"], "horizon": "10 h", "every": "1 h"}
-    chosen = scenario.compose("burst", data, shelves)
+    chosen = scenario_file.compose("burst", data, shelves)
     growth = np.full(40, 0.01)
     growth[[3, 30]] = 1.0
-    kept = batch.kept_of(["burst.x", "burst.x:initial"], chosen)
-    found = Batch(chosen, design.of_values({"burst.growth": growth}, chosen), kept).solve(0, 40)
+    kept = sweep_keep.kept_of(["burst.x", "burst.x:initial"], chosen)
+    found = Batch(chosen, axes.of_values({"burst.growth": growth}, chosen), kept).solve(0, 40)
     bad = growth == 1.0
     assert (found["status"] != Status.DONE).tolist() == bad.tolist()
     assert np.isnan(found["burst.x:final"][bad]).all() and np.isnan(found["burst.x:initial"][bad]).all()
@@ -245,13 +251,14 @@ def test_a_gpu_that_is_not_there_is_one_sentence(mouse: Scenario) -> None:
 
 SHARED = """
 import jax, numpy as np
-from nanomg import batch, design, scenario
+from nanomg.jobs.sweep import axes, batch, keep
+from nanomg.library import scenario_file
 from nanomg.models import library
 data = {"mechanisms": ["Magnesium"], "cards": ["mouse"], "horizon": "12 h", "every": "3 h"}
-chosen = scenario.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
-laid = design.lay_out(["dose.amount=1..10 umol:log:4"], chosen)
-keep = ["magnesium.total:series", "magnesium.total:max", "magnesium.GFR"]
-made = batch.Batch(chosen, laid, batch.kept_of(keep, chosen), subjects=75, seed=5)
+chosen = scenario_file.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
+laid = axes.lay_out(["dose.amount=1..10 umol:log:4"], chosen)
+kept = ["magnesium.total:series", "magnesium.total:max", "magnesium.GFR"]
+made = batch.Batch(chosen, laid, keep.kept_of(kept, chosen), subjects=75, seed=5)
 assert len(made.choice.devices) == 2 == len(jax.devices()), made.choice
 np.savez("{path}", **made.solve(0, 300))
 """

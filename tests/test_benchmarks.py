@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import scenario as scenarios
-from nanomg import simulation
-from nanomg.library import Library
+from nanomg.equations import model as models_
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -80,7 +80,7 @@ def test_segments_hold_the_doses_of_the_scenario(problem: Any, name: str) -> Non
 
 
 def test_every_subject_is_the_same_in_a_larger_batch(problem: Any, library: Library) -> None:
-    scenario = scenarios.load("mouse-mc38-depot", library)
+    scenario = scenario_file.load("mouse-mc38-depot", library)
     few, many = problem.draw(scenario, 3), problem.draw(scenario, 10)
     assert len(few) == problem.VARIED
     for name, values in few.items():
@@ -92,7 +92,7 @@ def test_every_subject_is_the_same_in_a_larger_batch(problem: Any, library: Libr
 
 def stack_of(scenario: Any, values: dict[str, np.ndarray]) -> np.ndarray:
     x = scenario.model.derive({**scenario.values, **values})
-    return np.asarray(simulation.stack(scenario.model.initial(x), (10,)))
+    return np.asarray(models_.stack(scenario.model.initial(x), (10,)))
 
 
 def test_relative_error_counts_what_is_lost(problem: Any) -> None:

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.library import Library
-from nanomg.scenario import Scenario, load
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import load
+from nanomg.simulation import lanes as simulation_lanes
 
 MOLAR = 54.0  # mg/umol
 
@@ -43,12 +44,12 @@ def test_nothing_is_bridged_without_engager_and_the_slope_is_finite(patient: Sce
 
 def test_infusion_goes_to_rate_over_clearance_and_falls_with_the_half_life(patient: Scenario) -> None:
     """9 ug a day over 2 L/h is 188 pg/mL, 112 are 2333; clearance and volume give the half-life."""
-    plan = simulation.plan_for(patient.model, patient.doses)
+    plan = simulation_lanes.plan_for(patient.model, patient.doses)
     last = 28 * 24.0
     times = np.array([0.0, 6 * 24.0, 20 * 24.0, last, last + 2.0, last + 6.0])
-    lanes = simulation.lanes_for(plan, patient.values, patient.doses, patient.windows, times)
-    found = simulation.observe(
-        plan, lanes, simulation.run(plan, lanes), ("engager.C", "tumour.viable", "engager.effect")
+    lanes = simulation_lanes.lanes_for(plan, patient.values, patient.doses, patient.windows, times)
+    found = simulation_lanes.observe(
+        plan, lanes, simulation_lanes.run(plan, lanes), ("engager.C", "tumour.viable", "engager.effect")
     )
     C = 1e9 * found["engager.C"][:, 0]  # pg/mL
     assert C[1] == pytest.approx(9e6 / 24 / 2000, rel=1e-4)

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from nanomg import blocks, scenario, simulation
-from nanomg.dosing import Dose
+from nanomg.compute import blocks
+from nanomg.dosing.dose import Dose
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
-from nanomg.model import Model
+from nanomg.library import scenario_file
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
-from nanomg.solver import Status
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver.status import Status
 
 Values = Mapping[str, Any]
 
@@ -49,17 +51,17 @@ LANES = 200
 BAD = [17, 120]  # one per cent
 
 
-def troubled(growth: Any = 0.0, frequency: Any = 0.0, **options: Any) -> tuple[simulation.Trajectory, list[str]]:
+def troubled(growth: Any = 0.0, frequency: Any = 0.0, **options: Any) -> tuple[simulation_lanes.Trajectory, list[str]]:
     """Magnesium in mice of different clearance, some of them in trouble."""
-    shipped = scenario.load("mouse-mc38-iv", library())
+    shipped = scenario_file.load("mouse-mc38-iv", library())
     model, doses = Model(Magnesium, Trouble), [Dose(24.0 * day, 50.0, "magnesium.iv") for day in range(4)]
     varied = ("magnesium.GFR", "trouble.growth", "trouble.frequency")
-    plan = simulation.plan_for(model, doses, varied, **options)
+    plan = simulation_lanes.plan_for(model, doses, varied, **options)
     values: dict[str, Any] = {name: shipped.values.get(name) for name in model.parameters}
     values |= {"trouble.growth": growth, "trouble.frequency": frequency}
     values["magnesium.GFR"] = values["magnesium.GFR"] * np.linspace(0.7, 1.3, LANES)
-    lanes = simulation.lanes_for(plan, values, doses, (), np.linspace(0.0, 300.0, 31), LANES)
-    return simulation.run(plan, lanes), list(model.states)
+    lanes = simulation_lanes.lanes_for(plan, values, doses, (), np.linspace(0.0, 300.0, 31), LANES)
+    return simulation_lanes.run(plan, lanes), list(model.states)
 
 
 def some(value: float) -> np.ndarray:
@@ -94,14 +96,14 @@ def test_hard_lanes_get_a_block_of_their_own(undisturbed: np.ndarray, monkeypatc
     solved, states = troubled(frequency=some(8.0))
     assert not np.asarray(solved.status).any()
     asked = []
-    inner = simulation._run
+    inner = simulation_lanes._run
 
     def counted(*arguments: Any) -> Any:
         found = inner(*arguments)
         asked.append((found.status.shape[0], int(np.max(found.accepted)), int((np.asarray(found.status) == 4).sum())))
         return found
 
-    monkeypatch.setattr(simulation, "_run", counted)
+    monkeypatch.setattr(simulation_lanes, "_run", counted)
     solved, states = troubled(frequency=some(8.0))
     (many, few_steps, deferred), (few, many_steps, none) = asked
     assert (many, deferred, few, none) == (LANES, len(BAD), 4, 0)

@@ -12,12 +12,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nanomg import calibration, card_writer, fitting, least_squares, measurements, reports, results, studies
 from nanomg.cli import calibrate as screen
 from nanomg.cli.main import commands
+from nanomg.data import series, studies
+from nanomg.data.prediction import Predictor
 from nanomg.errors import InputError, SimulationError
+from nanomg.jobs.calibrate import least_squares, run
+from nanomg.jobs.calibrate import problem as calibrate_problem
+from nanomg.library import card_editing
 from nanomg.models import library as read_library
-from nanomg.prediction import Predictor
+from nanomg.results import file
+from nanomg.views import report
 
 RAW = Path(os.environ.get("NANOMG_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 needs_raw = pytest.mark.skipif(not RAW.is_dir(), reason=f"the raw data are not at {RAW} (set NANOMG_DATA)")
@@ -295,7 +300,7 @@ def test_subjects_of_a_run_are_reduced_as_replicates_are(rows_of, text, kind):
 def test_a_row_that_does_not_fit_the_heading_is_one_sentence(tmp_path, text, said):
     (tmp_path / "x.csv").write_text("time,value\n" + text)
     with pytest.raises(InputError, match=f"{said} not have as many cells"):
-        measurements.read_csv(tmp_path / "x.csv")
+        series.read_csv(tmp_path / "x.csv")
 
 
 def test_a_column_that_is_not_there_is_one_sentence(rows_of):
@@ -403,7 +408,7 @@ def sensitivities(study, names, z):
     rows = [d for d in study.data if d.part == "fit"]
     predict, step = Predictor([d.row for d in rows], names), 1e-3
     points = np.exp(np.concatenate([z + step * np.eye(len(z)), z - step * np.eye(len(z)), z[None]]))
-    found = np.asarray(fitting.residual(rows, predict(dict(zip(names, points.T, strict=True)))))
+    found = np.asarray(calibrate_problem.residual(rows, predict(dict(zip(names, points.T, strict=True)))))
     return found[:, -1], (found[:, : len(z)] - found[:, len(z) : -1]) / (2 * step)
 
 
@@ -411,7 +416,7 @@ def test_the_fisher_matrix_is_that_of_the_residuals(fitted, folder, library):
     study = studies.read(folder / "pk.toml", folder, library, "textbook")
     z = np.log([fitted["parameters"][name]["estimate"] for name in TRUE])
     residual, slopes = sensitivities(study, tuple(TRUE), z)
-    data = results.open(folder / "fit.h5")["calibration"]
+    data = file.open(folder / "fit.h5")["calibration"]
     np.testing.assert_allclose(residual, data["residual"][: len(TIMES)], atol=1e-3)
     scale = np.sqrt(np.diag(data["fisher"]))
     exact = slopes.T @ slopes / fitted["residual_sd"] ** 2
@@ -422,25 +427,25 @@ def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
     """Of a dose by mouth only CL/F and V/F are known."""
     free = [studies.free_option(text) for text in ("pk.F_depot=0.1..1", "pk.CL=0.5 L/h..50 L/h", "pk.V=5..500 L")]
     study = studies.from_csv(folder / "oral.csv", "textbook-1cpt", free, library, "textbook")
-    problem = fitting.problem_of(study, library.card("textbook"))
+    problem = calibrate_problem.problem_of(study, library.card("textbook"))
     z = np.log([0.5, 5.0, 40.0])
     residual, slopes = sensitivities(study, problem.names, z)
     known = least_squares.uncertainty(residual, slopes, np.zeros(3, bool))
-    said = calibration._identifiability(problem, z, known)
+    said = run._identifiability(problem, z, known)
     assert "The data determine 2 of 3 free parameters." in said
     assert "Not identifiable apart, only a combination of them is: pk.F_depot, pk.CL, pk.V." in said
 
 
 def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(fitted, folder, library):
     free = [studies.free_option(text) for text in ("pk.ka=2..2000 1/h", "pk.CL=0.5..50 L/h")]
-    problem = fitting.problem_of(
+    problem = calibrate_problem.problem_of(
         studies.from_csv(folder / "oral.csv", "textbook-1cpt", free, library, "textbook"), library.card("textbook")
     )
     known = least_squares.uncertainty(np.ones(2), np.diag([1 / 60, 10.0]), np.zeros(2, bool))
-    said = calibration._identifiability(problem, np.log([20.0, 5.0]), known)
+    said = run._identifiability(problem, np.log([20.0, 5.0]), known)
     assert "Poorly known, with a coefficient of variation above 100 %: pk.ka." in said
     parameters = {name: {**fitted["parameters"][name], "cv": cv} for name, cv in (("pk.ka", 1e88), ("pk.CL", 0.1))}
-    written = calibration._fitted(problem, library.card("textbook"), {**fitted, "parameters": parameters})
+    written = run._fitted(problem, library.card("textbook"), {**fitted, "parameters": parameters})
     assert "not identified by these data" in written["pk.ka"].note and written["pk.ka"].low is None
     assert "standard error 10 %" in written["pk.CL"].note and written["pk.CL"].low == parameters["pk.CL"]["low"]
 
@@ -450,16 +455,18 @@ def test_a_row_to_fit_that_cannot_be_predicted_ends_the_fit_and_a_judged_one_is_
     (folder / "judged.toml").write_text(text)
     (folder / "fitted.toml").write_text(text.replace('part = "judge"', 'part = "fit"'))
     outcome = SimpleNamespace(z=np.log([0.9, 5.0, 40.0]))
-    at = lambda name: fitting.problem_of(studies.read(folder / name, folder, library), library.card("textbook"))
+    at = lambda name: calibrate_problem.problem_of(
+        studies.read(folder / name, folder, library), library.card("textbook")
+    )
     problem = at("judged.toml")
-    predicted, reasons = calibration._predict(problem, outcome)
+    predicted, reasons = run._predict(problem, outcome)
     assert [bool(why) for why in reasons] == [False] * len(TIMES) + [True] * 4 and all(
         "'bolus'" in r for r in reasons[-4:]
     )
-    errors = calibration._errors(problem.study.data, predicted, reasons)
+    errors = run._errors(problem.study.data, predicted, reasons)
     assert [e["failed"] for e in errors if e["series"] is None] == [0, 4]
     with pytest.raises(SimulationError, match=r"bolus, pk\.C at 1 h cannot be compared \(run 'bolus'"):
-        calibration._predict(at("fitted.toml"), outcome)
+        run._predict(at("fitted.toml"), outcome)
 
 
 def test_rows_that_failed_are_shown_first(fitted, capsys):
@@ -470,16 +477,16 @@ def test_rows_that_failed_are_shown_first(fitted, capsys):
 
 
 def test_a_card_that_cannot_be_written_is_refused_before_the_search(folder, library, monkeypatch):
-    monkeypatch.setattr(calibration, "search", lambda *_: pytest.fail("searched"))
+    monkeypatch.setattr(run, "search", lambda *_: pytest.fail("searched"))
     text = library.cards["textbook"].read_text()
     line = next(line for line in text.splitlines() if line.startswith("CL = "))
     fields = line.removeprefix("CL = {").removesuffix("}").replace(", ", "\n")
     (folder / "split.toml").write_text(text.replace(line + "\n", "") + f"\n[pk.CL]\n{fields}\n")
     data = {"data": str(folder / "pk.toml"), "raw": folder}
     with pytest.raises(InputError, match=r"split\.toml: write each parameter of this card on a line of its own"):
-        calibration.calibrate(str(folder / "split.toml"), **data, output=folder / "new.toml")
+        run.calibrate(str(folder / "split.toml"), **data, output=folder / "new.toml")
     with pytest.raises(InputError, match="names of their own"):
-        calibration.calibrate("textbook", **data, output=folder / "new.toml", result=folder / "new.toml")
+        run.calibrate("textbook", **data, output=folder / "new.toml", result=folder / "new.toml")
 
 
 def test_the_card_holds_the_estimates_and_all_else_as_it_was(fitted, folder, library):
@@ -494,19 +501,19 @@ def test_the_card_holds_the_estimates_and_all_else_as_it_was(fitted, folder, lib
         assert (parameter.low, parameter.high) == pytest.approx((entry["low"], entry["high"]), rel=1e-5)
         assert parameter.source == "nobody2020" and "n = 11" in parameter.note
     with pytest.raises(InputError, match="the file exists"):
-        calibration.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.toml")
+        run.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.toml")
     with pytest.raises(InputError, match=r"a card ends in \.toml"):
-        calibration.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.h5")
+        run.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.h5")
 
 
 def test_the_result_file_holds_data_and_what_is_known(fitted, folder):
-    data = results.open(folder / "fit.h5")["calibration"]
+    data = file.open(folder / "fit.h5")["calibration"]
     assert data["fisher"].shape == (3, 3) and list(data["part"].values).count("judge") == 4
     rows = data["part"].values == "fit"
     np.testing.assert_allclose(
         np.log(data["predicted"] / data["observed"])[rows] / 0.1, data["residual"][rows], atol=1e-9
     )
-    assert results.read_summary(folder / "fit.h5") == fitted and fitted["written"] == str(folder / "card.toml")
+    assert file.read_summary(folder / "fit.h5") == fitted and fitted["written"] == str(folder / "card.toml")
 
 
 def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
@@ -549,7 +556,7 @@ def test_a_mistake_is_one_sentence(folder, options, said):
     data = options["data"]
     path = str(folder / data) if "." in data else data
     with pytest.raises(InputError) as caught:
-        calibration.calibrate(**{"card": "textbook", **options, "data": path})
+        run.calibrate(**{"card": "textbook", **options, "data": path})
     assert said in caught.value.message and "\n" not in str(caught.value)
 
 
@@ -558,7 +565,7 @@ def test_a_mistake_is_one_sentence(folder, options, said):
 def test_every_card_can_be_rewritten(name, library):
     text, card = library.cards[name].read_text(encoding="utf-8"), library.card(name)
     last = list(card.parameters.values())[-1]
-    written = card_writer.rewrite(text, {last.name: last})
+    written = card_editing.rewrite(text, {last.name: last})
     changed = [(a, b) for a, b in zip(written.splitlines(), text.splitlines(), strict=True) if a != b]
     assert len(changed) <= 1
 
@@ -567,12 +574,12 @@ def test_a_comment_after_a_rewritten_value_stays(library):
     parameter = library.card("textbook").parameters["pk.CL"]
     rest = "  # as { before }\n\n[x]\ny = { value = 2 }\n"
     text = '[pk]  # all\nCL = { value = 1, unit = "L/h", basis = "assumed", note = "a } b" }' + rest
-    written = card_writer.rewrite(text, {"pk.CL": parameter})
+    written = card_editing.rewrite(text, {"pk.CL": parameter})
     assert written.endswith("}" + rest) and "value = 4" in written
-    added = card_writer.rewrite("[x]\ny = { value = 2 }\n", {"pk.CL": parameter})
+    added = card_editing.rewrite("[x]\ny = { value = 2 }\n", {"pk.CL": parameter})
     assert added.startswith("[x]\ny = { value = 2 }\n") and "[pk]\nCL = { value = 4" in added
     with pytest.raises(InputError, match="on a line of its own"):
-        card_writer.rewrite('[pk.CL]\nvalue = 1\nunit = "L/h"\n', {"pk.CL": parameter})
+        card_editing.rewrite('[pk.CL]\nvalue = 1\nunit = "L/h"\n', {"pk.CL": parameter})
 
 
 # ---------------------------------------------------------------- the raw data
@@ -585,7 +592,7 @@ def test_shipped_studies_find_their_data_and_their_card(study, library):
 
 def refitted(study, library):
     """The study fitted again from the shipped values: what judged series say, by name."""
-    found = calibration.calibrate(None, study, raw=RAW, starts=1).summary
+    found = run.calibrate(None, study, raw=RAW, starts=1).summary
     for name, entry in found["parameters"].items():  # the shipped card is what the fit gives
         assert entry["bound"] or not np.isfinite(entry["cv"]) or entry["low"] < entry["start"] < entry["high"], name
     return {(row["part"], row["quantity"]): row for row in found["rows"]}, found["errors"]
@@ -638,7 +645,7 @@ def test_growth_and_response_of_later_experiments_follow_from_earlier_ones(libra
 
 
 def test_the_page_of_a_fit(fitted, folder, tmp_path):
-    made = reports.report(folder / "fit.h5", tmp_path / "page.html")
+    made = report.report(folder / "fit.h5", tmp_path / "page.html")
     said = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert made["kind"] == "calibrate" and fitted["identifiability"] in made["verdict"] and "can be drawn" not in said
     for name, entry in fitted["parameters"].items():

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 
 import nanomg.models
-from nanomg.card import Card, Parameter, load_toml, read_bibliography
+from nanomg.equations.mechanism import Var
 from nanomg.errors import InputError
-from nanomg.library import Library
-from nanomg.mechanism import Var
+from nanomg.library.bibliography import read_bibliography
+from nanomg.library.card import Card, Parameter
+from nanomg.library.library import Library
+from nanomg.library.scenario_file import load
+from nanomg.library.toml import load_toml
 from nanomg.models.coat import Coat
 from nanomg.models.liposome import Liposome
-from nanomg.scenario import load
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 MODELS = Path(str(resources.files(nanomg.models)))

@@ -9,11 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.card import merge
-from nanomg.dosing import Dose, Window
-from nanomg.library import Library
-from nanomg.model import Model
+from nanomg.dosing.dose import Dose, Window
+from nanomg.equations.model import Model
+from nanomg.library.card import merge
+from nanomg.library.library import Library
 from nanomg.models.antipeg import AntiPEG
 from nanomg.models.coat import Coat
 from nanomg.models.interstitium import Interstitium
@@ -22,6 +21,7 @@ from nanomg.models.lnp import LNP
 from nanomg.models.magnesium import Magnesium
 from nanomg.models.organs import Organs
 from nanomg.models.static_tumour import StaticTumour
+from nanomg.simulation import lanes as simulation_lanes
 
 MG = 24.305  # g/mol
 FATE = Model(Magnesium, Interstitium, StaticTumour, Liposome, Coat, LNP)
@@ -45,11 +45,11 @@ def courses(
     windows: tuple[Window, ...] = (),
     times: np.ndarray = TIMES,
 ) -> dict[str, np.ndarray]:
-    plan = simulation.plan_for(model, doses, varied)
-    block = simulation.lanes_for(plan, values, doses, windows, times, lanes)
-    solved = simulation.run(plan, block)
+    plan = simulation_lanes.plan_for(model, doses, varied)
+    block = simulation_lanes.lanes_for(plan, values, doses, windows, times, lanes)
+    solved = simulation_lanes.run(plan, block)
     assert not np.asarray(solved.status).any()
-    return simulation.observe(plan, block, solved, names)
+    return simulation_lanes.observe(plan, block, solved, names)
 
 
 # ---------------------------------------------------------------- design

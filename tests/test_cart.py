@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.dosing import Dose
-from nanomg.library import Library
-from nanomg.scenario import Scenario, load
+from nanomg.dosing.dose import Dose
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import load
+from nanomg.simulation import lanes as simulation_lanes
 
 DAY = 24.0
 INFUSION = 300.0  # Mcell
@@ -44,12 +45,12 @@ def solved(
     """Signals (time, lane) with the lanes' own values of some parameters and the doses' own amounts (dose, lane)."""
     doses = scenario.doses if doses is None else doses
     lanes = max([np.size(v) for v in varied.values()] + [1 if amount is None else amount.shape[1]])
-    plan = simulation.plan_for(scenario.model, doses, tuple(varied))
+    plan = simulation_lanes.plan_for(scenario.model, doses, tuple(varied))
     values = {**scenario.values, **varied}
-    given = simulation.lanes_for(plan, values, doses, scenario.windows, times, lanes, amount)
-    done = simulation.run(plan, given)
+    given = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times, lanes, amount)
+    done = simulation_lanes.run(plan, given)
     assert not np.asarray(done.status).any()
-    return simulation.observe(plan, given, done, signals)
+    return simulation_lanes.observe(plan, given, done, signals)
 
 
 # ---------------------------------------------------------------- the published curve

@@ -16,11 +16,15 @@ import pytest
 import xarray
 
 import nanomg
-from nanomg import models, results, service
+from nanomg import models
 from nanomg.cli import options, render
 from nanomg.cli.main import app
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.model import Model
+from nanomg.jobs.optimize import run as optimize_run
+from nanomg.jobs.simulate import run as simulate_run
+from nanomg.results import file
+from nanomg.results import run as results_run
 
 SCENARIO = "mouse-mc38-depot"
 COMMANDS = (
@@ -158,15 +162,15 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def write(path: Path, summary: dict[str, Any]) -> Path:
     model = Model(models.library().mechanisms["Magnesium"])
-    return results.write(path, {}, results.root_attributes(title="t", config={}, seed=0, model=model, summary=summary))
+    return file.write(path, {}, file.root_attributes(title="t", config={}, seed=0, model=model, summary=summary))
 
 
-def run_of(summary: dict[str, Any], calls: list[dict[str, Any]]) -> Callable[..., service.Run]:
+def run_of(summary: dict[str, Any], calls: list[dict[str, Any]]) -> Callable[..., results_run.Run]:
     """A stand-in for `service.simulate` and `service.optimize` that notes how it is called."""
 
-    def call(scenario: str, **given: Any) -> service.Run:
+    def call(scenario: str, **given: Any) -> results_run.Run:
         calls.append({"scenario": scenario, **given})
-        return service.Run(xarray.DataTree(), summary, None)
+        return results_run.Run(xarray.DataTree(), summary, None)
 
     return call
 
@@ -246,7 +250,7 @@ def test_a_mistake_in_json(program: Program) -> None:
 
 
 def test_a_bug_shows_its_traceback(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "read_summary", lambda path: 1 / 0)
+    monkeypatch.setattr(file, "read_summary", lambda path: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         program("summary", "run.h5")
 
@@ -255,7 +259,7 @@ def test_interruption(program: Program, monkeypatch: pytest.MonkeyPatch) -> None
     def interrupt(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(results, "read_summary", interrupt)
+    monkeypatch.setattr(file, "read_summary", interrupt)
     assert program("summary", "run.h5") == (130, "", "nanomg: interrupted\n")
 
 
@@ -264,7 +268,7 @@ def test_interrupted_search(program: Program, monkeypatch: pytest.MonkeyPatch, o
     def interrupt(scenario: str, **given: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(service, "optimize", interrupt)
+    monkeypatch.setattr(optimize_run, "optimize", interrupt)
     code, out, err = program("optimize", "s", *output)
     assert (code, out) == (130, "")
     assert ("--resume" in err) == bool(output)
@@ -281,7 +285,7 @@ def test_assignments() -> None:
 # ---------------------------------------------------------------- what the commands hand on
 def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(service, "simulate", run_of(SIMULATED, calls))
+    monkeypatch.setattr(simulate_run, "simulate", run_of(SIMULATED, calls))
     arguments = ("--set", "a.b=1 L/h", "--dose", "c: 1 mg", "-o", "run.h5", "--force", "--json")
     events = ("--events", "doses.csv", "--records", "out.csv")
     code, out, err = program("simulate", "s", *arguments)
@@ -306,7 +310,7 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
 
 def test_optimize_hands_its_options_on(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr(service, "optimize", run_of(OPTIMIZED, calls))
+    monkeypatch.setattr(optimize_run, "optimize", run_of(OPTIMIZED, calls))
     code, out, err = program("optimize", "s", "--steps", "3", "--seed", "5", "--resume", "-o", "run.h5", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == OPTIMIZED
@@ -316,11 +320,11 @@ def test_optimize_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
 
 def test_exit_codes_of_runs(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = SIMULATED | {"status": {"code": 1, "reason": "too many steps", "failed": 2, "trajectories": 9}}
-    monkeypatch.setattr(service, "simulate", run_of(failed, []))
+    monkeypatch.setattr(simulate_run, "simulate", run_of(failed, []))
     code, out, _ = program("simulate", "s")
     assert code == 1
     assert "2 of 9 trajectories failed: too many steps" in out
-    monkeypatch.setattr(service, "optimize", run_of(OPTIMIZED | {"feasible": False}, []))
+    monkeypatch.setattr(optimize_run, "optimize", run_of(OPTIMIZED | {"feasible": False}, []))
     code, out, _ = program("optimize", "s")
     assert code == 3
     assert "NOT FEASIBLE" in out

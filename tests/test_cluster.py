@@ -20,12 +20,14 @@ import psutil
 import pytest
 
 import nanomg
-from nanomg import cluster, models, sweeps
-from nanomg.devices import Choice
+from nanomg import models
+from nanomg.compute import cluster
+from nanomg.compute.devices import Choice
 from nanomg.errors import InputError
+from nanomg.jobs.sweep import run as sweep_run
 
 MECHANISM = '''
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class Drain(AbstractMechanism):
@@ -88,7 +90,7 @@ def test_dask_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPa
 
 
 def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    todo = sweeps.request("drain", library=models.library(folder), **ASKED)
+    todo = sweep_run.request("drain", library=models.library(folder), **ASKED)
     with pytest.raises(InputError, match="at least 1 worker"):
         nanomg.sweep(todo, workers=0)
     gpu = Choice((SimpleNamespace(platform="gpu", device_kind="of some kind"),), "asked for")
@@ -112,11 +114,11 @@ def test_a_worker_with_other_versions_is_refused() -> None:
 
 
 def test_a_worker_with_other_equations_is_refused(folder: Path) -> None:
-    recipe = sweeps.request("drain", library=models.library(folder), **ASKED).recipe
-    found, _ = sweeps._by_worker(("one", recipe), (0, 0, 3))
+    recipe = sweep_run.request("drain", library=models.library(folder), **ASKED).recipe
+    found, _ = sweep_run._by_worker(("one", recipe), (0, 0, 3))
     assert found["drain.x:final"].shape == (3,)
     with pytest.raises(InputError, match="a worker has other equations"):
-        sweeps._by_worker(("another", recipe._replace(equations="0" * 64)), (0, 0, 3))
+        sweep_run._by_worker(("another", recipe._replace(equations="0" * 64)), (0, 0, 3))
 
 
 # ---------------------------------------------------------------- workers of this machine
@@ -211,7 +213,7 @@ def test_a_scheduler_and_its_worker(
             run = nanomg.sweep("drain", scheduler=address, library=shelves, **ASKED)
             np.testing.assert_array_equal(values_of(run.tree), whole)
 
-            def lose(at: sweeps.Progress) -> None:
+            def lose(at: sweep_run.Progress) -> None:
                 scheduler.kill()
                 scheduler.wait()
 

@@ -14,11 +14,13 @@ import pytest
 import xarray as xr
 
 import nanomg
-from nanomg import models, results
+import nanomg.views.compare
+from nanomg import models
 from nanomg.cli.compare import _numbers
 from nanomg.cli.main import app
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.model import Model
+from nanomg.results import file
 
 CONFIG: dict[str, Any] = {
     "scenario": "mine",
@@ -84,13 +86,11 @@ def tree_of(summary: dict[str, Any], config: dict[str, Any] | None = None, seed:
     group = next(group for key, group in GROUPS.items() if key in summary)
     tree = xr.DataTree.from_dict({group: xr.Dataset()} | filled)
     model = Model(models.library().mechanisms["Magnesium"])
-    tree.attrs = results.root_attributes(
-        title="t $x$", config=config or CONFIG, seed=seed, model=model, summary=summary
-    )
+    tree.attrs = file.root_attributes(title="t $x$", config=config or CONFIG, seed=seed, model=model, summary=summary)
     return tree
 
 
-def value_of(found: nanomg.comparison.Comparison, name: str, measure: str) -> np.ndarray:
+def value_of(found: nanomg.views.compare.Comparison, name: str, measure: str) -> np.ndarray:
     rows = (found.table.name == name) & (found.table.measure == measure)
     return found.table.value.values[rows.values][0]
 
@@ -196,7 +196,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, other: dict[str, Any]) -> Pa
         tree = tree_of(summary)
         path = folder / f"{name}.h5"
         path.parent.mkdir(exist_ok=True)
-        results.write(path, {str(group): node.to_dataset() for group, node in tree.children.items()}, tree.attrs)
+        file.write(path, {str(group): node.to_dataset() for group, node in tree.children.items()}, tree.attrs)
     return folder
 
 

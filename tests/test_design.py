@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import design, scenario
 from nanomg.errors import InputError
+from nanomg.jobs.sweep import axes, regimens
+from nanomg.library import scenario_file
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
-from nanomg.scenario import Scenario
 
 
 @pytest.fixture(scope="module")
 def mouse() -> Scenario:
-    return scenario.load("mouse-mc38-iv", library())
+    return scenario_file.load("mouse-mc38-iv", library())
 
 
 @pytest.fixture(scope="module")
 def textbook() -> Scenario:
     doses = ["pk.central: 100 mg over 2 h q 24 h x 3 from 1 h"]
-    return scenario.load("textbook-1cpt", library(), doses=doses)
+    return scenario_file.load("textbook-1cpt", library(), doses=doses)
 
 
 # ---------------------------------------------------------------- axes
@@ -40,7 +41,7 @@ def textbook() -> Scenario:
     ],
 )
 def test_axis_holds_what_is_written(textbook: Scenario, text: str, unit: str, values: list[float]) -> None:
-    found = design.lay_out([text], textbook)
+    found = axes.lay_out([text], textbook)
     (coordinate,) = found.coords.values()
     assert coordinate.attrs["units"] == unit.replace("/h", " h-1")
     np.testing.assert_allclose(coordinate.values, values, rtol=1e-12)
@@ -48,7 +49,7 @@ def test_axis_holds_what_is_written(textbook: Scenario, text: str, unit: str, va
 
 def test_a_bare_number_has_the_unit_of_the_model(textbook: Scenario) -> None:
     own = textbook.model.parameters["pk.CL"].unit
-    bare, named = (design.lay_out([f"pk.CL=1,2{unit}"], textbook) for unit in ("", f" {own}"))
+    bare, named = (axes.lay_out([f"pk.CL=1,2{unit}"], textbook) for unit in ("", f" {own}"))
     np.testing.assert_array_equal(bare.columns["pk.CL"].values, named.columns["pk.CL"].values)
 
 
@@ -77,26 +78,26 @@ def test_a_bare_number_has_the_unit_of_the_model(textbook: Scenario) -> None:
 )
 def test_what_is_wrong_with_an_axis_is_one_sentence(textbook: Scenario, text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        design.lay_out([text], textbook)
+        axes.lay_out([text], textbook)
 
 
 def test_a_port_is_named_where_several_are_dosed(mouse: Scenario) -> None:
     with pytest.raises(InputError, match=r"doses go into liposome.iv, pd1.ip; name one"):
-        design.lay_out(["dose.amount=1,2 mg"], mouse)
-    found = design.lay_out(["dose.liposome.iv.amount=1,2 mg"], mouse)
+        axes.lay_out(["dose.amount=1,2 mg"], mouse)
+    found = axes.lay_out(["dose.liposome.iv.amount=1,2 mg"], mouse)
     assert found.dims == {"dose.liposome.iv.amount": 2}
 
 
 def test_nothing_is_varied_twice(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="varied twice"):
-        design.lay_out(["pk.CL=1,2", "pk.CL=3,4"], textbook)
+        axes.lay_out(["pk.CL=1,2", "pk.CL=3,4"], textbook)
     with pytest.raises(InputError, match=r"'dose.pk.central.amount' is varied twice"):
-        design.lay_out(["dose.amount=1,2 mg", "dose.pk.central.amount=3,4 mg"], textbook)
+        axes.lay_out(["dose.amount=1,2 mg", "dose.pk.central.amount=3,4 mg"], textbook)
 
 
 # ---------------------------------------------------------------- designs
 def test_a_grid_has_a_dimension_for_each_axis_and_the_last_runs_fastest(textbook: Scenario) -> None:
-    found = design.lay_out(["pk.CL=1,2 L/h", "pk.V=10,20,30 L"], textbook)
+    found = axes.lay_out(["pk.CL=1,2 L/h", "pk.V=10,20,30 L"], textbook)
     assert found.dims == {"pk.CL": 2, "pk.V": 3} and found.points == 6
     at = found.at(np.arange(6))
     factor = at["pk.CL"][0]
@@ -107,8 +108,8 @@ def test_a_grid_has_a_dimension_for_each_axis_and_the_last_runs_fastest(textbook
 @pytest.mark.parametrize("sample", ["sobol", "lhs"])
 def test_samples_fill_the_box_evenly_and_again_the_same(textbook: Scenario, sample: str) -> None:
     texts = ["pk.CL=1..100 L/h:log", "pk.V=10..20 L", "dose.count=1,2,3"]
-    found, again = (design.lay_out(texts, textbook, sample, 64, seed=3) for _ in range(2))
-    other = design.lay_out(texts, textbook, sample, 64, seed=4)
+    found, again = (axes.lay_out(texts, textbook, sample, 64, seed=3) for _ in range(2))
+    other = axes.lay_out(texts, textbook, sample, 64, seed=4)
     assert found.dims == {"point": 64}
     share = np.log10(found.coords["pk.CL"].values) / 2
     assert (np.bincount((share * 16).astype(int), minlength=16) == 4).all()
@@ -120,29 +121,29 @@ def test_samples_fill_the_box_evenly_and_again_the_same(textbook: Scenario, samp
 
 def test_samples_need_their_number_and_a_range_in_a_grid_takes_it(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="how many points"):
-        design.lay_out(["pk.CL=1..2"], textbook, "sobol")
+        axes.lay_out(["pk.CL=1..2"], textbook, "sobol")
     with pytest.raises(InputError, match="no number of values"):
-        design.lay_out(["pk.CL=1..2:5"], textbook, "lhs", 8)
+        axes.lay_out(["pk.CL=1..2:5"], textbook, "lhs", 8)
     with pytest.raises(InputError, match="way to sample 'random'"):
-        design.lay_out(["pk.CL=1..2"], textbook, "random")
-    assert design.lay_out(["pk.CL=1..2"], textbook, points=5).dims == {"pk.CL": 5}
+        axes.lay_out(["pk.CL=1..2"], textbook, "random")
+    assert axes.lay_out(["pk.CL=1..2"], textbook, points=5).dims == {"pk.CL": 5}
 
 
 def test_hypotheses_are_an_axis_of_names(mouse: Scenario) -> None:
-    found = design.lay_out(["hypothesis=H3,H1"], mouse)
+    found = axes.lay_out(["hypothesis=H3,H1"], mouse)
     assert list(found.coords["hypothesis"].values) == ["H3", "H1"]
     assert [list(found.columns[f"lfa1.w_{h}"].values) for h in ("H1", "H2", "H3")] == [[0, 1], [0, 0], [1, 0]]
 
 
 def test_more_points_than_anyone_means_are_refused(textbook: Scenario) -> None:
     with pytest.raises(InputError, match="100,000,000 at most"):
-        design.lay_out(["pk.CL=1..2:100000", "pk.V=1..2:10000"], textbook)
+        axes.lay_out(["pk.CL=1..2:100000", "pk.V=1..2:10000"], textbook)
 
 
 # ---------------------------------------------------------------- doses
-def doses_at(chosen: Scenario, *texts: str, paired: bool = False) -> design.Regimens:
-    found = design.lay_out(texts, chosen, paired=paired)
-    return design.regimens(chosen, found.at(np.arange(found.points)), found.points)
+def doses_at(chosen: Scenario, *texts: str, paired: bool = False) -> regimens.Regimens:
+    found = axes.lay_out(texts, chosen, paired=paired)
+    return regimens.regimens(chosen, found.at(np.arange(found.points)), found.points)
 
 
 @pytest.mark.parametrize(
@@ -185,4 +186,4 @@ def test_the_arm_without_mg_keeps_what_brings_none(mouse: Scenario, textbook: Sc
     assert (found.amount[brings, 1] == 0).all() and (found.amount[brings, 0] > 0).all()
     np.testing.assert_array_equal(found.amount[~brings, 0], found.amount[~brings, 1])
     with pytest.raises(InputError, match="nothing in this regimen brings Mg"):
-        design.lay_out([], textbook, paired=True)
+        axes.lay_out([], textbook, paired=True)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nanomg.devices import Choice, block_of
+from nanomg.compute.devices import Choice, block_of
 
 
 def choice(count: int, platform: str = "cpu", memory: float = 80e9) -> Choice:

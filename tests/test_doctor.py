@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 
 import nanomg
 from nanomg.cli.main import commands
-from nanomg.doctor import examine
 from nanomg.errors import InputError
 from nanomg.models import library
+from nanomg.views.doctor import examine
 
 MECHANISM = '''
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
 
 
 class Runaway(AbstractMechanism):

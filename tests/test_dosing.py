@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanomg.dosing import Dose, describe, parse_dose_option, parse_dose_options, parse_prescription, parse_records
+from nanomg.dosing.dose import Dose
+from nanomg.dosing.dose_tables import parse_records
+from nanomg.dosing.prescription import describe, parse_dose_option, parse_dose_options, parse_prescription
 from nanomg.errors import InputError, unknown
 
 SALT = 0.24647  # mg/umol, MgSO4 heptahydrate

@@ -20,12 +20,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import nanomg
-from nanomg import event_runs, feasibility, scenario, service, simulation, table
 from nanomg.cli.main import app
+from nanomg.dosing.event_table import Record, Subject
 from nanomg.errors import InputError
-from nanomg.library import Library
-from nanomg.records import Record, Subject
-from nanomg.scenario import Scenario
+from nanomg.jobs.feasibility import run as feasibility_run
+from nanomg.jobs.optimize import run as optimize_run
+from nanomg.jobs.simulate import run as simulate_run
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import event_arms, event_lanes
+from nanomg.simulation import lanes as simulation_lanes
 
 CL, V, KA = 4.0, 35.0, 1.2  # of the textbook's card
 K = CL / V
@@ -146,7 +152,7 @@ def test_records_keep_rows_and_columns_and_add_the_outputs(program: Callable[...
 
 def test_outputs_are_in_the_unit_of_the_scenario(tmp_path: Path) -> None:
     events = written(tmp_path, "TIME AMT CMT\n0 70 2\n5 . .")
-    run = service.simulate(textbook(tmp_path), events=events, records=tmp_path / "out.csv")
+    run = simulate_run.simulate(textbook(tmp_path), events=events, records=tmp_path / "out.csv")
     header, rows = rows_of(tmp_path / "out.csv")
     assert header == ["TIME", "AMT", "CMT", "pk.C", "pk.central"]
     last = [float(cell) for cell in rows[-1][-2:]]
@@ -172,7 +178,7 @@ def test_the_screen_shows_the_range_over_subjects(program: Callable[..., Outcome
 
 def test_a_run_goes_on_to_the_last_record(tmp_path: Path) -> None:
     events = written(tmp_path, "TIME AMT CMT\n-3 70 2\n100 . .")
-    series = service.simulate(textbook(tmp_path), events=events).tree["simulation"].to_dataset()
+    series = simulate_run.simulate(textbook(tmp_path), events=events).tree["simulation"].to_dataset()
     assert series.time.values[0] == -3.0 and series.time.values[-1] == 100.0
     assert float(series["pk.central"].sel(time=42.0).item()) == pytest.approx(70 * bolus(45), **ACCURATE)
 
@@ -180,8 +186,8 @@ def test_a_run_goes_on_to_the_last_record(tmp_path: Path) -> None:
 def test_many_subjects_are_solved_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, amounts = textbook(tmp_path), (70, 35, 7, 14, 1)
     rows = "\n".join(f"{i} 0 {amt} 2\n{i} 5 . ." for i, amt in enumerate(amounts))
-    monkeypatch.setattr(event_runs, "_MOST_LANES", 2)
-    run = service.simulate(name, events=written(tmp_path, f"ID TIME AMT CMT\n{rows}"))
+    monkeypatch.setattr(event_arms, "_MOST_LANES", 2)
+    run = simulate_run.simulate(name, events=written(tmp_path, f"ID TIME AMT CMT\n{rows}"))
     expected = [amt * share for amt in amounts for share in (1, bolus(5))]
     assert run.tree["records"]["pk.central"].values == pytest.approx(expected, **ACCURATE)
     series = run.tree["simulation"]["pk.central"][0, 0].sel(time=24.0)
@@ -216,7 +222,7 @@ MINUTES = 60 / 1000  # L/h in one mL/min
 )
 def test_a_column_sets_a_parameter_in_time(between: str, clearance: Callable[[float], float], tmp_path: Path) -> None:
     name = textbook(tmp_path, f'[columns]\n"pk.CL" = {{ column = "clr", between = "{between}", unit = "mL/min" }}\n')
-    run = service.simulate(name, events=written(tmp_path, BOUND))
+    run = simulate_run.simulate(name, events=written(tmp_path, BOUND))
     expected = [70.0, *(70 * math.exp(-clearance(t) * MINUTES / V) for t in (4, 10))]
     assert run.tree["records"]["pk.central"].values == pytest.approx(expected, rel=5e-6)
 
@@ -224,14 +230,14 @@ def test_a_column_sets_a_parameter_in_time(between: str, clearance: Callable[[fl
 def test_a_column_by_its_name_is_in_the_declared_unit(tmp_path: Path) -> None:
     name = textbook(tmp_path, '[columns]\n"pk.CL" = "CLR"\n"pk.F_central" = "BIO"\n')
     events = written(tmp_path, "ID TIME AMT CMT CLR BIO\n1 0 70 2 7 0.5\n1 5 . . . .\n2 0 70 2 3.5 1\n2 5 . . . .")
-    run = service.simulate(name, events=events)
+    run = simulate_run.simulate(name, events=events)
     expected = [35.0, 35 * bolus(5, 0.2), 70.0, 70 * bolus(5, 0.1)]
     assert run.tree["records"]["pk.central"].values == pytest.approx(expected, **ACCURATE)
 
 
 def test_columns_do_nothing_without_a_table(tmp_path: Path) -> None:
     extra = '[columns]\n"pk.CL" = "CLR"\n[[dose]]\ncmt = "pk.central"\namt = "70 mg"\nss = 1\nii = "12 h"\n'
-    run = service.simulate(textbook(tmp_path, extra))
+    run = simulate_run.simulate(textbook(tmp_path, extra))
     assert run.summary["signals"]["pk.central"]["initial"] == pytest.approx(70 / -math.expm1(-12 * K), **ACCURATE)
 
 
@@ -276,13 +282,13 @@ REGIMENS: dict[str, tuple[str, Callable[[float], float]]] = {
 def test_regimens_against_closed_forms(what: str, tmp_path: Path) -> None:
     text, expected = REGIMENS[what]
     name = textbook(tmp_path, f"[[dose]]\n{text}\n")
-    run = service.simulate(name)
+    run = simulate_run.simulate(name)
     assert not run.summary["status"]["failed"]
     series = run.tree["simulation"].to_dataset()["pk.central"][0, 0]
     at = [float(t) for t in series.time.values if t not in (2.0, 8.0)]
     values = [float(series.sel(time=t)) for t in at]
     assert values == pytest.approx([expected(t) for t in at], rel=1e-6, abs=1e-6)
-    for job in (service.optimize, feasibility.feasibility):
+    for job in (optimize_run.optimize, feasibility_run.feasibility):
         with pytest.raises(InputError, match="takes single doses alone"):
             job(name)
 
@@ -304,11 +310,11 @@ def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
     events = written(
         tmp_path, "ID TIME AMT CMT II ADDL dur\n1 1 5 magnesium.iv 12 1 2\n2 0 . . . . .\n3 1 9 magnesium.im . . ."
     )
-    run = service.simulate(name, events=events)
+    run = simulate_run.simulate(name, events=events)
     series = run.tree["simulation"].to_dataset()
     assert list(series.regimen.values) == ["as given", "without Mg"]
     alone = (
-        service.simulate(name, dose=["magnesium.iv: 5 umol over 2 h q 12 h x 2 from 1 h"])
+        simulate_run.simulate(name, dose=["magnesium.iv: 5 umol over 2 h q 12 h x 2 from 1 h"])
         .tree["simulation"]
         .to_dataset()
     )
@@ -323,18 +329,18 @@ def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
 
 def test_too_many_doses_to_follow_closely_get_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
-    monkeypatch.setattr(event_runs, "_MOST_EDGES", 3)
+    monkeypatch.setattr(event_arms, "_MOST_EDGES", 3)
     events = written(tmp_path, "TIME AMT CMT II ADDL\n1 5 magnesium.iv 7 4")
-    run = service.simulate(str(tmp_path / "mg.toml"), events=events)
+    run = simulate_run.simulate(str(tmp_path / "mg.toml"), events=events)
     assert run.summary["verdict"].startswith("No verdict: too many different times of doses")
     assert list(run.tree["simulation"].time.values) == [*np.arange(0, 49, 6.0)]
 
 
 def test_an_arm_without_magnesium_keeps_resets_and_its_own_steady_state(library: Library, tmp_path: Path) -> None:
     (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
-    loaded = scenario.load(str(tmp_path / "mg.toml"), library)
+    loaded = scenario_file.load(str(tmp_path / "mg.toml"), library)
     text = "TIME,AMT,CMT,EVID,II,SS\n0,5,magnesium.iv,4,,\n1,5,magnesium.iv,1,6,1\n2,5,magnesium.iv,1,6,2\n3,5,magnesium.iv,1,,\n"
-    (arm,) = event_runs.arms_of(loaded, event_runs.subjects_in(loaded, text, "doses.csv"))["without Mg"]
+    (arm,) = event_arms.arms_of(loaded, event_arms.subjects_in(loaded, text, "doses.csv"))["without Mg"]
     assert [(r.evid, r.ss, r.amt, r.ii) for r in arm.records] == [
         (3, 0, 0, 0),
         (1, 1, 0, 0),
@@ -345,12 +351,12 @@ def test_an_arm_without_magnesium_keeps_resets_and_its_own_steady_state(library:
 
 
 def test_arms_of_a_liposome_are_given_free(library: Library) -> None:
-    loaded = scenario.load("mouse-mc38-iv", library)
+    loaded = scenario_file.load("mouse-mc38-iv", library)
     text = "TIME,AMT,CMT,RATE\n0,2,liposome.iv,0.5\n1,2,liposome.iv,0\n2,0.2,pd1.ip,0\n"
-    arms = event_runs.arms_of(loaded, event_runs.subjects_in(loaded, text, "doses.csv"))
+    arms = event_arms.arms_of(loaded, event_arms.subjects_in(loaded, text, "doses.csv"))
     assert list(arms) == ["as given", "without Mg", "same Mg given free"]
     (free,) = arms["same Mg given free"]
-    (plain,) = (d for d in service.verdict.given_free(loaded, loaded.doses[:1]) or ())
+    (plain,) = (d for d in simulation_arms.given_free(loaded, loaded.doses[:1]) or ())
     per_mg = plain.amt / loaded.doses[0].amt
     assert [r.cmt for r in free.records] == [plain.cmt, plain.cmt, "pd1.ip"]
     assert [(r.amt, r.rate) for r in free.records] == [
@@ -360,8 +366,8 @@ def test_arms_of_a_liposome_are_given_free(library: Library) -> None:
 
 def test_the_verdict_on_a_table_is_that_on_the_same_doses(tmp_path: Path) -> None:
     text = "ID TIME AMT CMT II ADDL\n1 24 1 liposome.intratumoral 168 3\n2 24 . . . .\n3 24 3 magnesium.im . ."
-    run = service.simulate("mouse-mc38-depot", events=written(tmp_path, text))
-    alone = service.simulate("mouse-mc38-depot", dose=["liposome.intratumoral: 1 mg q 7 d x 4 from 1 d"])
+    run = simulate_run.simulate("mouse-mc38-depot", events=written(tmp_path, text))
+    alone = simulate_run.simulate("mouse-mc38-depot", dose=["liposome.intratumoral: 1 mg q 7 d x 4 from 1 d"])
     assert run.summary["mg"] is None and list(run.summary["mg_of_subjects"]) == ["1", "3"]
     assert run.summary["verdict"].startswith("2 subjects with Mg: tumour free Mg is above +0.02 mmol/L for ")
     mg, expected = run.summary["mg_of_subjects"]["1"], alone.summary["mg"]
@@ -381,13 +387,13 @@ def blocks(kind: str) -> list[str]:
 def test_every_line_of_text_on_the_page_is_a_dose(library: Library) -> None:
     (lines,) = (text.splitlines() for text in blocks("text"))
     for line in lines:
-        assert scenario.load("textbook-1cpt", library, doses=[line]).doses, line
-    assert {dose.resets for dose in scenario.load("textbook-1cpt", library, doses=lines).doses} == {True, False}
+        assert scenario_file.load("textbook-1cpt", library, doses=[line]).doses, line
+    assert {dose.resets for dose in scenario_file.load("textbook-1cpt", library, doses=lines).doses} == {True, False}
 
 
 def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
     regimen, columns = blocks("toml")
-    run = service.simulate(textbook(tmp_path, regimen, "7 d"))
+    run = simulate_run.simulate(textbook(tmp_path, regimen, "7 d"))
     assert run.summary["status"]["failed"] == 0
     series = run.tree["simulation"]["pk.central"][0, 0]
     assert float(series.sel(time=96.0)) > 5 / K and float(series.sel(time=120.0)) == 0 < float(series.sel(time=150.0))
@@ -396,7 +402,7 @@ def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
     (text,) = blocks("csv")
     events.write_text(text, encoding="utf-8")
     columns = "\n".join(line for line in columns.splitlines() if "VOLUME" not in line)
-    service.simulate(textbook(tmp_path, columns), events=events, records=tmp_path / "out.csv")
+    simulate_run.simulate(textbook(tmp_path, columns), events=events, records=tmp_path / "out.csv")
     header, rows = rows_of(tmp_path / "out.csv")
     assert header == [*text.splitlines()[0].split(","), "pk.C", "pk.central"]
     k = 2.5 / V  # of the row at which the steady state holds
@@ -459,7 +465,7 @@ def test_a_value_above_the_highest_of_its_parameter(tmp_path: Path) -> None:
     (tmp_path / "mg.toml").write_text(MG + '[columns]\n"magnesium.F_im" = "ION"\n', encoding="utf-8")
     events = written(tmp_path, "TIME AMT CMT ION\n0 1 magnesium.iv 0.5\n1 . . 1.5")
     with pytest.raises(InputError, match=r"row 3, column ION: magnesium\.F_im must be between 0 and 1, not 1\.5"):
-        service.simulate(str(tmp_path / "mg.toml"), events=events)
+        simulate_run.simulate(str(tmp_path / "mg.toml"), events=events)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +489,7 @@ def test_options_that_do_not_go_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(event_runs, "run", lambda *_: pytest.fail("checked only after computing"))
+    monkeypatch.setattr(event_arms, "run", lambda *_: pytest.fail("checked only after computing"))
     for name in ("doses.csv", "kept.csv"):
         written(tmp_path, "TIME AMT CMT\n0 1 2", name)
     code, out, err = program("simulate", "textbook-1cpt", *arguments)
@@ -586,7 +592,7 @@ def ballast(bound: Mapping[str, str]) -> Subject:
 
 @pytest.fixture(scope="module")
 def small(library: Library, tmp_path_factory: pytest.TempPathFactory) -> Scenario:
-    return scenario.load(textbook(tmp_path_factory.mktemp("tables"), SMALL), library)
+    return scenario_file.load(textbook(tmp_path_factory.mktemp("tables"), SMALL), library)
 
 
 def test_any_table_gives_a_result_or_one_sentence(
@@ -594,7 +600,7 @@ def test_any_table_gives_a_result_or_one_sentence(
 ) -> None:
     """A thousand tables, each from the file to the summary; those that can be read are solved."""
     lanes, count = 4, {"solved": 0, "refused": 0, "failed": 0}
-    real = table.run
+    real = event_lanes.run
 
     def padded(model: Any, values: Any, subjects: Any, **options: Any) -> Any:
         assert len(subjects) < lanes
@@ -606,8 +612,8 @@ def test_any_table_gives_a_result_or_one_sentence(
             at_outputs=lambda names: {n: y[:, : len(subjects)] for n, y in solved.at_outputs(names).items()},
         )
 
-    monkeypatch.setattr(table, "run", padded)
-    monkeypatch.setattr(simulation, "PROBES", ())
+    monkeypatch.setattr(event_lanes, "run", padded)
+    monkeypatch.setattr(simulation_lanes, "PROBES", ())
     events, out, told = tmp_path / "doses.csv", tmp_path / "out.csv", list[str]()
 
     @settings(max_examples=1000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -615,7 +621,7 @@ def test_any_table_gives_a_result_or_one_sentence(
     def check(text: str) -> None:
         events.write_text(text, encoding="utf-8")
         try:
-            run = service.simulate(small, events=events, records=out, force=True)
+            run = simulate_run.simulate(small, events=events, records=out, force=True)
         except InputError as error:
             count["refused"] += 1
             told.append(str(error))
@@ -642,5 +648,5 @@ def test_line_breaks_in_a_table_break_no_sentence(small: Scenario, tmp_path: Pat
     for text in ('TIME,"A\nB","A\nb"\n0,1,1\n', 'ID,TIME,CLR,BIO,LAG\n"a\nb",0,4,1,0\nc,0,4,1,0\n"a\nb",2,4,1,0\n'):
         events.write_text(text)
         with pytest.raises(InputError) as caught:
-            service.simulate(small, events=events)
+            simulate_run.simulate(small, events=events)
         assert "\n" not in str(caught.value) and "doses.csv, row" in str(caught.value)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from nanomg import events, simulation
-from nanomg.dosing import Dose
+from nanomg.dosing.dose import Dose
+from nanomg.simulation import lanes
+from nanomg.solver import intervals
 
 Window = tuple[float, float, float]  # start, stop, change
 
@@ -29,7 +30,7 @@ class Table(NamedTuple):
 
 def made_of(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Window] = (), base: float = 0.0) -> Any:
     column = lambda rows: jnp.asarray(rows, float).reshape(-1, 1)
-    return events.Events(
+    return intervals.Events(
         bolus=np.array([d.duration == 0 for d in doses], bool),
         time=column([d.time for d in doses]),
         duration=column([d.duration or 1.0 for d in doses]),
@@ -44,10 +45,10 @@ def made_of(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Wi
 
 def table(doses: Sequence[Dose], output: Sequence[float], windows: Sequence[Window] = (), base: float = 0.0) -> Table:
     found = made_of(doses, output, windows, base)
-    order = jnp.asarray(events.order_of(events.edges(found)))
-    between = events.intervals(found, order)
+    order = jnp.asarray(intervals.order_of(intervals.edges(found)))
+    between = intervals.intervals(found, order)
     count = int(between.used)
-    rows = events.output_rows(order, len(output))[:, 0]
+    rows = intervals.output_rows(order, len(output))[:, 0]
     inflow, jump, forcing = (np.asarray(a)[:count, 0, 0] for a in (between.inflow, between.jump, between.forcing))
     return Table(np.asarray(between.length)[:count, 0], inflow, jump, forcing, np.asarray(rows))
 
@@ -100,12 +101,12 @@ def test_windows_that_touch_do_not_add_up() -> None:
 
 def test_intervals_are_padded_to_a_multiple() -> None:
     found = made_of([Dose(1.0, 1.0, "x")], [0.0, 2.0, 3.0])
-    between = events.intervals(found, jnp.asarray(events.order_of(events.edges(found))))
+    between = intervals.intervals(found, jnp.asarray(intervals.order_of(intervals.edges(found))))
     assert int(between.used) == 4 and between.length.shape == (32, 1)
     for part in between[1:]:
         assert not np.asarray(part)[4:].any()
     many = made_of([], list(range(40)))
-    assert events.intervals(many, jnp.asarray(events.order_of(events.edges(many)))).length.shape == (64, 1)
+    assert intervals.intervals(many, jnp.asarray(intervals.order_of(intervals.edges(many)))).length.shape == (64, 1)
 
 
 def test_each_lane_has_its_own_order() -> None:
@@ -120,7 +121,7 @@ def test_each_lane_has_its_own_order() -> None:
         base=np.zeros((1, 2)),
         output=np.array([[3.0, 3.0]]),
     )
-    between = events.intervals(both, jnp.asarray(events.order_of(events.edges(both))))
+    between = intervals.intervals(both, jnp.asarray(intervals.order_of(intervals.edges(both))))
     assert np.asarray(between.jump)[:3, 0].tolist() == [[0.0, 0.0], [1.0, 2.0], [2.0, 1.0]]
 
 
@@ -158,7 +159,7 @@ def share_given(dose: Dose, time: float) -> float:
 
 
 def test_output_times_hold_the_grid_the_doses_and_just_before_them() -> None:
-    times = simulation.output_times(48.0, 6.0, [Dose(10.0, 1.0, "x"), Dose(20.0, 1.0, "x", 2.5)])
+    times = lanes.output_times(48.0, 6.0, [Dose(10.0, 1.0, "x"), Dose(20.0, 1.0, "x", 2.5)])
     assert (np.diff(times) > 0).all() and times[0] == 0.0 and times[-1] == 48.0
     assert set(np.arange(0.0, 48.1, 6.0)) | {10.0, 20.0, 22.5} <= set(times)
     assert np.abs(times - (10.0 - 1e-6)).min() < 1e-9
@@ -166,5 +167,5 @@ def test_output_times_hold_the_grid_the_doses_and_just_before_them() -> None:
 
 @pytest.mark.parametrize("every", [5.0, 7.0, 100.0])
 def test_the_grid_ends_at_the_horizon(every: float) -> None:
-    times = simulation.output_times(48.0, every)
+    times = lanes.output_times(48.0, every)
     assert times[-1] == 48.0 and (np.diff(times) > 0).all()

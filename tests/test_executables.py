@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg import cache, executables, identity
 from nanomg.cli.main import app
-from nanomg.library import scan
-from nanomg.model import Model
+from nanomg.compute import program_key, program_store
+from nanomg.compute import programs as compute_programs
+from nanomg.equations.model import Model
+from nanomg.library.library import scan
 from nanomg.models.tumour import Tumour
 
 jax.config.update("jax_enable_x64", True)
@@ -28,8 +29,9 @@ jax.config.update("jax_enable_x64", True)
 # A model and a gradient through its solve, in a module of their own: what a user might write.
 DECAY = """
     import jax
-    from nanomg import executables, simulation
-    from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+    from nanomg.compute import programs
+    from nanomg.simulation import lanes as simulation
+    from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
     class Decay(AbstractMechanism):
         name = "decay"
@@ -39,7 +41,7 @@ DECAY = """
         def fluxes(self, x):
             yield Flux("decay.A", None, self.k * x["decay.A"])
 
-    @executables.kept(0)
+    @programs.kept(0)
     def slope(plan, lanes, order, amount):
         final = lambda a: simulation.trajectory(plan, lanes._replace(amount=a), order, 1e-6).y[-1].sum()
         return jax.grad(final)(amount)
@@ -47,9 +49,9 @@ DECAY = """
 SOLVE = """
     import numpy as np
     from decay import Decay, slope
-    from nanomg import simulation
-    from nanomg.dosing import Dose
-    from nanomg.model import Model
+    from nanomg.simulation import lanes as simulation
+    from nanomg.dosing.dose import Dose
+    from nanomg.equations.model import Model
 
     doses = [Dose(0.0, 2.0, "decay.A", 0.0), Dose(3.0, 1.0, "decay.A", 2.0)]
     plan = simulation.plan_for(Model(Decay), doses)
@@ -64,9 +66,9 @@ SOLVE = """
 # Something with a loop and branches that compiles at once, though to several kernels.
 LOOP = """
     import jax, jax.numpy as jnp
-    from nanomg import executables
+    from nanomg.compute import programs
 
-    @executables.kept(0)
+    @programs.kept(0)
     def climb(top, x):
         def grow(c):
             rise, turn = lambda y: jnp.sort(y) + 1, lambda y: y[::-1].at[3].set(c[0] * 1.0)
@@ -82,7 +84,7 @@ CLIMB = """
     print(np.asarray(climb(20, jnp.linspace(0.0, 1.0, 50))[1]).tobytes().hex())
 """
 NOTED = "import logging, sys; logging.basicConfig(stream=sys.stderr, format='%(message)s'); "
-NOTED += "logging.getLogger('nanomg.executables').setLevel('DEBUG')\n"
+NOTED += "logging.getLogger('nanomg.compute.programs').setLevel('DEBUG')\n"
 
 
 class Told(NamedTuple):
@@ -125,13 +127,13 @@ BEGAN = 4e9  # when this process began, as these tests tell it, so that files ed
 
 @pytest.fixture(autouse=True)
 def began_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "_BEGAN", BEGAN)
-    identity._sources.cache_clear()
+    monkeypatch.setattr(program_key, "_BEGAN", BEGAN)
+    program_key._sources.cache_clear()
 
 
 def change(path: Path) -> None:
     os.utime(path, (BEGAN + 1.0, BEGAN + 1.0))
-    identity._sources.cache_clear()
+    program_key._sources.cache_clear()
 
 
 @pytest.fixture
@@ -142,7 +144,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@executables.kept(0)
+@compute_programs.kept(0)
 def scaled(n: int, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
     return {name: n * jnp.sin(v) for name, v in values.items()}
 
@@ -150,7 +152,7 @@ def scaled(n: int, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
 VALUES = {"a": np.linspace(0.0, 1.0, 5), "b": 2.0}
 
 
-def fresh() -> executables.Program:
+def fresh() -> compute_programs.Program:
     """The program as a new process has it."""
     scaled.compiled.clear()
     return scaled
@@ -160,7 +162,7 @@ def fresh() -> executables.Program:
 def test_a_second_process_loads_every_program_and_finds_the_same_numbers(cell: Cell) -> None:
     cell.module("decay", DECAY)
     first, second = cell.run(SOLVE), cell.run(SOLVE)
-    programs = {f"nanomg.simulation.{name}" for name in ("edges", "_run", "_observe")} | {"decay.slope"}
+    programs = {f"nanomg.simulation.lanes.{name}" for name in ("edges", "_run", "_observe")} | {"decay.slope"}
     assert (first.compiled, first.loaded) == (programs, set())
     assert (second.compiled, second.loaded) == (set(), programs)
     assert first.numbers == second.numbers
@@ -209,10 +211,10 @@ def test_a_damaged_entry_is_replaced(kept: Path, damage: Callable[[bytes], bytes
 
 def test_an_entry_that_cannot_be_loaded_is_replaced(kept: Path) -> None:
     expected = fresh()(3, VALUES)
-    (entry,) = cache.entries()
-    cache.write(entry.path.stem, entry.about, b"no pickle")
+    (entry,) = program_store.entries()
+    program_store.write(entry.path.stem, entry.about, b"no pickle")
     assert_same(fresh()(3, VALUES), expected)
-    assert cache.read(entry.path.stem) != b"no pickle"
+    assert program_store.read(entry.path.stem) != b"no pickle"
 
 
 def assert_same(found: dict[str, jax.Array], expected: dict[str, jax.Array]) -> None:
@@ -227,24 +229,24 @@ def test_it_compiles_once_for_each_static_argument_and_shape(kept: Path) -> None
     for n in (3, 4):
         for size in (5, 6, 5):
             np.testing.assert_allclose(call(n, {"a": np.ones(size)})["a"], n * np.sin(np.ones(size)), rtol=1e-12)
-    assert len(cache.entries()) == len(call.compiled) == 4
+    assert len(program_store.entries()) == len(call.compiled) == 4
 
 
 def test_programs_used_last_stay_in_memory(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executables, "_MOST", 2)
-    executables.forget()
+    monkeypatch.setattr(compute_programs, "_MOST", 2)
+    compute_programs.forget()
     call = fresh()
     for n in (3, 4, 3, 5):
         call(n, VALUES)
     assert [signature[0] for signature in call.compiled] == [(3,), (5,)]
     np.testing.assert_allclose(call(4, VALUES)["b"], 4 * np.sin(2.0), rtol=1e-12)
-    executables.forget()
-    assert not call.compiled and len(cache.entries()) == 3
+    compute_programs.forget()
+    assert not call.compiled and len(program_store.entries()) == 3
 
 
 def test_threads_share_what_the_first_compiles(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
     call, used = fresh(), jax.config.jax_enable_compilation_cache
-    with caplog.at_level("DEBUG", "nanomg.executables"), ThreadPoolExecutor(4) as pool:
+    with caplog.at_level("DEBUG", "nanomg.compute.programs"), ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda x: call(3, {"a": np.full(9, x)})["a"], np.arange(8.0)))
     np.testing.assert_allclose(found, 3 * np.sin(np.arange(8.0))[:, None] * np.ones(9), rtol=1e-12)
     assert [record.message.split()[0] for record in caplog.records] == ["compiled"]
@@ -258,7 +260,7 @@ def test_types_and_precision_make_programs_of_their_own(kept: Path) -> None:
     with jax.enable_x64(False):
         assert call(3, {"a": 1.0})["a"].dtype == np.float32
     assert call(3, {"a": 1.0})["a"].dtype == np.float64
-    assert len(cache.entries()) == 4
+    assert len(program_store.entries()) == 4
 
 
 def test_it_is_traced_through(kept: Path) -> None:
@@ -272,7 +274,7 @@ def test_it_is_traced_through(kept: Path) -> None:
 
 
 def test_a_function_within_a_function_is_not_kept(kept: Path) -> None:
-    programs = [executables.kept()(lambda x, by=by: by * x) for by in (2.0, 3.0)]
+    programs = [compute_programs.kept()(lambda x, by=by: by * x) for by in (2.0, 3.0)]
     assert [float(p(1.0)) for p in programs] == [2.0, 3.0]
     assert not list(kept.glob("*"))
 
@@ -293,7 +295,7 @@ def test_a_folder_that_others_may_write_to_is_refused(kept: Path, mode: int) -> 
     with pytest.warns(UserWarning, match="others may write to it"):
         assert_same(fresh()(3, VALUES), expected)
     with pytest.warns(UserWarning, match="others may write to it"):
-        assert cache.read(entry.stem) is None
+        assert program_store.read(entry.stem) is None
     assert entry.stat().st_mtime_ns == before
 
 
@@ -322,7 +324,7 @@ def test_off_keeps_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NANOMG_CACHE", "off")
     monkeypatch.setenv("XDG_CACHE_HOME", str(kept))
     np.testing.assert_allclose(fresh()(3, VALUES)["b"], 3 * np.sin(2.0), rtol=1e-12)
-    assert cache.folder() is None
+    assert program_store.folder() is None
     assert not kept.exists()
 
 
@@ -330,29 +332,29 @@ def test_where_the_folder_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("NANOMG_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache.folder() == tmp_path / ".cache" / "nanomg"
+    assert program_store.folder() == tmp_path / ".cache" / "nanomg"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache.folder() == tmp_path / "xdg" / "nanomg"
+    assert program_store.folder() == tmp_path / "xdg" / "nanomg"
     monkeypatch.setenv("NANOMG_CACHE", str(tmp_path / "own"))
-    assert cache.folder() == tmp_path / "own"
+    assert program_store.folder() == tmp_path / "own"
 
 
 def test_the_least_recently_used_go_first(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(program_store, "MOST_ENTRIES", 3)
     for age, key in enumerate(("a", "b", "c")):
-        cache.write(key, {}, b"x")
+        program_store.write(key, {}, b"x")
         os.utime(kept / f"{key}.program", (1000.0 + age, 1000.0 + age))
-    assert cache.read("a") == b"x"
-    cache.write("d", {}, b"x")
-    assert {entry.path.stem for entry in cache.entries()} == {"a", "c", "d"}
-    monkeypatch.setattr(cache, "MOST_BYTES", sum(entry.bytes for entry in cache.entries()) - 1)
-    cache.write("d", {}, b"x")
-    assert {entry.path.stem for entry in cache.entries()} == {"a", "d"}
+    assert program_store.read("a") == b"x"
+    program_store.write("d", {}, b"x")
+    assert {entry.path.stem for entry in program_store.entries()} == {"a", "c", "d"}
+    monkeypatch.setattr(program_store, "MOST_BYTES", sum(entry.bytes for entry in program_store.entries()) - 1)
+    program_store.write("d", {}, b"x")
+    assert {entry.path.stem for entry in program_store.entries()} == {"a", "d"}
 
 
 # ---------------------------------------------------------------- what a program is known by
 MECHANISM = """
-    from nanomg.mechanism import AbstractMechanism, Flux, Var
+    from nanomg.equations.mechanism import AbstractMechanism, Flux, Var
     {more}
 
     class Sink(AbstractMechanism):
@@ -374,7 +376,7 @@ def sink(folder: Path, rate: float = 1.0, more: str = "") -> Path:
 
 def key_of(path: Path, ledger: bool = False) -> str:
     model = Model(scan(path.parent).mechanisms["Sink"], ledger=ledger)
-    return identity.of(scaled, (model,), ())[0]
+    return program_key.of(scaled, (model,), ())[0]
 
 
 def test_a_model_is_known_by_its_source(tmp_path: Path) -> None:
@@ -387,7 +389,7 @@ def test_a_model_is_known_by_its_source(tmp_path: Path) -> None:
 def test_a_file_changed_since_it_was_imported_names_nothing(tmp_path: Path) -> None:
     path = sink(tmp_path / "library")
     change(path)
-    with pytest.raises(identity.Unnameable, match="changed since"):
+    with pytest.raises(program_key.Unnameable, match="changed since"):
         key_of(path)
 
 
@@ -399,7 +401,7 @@ def test_what_a_mechanism_imports_counts(tmp_path: Path, monkeypatch: pytest.Mon
     path = sink(tmp_path / "library", more=line.format(helper.stem))
     key_of(path)
     change(helper)
-    with pytest.raises(identity.Unnameable, match="changed since"):
+    with pytest.raises(program_key.Unnameable, match="changed since"):
         key_of(path)
 
 
@@ -407,8 +409,8 @@ def test_a_mechanism_within_a_function_has_no_name() -> None:
     class Mine(Tumour):
         pass
 
-    with pytest.raises(identity.Unnameable, match="Mine"):
-        identity.of(scaled, (Mine,), ())
+    with pytest.raises(program_key.Unnameable, match="Mine"):
+        program_key.of(scaled, (Mine,), ())
 
 
 # ---------------------------------------------------------------- the command

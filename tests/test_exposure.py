@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.dosing import Dose, Window
-from nanomg.library import Library
-from nanomg.mechanism import AbstractMechanism, Flux, Values, Var
-from nanomg.model import Model
-from nanomg.scenario import load
+from nanomg.dosing.dose import Dose, Window
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Values, Var
+from nanomg.equations.model import Model
+from nanomg.library.library import Library
+from nanomg.library.scenario_file import load
+from nanomg.simulation import lanes as simulation_lanes
 
 DAYS = 120
 EXACT = 1e-4  # relative; 2 % would do for the claim, but nothing in the equations allows any difference
@@ -94,16 +94,16 @@ def exposures(library: Library, changes: Mapping[str, float]) -> tuple[dict[str,
     varied = sorted({name for lane, _ in LANES for name in lane} | EXCHANGE)
     base = {**scenario.values, **changes}
     values = {**base, **{n: np.array([lane.get(n, base[n]) for lane, _ in LANES]) for n in varied}}
-    plan = simulation.plan_for(model, DOSES, varied)
+    plan = simulation_lanes.plan_for(model, DOSES, varied)
     amount = np.array([given for _, given in LANES]).T
     heat = Window("liposome.trigger", 1.0, 100.0, 101.0)
     times = np.array([0.0, 24.0 * DAYS])
-    lanes = simulation.lanes_for(plan, values, DOSES, (heat,), times, len(LANES), amount)
+    lanes = simulation_lanes.lanes_for(plan, values, DOSES, (heat,), times, len(LANES), amount)
     # only the first and the last lane are heated
     lanes = lanes._replace(change=lanes.change * np.isin(np.arange(len(LANES)), [0, len(LANES) - 1]))
-    solved = simulation.run(plan, lanes, rtol=1e-7)
+    solved = simulation_lanes.run(plan, lanes, rtol=1e-7)
     assert not np.asarray(solved.status).any()
-    found = simulation.observe(
+    found = simulation_lanes.observe(
         plan, lanes, solved, [*Meter.states, "tumour.mass", "liposome.M_depot", "liposome.release"]
     )
     assert np.ptp(found["tumour.mass"]) == pytest.approx(0, abs=1e-9)

@@ -17,10 +17,13 @@ import pytest
 import xarray
 
 import nanomg
-from nanomg import results, scenario, service
 from nanomg.cli.main import app
 from nanomg.errors import InputError
+from nanomg.jobs.simulate import run as simulate_run
+from nanomg.library import scenario_file
 from nanomg.models import library
+from nanomg.results import file
+from nanomg.results import run as results_run
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 # The page's own example: each file is a block whose first line names it.
@@ -37,8 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(folder: Path) -> service.Run:
-    return service.simulate("mouse-cytotoxic", library=library(folder), output=folder / "run.h5")
+def run(folder: Path) -> results_run.Run:
+    return simulate_run.simulate("mouse-cytotoxic", library=library(folder), output=folder / "run.h5")
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -80,15 +83,17 @@ def test_the_folder_adds_to_the_shelves_and_changes_nothing_shipped(folder: Path
     assert library(folder).mechanisms["Cytotoxic"] is extended.mechanisms["Cytotoxic"]
 
 
-def test_the_drug_lowers_the_tumour(run: service.Run, folder: Path) -> None:
-    untreated = service.simulate("mouse-cytotoxic", library=library(folder), set={"cytotoxic.k_kill": "0 L/umol/d"})
+def test_the_drug_lowers_the_tumour(run: results_run.Run, folder: Path) -> None:
+    untreated = simulate_run.simulate(
+        "mouse-cytotoxic", library=library(folder), set={"cytotoxic.k_kill": "0 L/umol/d"}
+    )
     volume = [r.tree["simulation"].to_dataset()["tumour.volume"].values[0, 0] for r in (run, untreated)]
     assert run.summary["status"]["failed"] == untreated.summary["status"]["failed"] == 0
     assert volume[0][0] == volume[1][0]
     assert volume[0][-1] < 0.8 * volume[1][-1]
 
 
-def test_its_kinetics_are_those_of_one_compartment(run: service.Run) -> None:
+def test_its_kinetics_are_those_of_one_compartment(run: results_run.Run) -> None:
     simulated = run.tree["simulation"].to_dataset().isel(regimen=0, scenario=0)
     t = simulated.time.values
     k, dose = 100.0 / 25.0, 0.05 / 0.5
@@ -96,7 +101,7 @@ def test_its_kinetics_are_those_of_one_compartment(run: service.Run) -> None:
     np.testing.assert_allclose(simulated["cytotoxic.central"], expected, rtol=1e-3, atol=1e-5 * dose)
 
 
-def test_its_values_and_sources_are_in_the_result(run: service.Run, folder: Path) -> None:
+def test_its_values_and_sources_are_in_the_result(run: results_run.Run, folder: Path) -> None:
     for tree in (run.tree, nanomg.open(folder / "run.h5"), xarray.open_datatree(folder / "run.h5")):
         table = tree["parameters"].to_dataset().sel(parameter="cytotoxic.CL")
         assert float(table.value) == 100.0 and str(table.unit.values) == "mL/h"
@@ -123,8 +128,8 @@ def test_the_command_line_finds_it(program: Program, folder: Path) -> None:
 def test_a_later_card_of_the_same_name_wins(folder: Path, tmp_path: Path) -> None:
     write(tmp_path, {"cards/cytotoxic.toml": CARD.replace("value = 0.1", "value = 0.2")})
     both = library(folder, tmp_path)
-    assert scenario.load("mouse-cytotoxic", both).values["cytotoxic.CL"] == 200.0
-    assert scenario.load("mouse-cytotoxic", library(tmp_path, folder)).values["cytotoxic.CL"] == 100.0
+    assert scenario_file.load("mouse-cytotoxic", both).values["cytotoxic.CL"] == 200.0
+    assert scenario_file.load("mouse-cytotoxic", library(tmp_path, folder)).values["cytotoxic.CL"] == 100.0
 
 
 def test_an_installed_package_joins_by_its_entry_point(tmp_path: Path) -> None:
@@ -182,11 +187,13 @@ def test_a_broken_bibliography_is_told(text: str | bytes, tmp_path: Path) -> Non
 def test_only_classes_that_a_file_defines_are_its_own(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {"other.py": "from nanomg.models.tumour import Tumour\nfrom nanomg.mechanism import AbstractMechanism\n"},
+        {
+            "other.py": "from nanomg.models.tumour import Tumour\nfrom nanomg.equations.mechanism import AbstractMechanism\n"
+        },
     )
     assert library(tmp_path).mechanisms == library().mechanisms
 
 
-def test_the_result_file_of_an_own_mechanism_is_sound(run: service.Run) -> None:
+def test_the_result_file_of_an_own_mechanism_is_sound(run: results_run.Run) -> None:
     assert run.path is not None
-    assert results.open(run.path).attrs["nanomg_schema_version"] == results.SCHEMA_VERSION
+    assert file.open(run.path).attrs["nanomg_schema_version"] == file.SCHEMA_VERSION

@@ -12,12 +12,14 @@ import pytest
 import xarray as xr
 
 import nanomg
-from nanomg import feasibility, reports, simulation, subjects
 from nanomg.cli.main import app
 from nanomg.errors import InputError
+from nanomg.jobs.feasibility import run as feasibility_run
+from nanomg.library.scenario_file import load
 from nanomg.models import library
-from nanomg.scenario import load
-from nanomg.service import Run
+from nanomg.results.run import Run
+from nanomg.simulation import lanes, roles
+from nanomg.views import report
 
 SCENARIO = "mouse-mc38-lnp"
 SHORT: dict[str, Any] = {"draws": 10, "horizon": "3 d"}
@@ -25,7 +27,7 @@ SHORT: dict[str, Any] = {"draws": 10, "horizon": "3 d"}
 
 @pytest.fixture(scope="module")
 def run() -> Run:
-    return feasibility.feasibility(SCENARIO, seed=3, **SHORT)
+    return feasibility_run.feasibility(SCENARIO, seed=3, **SHORT)
 
 
 def table(run: Run) -> xr.Dataset:
@@ -35,7 +37,7 @@ def table(run: Run) -> xr.Dataset:
 # ---------------------------------------------------------------- draws
 def test_ranges_are_5_and_95_percent_points() -> None:
     scenario = load(SCENARIO, library())
-    drawn = feasibility.sample(scenario, 4000, 0).values
+    drawn = feasibility_run.sample(scenario, 4000, 0).values
     parameter = scenario.parameters["magnesium.V2"]  # no rule cuts its tails
     assert np.percentile(drawn["magnesium.V2"], [5, 95]) == pytest.approx([parameter.low, parameter.high], rel=0.05)
     middle = np.sqrt((parameter.low or 0) * (parameter.high or 0))
@@ -44,14 +46,14 @@ def test_ranges_are_5_and_95_percent_points() -> None:
 
 def test_what_has_no_range_stays() -> None:
     scenario = load(SCENARIO, library(), {"magnesium.GFR": "12 mL/h"})
-    drawn = feasibility.sample(scenario, 5, 0).values
+    drawn = feasibility_run.sample(scenario, 5, 0).values
     assert not {"magnesium.GFR", "interstitium.beta", "lfa1.w_H1", "magnesium.salt_MW"} & set(drawn)
 
 
 def test_draws_are_physical() -> None:
     scenario = load("mouse-mc38-iv", library())
-    drawn = feasibility.sample(scenario, 2000, 0)
-    for small, large in subjects.ORDERED:
+    drawn = feasibility_run.sample(scenario, 2000, 0)
+    for small, large in roles.ORDERED:
         assert np.all(drawn.values[small] < drawn.values[large])
     assert np.all(drawn.values["interstitium.f_well"] < 0.98)
     assert np.all(drawn.values["liposome.phi_ec"] < 1.0)
@@ -61,10 +63,10 @@ def test_draws_are_physical() -> None:
 
 
 def test_more_draws_and_fixed_parameters_leave_the_rest_alone() -> None:
-    few = feasibility.sample(load(SCENARIO, library()), 5, 1).values
-    many = feasibility.sample(load(SCENARIO, library()), 50, 1).values
-    fixed = feasibility.sample(load(SCENARIO, library(), {"magnesium.GFR": "12 mL/h"}), 5, 1).values
-    other = feasibility.sample(load(SCENARIO, library()), 5, 2).values
+    few = feasibility_run.sample(load(SCENARIO, library()), 5, 1).values
+    many = feasibility_run.sample(load(SCENARIO, library()), 50, 1).values
+    fixed = feasibility_run.sample(load(SCENARIO, library(), {"magnesium.GFR": "12 mL/h"}), 5, 1).values
+    other = feasibility_run.sample(load(SCENARIO, library()), 5, 2).values
     for name in fixed:
         assert np.array_equal(few[name], many[name][:5])
         assert np.array_equal(few[name], fixed[name])
@@ -76,7 +78,7 @@ def test_statistics_of_a_triangle() -> None:
     """Up from 0 to 1 in 10 h and down in 30 h: the best 24 h start where both ends are equally high."""
     times = np.array([0.0, 20.0, 30.0, 60.0, 100.0])
     y = np.array([0.0, 0.0, 1.0, 0.0, 0.0])[:, None]
-    peak, day, mean = feasibility.statistics_of(np.union1d(times, np.arange(0, 100, 0.5)), _on(times, y))
+    peak, day, mean = feasibility_run.statistics_of(np.union1d(times, np.arange(0, 100, 0.5)), _on(times, y))
     assert peak == pytest.approx(1.0)
     assert mean == pytest.approx(20.0 / 100.0)
     assert day == pytest.approx((20.0 - 0.4**2 * 20.0) / 24.0, rel=1e-3)
@@ -89,13 +91,13 @@ def _on(times: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def test_a_horizon_below_a_day_is_its_own_day() -> None:
     times = np.array([0.0, 6.0])
-    peak, day, mean = feasibility.statistics_of(times, np.array([[0.0], [2.0]]))
+    peak, day, mean = feasibility_run.statistics_of(times, np.array([[0.0], [2.0]]))
     assert (peak[0], day[0], mean[0]) == (2.0, 1.0, 1.0)
 
 
 # ---------------------------------------------------------------- the run
 def test_numbers_do_not_depend_on_the_chunk(run: Run) -> None:
-    in_parts = feasibility.feasibility(SCENARIO, seed=3, chunk=4, **SHORT)
+    in_parts = feasibility_run.feasibility(SCENARIO, seed=3, chunk=4, **SHORT)
     whole, parts = (table(r)["rise"].values for r in (run, in_parts))
     assert np.array_equal(table(run)["value"].values, table(in_parts)["value"].values)
     assert parts == pytest.approx(whole, rel=1e-3, abs=1e-9)
@@ -124,14 +126,14 @@ def test_summary_counts_what_the_result_holds(run: Run) -> None:
 
 
 def test_failed_draws_are_counted_and_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    solve = simulation.run
+    solve = lanes.run
 
-    def third_fails(*args: Any) -> simulation.Trajectory:
+    def third_fails(*args: Any) -> lanes.Trajectory:
         solved = solve(*args)
         return solved._replace(status=solved.status.at[2].set(2))
 
-    monkeypatch.setattr(simulation, "run", third_fails)
-    with_failure = feasibility.feasibility(SCENARIO, seed=3, **SHORT)
+    monkeypatch.setattr(lanes, "run", third_fails)
+    with_failure = feasibility_run.feasibility(SCENARIO, seed=3, **SHORT)
     rise = table(with_failure)["rise"].values
     assert np.flatnonzero(np.isnan(rise).any(1)).tolist() == [2]
     assert with_failure.summary["feasibility"]["failed"] == with_failure.summary["status"]["failed"] == 1
@@ -140,15 +142,15 @@ def test_failed_draws_are_counted_and_shown(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_nothing_solved_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    solve = simulation.run
+    solve = lanes.run
     failed = lambda *args: (s := solve(*args))._replace(status=s.status.at[:].set(1))
-    monkeypatch.setattr(simulation, "run", failed)
-    summary = feasibility.feasibility(SCENARIO, seed=3, **SHORT).summary
+    monkeypatch.setattr(lanes, "run", failed)
+    summary = feasibility_run.feasibility(SCENARIO, seed=3, **SHORT).summary
     assert summary["verdict"] == "No draw could be solved, so nothing can be said."
 
 
 def test_an_arm_that_never_rises_falls_short_without_end() -> None:
-    found = feasibility._against(np.array([-1.0, 0.0, 0.1, 0.4]), 0.3)
+    found = feasibility_run._against(np.array([-1.0, 0.0, 0.1, 0.4]), 0.3)
     assert found["share"] == 0.25
     assert found["shortfall"]["95"] == np.inf
     assert found["shortfall"]["5"] == pytest.approx(0.75)
@@ -195,7 +197,7 @@ def test_command_writes_a_result(
 )
 def test_bad_input_is_one_sentence(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
-        feasibility.feasibility(SCENARIO, **arguments)
+        feasibility_run.feasibility(SCENARIO, **arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -203,10 +205,10 @@ def test_a_scenario_of_known_values_has_nothing_to_draw() -> None:
     scenario = load(SCENARIO, library())
     known = {n: dataclasses.replace(p, low=None, high=None) for n, p in scenario.parameters.items()}
     with pytest.raises(InputError, match="nothing to draw"):
-        feasibility.feasibility(dataclasses.replace(scenario, parameters=known), draws=2)
+        feasibility_run.feasibility(dataclasses.replace(scenario, parameters=known), draws=2)
 
 
 def test_the_page_of_draws(run: Run, tmp_path: Path) -> None:
-    made = reports.report(run.tree, tmp_path / "page.html")
+    made = report.report(run.tree, tmp_path / "page.html")
     said = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert made["verdict"] == run.summary["verdict"] and "rank correlation" in said and "can be drawn" not in said

@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg import optimization, simulation
-from nanomg.card import Card
-from nanomg.library import Library
+from nanomg.jobs.optimize import problem as optimize_problem
+from nanomg.library.card import Card
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import load
 from nanomg.models import library as read_library
-from nanomg.scenario import Scenario, load
-from nanomg.simulation import Lanes
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.lanes import Lanes
 
 STEP = 5e-4  # of the logarithm of a value
 TIME_STEP = 0.003  # [h]
@@ -76,13 +78,13 @@ class Score(NamedTuple):
 
 def moved(lanes: Lanes, scenario: Scenario, at: Point) -> Lanes:
     values = dict(zip(scenario.parameters, at.parameter, strict=True))
-    wide = optimization.widen(lanes, at.parameter.shape[1])
+    wide = optimize_problem.widen(lanes, at.parameter.shape[1])
     return wide._replace(values=values, amount=at.amount, time=at.time, duration=at.duration)
 
 
 def searched(scenario: Scenario) -> Score:
     """The objective, and the mean square of every limited signal relative to its limit."""
-    problem = optimization.problem_of(scenario, batch=1, varied=tuple(scenario.parameters))
+    problem = optimize_problem.problem_of(scenario, batch=1, varied=tuple(scenario.parameters))
 
     def variables(at: Point) -> jax.Array:
         rows = []
@@ -93,31 +95,31 @@ def searched(scenario: Scenario) -> Score:
 
     def value(at: Point, order: Any) -> jax.Array:
         lanes = moved(problem.lanes, scenario, at)
-        found = optimization.evaluate(problem.design, lanes, variables(at), order, simulation.TIGHT)
+        found = optimize_problem.evaluate(problem.design, lanes, variables(at), order, simulation_lanes.TIGHT)
         return found.objective + jnp.sum(jnp.mean((1.0 + found.excess) ** 2, 1), 0)
 
     return Score(
-        value, lambda at: optimization.edge_order(problem.design, moved(problem.lanes, scenario, at), variables(at))
+        value, lambda at: optimize_problem.edge_order(problem.design, moved(problem.lanes, scenario, at), variables(at))
     )
 
 
 def looked_at(scenario: Scenario) -> Score:
     """Where nothing is searched for: the mean square of the outputs, each relative to its size."""
-    plan = simulation.plan_for(scenario.model, scenario.doses, tuple(scenario.parameters))
+    plan = simulation_lanes.plan_for(scenario.model, scenario.doses, tuple(scenario.parameters))
     times = np.arange(0.0, scenario.horizon + 1e-9, max(scenario.every, scenario.horizon / 30.0))
-    base = simulation.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, times)
+    base = simulation_lanes.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, times)
 
     def value(at: Point, order: Any) -> jax.Array:
         lanes = moved(base, scenario, at)
-        solved = simulation.trajectory(plan, lanes, order, simulation.TIGHT)
-        x = simulation.observables(plan.model, lanes.values, solved.y, solved.forcing)
+        solved = simulation_lanes.trajectory(plan, lanes, order, simulation_lanes.TIGHT)
+        x = simulation_lanes.observables(plan.model, lanes.values, solved.y, solved.forcing)
         rows = [jnp.broadcast_to(x[name], solved.y[:, 0].shape) for name in scenario.outputs]
         return sum(jnp.mean((row / size) ** 2, 0) for row, size in zip(rows, sizes_seen, strict=True))
 
-    solved = simulation.run(plan, base)
-    seen = simulation.observe(plan, base, solved, list(scenario.outputs))
+    solved = simulation_lanes.run(plan, base)
+    seen = simulation_lanes.observe(plan, base, solved, list(scenario.outputs))
     sizes_seen = [np.abs(rows).max() or 1.0 for rows in seen.values()]
-    return Score(value, lambda at: simulation.edge_order(plan, moved(base, scenario, at)))
+    return Score(value, lambda at: simulation_lanes.edge_order(plan, moved(base, scenario, at)))
 
 
 def perturbed(at: Point, step: Point) -> Point:

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import population, simulation
-from nanomg.dosing import Window, parse_dose_options
-from nanomg.library import Library
-from nanomg.model import Model
+from nanomg.dosing.dose import Window
+from nanomg.dosing.prescription import parse_dose_options
+from nanomg.equations.model import Model
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario, dosed_unit
+from nanomg.library.scenario_file import load
 from nanomg.models.lfa1 import LFA1
-from nanomg.scenario import Scenario, dosed_unit, load
+from nanomg.population import streams
+from nanomg.simulation import lanes as simulation_lanes
 
 DAY = 24.0
 Signals = dict[str, np.ndarray]
@@ -36,15 +39,15 @@ def lanes(
     values = dict(scenario.values)
     for name in varied:
         values[name] = np.array([arm.get(name, scenario.values[name]) for arm in arms])
-    plan = simulation.plan_for(scenario.model, regimen, varied)
+    plan = simulation_lanes.plan_for(scenario.model, regimen, varied)
     factor = np.ones(len(arms)) if amount is None else np.asarray(amount, float)
     given = np.array([d.amt * factor for d in regimen]).reshape(len(regimen), len(arms))
     times = np.arange(0.0, scenario.horizon + 1e-9, every)
     windows = scenario.windows if windows is None else windows
-    batch = simulation.lanes_for(plan, values, regimen, windows, times, len(arms), given)
-    done = simulation.run(plan, batch)
+    batch = simulation_lanes.lanes_for(plan, values, regimen, windows, times, len(arms), given)
+    done = simulation_lanes.run(plan, batch)
     assert not np.asarray(done.status).any()
-    return simulation.observe(plan, batch, done, list(signals))
+    return simulation_lanes.observe(plan, batch, done, list(signals))
 
 
 def without(scenario: Scenario, library: Library, *left_out: str) -> Scenario:
@@ -94,11 +97,11 @@ def test_metastases_grow_because_surveillance_needs_lfa1(llc: dict[str, Signals]
 def test_inoculated_cells_bring_their_mg(library: Library) -> None:
     """Some minutes after they arrive, cells and fluid of a mouse on its usual diet still hold what untreated ones do."""
     scenario = load("mouse-llc", library)
-    plan = simulation.plan_for(scenario.model, scenario.doses)
+    plan = simulation_lanes.plan_for(scenario.model, scenario.doses)
     times = np.array([0.0, 14 * DAY + 0.1, 21 * DAY])
-    batch = simulation.lanes_for(plan, scenario.values, scenario.doses, (), times, 1)
-    found = simulation.observe(
-        plan, batch, simulation.run(plan, batch), ["interstitium.content", "interstitium.C_poor"]
+    batch = simulation_lanes.lanes_for(plan, scenario.values, scenario.doses, (), times, 1)
+    found = simulation_lanes.observe(
+        plan, batch, simulation_lanes.run(plan, batch), ["interstitium.content", "interstitium.C_poor"]
     )
     for rows in found.values():
         before, after, later = rows[:, 0]
@@ -129,14 +132,14 @@ def of_mg(library: Library) -> dict[str, float]:
     values: dict[str, Any] = dict(scenario.values)
     for name in varied:
         values[name] = np.array([HOSTS[host].get(name, scenario.values[name]) for host in hosts])
-    plan = simulation.plan_for(scenario.model, regimen, varied)
+    plan = simulation_lanes.plan_for(scenario.model, regimen, varied)
     mg = np.arange(len(hosts)) % 2
     amount = np.array([d.amt * (np.ones_like(mg) if d.cmt == "pd1.ip" else mg) for d in regimen])
     window = (Window("lfa1.blockade", 1.0, 0.0, 8 * DAY),)
-    batch = simulation.lanes_for(plan, values, regimen, window, np.array([0.0, 8 * DAY]), len(hosts), amount)
+    batch = simulation_lanes.lanes_for(plan, values, regimen, window, np.array([0.0, 8 * DAY]), len(hosts), amount)
     batch = batch._replace(change=batch.change * np.array([host == "blocked" for host in hosts]))
-    done = simulation.run(plan, batch, 1e-8)
-    volume = simulation.observe(plan, batch, done, ["tumour.volume"])["tumour.volume"][-1]
+    done = simulation_lanes.run(plan, batch, 1e-8)
+    volume = simulation_lanes.observe(plan, batch, done, ["tumour.volume"])["tumour.volume"][-1]
     return dict(zip(HOSTS, (volume[1::2] / volume[::2] - 1.0).tolist(), strict=True))
 
 
@@ -213,7 +216,7 @@ def test_a_t_cell_kills_as_many_as_were_seen_and_never_more_than_the_limit(libra
 
 def test_antibody_splits_virtual_mice_into_responders_and_others(library: Library) -> None:
     scenario = load("mouse-mc38-anti-pd1", library)
-    drawn = population.factors(scenario.parameters.values(), 64, 1)
+    drawn = streams.factors(scenario.parameters.values(), 64, 1)
     mice = [{name: scenario.values[name] * float(by[i]) for name, by in drawn.items()} for i in range(64)]
     volume = 1e3 * lanes(scenario, ["tumour.volume"], *mice, *mice, amount=[0.0] * 64 + [1.0] * 64)["tumour.volume"][24]
     control, treated = volume[:64], volume[64:]

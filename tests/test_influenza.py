@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.library import Library
-from nanomg.scenario import load
+from nanomg.library.library import Library
+from nanomg.library.scenario_file import load
+from nanomg.simulation import lanes as simulation_lanes
 
 DAYS = np.arange(0.0, 17.01, 0.25)  # of the infection
 ARMS = ("as it is", "no CD8+ T cells", "LFA-1 blind to Mg", "no virus")
@@ -30,16 +30,16 @@ def infection(name: str, library: Library) -> Arms:
         "influenza.prime": own["influenza.prime"] * np.array([1.0, 0.0, 1.0, 1.0]),
         "lfa1.f0": np.array([own["lfa1.f0"], own["lfa1.f0"], 1.0, own["lfa1.f0"]]),
     }
-    plan = simulation.plan_for(scenario.model, scenario.doses, tuple(varied))
+    plan = simulation_lanes.plan_for(scenario.model, scenario.doses, tuple(varied))
     times = scenario.doses[0].time + DAYS * 24.0
     amount = scenario.doses[0].amt * np.array([[1.0, 1.0, 1.0, 0.0]])
-    lanes = simulation.lanes_for(
+    lanes = simulation_lanes.lanes_for(
         plan, {**own, **varied}, scenario.doses, scenario.windows, times, len(ARMS), amount=amount
     )
-    solved = simulation.run(plan, lanes)
+    solved = simulation_lanes.run(plan, lanes)
     assert not np.asarray(solved.status).any()
     signals = ("influenza.log10", "influenza.effector", "magnesium.total", "lfa1.competence")
-    found = simulation.observe(plan, lanes, solved, signals)
+    found = simulation_lanes.observe(plan, lanes, solved, signals)
     return {arm: {signal: found[signal][:, i] for signal in signals} for i, arm in enumerate(ARMS)}
 
 

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg import simulation, units
-from nanomg.card import merge
-from nanomg.dosing import Dose, Window
-from nanomg.model import Model
+from nanomg import units
+from nanomg.dosing.dose import Dose, Window
+from nanomg.equations.model import Model
+from nanomg.library.card import merge
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium, inverse_softplus
 from nanomg.models.safety import SIGNS, Safety
 from nanomg.models.tracer import Tracer
+from nanomg.simulation import lanes as simulation_lanes
 
 HUMAN = Model(Magnesium, Safety, Tracer)
 MOUSE = Model(Magnesium)
@@ -62,13 +63,13 @@ def course(
             slots += [*own, *[idle] * (number - len(own))]
     assert len(slots) == sum(number for port, number in SLOTS.items() if port in model.ports)
     times = np.linspace(0.0, hours, POINTS + 1)
-    plan = simulation.plan_for(model, slots)
-    lanes = simulation.lanes_for(
+    plan = simulation_lanes.plan_for(model, slots)
+    lanes = simulation_lanes.lanes_for(
         plan, values(*cards), slots, [window or Window("magnesium.diet", 1.0, 0.0, 1.0)], times
     )
-    solved = simulation.run(plan, lanes)
+    solved = simulation_lanes.run(plan, lanes)
     assert not np.asarray(solved.status).any()
-    seen = simulation.observe(plan, lanes, solved, [*model.signals, *model.states])
+    seen = simulation_lanes.observe(plan, lanes, solved, [*model.signals, *model.states])
     return {"time": times, **{name: rows[:, 0] for name, rows in seen.items()}}
 
 

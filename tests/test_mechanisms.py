@@ -11,14 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg import simulation, units
+from nanomg import units
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.library import Library
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
-from nanomg.model import Model
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import load
 from nanomg.models.checkpoint import AntiPD1
 from nanomg.models.liposome import Liposome
-from nanomg.scenario import Scenario, load
+from nanomg.simulation import lanes as simulation_lanes
 
 Quantity = tuple[str, float]  # unit and value
 
@@ -156,11 +158,11 @@ def test_rates_signals_and_their_gradients_are_finite(covering: Scenario) -> Non
     rows = [*(f"rate of {n}" for n in model.states), *(f"signal {n}" for n in model.signals)]
     calculate = jacobians(model)
     before = np.array([float(v) for v in model.initial(known)])
-    plan = simulation.plan_for(model, scenario.doses)
-    lanes = simulation.lanes_for(plan, values, scenario.doses, scenario.windows, np.array([0.0]))
-    brought = np.asarray(simulation.events_of(plan, lanes, known).amount).sum((0, 2))
+    plan = simulation_lanes.plan_for(model, scenario.doses)
+    lanes = simulation_lanes.lanes_for(plan, values, scenario.doses, scenario.windows, np.array([0.0]))
+    brought = np.asarray(simulation_lanes.events_of(plan, lanes, known).amount).sum((0, 2))
     dosed = before.copy()
-    dosed[np.array(simulation.channels(model, plan.cmt))] += brought
+    dosed[np.array(simulation_lanes.channels(model, plan.cmt))] += brought
     rng = np.random.default_rng(0)
     filled = np.array(list(plausible_state(model, known, rng).values()))
     points = {"before doses": before, "with all doses in": dosed, "with every state filled": filled}

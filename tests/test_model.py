@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
-from nanomg.model import Model
 
 
 class Tank(AbstractMechanism):

@@ -11,10 +11,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from nanomg import datasets, nca, noncompartmental, scenario, verdict
-from nanomg.dosing import Dose
+from nanomg import nca
+from nanomg.analysis import noncompartmental
+from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
+from nanomg.library import scenario_file
 from nanomg.models import library
+from nanomg.results import groups
+from nanomg.simulation import arms as simulation_arms
 
 LN2 = np.log(2.0)
 
@@ -183,9 +187,9 @@ def arms(doses: int) -> dict[str, tuple[Dose, ...]]:
 @functools.cache
 def simulated(name: str, horizon: float, doses: int = 1) -> tuple[Mapping[str, float], xr.DataArray]:
     """Parameters of a model, and its central concentration every 0.25 h, by route."""
-    found = dataclasses.replace(scenario.load(name, library()), horizon=horizon, every=0.25)
-    run = verdict.run_arms(found, arms(doses))
-    shown = datasets.trajectories(found.model, run.regimens, run.hypotheses, run.times, run.data, run.status)
+    found = dataclasses.replace(scenario_file.load(name, library()), horizon=horizon, every=0.25)
+    run = simulation_arms.run_arms(found, arms(doses))
+    shown = groups.trajectories(found.model, run.regimens, run.hypotheses, run.times, run.data, run.status)
     return {k: float(v) for k, v in found.values.items()}, shown["pk.C"].isel(scenario=0)
 
 

@@ -9,17 +9,20 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from nanomg import optimization, scenario, search, simulation
-from nanomg.dosing import Dose
+from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, SimulationError
+from nanomg.jobs.optimize import problem as optimize_problem
+from nanomg.jobs.optimize import search
+from nanomg.library import scenario_file
 from nanomg.models import library
+from nanomg.simulation import lanes as simulation_lanes
 
 MAIN = "mouse-mc38-depot"
 
 
 @pytest.fixture(scope="module")
 def main_scenario():
-    return scenario.load(MAIN, library())
+    return scenario_file.load(MAIN, library())
 
 
 SMALL = """
@@ -48,17 +51,17 @@ def small(tmp_path_factory):
     """A model of few parts, where nothing hangs on the whole one."""
     path = tmp_path_factory.mktemp("small") / "small.toml"
     path.write_text(SMALL, encoding="utf-8")
-    return scenario.load(str(path), library())
+    return scenario_file.load(str(path), library())
 
 
 @pytest.fixture(scope="module")
 def small_problem(small):
-    return optimization.problem_of(small, search.STARTS)
+    return optimize_problem.problem_of(small, search.STARTS)
 
 
 @pytest.fixture(scope="module")
 def problem(main_scenario):
-    return optimization.problem_of(main_scenario, search.STARTS)
+    return optimize_problem.problem_of(main_scenario, search.STARTS)
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +71,8 @@ def outcome(main_scenario):
 
 def regimen_arrays(problem, z):
     """Amounts and times by port, from scaled variables."""
-    lanes = optimization.widen(problem.lanes, z.shape[1])
-    amount, time = optimization.decode(
+    lanes = optimize_problem.widen(problem.lanes, z.shape[1])
+    amount, time = optimize_problem.decode(
         problem.design, jnp.asarray(z), jnp.asarray(lanes.amount), jnp.asarray(lanes.time)
     )
     return [
@@ -81,7 +84,7 @@ def regimen_arrays(problem, z):
 # ---------------------------------------------------------------- projection
 def test_projection_keeps_every_bound_interval_and_total(problem):
     z = np.random.default_rng(1).normal(0.5, 2.0, (problem.design.size, 300))
-    projected = np.asarray(optimization.project(problem.design, jnp.asarray(z)))
+    projected = np.asarray(optimize_problem.project(problem.design, jnp.asarray(z)))
     for free, amounts, times in regimen_arrays(problem, projected):
         assert amounts.min() >= free.amount[0] - 1e-9 and amounts.max() <= free.amount[1] + 1e-9
         assert times.min() >= free.time[0] - 1e-9 and times.max() <= free.time[1] + 1e-9
@@ -90,8 +93,8 @@ def test_projection_keeps_every_bound_interval_and_total(problem):
 
 
 def test_projection_leaves_a_feasible_regimen_alone(problem, main_scenario):
-    z = optimization.encode(problem.design, main_scenario.doses)[:, None]
-    np.testing.assert_allclose(optimization.project(problem.design, jnp.asarray(z)), z, atol=1e-9)
+    z = optimize_problem.encode(problem.design, main_scenario.doses)[:, None]
+    np.testing.assert_allclose(optimize_problem.project(problem.design, jnp.asarray(z)), z, atol=1e-9)
 
 
 def test_projection_is_the_nearest_point(problem):
@@ -100,7 +103,7 @@ def test_projection_is_the_nearest_point(problem):
     gap, n = 0.2, 4
     for _ in range(5):
         t = rng.normal(0.5, 0.5, n)
-        found = np.asarray(optimization._spaced(jnp.asarray(t)[:, None], gap))[:, 0]
+        found = np.asarray(optimize_problem._spaced(jnp.asarray(t)[:, None], gap))[:, 0]
         spaced = [{"type": "ineq", "fun": lambda s, i=i: s[i + 1] - s[i] - gap} for i in range(n - 1)]
         best = scipy.optimize.minimize(
             lambda s, t=t: np.sum((s - t) ** 2), np.linspace(0, 1, n), bounds=[(0, 1)] * n, constraints=spaced
@@ -110,43 +113,44 @@ def test_projection_is_the_nearest_point(problem):
 
 # ---------------------------------------------------------------- objective
 def test_terms_add_up_to_the_objective(small_problem, small):
-    z = optimization.encode(small_problem.design, small.doses)[:, None]
-    found = optimization.evaluate_many(small_problem, z)
+    z = optimize_problem.encode(small_problem.design, small.doses)[:, None]
+    found = optimize_problem.evaluate_many(small_problem, z)
     assert found.terms.sum() == pytest.approx(float(found.objective[0]), rel=1e-12)
 
 
 def test_a_failed_lane_is_infinitely_bad(small_problem, small):
     problem = small_problem
-    z = np.repeat(optimization.encode(problem.design, small.doses)[:, None], 2, 1)
+    z = np.repeat(optimize_problem.encode(problem.design, small.doses)[:, None], 2, 1)
     few = problem.design._replace(plan=problem.design.plan._replace(max_steps=3))
-    lanes = optimization.widen(problem.lanes, 2)
-    order = optimization.edge_order(few, lanes, z)
-    found = optimization._evaluate(few, lanes, jnp.asarray(z), order, jnp.asarray(1e-5))
+    lanes = optimize_problem.widen(problem.lanes, 2)
+    order = optimize_problem.edge_order(few, lanes, z)
+    found = optimize_problem._evaluate(few, lanes, jnp.asarray(z), order, jnp.asarray(1e-5))
     assert np.isinf(found.objective).all()
     assert (np.asarray(found.status) != 0).all()
 
 
 def test_nothing_to_optimise_is_said(main_scenario):
     with pytest.raises(InputError, match="nothing to optimise"):
-        optimization.problem_of(dataclasses.replace(main_scenario, free=()))
+        optimize_problem.problem_of(dataclasses.replace(main_scenario, free=()))
 
 
 def test_doses_that_cannot_be_spaced_are_refused(main_scenario):
     tight = tuple(dataclasses.replace(f, interval=500.0) for f in main_scenario.free)
     with pytest.raises(InputError, match="do not fit"):
-        optimization.problem_of(dataclasses.replace(main_scenario, free=tight))
+        optimize_problem.problem_of(dataclasses.replace(main_scenario, free=tight))
 
 
 # ---------------------------------------------------------------- the search
 @pytest.mark.slow
 def test_optimum_keeps_every_limit_and_presses_on_one(outcome, main_scenario):
     assert outcome.feasible
-    plan = simulation.plan_for(main_scenario.model, outcome.doses)
-    times = simulation.output_times(main_scenario.horizon, 1.0, outcome.doses)
-    lanes = simulation.lanes_for(plan, main_scenario.values, outcome.doses, (), times)
-    solved = simulation.run(plan, lanes, simulation.TIGHT)
+    plan = simulation_lanes.plan_for(main_scenario.model, outcome.doses)
+    times = simulation_lanes.output_times(main_scenario.horizon, 1.0, outcome.doses)
+    lanes = simulation_lanes.lanes_for(plan, main_scenario.values, outcome.doses, (), times)
+    solved = simulation_lanes.run(plan, lanes, simulation_lanes.TIGHT)
     highest = [
-        simulation.observe(plan, lanes, solved, [x.signal])[x.signal].max() / x.maximum for x in main_scenario.limits
+        simulation_lanes.observe(plan, lanes, solved, [x.signal])[x.signal].max() / x.maximum
+        for x in main_scenario.limits
     ]
     assert max(highest) <= 1 + 1e-4
     assert max(highest) > 0.99, "no path limit is active at the optimum"
@@ -173,9 +177,9 @@ def test_as_good_as_a_global_search_of_4000_evaluations(outcome, problem):
 
     def merit(z):
         nonlocal count
-        z = np.asarray(optimization.project(problem.design, jnp.asarray(z)))
+        z = np.asarray(optimize_problem.project(problem.design, jnp.asarray(z)))
         count += z.shape[1]
-        found = optimization.evaluate_many(problem, z)
+        found = optimize_problem.evaluate_many(problem, z)
         excess = np.maximum(np.asarray(found.excess).max((0, 1)), 0.0)
         return np.where(np.isfinite(found.objective), np.asarray(found.objective) + 10.0 * excess, 1e6)
 
@@ -228,26 +232,26 @@ def test_a_broken_checkpoint_is_one_sentence(small_problem, tmp_path):
 
 
 def test_doses_given_by_hand_leave_only_their_ports_free(main_scenario):
-    given = scenario.load(MAIN, library(), doses=["pd1.ip: 0.2 mg q 3 d x 2"])
+    given = scenario_file.load(MAIN, library(), doses=["pd1.ip: 0.2 mg q 3 d x 2"])
     assert [f.cmt for f in given.free] == ["pd1.ip"]
 
 
 def test_a_gradient_in_a_value_that_is_not_varied_is_an_error_not_a_zero(main_scenario):
-    plan = simulation.plan_for(main_scenario.model, main_scenario.doses)
-    lanes = simulation.lanes_for(plan, main_scenario.values, main_scenario.doses, (), np.array([0.0, 1.0]))
-    order = simulation.edge_order(plan, lanes)
+    plan = simulation_lanes.plan_for(main_scenario.model, main_scenario.doses)
+    lanes = simulation_lanes.lanes_for(plan, main_scenario.values, main_scenario.doses, (), np.array([0.0, 1.0]))
+    order = simulation_lanes.edge_order(plan, lanes)
 
     def final(g):
         values = {**main_scenario.values, "tumour.g": g}
-        return simulation.trajectory(plan, lanes._replace(values=values), order, 1e-5).y[-1].sum()
+        return simulation_lanes.trajectory(plan, lanes._replace(values=values), order, 1e-5).y[-1].sum()
 
     with pytest.raises(ValueError, match="varied"):
         jax.grad(final)(0.003)
 
 
 def test_a_search_in_which_everything_fails_is_an_error_and_no_success(small, monkeypatch):
-    plan_for = simulation.plan_for
-    monkeypatch.setattr(simulation, "plan_for", lambda *a, **k: plan_for(*a, **k, max_steps=3))
+    plan_for = simulation_lanes.plan_for
+    monkeypatch.setattr(simulation_lanes, "plan_for", lambda *a, **k: plan_for(*a, **k, max_steps=3))
     with pytest.raises(SimulationError, match="every trajectory"):
         search.optimize(small, 1)
 
@@ -257,10 +261,10 @@ def test_means_do_not_depend_on_where_doses_fall_between_grid_times(small):
     term = dataclasses.replace(small.terms[0], signal="magnesium.total", statistic="mean", amount=1.0)
     free = dataclasses.replace(small.free[0], cmt="magnesium.iv", amount=(0.0, 5.0), total=np.inf)
     doses = (Dose(11.9, 3.0, "magnesium.iv"),)
-    problem = optimization.problem_of(dataclasses.replace(small, doses=doses, terms=(term,), free=(free,)))
-    z = np.repeat(optimization.encode(problem.design, doses)[:, None], 2, 1)
+    problem = optimize_problem.problem_of(dataclasses.replace(small, doses=doses, terms=(term,), free=(free,)))
+    z = np.repeat(optimize_problem.encode(problem.design, doses)[:, None], 2, 1)
     z[1] += [0.0, 0.2 / (free.time[1] - free.time[0])]
-    early, late = np.asarray(optimization.evaluate_many(problem, z).objective)
+    early, late = np.asarray(optimize_problem.evaluate_many(problem, z).objective)
     assert early == pytest.approx(late, rel=2e-3)
 
 

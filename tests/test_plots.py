@@ -17,9 +17,18 @@ from matplotlib.text import Text
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import datasets, drawing, figures, hover, kinds, plots, results, service, sweeps
+from nanomg import units
 from nanomg.cli.main import commands
+from nanomg.drawing import style
 from nanomg.errors import InputError
+from nanomg.jobs.simulate import figure as simulate_figure
+from nanomg.jobs.simulate import run as simulate_run
+from nanomg.jobs.sweep import run as sweep_run
+from nanomg.jobs.validate import figure as validate_figure
+from nanomg.page import hover
+from nanomg.results import file, kinds
+from nanomg.results import groups as results_groups
+from nanomg.views import plots
 
 DOSED = ["dose.amount=10..1000 mg:log:4"]
 TINY = """
@@ -59,7 +68,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def simulated(scenario: Path) -> xr.DataTree:
-    return service.simulate(str(scenario)).tree
+    return simulate_run.simulate(str(scenario)).tree
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +103,7 @@ def optimum(simulated: xr.DataTree) -> xr.DataTree:
 
 @pytest.fixture(scope="module")
 def swept(scenario: Path) -> xr.DataTree:
-    return sweeps.sweep(
+    return sweep_run.sweep(
         str(scenario),
         vary=["dose.amount=10..100 mg:log:4", "dose.interval=6..24 h:4"],
         keep=["pk.C:max", "pk.C:series"],
@@ -177,7 +186,7 @@ def validated() -> xr.DataTree:
     seen = rng.lognormal(0, 2, count)
     rows = xr.Dataset(
         {
-            "use": results.flags("row", [0, 1] * 6, ("calibrate", "validate", "look"), "use of the row"),
+            "use": file.flags("row", [0, 1] * 6, ("calibrate", "validate", "look"), "use of the row"),
             "domain": ("row", np.array(["serum", "tumour"] * 6, object)),
             "value": ("row", seen),
             "predicted": ("row", seen * rng.lognormal(0, 0.3, count)),
@@ -269,7 +278,7 @@ def varied(dims: dict[str, int]) -> xr.DataTree:
             coords["dose.a"] = ("point", rng.lognormal(size=size), {"units": "mg", "long_name": "amount"})
             coords["hypothesis"] = ("point", np.array(["H1", "H2"] * (size // 2), object), {"long_name": "hypothesis"})
     status = np.isnan(values).astype(np.int8)
-    ended = results.flags(tuple(dims), status, ["done", "too many steps"], "how the trajectory ended")
+    ended = file.flags(tuple(dims), status, ["done", "too many steps"], "how the trajectory ended")
     found = tree({"sweep": data.assign_coords(coords).assign(status=ended)})
     found.attrs["config_json"] = json.dumps({"file": {"limit": [{"name": "safe", "signal": "C", "max": "1 mg/L"}]}})
     return found
@@ -354,7 +363,7 @@ def test_subjects_are_a_median_and_a_band() -> None:
     status = np.zeros((1, 1, 20), np.int8)
     status[0, 0, 3] = 1
     dims = ("regimen", "scenario", "subject", "time")
-    ended = results.flags(dims[:-1], status, ["done", "too many steps"], "how the trajectory ended")
+    ended = file.flags(dims[:-1], status, ["done", "too many steps"], "how the trajectory ended")
     coords = {"regimen": ["as given"], "scenario": ["as set"], "time": times}
     data = xr.Dataset({"C": (dims, y, {"units": "mg L-1"}), "status": ended}, coords)
     said = texts(plots.plot(tree({"simulation": data})))
@@ -380,11 +389,11 @@ def test_a_file_that_lacks_something_says_so(simulated: xr.DataTree) -> None:
 
 def test_a_course_goes_into_an_axis_of_ones_own(simulated: xr.DataTree) -> None:
     axis = Figure().subplots()
-    handles = plots.course(simulated, "pk.C", axis)
+    handles = simulate_figure.course(simulated, "pk.C", axis)
     assert axis.lines
     assert [handle.get_label() for handle in handles]
     with pytest.raises(InputError, match=r"pk\.C"):
-        plots.course(simulated, "pk.c", axis)
+        simulate_figure.course(simulated, "pk.c", axis)
 
 
 def test_a_million_subjects_are_thinned_out(tmp_path: Path) -> None:
@@ -395,14 +404,14 @@ def test_a_million_subjects_are_thinned_out(tmp_path: Path) -> None:
     data = xr.Dataset(
         {"pk.C:max": ("subject", values, about), "a:final": ("subject", values), "b": ("subject", values)}
     )
-    ended = results.flags("subject", np.zeros(count), ["done", "failed"], "how the trajectory ended")
+    ended = file.flags("subject", np.zeros(count), ["done", "failed"], "how the trajectory ended")
     data = data.assign(**{f"n{i}": data["a:final"] for i in range(6)}, status=ended)
     path = tmp_path / "big.h5"
-    results.write(path, {"sweep": data}, {"nanomg_schema_version": 1, "title": "Big", "source": "nanomg"})
+    file.write(path, {"sweep": data}, {"nanomg_schema_version": 1, "title": "Big", "source": "nanomg"})
     opened = nanomg.open(path)
     assert opened["sweep"]["pk.C:max"].chunks
     began = time.perf_counter()
-    drawing.save(plots.plot(opened, ["pk.C", "n0"]), tmp_path / "big.png")
+    style.save(plots.plot(opened, ["pk.C", "n0"]), tmp_path / "big.png")
     assert time.perf_counter() - began < 10.0
     opened.close()
 
@@ -510,7 +519,7 @@ def test_infusions_are_as_long_as_they_last(
     simulated: xr.DataTree, records: list[dict[str, Any]], bars: list[float], said: str
 ) -> None:
     found = simulated.copy()
-    found["doses"] = xr.DataTree(datasets.doses({"as given": records}))
+    found["doses"] = xr.DataTree(results_groups.doses({"as given": records}))
     figure = plots.plot(found, ["pk.C"])
     strip = figure.axes[0]
     assert said in texts(figure)
@@ -539,10 +548,14 @@ def test_a_limit_is_in_the_unit_that_is_drawn(simulated: xr.DataTree, unit: str,
 
 def test_predictions_without_a_place_are_counted() -> None:
     points = [
-        figures.Point("serum", 1.0, predicted, "validate") for predicted in (1.1, 0.0, -1.0, float("nan"), float("inf"))
+        validate_figure.Point("serum", 1.0, predicted, "validate")
+        for predicted in (1.1, 0.0, -1.0, float("nan"), float("inf"))
     ]
-    points += [figures.Point("tumour", 1.0, float("nan"), "validate"), figures.Point("tumour", 0.0, 1.0, "calibrate")]
-    figure = drawing.sheet([figures.against(points)])
+    points += [
+        validate_figure.Point("tumour", 1.0, float("nan"), "validate"),
+        validate_figure.Point("tumour", 0.0, 1.0, "calibrate"),
+    ]
+    figure = style.sheet([validate_figure.against(points)])
     said = " ".join(text.replace("\n", " ") for text in texts(figure))
     for text in (
         "2 of serum predicted to be 0 or less",
@@ -553,7 +566,7 @@ def test_predictions_without_a_place_are_counted() -> None:
         assert text in said
     assert sum(len(dots.get_offsets()) for dots in figure.axes[0].collections) == 1
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["serum", "tumour"]
-    assert "not drawn" not in " ".join(texts(drawing.sheet([figures.against(points[:1])])))
+    assert "not drawn" not in " ".join(texts(style.sheet([validate_figure.against(points[:1])])))
 
 
 def test_what_failed_is_counted_in_ranges_and_fits() -> None:
@@ -591,7 +604,7 @@ def test_what_a_kind_cannot_use_is_refused(
 @pytest.mark.parametrize("start", [0.0, 700.0])
 def test_a_time_axis_has_ticks_wherever_it_starts(start: float) -> None:
     axis = Figure().subplots()
-    drawing.time_axis(axis, 24 * 730.0, 4.0, start=24 * start)
+    style.time_axis(axis, 24 * 730.0, 4.0, start=24 * start)
     assert axis.get_xlim() == (start, 730.0)
     assert len([tick for tick in axis.get_xticks() if start <= tick <= 730.0]) >= 3
 
@@ -649,13 +662,13 @@ def test_a_pointer_reads_dots_shares_and_ranges() -> None:
     ],
 )
 def test_units_are_written_as_the_field_writes_them(unit: str, text: str) -> None:
-    assert drawing.unit_text(unit) == text
+    assert units.unit_text(unit) == text
 
 
 def test_the_command_draws_every_format_and_refuses_the_rest(simulated: xr.DataTree, tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     groups = {name: node.to_dataset() for name, node in simulated.children.items()}
-    results.write(path, groups, simulated.attrs)
+    file.write(path, groups, simulated.attrs)
     call = lambda *words: CliRunner().invoke(commands, ["plot", str(path), *map(str, words)])
     assert call().exit_code == 0
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")

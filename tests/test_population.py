@@ -15,13 +15,16 @@ import pytest
 from scipy import stats
 
 import nanomg.models
-from nanomg import simulation
-from nanomg.card import Parameter, load_toml, provenance
 from nanomg.errors import InputError
-from nanomg.library import Library
-from nanomg.population import PAGE, factors, normal
-from nanomg.scenario import Scenario, compose, load
-from nanomg.subjects import ATTEMPTS, Drawn, Population, default_population, draw, load_population
+from nanomg.library.card import Parameter, provenance
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import compose, load
+from nanomg.library.toml import load_toml
+from nanomg.population.population import ATTEMPTS, Drawn, Population, default_population, draw
+from nanomg.population.population_file import load_population
+from nanomg.population.streams import PAGE, factors, normal
+from nanomg.simulation import lanes as simulation_lanes
 
 FOLDER = Path(str(resources.files(nanomg.models))) / "populations"
 MANY = 20_000
@@ -255,11 +258,11 @@ def test_a_model_without_variation_has_one_subject(library: Library, write: Writ
 def test_every_subject_stays_at_its_own_baseline(library: Library, alone: Scenario) -> None:
     population = load_population("human-renal", library, alone)
     own = values(alone, population, draw(alone, population, 0, 0, 50))
-    plan = simulation.plan_for(alone.model, (), tuple(n for n, v in own.items() if np.ndim(v)))
-    lanes = simulation.lanes_for(plan, own, (), (), np.array([0.0, 24.0, 28 * 24.0]), 50)
-    solved = simulation.run(plan, lanes)
+    plan = simulation_lanes.plan_for(alone.model, (), tuple(n for n, v in own.items() if np.ndim(v)))
+    lanes = simulation_lanes.lanes_for(plan, own, (), (), np.array([0.0, 24.0, 28 * 24.0]), 50)
+    solved = simulation_lanes.run(plan, lanes)
     assert not np.asarray(solved.status).any()
-    seen = simulation.observe(plan, lanes, solved, ["magnesium.total", "magnesium.ionised", "magnesium.rbc_C"])
+    seen = simulation_lanes.observe(plan, lanes, solved, ["magnesium.total", "magnesium.ionised", "magnesium.rbc_C"])
     for signal, course in seen.items():
         np.testing.assert_allclose(course[1:], np.broadcast_to(course[0], course[1:].shape), rtol=1e-6, err_msg=signal)
         assert course[0].std() / course[0].mean() > 0.03, signal

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nanomg import models, scenario, service
+from nanomg import models
 from nanomg.cli.main import commands
 from nanomg.cli.options import parse_assignments
+from nanomg.jobs.simulate import run
+from nanomg.library import scenario_file
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -30,7 +32,7 @@ def test_the_analysis_script_runs(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert sum(bool(line.strip()) for line in rest) <= 10
     name = Path(first.split('"')[1]).stem
     path = tmp_path / "run.h5"
-    service.simulate(name, output=path)
+    run.simulate(name, output=path)
     exec(compile("\n".join([f"path = {str(path)!r}", *rest]), "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "nan" not in printed.lower()
@@ -54,7 +56,7 @@ def test_a_command_is_read(words: list[str]) -> None:
     chosen = read.get("scenario")
     if chosen is not None and chosen.islower():  # capitals stand for any
         doses = tuple(read.get("doses") or ())
-        scenario.load(chosen, LIBRARY, parse_assignments(read.get("assignments")), doses)
+        scenario_file.load(chosen, LIBRARY, parse_assignments(read.get("assignments")), doses)
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))

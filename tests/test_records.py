@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanomg import table
+from nanomg.dosing.event_table import Record, Subject, filled, read_events
+from nanomg.dosing.schedule import Kind, Schedule, action_times, covariate, delivery, dose_values, edges, expand
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
-from nanomg.model import Model
 from nanomg.models.textbook import OneCompartment
-from nanomg.records import Record, Subject, filled, read_events
-from nanomg.regimen import Kind, Schedule, action_times, covariate, delivery, dose_values, edges, expand
+from nanomg.simulation import event_lanes
 
 K = 0.3  # elimination rate of the reference [1/h]
 
@@ -653,7 +653,7 @@ def through_engine(cases: list[tuple[Subject, float, float]]) -> list[np.ndarray
         np.array([*column, fill]) for column, fill in zip(list(zip(*cases, strict=True))[1:], (0.0, 1.0), strict=True)
     )
     values = {**PARAMETERS, "pk.Tlag_central": lag, "pk.F_central": F}
-    solved = table.run(ENGINE, values, [*(subject for subject, _, _ in cases), LARGEST], varied=VARIED)
+    solved = event_lanes.run(ENGINE, values, [*(subject for subject, _, _ in cases), LARGEST], varied=VARIED)
     assert not solved.status.any()
     return [lane["pk.central"] for lane in solved.at_records(["pk.central"])[:-1]]
 

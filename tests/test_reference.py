@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from nanomg import simulation
-from nanomg.dosing import Dose, Window
-from nanomg.model import Model
+from nanomg.dosing.dose import Dose, Window
+from nanomg.equations.model import Model
+from nanomg.library.scenario_file import load
 from nanomg.models import library
 from nanomg.models.antipeg import AntiPEG
 from nanomg.models.coat import Coat
@@ -25,7 +25,7 @@ from nanomg.models.lfa1 import LFA1
 from nanomg.models.liposome import Liposome
 from nanomg.models.magnesium import Magnesium
 from nanomg.models.tumour import Tumour
-from nanomg.scenario import load
+from nanomg.simulation import lanes as simulation_lanes
 
 DAY = 24.0
 HALF_LIFE_24_H = np.log(2.0) / 24.0
@@ -131,13 +131,13 @@ def body_run() -> BodyRun:
     amount[3:, DAILY] = 300 / MG_PER_UMOL
     times = np.concatenate([np.arange(0, 14, 0.1), np.arange(14, 140 * DAY + 1, 7.0)])
     values = {n: values_of("human-nsclc-iv-mgso4")[n] for n in BODY.parameters}
-    plan = simulation.plan_for(BODY, doses)
+    plan = simulation_lanes.plan_for(BODY, doses)
     diet = (Window("magnesium.diet", 0.1, 0.0, 140 * DAY),)
-    lanes = simulation.lanes_for(plan, values, doses, diet, times, 6, amount)
+    lanes = simulation_lanes.lanes_for(plan, values, doses, diet, times, 6, amount)
     lanes = lanes._replace(change=np.where(np.arange(6) == POOR_DIET, lanes.change, 0.0))
-    solved = simulation.run(plan, lanes)
+    solved = simulation_lanes.run(plan, lanes)
     assert not np.asarray(solved.status).any()
-    found = simulation.observe(plan, lanes, solved, ("magnesium.total", "magnesium.urine"))
+    found = simulation_lanes.observe(plan, lanes, solved, ("magnesium.total", "magnesium.urine"))
     return BodyRun(times, found["magnesium.total"], found["magnesium.urine"])
 
 
@@ -258,11 +258,11 @@ def tumour_run(
     given = np.zeros((len(DOSES), LANES + 1))
     for dose, row in amounts.items():
         given[dose, :LANES] = row
-    plan = simulation.plan_for(TUMOUR, DOSES, ("interstitium.K_well", "interstitium.K_poor", "liposome.K_ext"))
-    block = simulation.lanes_for(plan, values, DOSES, (), TIMES, LANES + 1, given)
-    solved = simulation.run(plan, block)
+    plan = simulation_lanes.plan_for(TUMOUR, DOSES, ("interstitium.K_well", "interstitium.K_poor", "liposome.K_ext"))
+    block = simulation_lanes.lanes_for(plan, values, DOSES, (), TIMES, LANES + 1, given)
+    solved = simulation_lanes.run(plan, block)
     assert not np.asarray(solved.status).any()
-    found = simulation.observe(plan, block, solved, OBSERVED)
+    found = simulation_lanes.observe(plan, block, solved, OBSERVED)
     x = TUMOUR.derive(values)
     change = {name: y[:, :LANES] - y[:, LANES:] for name, y in found.items()}
     particles = sum(change[name] for name in OBSERVED[-3:])

@@ -15,10 +15,12 @@ import xarray as xr
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import browser, reports, results
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
-from nanomg.wording import number
+from nanomg.formatting import number
+from nanomg.page import browser
+from nanomg.results import file as result_file
+from nanomg.views import report
 
 NASTY = """</script><script>alert(1)</script><img src=x onerror="alert('2')">&amp;"""
 VOID = {"meta", "link", "img", "br"}
@@ -65,23 +67,23 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def html(file: Path) -> str:
-    made = reports.report(file)
+    made = report.report(file)
     return Path(made["page"]).read_text(encoding="utf-8")
 
 
 def changed(file: Path, target: Path, change: Change) -> Page:
     """The page of a copy of the file with other groups and attributes."""
-    tree = results.open(file)
+    tree = result_file.open(file)
     groups = {name: node.to_dataset() for name, node in tree.children.items()}
-    attributes = {key: results._from_hdf5(value) for key, value in tree.attrs.items() if not key.startswith("_")}
+    attributes = {key: result_file._from_hdf5(value) for key, value in tree.attrs.items() if not key.startswith("_")}
     change(groups, attributes)
-    results.write(target, groups, attributes)
-    return Page(Path(reports.report(target)["page"]).read_text(encoding="utf-8"))
+    result_file.write(target, groups, attributes)
+    return Page(Path(report.report(target)["page"]).read_text(encoding="utf-8"))
 
 
 # ---------------------------------------------------------------- what the page says
 def test_numbers_of_page_summary_and_file_agree(file: Path, html: str) -> None:
-    page, summary = Page(html), results.read_summary(file)
+    page, summary = Page(html), result_file.read_summary(file)
     assert json.loads(next(page.find("script", id="summary"))[1]) == summary
     keyed = [(tag, text) for _, tag, text in page.elements if tag.get("data-key")]
     assert len(keyed) >= 5
@@ -92,7 +94,7 @@ def test_numbers_of_page_summary_and_file_agree(file: Path, html: str) -> None:
         assert float(str(attributes["data-value"])) == at
         assert "".join(text).startswith(number(at))
     highest = next(page.find("td", **{"data-key": "signals/pk.C/max"}))[0]["data-value"]
-    tree = results.open(file)
+    tree = result_file.open(file)
     course = tree["simulation/pk.C"]
     assert float(str(highest)) == pytest.approx(float(course.max()), rel=1e-12)
     shown = {float(str(a["data-value"])) for a, _ in page.find("td") if a.get("data-value")}
@@ -102,12 +104,12 @@ def test_numbers_of_page_summary_and_file_agree(file: Path, html: str) -> None:
 
 def test_the_answer_is_the_verdict_of_the_summary(file: Path, html: str) -> None:
     said = next(Page(html).find("p", **{"class": "lead"}))[1]
-    assert said == results.read_summary(file)["verdict"]
+    assert said == result_file.read_summary(file)["verdict"]
     assert CliRunner().invoke(commands, ["report", str(file), "--force"]).stdout.startswith(said)
 
 
 def test_how_to_run_it_again(file: Path, html: str) -> None:
-    text, attributes = Page(html).text, results.read_attributes(file)
+    text, attributes = Page(html).text, result_file.read_attributes(file)
     for key in ("config_hash", "model_hash", "id", "date_created"):
         assert attributes[key] in text
     assert (
@@ -169,7 +171,7 @@ def test_an_older_schema_says_so(file: Path, tmp_path: Path) -> None:
     page = changed(file, tmp_path / "x.h5", lambda _, attributes: attributes.update(nanomg_schema_version=0))
     assert "schema version 0" in page.text
     with pytest.raises(InputError, match="make it again"):
-        results.open(tmp_path / "x.h5")
+        result_file.open(tmp_path / "x.h5")
 
 
 def test_where_every_trajectory_failed_the_page_says_so(file: Path, tmp_path: Path) -> None:
@@ -190,10 +192,10 @@ def test_where_every_trajectory_failed_the_page_says_so(file: Path, tmp_path: Pa
 
 
 def test_a_result_in_memory_has_a_page_where_it_is_named(file: Path, tmp_path: Path) -> None:
-    tree = results.open(file)
+    tree = result_file.open(file)
     with pytest.raises(InputError, match="name the page"):
-        reports.report(tree)
-    assert reports.report(tree, tmp_path / "page.html")["verdict"] == results.read_summary(file)["verdict"]
+        report.report(tree)
+    assert report.report(tree, tmp_path / "page.html")["verdict"] == result_file.read_summary(file)["verdict"]
 
 
 def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------- how large it is
 def test_a_page_is_small_whatever_is_in_the_file(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "_PICTURES", 1)
+    monkeypatch.setattr(report, "_PICTURES", 1)
 
     def stuff(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
         config, summary = json.loads(attributes["config_json"]), json.loads(attributes["summary_json"])
@@ -279,10 +281,10 @@ def test_a_page_replaces_no_other_kind_of_file(
     result.write_bytes(file.read_bytes())
     (tmp_path / "link.html").symlink_to(result)
     if not told:
-        assert Path(reports.report(result, tmp_path / name)["page"]).read_text().startswith("<!DOCTYPE html>")
+        assert Path(report.report(result, tmp_path / name)["page"]).read_text().startswith("<!DOCTYPE html>")
         return
     with pytest.raises(InputError, match=told):
-        reports.report(result, tmp_path / name, force=True, **options)
+        report.report(result, tmp_path / name, force=True, **options)
     assert result.read_bytes() == file.read_bytes() and {f.name for f in tmp_path.iterdir()} == {
         "link.html",
         result.name,
@@ -325,5 +327,5 @@ def test_in_a_browser_nothing_is_loaded_complained_of_or_cut(html: str, tmp_path
 
 @needs_browser
 def test_it_is_printed(file: Path, tmp_path: Path) -> None:
-    made = reports.report(file, tmp_path / "page.html", pdf=True)
+    made = report.report(file, tmp_path / "page.html", pdf=True)
     assert Path(made["pdf"]).read_bytes().startswith(b"%PDF")

@@ -14,14 +14,19 @@ import pytest
 import xarray as xr
 from scipy.stats import spearmanr
 
-from nanomg import answers, cautions, datasets, design, drivers, event_runs, findings, parts, prescription, reports
-from nanomg import scenario as scenarios
-from nanomg.card import load_toml
-from nanomg.facts import Facts
+from nanomg.jobs.sweep import axes as sweep_axes
+from nanomg.jobs.validate.page import NO_ROW, UNJUDGED
+from nanomg.library import scenario_file
+from nanomg.library.toml import load_toml
 from nanomg.models import library as read_library
-from nanomg.page import Cell, Table, capped
-from nanomg.results import SCHEMA_VERSION
-from nanomg.validation import NO_ROW, UNJUDGED
+from nanomg.page.blocks import Cell, Table, capped
+from nanomg.page.result import Facts
+from nanomg.results import groups as results_groups
+from nanomg.results import parts
+from nanomg.results.file import SCHEMA_VERSION
+from nanomg.simulation import event_arms
+from nanomg.views import answers, cautions, drivers, provenance, report
+from nanomg.views import doses as views_doses
 
 SHIPPED = read_library()
 
@@ -139,7 +144,7 @@ def bounded(amount: Sequence[Any], time: Sequence[Any], amounts: Sequence[float]
     data = dict(load_toml(SHIPPED.scenarios["textbook-1cpt"]))
     data["free"] = [{"cmt": "pk.depot", "amount": list(amount), "time": list(time)}]
     data["objective"] = {"level": {"signal": "pk.C", "unit": "mg/L", "statistic": "mean", "weight": 1.0}}
-    config = scenarios.compose("bounded", data, SHIPPED).config
+    config = scenario_file.compose("bounded", data, SHIPPED).config
     rows = [{"cmt": "pk.depot", "unit": "mg", "amt": a, "time_h": 24.0 * i} for i, a in enumerate(amounts)]
     facts = facts_of(config, {"objective": 1.0, "regimen": rows, "feasible": True})
     return [text for text in warned(facts) if "bound" in text]
@@ -166,7 +171,7 @@ def test_doses_at_their_bounds_are_told(
 
 def test_bounds_as_a_mass_of_salt_are_told() -> None:
     """24 g of MgSO4.7H2O are 97.4 mmol."""
-    config = scenarios.load("human-nsclc-iv-mgso4", SHIPPED).config
+    config = scenario_file.load("human-nsclc-iv-mgso4", SHIPPED).config
     dose = {"cmt": "magnesium.iv", "unit": "mmol", "amt": 97.0, "time_h": 24.0}
     found = warned(facts_of(config, {"objective": 1.0, "regimen": [dose]}))
     assert any("1 of 1 doses" in text and "upper bound of the amount (97.3" in text for text in found)
@@ -190,7 +195,7 @@ def test_bounds_that_cannot_be_read_are_told() -> None:
     ],
 )
 def test_days(times: list[float], told: str) -> None:
-    assert prescription.days(times) == told
+    assert views_doses.days(times) == told
 
 
 @pytest.mark.parametrize(
@@ -209,12 +214,12 @@ def test_days(times: list[float], told: str) -> None:
 )
 def test_records_say_how_they_are_given(record: str, told: tuple[str, ...]) -> None:
     changes = {"pk.rate_depot": "5 mg/h", "pk.duration_depot": "2 h", "pk.F_central": 0.5}
-    scenario = scenarios.load("textbook-1cpt", SHIPPED, changes)
+    scenario = scenario_file.load("textbook-1cpt", SHIPPED, changes)
     table = f"TIME,EVID,AMT,CMT,RATE,II,SS,DUR\n0,{record}\n"
-    subjects = event_runs.subjects_in(scenario, table, "doses.csv")
-    doses = datasets.doses({"as given": datasets.record_rows(scenario, subjects)})
-    facts = facts_of(scenario.config, {}, doses=doses, parameters=datasets.parameters(scenario))
-    (table_of_doses,) = (block for block in prescription.blocks(facts) if isinstance(block, Table))
+    subjects = event_arms.subjects_in(scenario, table, "doses.csv")
+    doses = results_groups.doses({"as given": results_groups.record_rows(scenario, subjects)})
+    facts = facts_of(scenario.config, {}, doses=doses, parameters=results_groups.parameters(scenario))
+    (table_of_doses,) = (block for block in views_doses.blocks(facts) if isinstance(block, Table))
     cells = [*texts(table_of_doses.rows[0])]
     assert [text for text in told if text] == [cell for cell in cells if cell in told and cell]
 
@@ -228,13 +233,13 @@ def test_records_say_how_they_are_given(record: str, told: tuple[str, ...]) -> N
     ],
 )
 def test_a_sweep_says_what_it_varies_of_the_doses(axis: str, told: str) -> None:
-    scenario = scenarios.load("textbook-1cpt", SHIPPED)
-    laid = design.lay_out([axis], scenario)
+    scenario = scenario_file.load("textbook-1cpt", SHIPPED)
+    laid = sweep_axes.lay_out([axis], scenario)
     status = xr.Variable(tuple(laid.dims), np.zeros(tuple(laid.dims.values()), np.int8))
     sweep = xr.Dataset({"status": status}, laid.coords)
-    doses = datasets.doses({"as given": datasets.dose_rows(scenario, scenario.doses)})
-    facts = facts_of(scenario.config, {}, sweep=sweep, doses=doses, parameters=datasets.parameters(scenario))
-    text = said(prescription.blocks(facts))
+    doses = results_groups.doses({"as given": results_groups.dose_rows(scenario, scenario.doses)})
+    facts = facts_of(scenario.config, {}, sweep=sweep, doses=doses, parameters=results_groups.parameters(scenario))
+    text = said(views_doses.blocks(facts))
     assert "100" in text and ("the sweep varies it" in text) == bool(told) and told in text
 
 
@@ -372,16 +377,16 @@ def test_a_validation_speaks_of_the_rows_that_judge() -> None:
 )
 def test_the_horizon_is_that_of_the_run(hours: float | None, told: str) -> None:
     config = {"file": {"horizon": "7 d"}} | ({} if hours is None else {"horizon_h": hours})
-    assert told in said(findings.asked(facts_of(config, {}))).split(" | ")
+    assert told in said(provenance.asked(facts_of(config, {}))).split(" | ")
 
 
 def test_long_lists_and_texts_of_the_configuration_are_cut() -> None:
     short = {"scenario": "mine", "parameters": {"a.b": [1.0, "mg"]}, "file": {"dose": [{"cmt": "x"}, {"cmt": "y"}]}}
-    whole = next(b for b in findings.again(facts_of(short, {})) if b.kind == "folded")
+    whole = next(b for b in provenance.again(facts_of(short, {})) if b.kind == "folded")
     assert whole.summary == "The whole configuration" and json.loads(whole.blocks[0].text) == short
     assert '"a.b": [1.0, "mg"]' in whole.blocks[0].text
     long = short | {"values": list(range(100_000)), "events": {"text": "1,2\n" * 10_000}}
-    cut = next(b for b in findings.again(facts_of(long, {})) if b.kind == "folded").blocks[0].text
+    cut = next(b for b in provenance.again(facts_of(long, {})) if b.kind == "folded").blocks[0].text
     assert len(cut) < 5000 and "and 99,980 more" in cut and "and 39,000 more characters" in cut
 
 
@@ -553,10 +558,10 @@ def places(found: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @pytest.mark.parametrize("group", KINDS)
 def test_a_summary_without_a_key_still_has_a_page(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reports, "_pictures", lambda tree: iter(()))
+    monkeypatch.setattr(report, "_pictures", lambda tree: iter(()))
     summary = KINDS[group]
     left_out = "another version of nanomg made it"
-    assert left_out not in reports.render(facts_of({}, summary, **{group: xr.Dataset()}))
+    assert left_out not in report.render(facts_of({}, summary, **{group: xr.Dataset()}))
     told = 0
     for *inner, key in places(summary):
         less = copy.deepcopy(summary)
@@ -564,5 +569,5 @@ def test_a_summary_without_a_key_still_has_a_page(group: str, monkeypatch: pytes
         for step in inner:
             holder = holder[step]
         del holder[key]
-        told += left_out in reports.render(facts_of({}, less, **{group: xr.Dataset()}))
+        told += left_out in report.render(facts_of({}, less, **{group: xr.Dataset()}))
     assert told

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import xarray
 
-from nanomg import models, results
+from nanomg import files, models
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.model import Model
+from nanomg.results import file as result_file
 
 SEED = 7
 
@@ -30,7 +31,7 @@ def groups() -> dict[str, xarray.Dataset]:
                 rng.random((2, 3, 2000)),
                 {"units": "mm3", "long_name": "tumour volume"},
             ),
-            "status": results.flags(("regimen", "scenario"), np.zeros((2, 3)), ["solved", "step limit"], "status"),
+            "status": result_file.flags(("regimen", "scenario"), np.zeros((2, 3)), ["solved", "step limit"], "status"),
         },
         coords={
             "regimen": ["as given", "without Mg, µ"],
@@ -51,7 +52,7 @@ def groups() -> dict[str, xarray.Dataset]:
 def attributes(**changes: Any) -> dict[str, Any]:
     model = Model(*(models.library().mechanisms[name] for name in ("Magnesium",)))
     summary = {"scenario": "s", "objective": float("nan"), "terms": {"z": 1, "a": 2}}
-    made = results.root_attributes(
+    made = result_file.root_attributes(
         title="t",
         config={"b": 1, "a": [1.5, "µ"]},
         seed=SEED,
@@ -64,10 +65,10 @@ def attributes(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return results.write(tmp_path_factory.mktemp("results") / "run.h5", groups(), attributes())
+    return result_file.write(tmp_path_factory.mktemp("results") / "run.h5", groups(), attributes())
 
 
-@pytest.mark.parametrize("reader", [results.open, xarray.open_datatree])
+@pytest.mark.parametrize("reader", [result_file.open, xarray.open_datatree])
 def test_what_was_written_is_read(file: Path, reader: Any) -> None:
     tree = reader(file)
     for name, dataset in groups().items():
@@ -75,18 +76,18 @@ def test_what_was_written_is_read(file: Path, reader: Any) -> None:
 
 
 def test_opening_leaves_the_file_free(tmp_path: Path) -> None:
-    path = results.write(tmp_path / "run.h5", groups(), attributes())
-    tree = results.open(path)
+    path = result_file.write(tmp_path / "run.h5", groups(), attributes())
+    tree = result_file.open(path)
     with h5py.File(path, "r+"):  # HDF5 refuses this while the file is open for reading
         pass
     assert float(tree["simulation"]["tumour.volume"].mean()) > 0
 
 
 def test_root_attributes(file: Path) -> None:
-    found = results.read_attributes(file)
+    found = result_file.read_attributes(file)
     assert found["Conventions"] == "CF-1.11"
     assert found["title"] == "t"
-    assert found["nanomg_schema_version"] == results.SCHEMA_VERSION
+    assert found["nanomg_schema_version"] == result_file.SCHEMA_VERSION
     assert found["rng_seed"] == SEED
     assert found["dtype"] in ("float32", "float64")
     assert re.fullmatch(r"nanomg \d+\.\d+\.\d+\S*", found["source"])
@@ -102,16 +103,16 @@ def test_hashes_follow_config_and_model() -> None:
     shelf = models.library().mechanisms
     model = Model(shelf["Magnesium"])
     first, same, other = (
-        results.root_attributes(title="t", config=config, seed=0, model=model)["config_hash"]
+        result_file.root_attributes(title="t", config=config, seed=0, model=model)["config_hash"]
         for config in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3})
     )
     assert first == same != other
-    assert results.model_hash(model) == results.model_hash(Model(shelf["Magnesium"]))
-    assert results.model_hash(model) != results.model_hash(Model(shelf["AntiPD1"]))
+    assert result_file.model_hash(model) == result_file.model_hash(Model(shelf["Magnesium"]))
+    assert result_file.model_hash(model) != result_file.model_hash(Model(shelf["AntiPD1"]))
 
 
 def test_summary_keeps_its_order_and_has_no_nan(file: Path) -> None:
-    summary = results.read_summary(file)
+    summary = result_file.read_summary(file)
     assert summary == {"scenario": "s", "objective": None, "terms": {"z": 1, "a": 2}}
     assert list(summary["terms"]) == ["z", "a"]
 
@@ -132,52 +133,52 @@ def test_plain_hdf5(file: Path) -> None:
 
 def test_long_attribute(tmp_path: Path) -> None:
     text = "µ" * 100_000
-    path = results.write(tmp_path / "run.h5", {}, attributes(config_json=text))
-    assert results.read_attributes(path)["config_json"] == text
+    path = result_file.write(tmp_path / "run.h5", {}, attributes(config_json=text))
+    assert result_file.read_attributes(path)["config_json"] == text
 
 
 @pytest.mark.parametrize("value", [None, True, {"a": 1}, np.zeros((2, 2)), b"bytes", [1, "a", None]])
 def test_attribute_that_other_readers_lack(tmp_path: Path, value: Any) -> None:
     with pytest.raises(TypeError, match="odd"):
-        results.write(tmp_path / "run.h5", {}, attributes(odd=value))
+        result_file.write(tmp_path / "run.h5", {}, attributes(odd=value))
     assert not list(tmp_path.iterdir())
 
 
 def test_json_of_arrays_and_what_has_no_place() -> None:
     value = {"a": np.array([1.0, np.inf]), "b": (np.float32(0.5), np.int8(3)), "c": None, "d": Path("x"), "e": True}
-    assert json.loads(results.to_json(value)) == {"a": [1.0, None], "b": [0.5, 3], "c": None, "d": "x", "e": True}
+    assert json.loads(result_file.to_json(value)) == {"a": [1.0, None], "b": [0.5, 3], "c": None, "d": "x", "e": True}
     with pytest.raises(TypeError):
-        results.to_json({1, 2})
+        result_file.to_json({1, 2})
 
 
 # ---------------------------------------------------------------- writing
 def test_no_overwriting_without_force(tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
-    results.write(path, groups(), attributes(title="old"))
+    result_file.write(path, groups(), attributes(title="old"))
     with pytest.raises(InputError, match=r"exists.*--force"):
-        results.write(path, groups(), attributes(title="new"))
-    assert results.read_attributes(path)["title"] == "old"
-    results.write(path, groups(), attributes(title="new"), force=True)
-    assert results.read_attributes(path)["title"] == "new"
+        result_file.write(path, groups(), attributes(title="new"))
+    assert result_file.read_attributes(path)["title"] == "old"
+    result_file.write(path, groups(), attributes(title="new"), force=True)
+    assert result_file.read_attributes(path)["title"] == "new"
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
-    path = results.write(tmp_path / "run.h5", groups(), attributes(title="old"))
+    path = result_file.write(tmp_path / "run.h5", groups(), attributes(title="old"))
 
     def fail(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os if broken == "fsync" else Path, broken, fail)
     with pytest.raises(InputError, match="No space left"):
-        results.write(path, groups(), attributes(title="new"), force=True)
+        result_file.write(path, groups(), attributes(title="new"), force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["run.h5"]
-    assert results.read_attributes(path)["title"] == "old"
+    assert result_file.read_attributes(path)["title"] == "old"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = results.write(tmp_path / "run.h5", groups(), attributes(title="old"))
+    path = result_file.write(tmp_path / "run.h5", groups(), attributes(title="old"))
     real_open = Path.open
     monkeypatch.setattr(
         Path,
@@ -187,45 +188,45 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
     )
     with pytest.raises(InputError, match="No space left"):
-        results.write(path, groups(), attributes(), force=True)
+        result_file.write(path, groups(), attributes(), force=True)
     monkeypatch.undo()
-    assert results.read_attributes(path)["title"] == "old"
+    assert result_file.read_attributes(path)["title"] == "old"
 
 
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "run.h5", tmp_path / "latest.h5"
-    results.write(target, {}, attributes(title="old"))
+    result_file.write(target, {}, attributes(title="old"))
     link.symlink_to(target)
-    results.write(link, {}, attributes(title="new"), force=True)
+    result_file.write(link, {}, attributes(title="new"), force=True)
     assert link.is_symlink()
-    assert results.read_attributes(target)["title"] == "new"
+    assert result_file.read_attributes(target)["title"] == "new"
 
 
 def test_a_new_file_has_ordinary_permissions(tmp_path: Path) -> None:
     ordinary = tmp_path / "ordinary"
     ordinary.touch()
-    path = results.write(tmp_path / "run.h5", {}, attributes())
+    path = result_file.write(tmp_path / "run.h5", {}, attributes())
     assert path.stat().st_mode == ordinary.stat().st_mode
 
 
 def test_check_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert results.check_output(tmp_path / "run.h5") == tmp_path / "run.h5"
+    assert files.check_output(tmp_path / "run.h5") == tmp_path / "run.h5"
     with pytest.raises(InputError, match="folder"):
-        results.check_output(tmp_path)
+        files.check_output(tmp_path)
     with pytest.raises(InputError, match="does not exist"):
-        results.check_output(tmp_path / "missing" / "run.h5")
+        files.check_output(tmp_path / "missing" / "run.h5")
     with pytest.raises(InputError, match="not a regular file"):
-        results.check_output(os.devnull, force=True)
+        files.check_output(os.devnull, force=True)
     monkeypatch.setattr(os, "access", lambda *args: False)  # the superuser may write anywhere
     with pytest.raises(InputError, match="not writable"):
-        results.check_output(tmp_path / "run.h5")
+        files.check_output(tmp_path / "run.h5")
 
 
 # ---------------------------------------------------------------- reading what is wrong
 def told(path: Path) -> str:
     """The sentence with which `open` refuses the file; `read_attributes` and `read_summary` give the same."""
     sentences = set()
-    for reader in (results.open, results.read_attributes, results.read_summary):
+    for reader in (result_file.open, result_file.read_attributes, result_file.read_summary):
         with pytest.raises(InputError) as refusal:
             reader(path)
         assert refusal.value.where == str(path)
@@ -266,7 +267,7 @@ def test_damaged_numbers(tmp_path: Path, file: Path) -> None:
     path = tmp_path / "run.h5"
     path.write_bytes(content)
     with pytest.raises(InputError, match="damaged"):
-        results.open(path)
+        result_file.open(path)
 
 
 def test_hdf5_of_something_else(tmp_path: Path) -> None:
@@ -278,10 +279,14 @@ def test_hdf5_of_something_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("version", "word"),
-    [(results.SCHEMA_VERSION + 1, "newer"), (results.OLDEST_SCHEMA_VERSION - 1, "again"), ("one", "whole number")],
+    [
+        (result_file.SCHEMA_VERSION + 1, "newer"),
+        (result_file.OLDEST_SCHEMA_VERSION - 1, "again"),
+        ("one", "whole number"),
+    ],
 )
 def test_other_schema(tmp_path: Path, version: Any, word: str) -> None:
-    path = results.write(tmp_path / "run.h5", {}, attributes(nanomg_schema_version=version))
+    path = result_file.write(tmp_path / "run.h5", {}, attributes(nanomg_schema_version=version))
     sentence = told(path)
     assert word in sentence
     assert str(version) in sentence
@@ -290,6 +295,6 @@ def test_other_schema(tmp_path: Path, version: Any, word: str) -> None:
 def test_no_summary(tmp_path: Path) -> None:
     bare = attributes()
     del bare["summary_json"]
-    path = results.write(tmp_path / "run.h5", {}, bare)
+    path = result_file.write(tmp_path / "run.h5", {}, bare)
     with pytest.raises(InputError, match="no summary"):
-        results.read_summary(path)
+        result_file.read_summary(path)

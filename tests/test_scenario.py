@@ -12,9 +12,10 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from nanomg import scenario
-from nanomg.dosing import Window, parse_dose_option
+from nanomg.dosing.dose import Window
+from nanomg.dosing.prescription import parse_dose_option
 from nanomg.errors import InputError
+from nanomg.library import scenario, scenario_file
 from nanomg.models import library
 
 LIBRARY = library()
@@ -43,7 +44,7 @@ time = "1 h"
 def loaded(text: str, folder: Path, **options: object) -> scenario.Scenario:
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
-    return scenario.load(str(path), LIBRARY, **options)  # type: ignore[arg-type]
+    return scenario_file.load(str(path), LIBRARY, **options)  # type: ignore[arg-type]
 
 
 def complaint(text: str, folder: Path, **options: object) -> str:
@@ -71,7 +72,7 @@ def check(found: scenario.Scenario) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_scenario_loads(name: str) -> None:
-    found = scenario.load(name, LIBRARY)
+    found = scenario_file.load(name, LIBRARY)
     check(found)
     assert found.kind == ("optimize" if "[objective]" in TEXTS[name] else "simulate") and found.name == name
     assert found.outputs and found.title and found.description
@@ -86,7 +87,7 @@ def test_a_shipped_scenario_loads(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_regimen_of_a_shipped_scenario_keeps_its_own_bounds(name: str) -> None:
-    found = scenario.load(name, LIBRARY)
+    found = scenario_file.load(name, LIBRARY)
     for free in found.free:
         given_here = [d for d in found.doses if d.cmt == free.cmt]
         assert all(
@@ -98,10 +99,10 @@ def test_the_regimen_of_a_shipped_scenario_keeps_its_own_bounds(name: str) -> No
 
 
 def test_a_path_and_a_name_give_the_same(tmp_path: Path) -> None:
-    by_name = scenario.load(DEPOT, LIBRARY)
+    by_name = scenario_file.load(DEPOT, LIBRARY)
     path = tmp_path / f"{DEPOT}.toml"
     path.write_text(TEXTS[DEPOT], encoding="utf-8")
-    by_path = scenario.load(str(path), LIBRARY)
+    by_path = scenario_file.load(str(path), LIBRARY)
     assert by_path.config_hash == by_name.config_hash and by_path.model == by_name.model
 
 
@@ -184,7 +185,7 @@ def test_what_is_more_than_single_doses(dose: str, plain: bool, tmp_path: Path) 
 
 def test_a_rate_into_a_port_with_bioavailability_is_more_than_a_single_dose() -> None:
     for how, plain in (("rate 2 mg/h", False), ("over 2 h", True)):
-        assert scenario.load("textbook-1cpt", LIBRARY, doses=(f"pk.depot: 5 mg {how}",)).plain == plain
+        assert scenario_file.load("textbook-1cpt", LIBRARY, doses=(f"pk.depot: 5 mg {how}",)).plain == plain
 
 
 def test_a_reset_after_the_horizon(tmp_path: Path) -> None:
@@ -193,21 +194,21 @@ def test_a_reset_after_the_horizon(tmp_path: Path) -> None:
 
 def test_an_unknown_scenario_names_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no scenario 'mouse-mc38-dept'; did you mean 'mouse-mc38-depot'"):
-        scenario.load("mouse-mc38-dept", LIBRARY)
+        scenario_file.load("mouse-mc38-dept", LIBRARY)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     missing = tmp_path / "none.toml"
     with pytest.raises(InputError, match=r"none\.toml: there is no such scenario file"):
-        scenario.load(str(missing), LIBRARY)
+        scenario_file.load(str(missing), LIBRARY)
     with pytest.raises(InputError, match="no such scenario file"):
-        scenario.load(str(tmp_path / "folder" / ".." / "x"), LIBRARY)
+        scenario_file.load(str(tmp_path / "folder" / ".." / "x"), LIBRARY)
     (tmp_path / "folder.toml").mkdir()
     with pytest.raises(InputError, match="no such scenario file"):
-        scenario.load(str(tmp_path / "folder.toml"), LIBRARY)
+        scenario_file.load(str(tmp_path / "folder.toml"), LIBRARY)
     (tmp_path / "bytes.toml").write_bytes(b"title = '\xff\xfe'")
     with pytest.raises(InputError, match=r"cannot be read|not valid TOML"):
-        scenario.load(str(tmp_path / "bytes.toml"), LIBRARY)
+        scenario_file.load(str(tmp_path / "bytes.toml"), LIBRARY)
 
 
 # What is wrong, what it replaces in the small scenario, and what the sentence must say.
@@ -428,7 +429,7 @@ def loads_or_complains(text: str, folder: Path) -> None:
     path = folder / "junk.toml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     with contextlib.suppress(InputError):
-        check(scenario.load(str(path), LIBRARY))
+        check(scenario_file.load(str(path), LIBRARY))
 
 
 @settings(max_examples=75, deadline=None)
@@ -440,6 +441,6 @@ def test_junk_as_the_value_of_set_and_dose(tmp_path_factory: pytest.TempPathFact
 
 
 def test_an_option_is_read_with_the_units_of_its_port() -> None:
-    model = scenario.load(DEPOT, LIBRARY).model
+    model = scenario_file.load(DEPOT, LIBRARY).model
     doses = parse_dose_option("liposome.iv: 2 g at 1 d", lambda cmt: (scenario.dosed_unit(model, cmt), None))
     assert doses[0].amt == 2000.0 and doses[0].time == 24.0

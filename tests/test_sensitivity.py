@@ -15,18 +15,24 @@ import numpy as np
 import pytest
 
 import nanomg
-from nanomg import elasticities, models, ranges, reports, sensitivities, simulation, sobol
-from nanomg.card import Parameter
+from nanomg import models
 from nanomg.cli.main import app
 from nanomg.errors import InputError, SimulationError
-from nanomg.scenario import Scenario, load
-from nanomg.service import Run
-from nanomg.solver import Status
+from nanomg.jobs.sensitivity import elasticities, sobol
+from nanomg.jobs.sensitivity import run as sensitivity_run
+from nanomg.library.card import Parameter
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import load
+from nanomg.population import ranges
+from nanomg.results.run import Run
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver.status import Status
+from nanomg.views import report
 
 FILES = {
     "ishigami.py": '''
 import jax.numpy as jnp
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class Ishigami(AbstractMechanism):
@@ -125,7 +131,7 @@ def table(ranged: Scenario) -> Mapping[tuple[str, str], dict[str, Any]]:
 @pytest.fixture(scope="module")
 def ishigami(folder: Path) -> Run:
     parameters = [f"ishigami.{x}" for x in INDICES]
-    return sensitivities.sensitivity("ishigami", samples=1024, parameters=parameters, library=models.library(folder))
+    return sensitivity_run.sensitivity("ishigami", samples=1024, parameters=parameters, library=models.library(folder))
 
 
 # ---------------------------------------------------------------- elasticities
@@ -160,7 +166,7 @@ def test_doses_of_a_linear_model_share_the_output(ranged: Scenario, table: Mappi
 @pytest.mark.parametrize("how", HOWS)
 def test_elasticities_agree_with_central_differences(ranged: Scenario, table: Mapping[Any, Any], how: str) -> None:
     """The statistic of the closed form, each parameter moved up and down: at the output times, or its true area."""
-    t = simulation.output_times(ranged.horizon, ranged.every, ranged.doses)
+    t = simulation_lanes.output_times(ranged.horizon, ranged.every, ranged.doses)
     areas = how in ("mean", "auc")
     t = np.union1d(t, np.linspace(t[0], t[-1], 20_001)) if areas else t
     read: dict[str, Callable[[Any], Any]] = {
@@ -216,15 +222,15 @@ def test_elasticities_of_a_whole_model_agree_with_central_differences() -> None:
     names = tuple(name for name in names if name in scenario.parameters)
     assert len(names) > 4
     outputs = elasticities.outputs_of(["tumour.volume", "interstitium.C:mean", "magnesium.total:max"], scenario)
-    slopes = elasticities.slopes_of(scenario, outputs, simulation.TIGHT)
-    plan = simulation.plan_for(scenario.model, scenario.doses, names)
-    times = simulation.output_times(scenario.horizon, scenario.every, scenario.doses)
+    slopes = elasticities.slopes_of(scenario, outputs, simulation_lanes.TIGHT)
+    plan = simulation_lanes.plan_for(scenario.model, scenario.doses, names)
+    times = simulation_lanes.output_times(scenario.horizon, scenario.every, scenario.doses)
     step, count = 1e-3, len(names)
     moves = np.concatenate([np.eye(count), -np.eye(count)]) * step
     values = {**scenario.values, **{n: scenario.values[n] * np.exp(moves[:, i]) for i, n in enumerate(names)}}
-    lanes = simulation.lanes_for(plan, values, scenario.doses, scenario.windows, times, 2 * count)
-    solved = simulation.run(plan, lanes, simulation.TIGHT)
-    seen = simulation.observe(plan, lanes, solved, [o.name for o in outputs])
+    lanes = simulation_lanes.lanes_for(plan, values, scenario.doses, scenario.windows, times, 2 * count)
+    solved = simulation_lanes.run(plan, lanes, simulation_lanes.TIGHT)
+    seen = simulation_lanes.observe(plan, lanes, solved, [o.name for o in outputs])
     read = {"final": lambda y: y[-1], "max": lambda y: y.max(0), "mean": lambda y: np.trapezoid(y, times, axis=0)}
     index = list(scenario.parameters)
     for o, output in enumerate(outputs):
@@ -314,7 +320,7 @@ def test_samples_depend_on_the_seed_alone(ranged: Scenario) -> None:
 
 
 def test_without_names_those_of_the_largest_effect_vary(ranged: Scenario) -> None:
-    run = sensitivities.sensitivity(ranged, samples=32, over="cv")
+    run = sensitivity_run.sensitivity(ranged, samples=32, over="cv")
     assert {entry["parameter"] for entry in run.summary["sobol"]["parameters"]} == {"pk.CL", "pk.F_depot"}
     rows = {row["parameter"]: row for row in run.summary["elasticities"]}
     assert rows["pk.CL"]["low"] * rows["pk.CL"]["high"] == pytest.approx(4.0**2)
@@ -375,14 +381,14 @@ def test_command_writes_a_result_and_shows_it_again(
 )
 def test_bad_input_is_one_sentence(ranged: Scenario, arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says) as caught:
-        sensitivities.sensitivity(ranged, **arguments)
+        sensitivity_run.sensitivity(ranged, **arguments)
     assert "\n" not in str(caught.value)
 
 
 def test_where_nothing_has_a_range_there_is_nothing_to_vary(ranged: Scenario) -> None:
     known = {n: dataclasses.replace(p, low=None, high=None) for n, p in ranged.parameters.items()}
     with pytest.raises(InputError, match="nothing to vary"):
-        sensitivities.sensitivity(dataclasses.replace(ranged, parameters=known), samples=8)
+        sensitivity_run.sensitivity(dataclasses.replace(ranged, parameters=known), samples=8)
 
 
 def test_what_cannot_be_solved_is_said(ranged: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,11 +396,11 @@ def test_what_cannot_be_solved_is_said(ranged: Scenario, monkeypatch: pytest.Mon
     broken = lambda *args: (f := pulled(*args)) and (f[0], f[1].at[0].set(int(Status.NOT_FINITE)), *f[2:])
     monkeypatch.setattr(elasticities, "_pulled", broken)
     with pytest.raises(SimulationError, match="infinite or not a number"):
-        sensitivities.sensitivity(ranged)
+        sensitivity_run.sensitivity(ranged)
 
 
 def test_the_page_of_a_sensitivity(ishigami: Run, tmp_path: Path) -> None:
-    made = reports.report(ishigami.tree, tmp_path / "page.html")
+    made = report.report(ishigami.tree, tmp_path / "page.html")
     said = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert made["kind"] == "sensitivity" and "steepest slopes" in made["verdict"] and "Sobol indices" in said
     assert "can be drawn" not in said

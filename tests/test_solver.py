@@ -11,14 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg import simulation, solver, units
-from nanomg.dosing import Dose, parse_dose_option
-from nanomg.events import intervals
-from nanomg.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
-from nanomg.model import Model
-from nanomg.rosenbrock import METHODS, Point, step
-from nanomg.solver import Status
-from nanomg.sparsity import structure_of
+from nanomg import units
+from nanomg.dosing.dose import Dose
+from nanomg.dosing.prescription import parse_dose_option
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg.equations.model import Model
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver import integrate
+from nanomg.solver.intervals import intervals
+from nanomg.solver.rosenbrock import METHODS, Point, step
+from nanomg.solver.sparsity import structure_of
+from nanomg.solver.status import Status
 
 Values = Mapping[str, Any]
 
@@ -149,17 +152,17 @@ OUTPUT = np.linspace(0.25, 24.0, 20)
 
 
 class Case(NamedTuple):
-    plan: simulation.Plan
-    lanes: simulation.Lanes
+    plan: simulation_lanes.Plan
+    lanes: simulation_lanes.Lanes
 
 
 @functools.cache
 def textbook() -> Case:
     """Doses and parameters that differ in every lane, also in the order of the doses."""
     random = np.random.default_rng(0)
-    plan = simulation.plan_for(PK, DOSES, VARIED)
+    plan = simulation_lanes.plan_for(PK, DOSES, VARIED)
     values = {name: value * np.exp(0.3 * random.standard_normal(BATCH)) for name, value in PARAMETERS.items()}
-    lanes = simulation.lanes_for(plan, values, DOSES, (), OUTPUT, BATCH)
+    lanes = simulation_lanes.lanes_for(plan, values, DOSES, (), OUTPUT, BATCH)
     vary = lambda a, width: np.asarray(a) * np.exp(width * random.standard_normal(np.shape(a)))
     changed = lanes._replace(
         time=vary(lanes.time, 0.6), amount=vary(lanes.amount, 0.4), duration=vary(lanes.duration, 0.4)
@@ -167,7 +170,7 @@ def textbook() -> Case:
     return Case(plan, changed)
 
 
-def expected_central(lanes: simulation.Lanes, theta: Mapping[str, Any] | None = None) -> Any:
+def expected_central(lanes: simulation_lanes.Lanes, theta: Mapping[str, Any] | None = None) -> Any:
     """Closed form (output, lane); `theta` replaces values, time, amount or duration."""
     at = {
         "values": lanes.values,
@@ -192,16 +195,16 @@ def relative(found: Any, expected: Any) -> float:
 
 def test_oral_bolus_and_infusion_in_lanes_of_their_own() -> None:
     plan, lanes = textbook()
-    orders = simulation.edge_order(plan, lanes)
+    orders = simulation_lanes.edge_order(plan, lanes)
     assert any((orders[:, 0] != orders[:, lane]).any() for lane in range(BATCH))
     expected = expected_central(lanes)
     errors = {}
-    for rtol in (simulation.RTOL, simulation.TIGHT):
-        solved = simulation.run(plan, lanes, rtol)
+    for rtol in (simulation_lanes.RTOL, simulation_lanes.TIGHT):
+        solved = simulation_lanes.run(plan, lanes, rtol)
         assert not np.asarray(solved.status).any()
         errors[rtol] = relative(solved.y[:, 1], expected)
-    assert errors[simulation.RTOL] < 1e-6
-    assert errors[simulation.TIGHT] < 1e-10
+    assert errors[simulation_lanes.RTOL] < 1e-6
+    assert errors[simulation_lanes.TIGHT] < 1e-10
 
 
 def test_one_compartment_is_the_limit_of_no_exchange() -> None:
@@ -225,30 +228,30 @@ def test_one_compartment_is_the_limit_of_no_exchange() -> None:
         )
         for i in (2, 3)
     )
-    solved = simulation.run(plan, alone)
+    solved = simulation_lanes.run(plan, alone)
     assert relative(solved.y[:, 1], oral + bolus + infusions) < 1e-6
 
 
 def test_what_went_in_is_inside_or_eliminated() -> None:
     plan, lanes = textbook()
-    solved = simulation.run(plan, lanes._replace(values={**lanes.values, "pk.CL": np.zeros(BATCH)}))
+    solved = simulation_lanes.run(plan, lanes._replace(values={**lanes.values, "pk.CL": np.zeros(BATCH)}))
     given = lanes.amount[1:].sum(0) + lanes.amount[0] * lanes.values["pk.F"]
     np.testing.assert_allclose(np.asarray(solved.y)[-1].sum(0), given, rtol=1e-12)
 
 
 def test_every_lane_is_what_it_is_alone() -> None:
     plan, lanes = textbook()
-    together = np.asarray(simulation.run(plan, lanes).y)
+    together = np.asarray(simulation_lanes.run(plan, lanes).y)
     for lane in (0, BATCH - 1):
         pick = lambda a, lane=lane: np.asarray(a)[..., lane : lane + 1]
-        alone = np.asarray(simulation.run(plan, jax.tree.map(pick, lanes)).y)[..., 0]
+        alone = np.asarray(simulation_lanes.run(plan, jax.tree.map(pick, lanes)).y)[..., 0]
         np.testing.assert_allclose(together[..., lane], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_the_same_lane_many_times_is_the_same() -> None:
     plan, lanes = textbook()
     copies = jax.tree.map(lambda a: np.repeat(np.asarray(a)[..., :1], BATCH, -1), lanes)
-    y = np.asarray(simulation.run(plan, copies).y)
+    y = np.asarray(simulation_lanes.run(plan, copies).y)
     np.testing.assert_array_equal(y, np.repeat(y[..., :1], BATCH, -1))
 
 
@@ -258,10 +261,10 @@ def test_the_same_lane_many_times_is_the_same() -> None:
 )
 def test_a_prescription_arrives_in_the_unit_of_its_port(text: str, milligrams: float) -> None:
     doses = parse_dose_option(text, lambda cmt: (PK.unit(cmt), None))
-    plan = simulation.plan_for(PK, doses)
+    plan = simulation_lanes.plan_for(PK, doses)
     values = {**PARAMETERS, "pk.CL": units.convert(0.02, "mL/min", "mL/h"), "pk.Q": 0.0}
-    lanes = simulation.lanes_for(plan, values, doses, (), np.array([0.05, 1.0, 5.0]))
-    y = np.asarray(simulation.run(plan, lanes).y)[:, 1, 0]
+    lanes = simulation_lanes.lanes_for(plan, values, doses, (), np.array([0.05, 1.0, 5.0]))
+    y = np.asarray(simulation_lanes.run(plan, lanes).y)[:, 1, 0]
     k = 1.2 / 4.0
     assert doses[0].amt == pytest.approx(milligrams, rel=1e-14)
     expected = central(
@@ -298,9 +301,9 @@ def test_the_order_of_a_method(method: str, order: int) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_the_error_follows_the_tolerance(method: str) -> None:
     _, lanes = textbook()
-    plan = simulation.plan_for(PK, DOSES, VARIED, method=method)
+    plan = simulation_lanes.plan_for(PK, DOSES, VARIED, method=method)
     expected = expected_central(lanes)
-    errors = [relative(simulation.run(plan, lanes, rtol).y[:, 1], expected) for rtol in (1e-3, 1e-5, 1e-7, 1e-9)]
+    errors = [relative(simulation_lanes.run(plan, lanes, rtol).y[:, 1], expected) for rtol in (1e-3, 1e-5, 1e-7, 1e-9)]
     for rtol, error in zip((1e-3, 1e-5, 1e-7, 1e-9), errors, strict=True):
         assert error < rtol
     assert errors[3] < 1e-4 * errors[0]
@@ -308,10 +311,12 @@ def test_the_error_follows_the_tolerance(method: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stiff_chain(method: str) -> None:
-    plan = simulation.plan_for(STIFF, (), ("stiff.fast",), method=method)
+    plan = simulation_lanes.plan_for(STIFF, (), ("stiff.fast",), method=method)
     fast = np.array([1.0, 1e3, 1e6, 1e8])
     output = np.array([0.01, 1.0, 10.0, 1000.0])
-    solved = simulation.run(plan, simulation.lanes_for(plan, {"stiff.fast": fast}, (), (), output, len(fast)))
+    solved = simulation_lanes.run(
+        plan, simulation_lanes.lanes_for(plan, {"stiff.fast": fast}, (), (), output, len(fast))
+    )
     assert not np.asarray(solved.status).any()
     assert np.max(solved.accepted) < 800
     for lane, rate in enumerate(fast):
@@ -331,17 +336,17 @@ def test_a_stiff_chain(method: str) -> None:
 
 def test_intervals_of_length_zero_take_their_jumps() -> None:
     doses = [Dose(1.0, 2.0, "pk.iv"), Dose(1.0, 3.0, "pk.iv"), Dose(0.0, 1.0, "pk.iv"), Dose(4.0, 5.0, "pk.iv")]
-    plan = simulation.plan_for(PK, doses)
+    plan = simulation_lanes.plan_for(PK, doses)
     output = np.array([0.0, 0.0, 1.0, 1.0, 4.0])
     values = {**PARAMETERS, "pk.CL": 0.0, "pk.Q": 0.0}
-    solved = simulation.run(plan, simulation.lanes_for(plan, values, doses, (), output))
+    solved = simulation_lanes.run(plan, simulation_lanes.lanes_for(plan, values, doses, (), output))
     assert not np.asarray(solved.status).any()
     np.testing.assert_allclose(np.asarray(solved.y)[:, 1, 0], [1.0, 1.0, 6.0, 6.0, 11.0], rtol=1e-14)
 
 
 def test_nothing_dosed_and_nothing_asked_for_but_time_zero() -> None:
-    plan = simulation.plan_for(PK, ())
-    solved = simulation.run(plan, simulation.lanes_for(plan, PARAMETERS, (), (), np.array([0.0])))
+    plan = simulation_lanes.plan_for(PK, ())
+    solved = simulation_lanes.run(plan, simulation_lanes.lanes_for(plan, PARAMETERS, (), (), np.array([0.0])))
     assert np.asarray(solved.y).tolist() == [[[0.0]] * 3] and int(solved.status[0]) == Status.DONE
 
 
@@ -353,8 +358,8 @@ def test_a_model_in_which_no_rate_depends_on_a_state() -> None:
         states = {"inert.x": Var("mg", "amount")}
 
     doses = [Dose(1.0, 2.0, "inert.x"), Dose(2.0, 3.0, "inert.x", 2.0)]
-    plan = simulation.plan_for(Model(Inert), doses)
-    solved = simulation.run(plan, simulation.lanes_for(plan, {}, doses, (), np.array([0.5, 1.0, 3.0, 9.0])))
+    plan = simulation_lanes.plan_for(Model(Inert), doses)
+    solved = simulation_lanes.run(plan, simulation_lanes.lanes_for(plan, {}, doses, (), np.array([0.5, 1.0, 3.0, 9.0])))
     np.testing.assert_allclose(np.asarray(solved.y)[:, 0, 0], [0.0, 2.0, 3.5, 5.0], rtol=1e-14)
 
 
@@ -364,15 +369,15 @@ TIMES = np.array([0.0, 1.0, 4.0, 5.5, 8.0])
 
 def explosive(x_0: Sequence[float], **options: Any) -> Case:
     """Lanes of the explosive model, each with its own decay rate."""
-    plan = simulation.plan_for(BOOM, (), ("boom.x_0", "boom.growth", "boom.k"), **options)
+    plan = simulation_lanes.plan_for(BOOM, (), ("boom.x_0", "boom.growth", "boom.k"), **options)
     values = {**EXPLOSIVE, "boom.x_0": np.array(x_0), "boom.k": 0.4 + 0.1 * np.arange(len(x_0))}
-    return Case(plan, simulation.lanes_for(plan, values, (), (), TIMES, len(x_0)))
+    return Case(plan, simulation_lanes.lanes_for(plan, values, (), (), TIMES, len(x_0)))
 
 
 def test_a_lane_that_blows_up_is_told_and_harms_no_other() -> None:
     x_0 = [0.05, 0.2, 0.01]
     plan, lanes = explosive(x_0)  # the second has its pole at 5 h
-    solved = simulation.run(plan, lanes)
+    solved = simulation_lanes.run(plan, lanes)
     y, status = np.asarray(solved.y), np.asarray(solved.status)
     assert status[[0, 2]].tolist() == [Status.DONE] * 2
     assert status[1] in (Status.NOT_FINITE, Status.STEP_TOO_SMALL)
@@ -381,13 +386,13 @@ def test_a_lane_that_blows_up_is_told_and_harms_no_other() -> None:
     exact = np.array([1.0 / (1.0 / x - TIMES) for x in x_0]).T
     np.testing.assert_allclose(y[before, 0], exact[before], rtol=1e-4)  # close to the pole errors grow
     np.testing.assert_allclose(y[:, 0, [0, 2]], exact[:, [0, 2]], rtol=1e-5)
-    others = np.asarray(simulation.run(*explosive([0.05, 0.05, 0.01])).y)
+    others = np.asarray(simulation_lanes.run(*explosive([0.05, 0.05, 0.01])).y)
     np.testing.assert_allclose(y[..., [0, 2]], others[..., [0, 2]], rtol=1e-5)
 
 
 def test_a_lane_that_starts_with_a_state_that_is_no_number() -> None:
     plan, lanes = explosive([0.1, np.nan, np.inf])
-    solved = simulation.run(plan, lanes)
+    solved = simulation_lanes.run(plan, lanes)
     y, status = np.asarray(solved.y), np.asarray(solved.status)
     assert status.tolist() == [Status.DONE, Status.NOT_FINITE, Status.NOT_FINITE]
     assert np.isfinite(y[..., 0]).all() and np.isnan(y[1:, :, 1:]).all()
@@ -395,9 +400,9 @@ def test_a_lane_that_starts_with_a_state_that_is_no_number() -> None:
 
 @pytest.mark.parametrize("most", [1, 4, 7])
 def test_when_steps_run_out_the_rest_is_no_number_and_never_zero(most: int) -> None:
-    full = np.asarray(simulation.run(*explosive([0.1, 0.12])).y)
+    full = np.asarray(simulation_lanes.run(*explosive([0.1, 0.12])).y)
     plan, lanes = explosive([0.1, 0.12], max_steps=most)
-    solved = simulation.run(plan, lanes)
+    solved = simulation_lanes.run(plan, lanes)
     y = np.asarray(solved.y)
     assert np.asarray(solved.status).tolist() == [Status.TOO_MANY_STEPS] * 2
     assert np.max(np.asarray(solved.accepted) + np.asarray(solved.rejected)) == most
@@ -417,11 +422,11 @@ def weighted(y: Any) -> Any:
     return jnp.sum(y * jnp.cos(jnp.arange(y.shape[0]))[:, None])
 
 
-def gradient_of(case: Case, observed: Callable[[simulation.Trajectory], Any]) -> Callable[[Any, float], Any]:
-    order = simulation.edge_order(case.plan, case.lanes)
+def gradient_of(case: Case, observed: Callable[[simulation_lanes.Trajectory], Any]) -> Callable[[Any, float], Any]:
+    order = simulation_lanes.edge_order(case.plan, case.lanes)
 
     def loss(theta: dict[str, Any], rtol: Any) -> Any:
-        return observed(simulation.trajectory(case.plan, case.lanes._replace(**theta), order, rtol))
+        return observed(simulation_lanes.trajectory(case.plan, case.lanes._replace(**theta), order, rtol))
 
     return jax.jit(jax.grad(loss))
 
@@ -435,7 +440,7 @@ def test_gradients_in_doses_times_durations_and_parameters() -> None:
     grouped = lambda t: {**{n: t[n] for n in ("time", "amount", "duration")}, "values": {n: t[n] for n in lanes.values}}
     expected = jax.grad(lambda theta: weighted(expected_central(lanes, grouped(theta))))(theta)
     gradient = gradient_of(Case(plan, lanes), lambda solved: weighted(solved.y[:, 1]))
-    for rtol, allowed in ((simulation.RTOL, 1e-4), (simulation.TIGHT, 1e-8)):
+    for rtol, allowed in ((simulation_lanes.RTOL, 1e-4), (simulation_lanes.TIGHT, 1e-8)):
         found = {n: v for n, v in gradient(grouped(theta), rtol).items() if n != "values"} | gradient(
             grouped(theta), rtol
         )["values"]
@@ -497,16 +502,16 @@ def test_a_dead_lane_leaves_the_gradients_of_the_living_as_they_are() -> None:
 
 def test_a_gradient_in_a_fixed_value_is_refused() -> None:
     plan, lanes = textbook()
-    problem = solver.Problem(PK, (), simulation.channels(PK, plan.cmt))
+    problem = integrate.Problem(PK, (), simulation_lanes.channels(PK, plan.cmt))
     single = jax.tree.map(lambda a: np.asarray(a)[..., :1], lanes)
     values = {name: jnp.asarray(value) for name, value in PARAMETERS.items()}
-    found = simulation.events_of(plan, single, values)
-    between = intervals(found, jnp.asarray(simulation.edge_order(plan, single)))
-    fixed, varied = solver.pack(problem, values, 1)
+    found = simulation_lanes.events_of(plan, single, values)
+    between = intervals(found, jnp.asarray(simulation_lanes.edge_order(plan, single)))
+    fixed, varied = integrate.pack(problem, values, 1)
 
     def last(fixed: Any) -> Any:
-        inputs = solver.Inputs(jnp.zeros((3, 1)), between, fixed, varied, jnp.ones((3, 1)), jnp.asarray(1e-5))
-        return solver.solve(problem, inputs).ends[0, 1, 0]
+        inputs = integrate.Inputs(jnp.zeros((3, 1)), between, fixed, varied, jnp.ones((3, 1)), jnp.asarray(1e-5))
+        return integrate.solve(problem, inputs).ends[0, 1, 0]
 
     with pytest.raises(ValueError, match=r"Problem\.varied"):
         jax.grad(last)(fixed)

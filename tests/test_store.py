@@ -21,18 +21,26 @@ import xarray
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanomg import parts, results
+from nanomg import files
 from nanomg.errors import InputError
-from nanomg.store import Layout, Store, Variable
+from nanomg.results import file as result_file
+from nanomg.results import parts
+from nanomg.results.parts import Layout, Variable
+from nanomg.results.sweep_store import Store
 
 IDENTITY = {"config_hash": "c" * 64, "versions": {"jax": "1.0", "nanomg": "0.1"}, "precision": "float32"}
-ROOT = {"title": "t", "source": "nanomg", "nanomg_schema_version": results.SCHEMA_VERSION, "summary_json": '{"a": 1}'}
+ROOT = {
+    "title": "t",
+    "source": "nanomg",
+    "nanomg_schema_version": result_file.SCHEMA_VERSION,
+    "summary_json": '{"a": 1}',
+}
 GROUPS = {"doses": xarray.Dataset({"amt": ("dose", [1.0, 2.0])})}
 TRAJECTORIES = 66
 
 
 def layout(part: int = 7) -> Layout:
-    status = results.flags("x", [0], ["solved", "step limit"], "status").attrs
+    status = result_file.flags("x", [0], ["solved", "step limit"], "status").attrs
     variables = {
         "auc": Variable((), "float64", {"units": "umol h / mL", "long_name": "AUC"}),
         "tumour.volume": Variable(("time",), "float32", {"units": "cm3", "long_name": "tumour volume"}),
@@ -81,7 +89,7 @@ def begun(path: Path, *done: int) -> Path:
 
 
 def sweep(path: Path) -> xarray.Dataset:
-    return results.open(path)["sweep"].to_dataset().drop_attrs(deep=False)
+    return result_file.open(path)["sweep"].to_dataset().drop_attrs(deep=False)
 
 
 def same(path: Path) -> None:
@@ -121,7 +129,7 @@ def test_merged_is_what_was_written(tmp_path: Path, part: int) -> None:
         assert store.merge(GROUPS, ROOT) == tmp_path / "out.h5"
     assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
     same(tmp_path / "out.h5")
-    tree = results.open(tmp_path / "out.h5")
+    tree = result_file.open(tmp_path / "out.h5")
     xarray.testing.assert_identical(tree["doses"].to_dataset(), GROUPS["doses"])
     assert tree.attrs == ROOT
     with xarray.open_datatree(tmp_path / "out.h5") as plain:
@@ -225,7 +233,7 @@ def test_damage_after_the_last_look_stops_the_merge(tmp_path: Path) -> None:
 
 def test_ctrl_c_while_a_part_is_written_comes_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HDF5's libraries delete objects as they write, and what is raised there is lost."""
-    plain = results.write
+    plain = result_file.write
 
     class Deleted:
         def __del__(self) -> None:
@@ -236,7 +244,7 @@ def test_ctrl_c_while_a_part_is_written_comes_after_it(tmp_path: Path, monkeypat
         return plain(*arguments, **options)
 
     with Store.create(tmp_path / "a.h5", layout(), IDENTITY) as store:
-        monkeypatch.setattr(results, "write", interrupted)
+        monkeypatch.setattr(result_file, "write", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write(store, [0])
         assert 0 not in store.missing()
@@ -245,7 +253,7 @@ def test_ctrl_c_while_a_part_is_written_comes_after_it(tmp_path: Path, monkeypat
 
 def test_what_was_half_written_is_removed(tmp_path: Path) -> None:
     folder = begun(tmp_path / "out.h5", 0)
-    (folder / f"{results.TEMPORARY}x.tmp").write_bytes(b"half")
+    (folder / f"{files.TEMPORARY}x.tmp").write_bytes(b"half")
     with Store.create(tmp_path / "out.h5", layout(), IDENTITY, resume=True):
         assert not list(folder.glob(".*"))
 
@@ -307,7 +315,7 @@ def test_a_finished_sweep_is_complete(tmp_path: Path) -> None:
 
 
 def test_a_file_of_something_else_is_not_continued(tmp_path: Path) -> None:
-    path = results.write(tmp_path / "run.h5", GROUPS, ROOT)
+    path = result_file.write(tmp_path / "run.h5", GROUPS, ROOT)
     assert "not of a sweep" in told(path, resume=True)
     assert [left.name for left in tmp_path.iterdir()] == ["run.h5"]
 
@@ -390,7 +398,7 @@ def test_full_disk(tmp_path: Path) -> None:
         assert not path.exists()
         store.merge(GROUPS, ROOT)
     merged = np.concatenate([part["v"] for part in arrays])
-    assert np.array_equal(results.open(path)["sweep"]["v"], merged)
+    assert np.array_equal(result_file.open(path)["sweep"]["v"], merged)
 
 
 def test_an_interrupted_merge_leaves_the_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,8 +438,8 @@ def test_memory_of_a_merge_is_that_of_a_part(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- a folder as one dataset
 @pytest.fixture
 def always_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "_LAZY_FROM", 0)
-    monkeypatch.setattr(results, "_LAZY_VARIABLE", 0)
+    monkeypatch.setattr(result_file, "_LAZY_FROM", 0)
+    monkeypatch.setattr(result_file, "_LAZY_VARIABLE", 0)
 
 
 def finished(path: Path) -> Path:
@@ -444,14 +452,14 @@ def test_left_as_parts(tmp_path: Path) -> None:
     path = tmp_path / "out.h5"
     folder = finished(path)
     same(folder)
-    tree = results.open(folder)
+    tree = result_file.open(folder)
     assert tree["sweep"]["auc"].chunks is None  # small: in memory
     assert tree.attrs == ROOT
-    assert results.read_attributes(folder)["title"] == "t"
-    assert results.read_summary(folder) == {"a": 1}
+    assert result_file.read_attributes(folder)["title"] == "t"
+    assert result_file.read_summary(folder) == {"a": 1}
     xarray.testing.assert_identical(tree["doses"].to_dataset(), GROUPS["doses"])
     with pytest.raises(InputError, match=r"no such file; the parts .*out.h5.parts"):
-        results.open(path)
+        result_file.open(path)
     assert "finished sweep are there" in told(path)
     with Store.create(path, layout(), IDENTITY, resume=True) as store:
         assert store.complete and store.at == folder
@@ -494,7 +502,7 @@ def test_a_damaged_part_is_not_shown(tmp_path: Path) -> None:
     folder = finished(tmp_path / "out.h5")
     (folder / "part-000002.h5").write_bytes(b"")
     with pytest.raises(InputError, match=r"part-000002.h5: this part is damaged; --resume"):
-        results.open(folder)
+        result_file.open(folder)
 
 
 @pytest.mark.usefixtures("always_lazy")
@@ -503,7 +511,7 @@ def test_a_large_file_is_read_when_needed(tmp_path: Path) -> None:
     with Store.create(path, layout(), IDENTITY) as store:
         write(store, store.missing())
         store.merge({**GROUPS, "names": xarray.Dataset({"name": ("n", ["a", "µ"])})}, ROOT)
-    tree = results.open(path)
+    tree = result_file.open(path)
     assert tree["sweep"]["tumour.volume"].chunks is not None
     assert float(tree["sweep"]["auc"].sum()) == pytest.approx(float(expected()["auc"].sum()))
     tree.close()
@@ -518,5 +526,5 @@ def test_a_manifest_that_cannot_be_used(tmp_path: Path, manifest: str, word: str
     folder = begun(tmp_path / "out.h5", 0)
     (folder / "manifest.json").write_text(manifest)
     with pytest.raises(InputError, match=word):
-        results.open(folder)
+        result_file.open(folder)
     assert word in told(tmp_path / "out.h5", resume=True)

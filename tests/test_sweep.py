@@ -18,8 +18,9 @@ import pytest
 import xarray as xr
 
 import nanomg
-from nanomg import reports, sweeps
 from nanomg.errors import InputError
+from nanomg.jobs.sweep import run as sweep_run
+from nanomg.views import report
 
 SCENARIO = """
 title = "Mg by vein in the mouse"
@@ -122,7 +123,7 @@ class Stop(Exception):
 def test_a_stopped_sweep_goes_on_where_it_was(mouse: str, whole: xr.DataTree, tmp_path: Path) -> None:
     path = tmp_path / "a.h5"
 
-    def stop(at: sweeps.Progress) -> None:
+    def stop(at: sweep_run.Progress) -> None:
         raise Stop
 
     with pytest.raises(Stop):
@@ -137,7 +138,7 @@ def test_a_stopped_sweep_goes_on_where_it_was(mouse: str, whole: xr.DataTree, tm
         nanomg.sweep(mouse, output=path, **ASKED)
     with pytest.raises(InputError, match="seed"):
         nanomg.sweep(mouse, output=path, resume=True, **{**ASKED, "seed": 8})
-    seen: list[sweeps.Progress] = []
+    seen: list[sweep_run.Progress] = []
     run = nanomg.sweep(mouse, output=path, resume=True, progress=seen.append, **ASKED)
     assert seen[0].before == int(there.sum()) and seen[-1].done == 1200
     assert run.summary["computed"] == 1200 - seen[0].before
@@ -264,7 +265,7 @@ def test_a_sweep_goes_on_only_where_it_was_computed(
     asked = {"subjects": 300, "keep": ["magnesium.total:max"], "output": tmp_path / "a.h5"}
     with pytest.raises(RuntimeError):
         nanomg.sweep(mouse, progress=stop, **asked)
-    todo = sweeps.request(mouse, subjects=300, keep=["magnesium.total:max"])
+    todo = sweep_run.request(mouse, subjects=300, keep=["magnesium.total:max"])
     monkeypatch.setattr(type(todo.batch.choice), "text", "GPU (another)")
     with pytest.raises(InputError, match="device"):
         nanomg.sweep(todo, output=tmp_path / "a.h5", resume=True)
@@ -272,34 +273,34 @@ def test_a_sweep_goes_on_only_where_it_was_computed(
     assert nanomg.sweep(mouse, resume=True, **asked).tree.attrs["device"] == todo.batch.choice.text
 
 
-def stop(at: sweeps.Progress) -> None:
+def stop(at: sweep_run.Progress) -> None:
     raise RuntimeError
 
 
 @pytest.mark.parametrize("what", ["equations", "population"])
 def test_a_worker_that_would_compute_something_else_is_refused(mouse: str, what: str) -> None:
-    recipe = sweeps.request(mouse, **ASKED).recipe
+    recipe = sweep_run.request(mouse, **ASKED).recipe
     assert recipe.batch().total == 1200
     with pytest.raises(InputError, match=f"other {what}"):
         recipe._replace(**{what: "0" * 64}).batch()
 
 
 def test_the_estimate_is_the_size_of_the_sweep(mouse: str) -> None:
-    found = sweeps.estimate(sweeps.request(mouse, **ASKED))
+    found = sweep_run.estimate(sweep_run.request(mouse, **ASKED))
     assert found["trajectories"] == 1200 and found["bytes"] == 1200 * (1 + 8 * (1 + 5 + 1))
     assert found["seconds"] == pytest.approx(1200 / found["subjects_per_second"])
 
 
 def test_parts_shrink_with_the_memory_and_the_numbers_stay(mouse: str, whole: xr.DataTree) -> None:
-    large = sweeps.request(mouse, **{**ASKED, "subjects": 100_000})
-    small = sweeps.request(mouse, memory="5 MB", **{**ASKED, "subjects": 100_000})
+    large = sweep_run.request(mouse, **{**ASKED, "subjects": 100_000})
+    small = sweep_run.request(mouse, memory="5 MB", **{**ASKED, "subjects": 100_000})
     assert small.part < large.part and small.part % small.batch.block == 0
     for name, values in small.batch.solve(0, 10).items():
         np.testing.assert_allclose(values, large.batch.solve(0, 10)[name], rtol=1e-9)
 
 
 def test_the_page_of_a_sweep(whole: xr.DataTree, tmp_path: Path) -> None:
-    made = reports.report(whole, tmp_path / "page.html")
+    made = report.report(whole, tmp_path / "page.html")
     said = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert made["kind"] == "sweep" and "all solved" in made["verdict"] and made["verdict"] in said
     assert "can be drawn" not in said

@@ -12,16 +12,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg import scenario, simulation, table
-from nanomg.dosing import Window
+from nanomg.dosing.dose import Window
+from nanomg.dosing.event_table import Record, Subject
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.equations.model import Model
 from nanomg.errors import InputError
-from nanomg.mechanism import AbstractMechanism, Flux, Scalar, Var, param
-from nanomg.model import Model
+from nanomg.library import scenario_file
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
-from nanomg.records import Record, Subject
-from nanomg.scenario import Scenario
-from nanomg.solver import Status
+from nanomg.simulation import event_lanes
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver.status import Status
 
 CLOSE = 1e-5  # of a gradient, relative to its largest component of the kind
 STEP = 3e-4
@@ -30,7 +32,7 @@ TIGHT = 1e-10
 
 @functools.cache
 def shipped(name: str) -> Scenario:
-    return scenario.load(name, library())
+    return scenario_file.load(name, library())
 
 
 def rows(*records: Record) -> tuple[Record, ...]:
@@ -79,12 +81,12 @@ def with_columns(records: tuple[Record, ...]) -> Subject:
     return Subject("1", tuple(replace(r, covariates=sizes(r.time)) for r in records), COLUMNS)
 
 
-def score(plan: table.Plan, lanes: table.Lanes, theta: Mapping[str, Any]) -> Any:
+def score(plan: event_lanes.Plan, lanes: event_lanes.Lanes, theta: Mapping[str, Any]) -> Any:
     """A weighted sum of the central amounts at all records, one for each lane."""
     written = lanes.written._replace(**{n: theta[n] for n in WRITTEN})
     bound = {n: theta[n] for n in COLUMNS}
     values = {**lanes.values, **{n: theta[n][0] for n in plan.varied if n in theta}}
-    y = table.trajectory(plan, lanes._replace(written=written, bound=bound, values=values), TIGHT).y[:, 1]
+    y = event_lanes.trajectory(plan, lanes._replace(written=written, bound=bound, values=values), TIGHT).y[:, 1]
     return jnp.tensordot(jnp.sin(1.0 + jnp.arange(len(y))), y, 1)
 
 
@@ -95,9 +97,9 @@ def test_gradients_against_central_differences(regimen: str) -> None:
     names = (*PARAMETERS, *(MODELLED if regimen == "plain" else ()))
     values = {**found.values, **START}
 
-    def prepared(count: int) -> tuple[table.Plan, table.Lanes]:
+    def prepared(count: int) -> tuple[event_lanes.Plan, event_lanes.Lanes]:
         wide = {n: np.full(count, values[n]) for n in names}
-        return table.prepare(
+        return event_lanes.prepare(
             found.model, {**values, **wide}, [subject] * count, varied=names, between={"pk.V2": "linear"}
         )
 
@@ -140,12 +142,14 @@ def test_plain_doses_come_out_as_by_the_dose_list() -> None:
         "liposome.M_plasma",
     )
 
-    plan = simulation.plan_for(found.model, doses)
-    lanes = simulation.lanes_for(plan, found.values, doses, windows, times)
-    listed = simulation.observe(plan, lanes, simulation.run(plan, lanes, TIGHT), names)
+    plan = simulation_lanes.plan_for(found.model, doses)
+    lanes = simulation_lanes.lanes_for(plan, found.values, doses, windows, times)
+    listed = simulation_lanes.observe(plan, lanes, simulation_lanes.run(plan, lanes, TIGHT), names)
 
     records = rows(*(Record(2, d.time, 1, d.amt, d.cmt, duration=d.duration) for d in doses), Record(9, 375.0))
-    solved = table.run(found.model, found.values, [Subject("1", records)], outputs=times, windows=windows, rtol=TIGHT)
+    solved = event_lanes.run(
+        found.model, found.values, [Subject("1", records)], outputs=times, windows=windows, rtol=TIGHT
+    )
     tabled = solved.at_outputs(names)
     for name in names:
         largest = np.abs(listed[name]).max()
@@ -171,7 +175,7 @@ def test_steady_state_of_magnesium_is_where_repeated_doses_lead() -> None:
         later = (replace(r, time=r.time + count * ii) for r in looks)
         return Subject("1", (replace(dose, ss=1), *looks)), Subject("2", (replace(dose, addl=count), *later))
 
-    solved = table.run(model, values, [*both(3.0), *both(30.0)])
+    solved = event_lanes.run(model, values, [*both(3.0), *both(30.0)])
     assert not solved.status.any() and (solved.residual < 1e-8).all()
     seen = [lane["magnesium.total"] for lane in solved.at_records(["magnesium.total"])]
     for settled, history in (seen[:2], seen[2:]):
@@ -207,7 +211,7 @@ def test_steady_state_of_a_saturable_elimination() -> None:
     history = [
         Subject("2", (dose(rate, addl=60, **way), *later)) for rate in (2.0, 8.0) for way in ({}, {"duration": 30.0})
     ]
-    solved = table.run(model, {"pk.most": 10.0, "pk.half": 20.0}, [*settled, *history])
+    solved = event_lanes.run(model, {"pk.most": 10.0, "pk.half": 20.0}, [*settled, *history])
     assert solved.status.tolist() == [0, 0, 0, 0, *[Status.NO_STEADY_STATE] * 2, 0, 0, 0, 0]
     seen = [lane["pk.central"][1:] for lane in solved.at_records(["pk.central"])]
     for lane in range(4):
@@ -223,7 +227,7 @@ def test_a_lane_without_a_steady_state_is_marked_and_the_others_are_not_touched(
     subjects = [Subject("1", (dose, *looks)) for dose in (bolus, bolus, endless, bolus, endless)]
     clearance = np.array([4.0, 0.0, 0.0, 2.0, 4.0])
     values = {**found.values, "pk.CL": clearance}
-    solved = table.run(found.model, values, subjects, varied=("pk.CL",))
+    solved = event_lanes.run(found.model, values, subjects, varied=("pk.CL",))
     no, yes = Status.NO_STEADY_STATE, Status.DONE
     assert solved.status.tolist() == [yes, no, no, yes, yes]
     seen = [lane["pk.C"] for lane in solved.at_records(["pk.C"])]
@@ -234,9 +238,9 @@ def test_a_lane_without_a_steady_state_is_marked_and_the_others_are_not_touched(
         assert seen[lane][1:] == pytest.approx(peak * np.exp(-k * np.array([0.0, 5.0, 12.0])), rel=1e-6)
     assert seen[4][1] == pytest.approx(5.0 / 4.0, rel=1e-6)
 
-    plan, lanes = table.prepare(found.model, values, subjects, varied=("pk.CL",))
+    plan, lanes = event_lanes.prepare(found.model, values, subjects, varied=("pk.CL",))
     last = lambda CL: jnp.nansum(
-        table.trajectory(plan, lanes._replace(values={**values, "pk.CL": CL}), TIGHT).y[3, 1, np.array([0, 3])]
+        event_lanes.trajectory(plan, lanes._replace(values={**values, "pk.CL": CL}), TIGHT).y[3, 1, np.array([0, 3])]
     )
     slopes = jax.jit(jax.grad(last))(jnp.asarray(clearance))
     assert np.isfinite(slopes).all() and (np.asarray(slopes)[[0, 3]] < 0).all() and not np.asarray(slopes)[1:3].any()
@@ -248,7 +252,7 @@ def test_a_new_clock_is_a_new_subject() -> None:
     first = rows(Record(2, 1.0, 1, 100.0, "pk.depot", ii=8.0, addl=4), *(Record(9, t) for t in (2.0, 9.5, 11.0)))
     second = (Record(2, 0.5, 4, 40.0, "pk.central", duration=3.0), *(Record(9, t) for t in (1.0, 4.0, 30.0)))
     subjects = [Subject("1", first + second), Subject("2", first), Subject("3", second)]
-    solved = table.run(found.model, found.values, subjects)
+    solved = event_lanes.run(found.model, found.values, subjects)
     whole, *parts = (lane["pk.C"] for lane in solved.at_records(["pk.C"]))
     assert whole == pytest.approx(np.concatenate(parts), rel=1e-6)
     assert whole[len(first)] == 0.0
@@ -260,7 +264,7 @@ def test_constants_follow_a_column() -> None:
     values = {n: v for n, v in shipped("human-nsclc-iv-mgso4").values.items() if n in model.parameters}
     rows_ = tuple(Record(9, t, covariates={"BASE": b}) for t, b in ((0.0, 0.85), (24.0, 0.85), (240.0, 0.95)))
     bound = {"magnesium.total_0": "BASE"}
-    (lane,) = table.run(model, values, [Subject("1", rows_, bound)]).at_records(
+    (lane,) = event_lanes.run(model, values, [Subject("1", rows_, bound)]).at_records(
         ["magnesium.threshold", "magnesium.total"]
     )
     expected = [
@@ -269,7 +273,7 @@ def test_constants_follow_a_column() -> None:
     assert lane["magnesium.threshold"] == pytest.approx(expected)
     assert lane["magnesium.total"][:2] == pytest.approx(0.85, rel=1e-6) and lane["magnesium.total"][2] > 0.86
     with pytest.raises(InputError, match=r"linear.*magnesium.total_0.*magnesium.ionised_0 follows from it"):
-        table.run(model, values, [Subject("1", rows_, bound)], between={"magnesium.total_0": "linear"})
+        event_lanes.run(model, values, [Subject("1", rows_, bound)], between={"magnesium.total_0": "linear"})
 
 
 def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None:
@@ -277,11 +281,13 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
 
     def solve(*records: Record) -> np.ndarray:
         subject = Subject("1", rows(*records, Record(9, 30.0)))
-        return table.run(found.model, found.values, [subject]).at_records(["pk.C"])[0]["pk.C"]
+        return event_lanes.run(found.model, found.values, [subject]).at_records(["pk.C"])[0]["pk.C"]
 
     both = [Record(2, 0.0, 1, 50.0, "pk.depot"), Record(2, 3.0, 1, 50.0, "pk.central")]
     solve(*both)
-    counts = [len(program.compiled) + program.jitted._cache_size() for program in (table._run, table._arriving)]
+    counts = [
+        len(program.compiled) + program.jitted._cache_size() for program in (event_lanes._run, event_lanes._arriving)
+    ]
     fresh = solve(
         replace(both[1], time=1.0, ii=5.0, addl=3, duration=7.0),
         replace(both[0], amt=10.0),
@@ -289,7 +295,9 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
         Record(2, 9.0, 4, 5.0, "pk.depot"),
     )
     assert fresh[-1] > 0
-    assert counts == [len(program.compiled) + program.jitted._cache_size() for program in (table._run, table._arriving)]
+    assert counts == [
+        len(program.compiled) + program.jitted._cache_size() for program in (event_lanes._run, event_lanes._arriving)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -323,7 +331,7 @@ def test_what_makes_no_sense_is_refused(records: list[Record], options: dict[str
     found = shipped("human-nsclc-iv-mgso4" if "windows" in options else "textbook-1cpt")
     bound = {options.pop("bound"): "W"} if "bound" in options else {}
     with pytest.raises(InputError, match=says) as caught:
-        table.run(found.model, found.values, [Subject("1", tuple(records), bound)], **options)
+        event_lanes.run(found.model, found.values, [Subject("1", tuple(records), bound)], **options)
     assert "\n" not in str(caught.value)
 
 
@@ -331,4 +339,4 @@ def test_all_subjects_have_the_same_columns_for_parameters() -> None:
     found = shipped("textbook-1cpt")
     row = (Record(2, 0.0, covariates={"W": 1.0}),)
     with pytest.raises(InputError, match="subject 2 has other columns"):
-        table.run(found.model, found.values, [Subject("1", row, {"pk.CL": "W"}), Subject("2", row)])
+        event_lanes.run(found.model, found.values, [Subject("1", row, {"pk.CL": "W"}), Subject("2", row)])

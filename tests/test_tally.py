@@ -8,9 +8,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from nanomg import tally
-from nanomg.batch import STATUS, Batch
-from nanomg.solver import Status
+from nanomg.jobs.sweep import tally
+from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.keep import STATUS
+from nanomg.solver.status import Status
 
 
 def found(total: int, part: int, values: np.ndarray) -> dict[str, Any]:

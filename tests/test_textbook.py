@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from nanomg import scenario, table
-from nanomg.mechanism import AbstractMechanism
+from nanomg.dosing.event_table import Record, Subject
+from nanomg.equations.mechanism import AbstractMechanism
+from nanomg.library import scenario_file
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.models.textbook import OneCompartment, ThreeCompartments, TwoCompartments
-from nanomg.records import Record, Subject
-from nanomg.scenario import Scenario
+from nanomg.simulation import event_lanes
 
 EXACT = 1e-6  # relative, wherever the concentration is above a millionth of its peak
 MODELS: Mapping[str, type[AbstractMechanism]] = {
@@ -30,7 +31,7 @@ PAST = 600  # doses that stand in for steady state
 
 @functools.cache
 def shipped(name: str) -> Scenario:
-    return scenario.load(name, library())
+    return scenario_file.load(name, library())
 
 
 # ---------------------------------------------------------------- the reference
@@ -165,14 +166,14 @@ def subject(records: list[Record], looks: tuple[float, ...] = LOOKS, **columns: 
 
 
 @functools.cache
-def solved(name: str) -> table.Table:
+def solved(name: str) -> event_lanes.Table:
     """Every case as a lane of one block."""
     found = shipped(name)
     values = {
         **found.values,
         **{n: np.array([c.changes.get(n, found.values[n]) for c in CASES.values()]) for n in PORTS},
     }
-    return table.run(found.model, values, [subject(c.records) for c in CASES.values()], varied=PORTS)
+    return event_lanes.run(found.model, values, [subject(c.records) for c in CASES.values()], varied=PORTS)
 
 
 @pytest.mark.parametrize("case", NAMES)
@@ -195,7 +196,9 @@ def test_lanes_do_not_depend_on_their_neighbours() -> None:
     """What a case gives alone is what it gives in the block, within tolerance."""
     found = solved("textbook-2cpt")
     case = "steady state, infusion longer than the interval"
-    alone = table.run(shipped("textbook-2cpt").model, shipped("textbook-2cpt").values, [subject(CASES[case].records)])
+    alone = event_lanes.run(
+        shipped("textbook-2cpt").model, shipped("textbook-2cpt").values, [subject(CASES[case].records)]
+    )
     together = found.at_records(["pk.C"])[NAMES.index(case)]["pk.C"]
     assert alone.at_records(["pk.C"])[0]["pk.C"] == pytest.approx(together, rel=EXACT)
 
@@ -209,7 +212,7 @@ def test_the_order_of_compartments() -> None:
 def test_doses_into_every_compartment() -> None:
     name = "textbook-3cpt"
     subjects = [subject([dose(0, 100, cmt)]) for cmt in CMT]
-    found = table.run(shipped(name).model, shipped(name).values, subjects)
+    found = event_lanes.run(shipped(name).model, shipped(name).values, subjects)
     for cmt, rows in zip(CMT, found.at_records(["pk.C"]), strict=True):
         truth = concentration(shipped(name).values, 4, [Given(0, 100, cmt)], np.array([0.0, *LOOKS]))
         assert rows["pk.C"][2:] == pytest.approx(truth[2:], rel=EXACT), cmt
@@ -248,7 +251,7 @@ def test_clearance_from_a_column(how: str) -> None:
     infused = Subject("2", (dose(0, 60, duration=12.0, covariates={"CLI": 4.0}), *rows[1:]), {"pk.CL": "CLI"})
     outputs = (0.5, 2.0, 4.5, 11.0, 30.0)
     values = {**found.values, "pk.CL": 1.0}
-    solved = table.run(found.model, values, [between, infused], outputs=outputs, between={"pk.CL": how})
+    solved = event_lanes.run(found.model, values, [between, infused], outputs=outputs, between={"pk.CL": how})
     gone = integral(how)
     times = np.array([r.time for r in rows])
     bolus = lambda t: 100 / V * np.exp(-gone(t) / V)

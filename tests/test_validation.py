@@ -16,14 +16,22 @@ import pytest
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import drawing, figures, models, observations, population, reports, statistics, validation
-from nanomg.card import Parameter
+from nanomg import models
+from nanomg.analysis import readouts
 from nanomg.cli.main import commands
+from nanomg.data import observations, scores
+from nanomg.data.observations import Row
+from nanomg.data.prediction import Predictor
+from nanomg.data.scores import Score
+from nanomg.drawing import style
 from nanomg.errors import InputError
-from nanomg.library import Library
-from nanomg.observations import Row
-from nanomg.prediction import Predictor
-from nanomg.validation import Score
+from nanomg.jobs.validate import figure as validate_figure
+from nanomg.jobs.validate import page
+from nanomg.jobs.validate import run as validate_run
+from nanomg.library.card import Parameter
+from nanomg.library.library import Library
+from nanomg.population import streams
+from nanomg.views import report
 
 SHIPPED = models.library()
 CL, V, AMOUNT = 4.0, 35.0, 100.0  # of the textbook's card, and the dose [mg]
@@ -94,9 +102,9 @@ def test_statistics_of_a_falling_exponential() -> None:
         ("change", part): math.exp(-K * 17) - 1,
         ("mrt", whole): 1 / K - 48 * math.exp(-K * 48) / (1 - math.exp(-K * 48)),
     }
-    assert {name for name, _ in known} == set(statistics.STATISTICS) == set(statistics.UNITS)
+    assert {name for name, _ in known} == set(readouts.STATISTICS) == set(readouts.UNITS)
     for (name, (start, stop)), expected in known.items():
-        assert statistics.STATISTICS[name](t, y, np.full(1, start), np.full(1, stop)) == pytest.approx(
+        assert readouts.STATISTICS[name](t, y, np.full(1, start), np.full(1, stop)) == pytest.approx(
             expected, rel=1e-4
         ), name
 
@@ -104,7 +112,7 @@ def test_statistics_of_a_falling_exponential() -> None:
 def test_statistics_have_finite_slopes_and_take_repeated_times() -> None:
     t = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0])[:, None]
     y = jnp.exp(-t)
-    for name, read in statistics.STATISTICS.items():
+    for name, read in readouts.STATISTICS.items():
         slope = jax.grad(lambda y, read=read: read(t, y, np.ones(1), np.full(1, 4.0))[0])(y)
         assert np.isfinite(slope).all(), name
         assert np.any(slope != 0) == (name != "time of max"), name
@@ -112,17 +120,17 @@ def test_statistics_have_finite_slopes_and_take_repeated_times() -> None:
 
 def test_what_does_not_fall_has_no_half_life() -> None:
     t = np.linspace(0, 4, 9)[:, None]
-    assert np.isnan(statistics.half_life(t, np.exp(t), np.zeros(1), np.full(1, 4.0)))[0]
+    assert np.isnan(readouts.half_life(t, np.exp(t), np.zeros(1), np.full(1, 4.0)))[0]
 
 
 def test_virtual_subjects() -> None:
     cards = [Parameter("a.b", 2.0, "L", "assumed", cv=0.4), Parameter("a.c", 2.0, "L", "assumed")]
-    many = population.factors(cards, 4000, 1)
+    many = streams.factors(cards, 4000, 1)
     assert list(many) == ["a.b"]
     assert np.median(many["a.b"]) == pytest.approx(1, rel=0.03)
     assert many["a.b"].std() / many["a.b"].mean() == pytest.approx(0.4, rel=0.05)
-    np.testing.assert_array_equal(population.factors(cards[:1], 10, 1)["a.b"], many["a.b"][:10])
-    assert not np.array_equal(population.factors(cards, 10, 2)["a.b"], many["a.b"][:10])
+    np.testing.assert_array_equal(streams.factors(cards[:1], 10, 1)["a.b"], many["a.b"][:10])
+    assert not np.array_equal(streams.factors(cards, 10, 2)["a.b"], many["a.b"][:10])
 
 
 # ---------------------------------------------------------------- scores by hand
@@ -177,10 +185,10 @@ def test_the_noise_floor_compares_sources() -> None:
         Row("g", "look", "L/h", value=900.0, thing="clearance", source="six", bound="upper"),
         Row("h", "look", "L/h", value=900.0, thing="", source="seven"),
     ]
-    assert validation.noise_floor(rows) == pytest.approx(math.sqrt(2.0 * 4.0))
+    assert scores.noise_floor(rows) == pytest.approx(math.sqrt(2.0 * 4.0))
     in_another_unit = dataclasses.replace(rows[2], unit="mL/h", value=8000.0)
-    assert validation.noise_floor([*rows[:2], in_another_unit]) == pytest.approx(math.sqrt(2.0 * 4.0))
-    assert math.isnan(validation.noise_floor(rows[:1]))
+    assert scores.noise_floor([*rows[:2], in_another_unit]) == pytest.approx(math.sqrt(2.0 * 4.0))
+    assert math.isnan(scores.noise_floor(rows[:1]))
 
 
 # ---------------------------------------------------------------- tables
@@ -256,7 +264,7 @@ def test_units_of_rows(shelf: Shelf) -> None:
 
 
 BAG = """
-from nanomg.mechanism import AbstractMechanism, Scalar, Var, param
+from nanomg.equations.mechanism import AbstractMechanism, Scalar, Var, param
 
 
 class Bag(AbstractMechanism):
@@ -323,7 +331,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Library, Pa
     (folder / "observations").mkdir()
     (folder / "observations" / "textbook.toml").write_text(HEAD + BROKEN + "".join(TEXTS), encoding="utf-8")
     library = models.library(folder)
-    return validation.validate(["textbook"], output=folder / "v.h5", library=library), library, folder
+    return validate_run.validate(["textbook"], output=folder / "v.h5", library=library), library, folder
 
 
 def test_predictions_are_the_closed_form(finished: tuple[Any, Library, Path]) -> None:
@@ -400,7 +408,7 @@ def test_the_command(finished: tuple[Any, Library, Path]) -> None:
     ],
 )
 def test_a_run_that_fails_counts_in_every_row(shelf: Shelf, text: str, failed: int, stands: bool | None) -> None:
-    (domain,) = validation.validate(["textbook"], library=shelf(BROKEN, text)).summary["domains"]
+    (domain,) = validate_run.validate(["textbook"], library=shelf(BROKEN, text)).summary["domains"]
     assert (domain["failed"], domain["stands"]) == (failed, stands)
 
 
@@ -409,15 +417,15 @@ def test_two_tables_of_one_name(shelf: Shelf, tmp_path: Path) -> None:
     other = tmp_path / "textbook.toml"
     other.write_text(HEAD + row(), encoding="utf-8")
     with pytest.raises(InputError, match="are one domain by their names"):
-        validation.validate(["textbook", str(other)], library=library)
+        validate_run.validate(["textbook", str(other)], library=library)
 
 
 def test_figures_take_what_was_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
-    monkeypatch.setattr(drawing, "save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: drawn.append(figure))
     bound = Row("a", "validate", value=1.0, bound="upper")
-    figures.observed(tmp_path / "a.png", [("d", bound, 0.5)])  # without a warning, though nothing is drawn
-    figures.observed(tmp_path / "a.png", [("d", bound, 0.5), ("d", dataclasses.replace(bound, bound=""), 0.5)])
+    validate_figure.observed(tmp_path / "a.png", [("d", bound, 0.5)])  # without a warning, though nothing is drawn
+    validate_figure.observed(tmp_path / "a.png", [("d", bound, 0.5), ("d", dataclasses.replace(bound, bound=""), 0.5)])
     assert [[len(axis.get_yticks()) for axis in figure.axes][1] for figure in drawn] == [0, 1]
     points = [len(c.get_offsets()) for c in drawn[1].axes[0].collections]
     assert sum(points) == 1
@@ -472,7 +480,7 @@ def test_virtual_subjects_of_a_run(shelf: Shelf) -> None:
     (folder / "vary.toml").write_text(card, encoding="utf-8")
     rows = observations.load("textbook", models.library(folder.parent)).rows
     assert rows[0].measure is not None
-    C = AMOUNT / (V * population.factors(rows[0].measure.run.scenario.parameters.values(), 40, 1)["pk.V"])
+    C = AMOUNT / (V * streams.factors(rows[0].measure.run.scenario.parameters.values(), 40, 1)["pk.V"])
     expected = [np.median(C), C.mean(), C.std(ddof=1), np.quantile(C, 0.05), np.mean(C > 3)]
     np.testing.assert_allclose(Predictor(rows)()[:, 0], expected, rtol=1e-6)
 
@@ -482,15 +490,15 @@ def test_where_no_row_is_validated_nothing_stands(shelf: Shelf) -> None:
     library = shelf(
         row(use="look", value=1.0), row(use="calibrate", value=K, unit="1/h", signal="pk.CL", divide_by="35 L")
     )
-    calibrated, validated = validation.validate(["textbook"], library=library).summary["domains"]
+    calibrated, validated = validate_run.validate(["textbook"], library=library).summary["domains"]
     assert (validated["use"], validated["n"], validated["stands"]) == ("validate", 0, None)
     assert math.isnan(validated["gmfe"])
-    assert [validation.verdict_of(entry) for entry in (calibrated, validated)] == ["", "no validated row"]
-    assert validation.verdict_of({**validated, "n": 1}) == "directions and bounds only"
-    assert validation.verdict_of({**validated, "n": 1, "stands": True}) == "stands on 1 row"
-    assert validation.verdict_of({**validated, "n": 4, "stands": True}) == "stands on 4 rows"
-    assert validation.verdict_of({**validated, "n": 5, "stands": True}) == "stands"
-    assert validation.verdict_of({**validated, "n": 1, "stands": False}) == "FALLS SHORT"
+    assert [page.verdict_of(entry) for entry in (calibrated, validated)] == ["", "no validated row"]
+    assert page.verdict_of({**validated, "n": 1}) == "directions and bounds only"
+    assert page.verdict_of({**validated, "n": 1, "stands": True}) == "stands on 1 row"
+    assert page.verdict_of({**validated, "n": 4, "stands": True}) == "stands on 4 rows"
+    assert page.verdict_of({**validated, "n": 5, "stands": True}) == "stands"
+    assert page.verdict_of({**validated, "n": 1, "stands": False}) == "FALLS SHORT"
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED.observations))
@@ -511,7 +519,7 @@ UNJUDGED = {"influenza", "lfa1", "lnp", "small-solute", "survival"}
 
 @pytest.mark.slow
 def test_the_shipped_model_stands_where_it_is_said_to() -> None:
-    found = validation.validate().summary
+    found = validate_run.validate().summary
     failed = [miss for miss in found["misses"] if miss["reason"].startswith("run ")]
     assert not failed
     assert found["signs"]["right"] == found["signs"]["n"] > 0
@@ -521,7 +529,7 @@ def test_the_shipped_model_stands_where_it_is_said_to() -> None:
 
 
 def test_the_page_of_a_validation(finished: tuple[Any, Library, Path], tmp_path: Path) -> None:
-    made = reports.report(finished[0].tree, tmp_path / "page.html", library=finished[1])
+    made = report.report(finished[0].tree, tmp_path / "page.html", library=finished[1])
     said = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert made["kind"] == "validate" and "domains that are judged stand" in made["verdict"]
     assert f"Every miss: {len(finished[0].summary['misses'])}" in said and "can be drawn" not in said

@@ -9,24 +9,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanomg import scenario, verdict
-from nanomg.dosing import Dose
+from nanomg.dosing.dose import Dose
+from nanomg.jobs.simulate import verdict
+from nanomg.library import scenario_file
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
-from nanomg.scenario import Scenario
-from nanomg.solver import Status
-from nanomg.verdict import AS_GIVEN, FREE, WITHOUT, Arms
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import roles
+from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
+from nanomg.solver.status import Status
 
 SHIPPED = ("human-nsclc-iv", "human-nsclc-iv-mgso4", "mouse-mc38-depot", "mouse-mc38-iv", "mouse-mc38-lnp")
 
 
 @functools.cache
 def shipped(name: str) -> Scenario:
-    return scenario.load(name, library())
+    return scenario_file.load(name, library())
 
 
 @functools.cache
 def arms(name: str) -> Arms:
-    return verdict.run_arms(shipped(name), verdict.arms_of(shipped(name), shipped(name).doses))
+    return simulation_arms.run_arms(shipped(name), simulation_arms.arms_of(shipped(name), shipped(name).doses))
 
 
 @functools.cache
@@ -81,7 +84,7 @@ def test_hours_above_what_is_always_or_never() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_arms_hold_the_same_magnesium_or_none(name: str) -> None:
     found = shipped(name)
-    made = verdict.arms_of(found, found.doses)
+    made = simulation_arms.arms_of(found, found.doses)
     given = magnesium(found, found.doses)
     assert made[AS_GIVEN] == found.doses and given > 0
     assert magnesium(found, made[WITHOUT]) == 0.0
@@ -97,10 +100,10 @@ def test_arms_hold_the_same_magnesium_or_none(name: str) -> None:
 def test_equal_doses_at_one_time_both_count(tmp_path: Path) -> None:
     path = tmp_path / "small.toml"
     path.write_text('mechanisms = ["Magnesium"]\ncards = ["human"]\nhorizon = "6 h"\nevery = "6 h"\n', encoding="utf-8")
-    small = scenario.load(str(path), library())
+    small = scenario_file.load(str(path), library())
     one, both = Dose(1.0, 1000.0, "magnesium.iv"), Dose(1.0, 2000.0, "magnesium.iv")
     made = {"twice": (one, one), "double": (both,)}
-    known = verdict.run_arms(small, made)
+    known = simulation_arms.run_arms(small, made)
     highest = known.data["magnesium.total"][:, 0].max(-1)
     assert highest[0] == pytest.approx(highest[1], rel=1e-6)
 
@@ -108,20 +111,22 @@ def test_equal_doses_at_one_time_both_count(tmp_path: Path) -> None:
 def test_a_regimen_without_magnesium_has_nothing_to_judge() -> None:
     found = shipped("human-nsclc-iv-mgso4")
     antibody = tuple(d for d in found.doses if d.cmt == "pd1.iv")
-    made = verdict.arms_of(found, antibody)
+    made = simulation_arms.arms_of(found, antibody)
     assert list(made) == [AS_GIVEN]
     times, status = np.array([0.0, 1.0]), np.zeros((1, 1), np.int8)
-    data = {name: np.ones((1, 1, 2)) for name in (verdict.CONCENTRATION, verdict.RESPONSE, verdict.SERUM)}
+    data = {name: np.ones((1, 1, 2)) for name in (roles.CONCENTRATION, roles.RESPONSE, roles.SERUM)}
     numbers, sentence = verdict.judge(found, Arms((AS_GIVEN,), ("H1",), made, times, data, status))
     assert numbers is None and sentence == "Nothing in this regimen brings Mg, so there is no Mg effect to judge."
 
 
 def test_the_hypothesis_that_the_weights_choose_comes_first() -> None:
     library_ = library()
-    pick = lambda **weights: scenario.load("mouse-mc38-depot", library_, {f"lfa1.{n}": w for n, w in weights.items()})
-    assert verdict.hypotheses_of(shipped("mouse-mc38-depot")) == ("H1", "H2", "H3")
-    assert verdict.hypotheses_of(pick(w_H1=0.0, w_H3=1.0)) == ("H3", "H1", "H2")
-    assert verdict.hypotheses_of(pick(w_H2=1.0)) == ("as set", "H1", "H2", "H3")
+    pick = lambda **weights: scenario_file.load(
+        "mouse-mc38-depot", library_, {f"lfa1.{n}": w for n, w in weights.items()}
+    )
+    assert simulation_arms.hypotheses_of(shipped("mouse-mc38-depot")) == ("H1", "H2", "H3")
+    assert simulation_arms.hypotheses_of(pick(w_H1=0.0, w_H3=1.0)) == ("H3", "H1", "H2")
+    assert simulation_arms.hypotheses_of(pick(w_H2=1.0)) == ("as set", "H1", "H2", "H3")
 
 
 # ---------------------------------------------------------------- what is said
@@ -136,7 +141,7 @@ def test_a_failed_trajectory_gets_no_verdict(lane: tuple[int, int]) -> None:
 
 def test_a_model_without_a_tumour_gets_none_either() -> None:
     known = arms("mouse-mc38-depot")
-    data = {n: v for n, v in known.data.items() if n != verdict.CONCENTRATION}
+    data = {n: v for n, v in known.data.items() if n != roles.CONCENTRATION}
     numbers, sentence = verdict.judge(shipped("mouse-mc38-depot"), dataclasses.replace(known, data=data))
     assert numbers is None and "nothing is said about tumour Mg" in sentence
 
@@ -158,7 +163,7 @@ def test_every_arm_of_a_shipped_scenario_is_solved_and_judged(name: str) -> None
 
 def test_the_mean_rise_is_the_integral_of_the_difference() -> None:
     known, numbers = arms("mouse-mc38-depot"), judged("mouse-mc38-depot")
-    rise = [known.pick(verdict.CONCENTRATION, regimen, "H1") for regimen in (AS_GIVEN, WITHOUT)]
+    rise = [known.pick(roles.CONCENTRATION, regimen, "H1") for regimen in (AS_GIVEN, WITHOUT)]
     mean = np.trapezoid(rise[0] - rise[1], known.times) / known.times[-1]
     assert numbers["mean_rise"]["value"] == pytest.approx(mean, rel=1e-12)
     assert numbers["peak_rise"]["value"] == pytest.approx((rise[0] - rise[1]).max(), rel=1e-12)
@@ -168,7 +173,7 @@ def test_hypotheses_only_differ_in_what_they_say_of_t_cells() -> None:
     known = arms("mouse-mc38-depot")
     gains = judged("mouse-mc38-depot")["mean_competence_gain"]
     assert min(gains["H1"], gains["H2"]) > gains["H3"] > 0  # H3 is nearly saturated
-    start = known.data[verdict.CONCENTRATION][..., 0]
+    start = known.data[roles.CONCENTRATION][..., 0]
     np.testing.assert_allclose(start, start[0, 0], rtol=1e-12)
 
 
@@ -196,5 +201,5 @@ def test_lipid_nanoparticles_bring_less_than_liposomes() -> None:
 
 def test_without_magnesium_serum_and_tumour_stay_where_they_were() -> None:
     for name in SHIPPED:
-        serum = arms(name).pick(verdict.SERUM, WITHOUT, "H1")
+        serum = arms(name).pick(roles.SERUM, WITHOUT, "H1")
         np.testing.assert_allclose(serum, serum[0], rtol=0.02)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nanomg import wording
+from nanomg import formatting
+from nanomg.results import limits
 
 
 @pytest.mark.parametrize(
@@ -21,20 +22,20 @@ from nanomg import wording
     ],
 )
 def test_numbers(value: float | None, text: str) -> None:
-    assert wording.number(value) == text
+    assert formatting.number(value) == text
 
 
 def test_numbers_in_words() -> None:
-    assert [wording.number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
-    assert [wording.percent(share) for share in (-1e-9, 0.0033, 0.0149, 0.5, None)] == [
+    assert [formatting.number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
+    assert [formatting.percent(share) for share in (-1e-9, 0.0033, 0.0149, 0.5, None)] == [
         "0 %",
         "0.3 %",
         "1 %",
         "50 %",
         "–",
     ]
-    assert [wording.duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
-    assert [wording.size(count) for count in (18, 18123, 4.5e8)] == ["18 B", "18.1 kB", "450 MB"]
+    assert [formatting.duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
+    assert [formatting.size(count) for count in (18, 18123, 4.5e8)] == ["18 B", "18.1 kB", "450 MB"]
 
 
 @pytest.mark.parametrize(
@@ -46,11 +47,11 @@ def test_numbers_in_words() -> None:
     ],
 )
 def test_state_of_limit(limit: float | None, slack: float | None, state: str) -> None:
-    assert wording.state_of_limit(limit, slack) == state
+    assert limits.state_of_limit(limit, slack) == state
 
 
 @pytest.mark.parametrize(
     ("effect", "text"), [(0.0, "× 1"), (-0.6931471805599453, "× 0.5"), (None, ""), (1e6, "× 1.01e304")]
 )
 def test_factor(effect: float | None, text: str) -> None:
-    assert wording.factor(effect) == text
+    assert formatting.factor(effect) == text

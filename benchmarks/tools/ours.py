@@ -7,7 +7,7 @@ import numpy as np
 from problem import Problem
 
 import nanomg
-from nanomg import simulation
+from nanomg.simulation import lanes
 
 _SETTINGS = [(m * 10.0**-e, 0.0) for e in range(2, 7) for m in (1.0, 0.5, 0.25)]
 
@@ -19,20 +19,20 @@ class Nanomg:
 
     def __init__(self, problem: Problem, scale: np.ndarray, subjects: int, method: str, precision: str):
         self.plan = problem.plan(method=method, precision=precision)
-        tightest = simulation.tightest(precision)
+        tightest = lanes.tightest(precision)
         self.settings = list(dict.fromkeys((max(rtol, tightest), atol) for rtol, atol in _SETTINGS))
         self.subjects, self.measured = subjects, problem.subjects
         self.lanes = problem.lanes(self.plan, subjects)
         self.run(1e-2, 0.0)
 
-    def run(self, rtol: float, atol: float) -> simulation.Trajectory:
+    def run(self, rtol: float, atol: float) -> lanes.Trajectory:
         """All lanes."""
-        return jax.block_until_ready(simulation.run(self.plan, self.lanes, rtol))
+        return jax.block_until_ready(lanes.run(self.plan, self.lanes, rtol))
 
-    def states(self, result: simulation.Trajectory) -> np.ndarray:
+    def states(self, result: lanes.Trajectory) -> np.ndarray:
         """The first lanes; one whose status is not 0 is NaN."""
         return np.asarray(result.y[:, :, : self.measured], float).transpose(2, 0, 1)
 
-    def steps(self, result: simulation.Trajectory) -> str:
+    def steps(self, result: lanes.Trajectory) -> str:
         """Of the slowest lane."""
         return f"{int(result.accepted.max())} + {int(result.rejected.max())} rejected"

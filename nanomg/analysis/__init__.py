@@ -1,0 +1,1 @@
+"""Numbers read off curves; no model is needed."""

@@ -1,0 +1,1 @@
+"""Where and how programs run: blocks, devices, clusters, compiled programs."""

@@ -1,0 +1,432 @@
+"""Observations: published numbers in TOML, each with the run that the model is asked for and what is read off it.
+
+    title = "Intravenous magnesium sulphate"
+    limit = 1.25                              the fold error allowed of validated rows; 1.25 if absent
+
+    [run.salinger]                            what is simulated
+    scenario = "human-mgso4"                  the shipped scenario to start from, or mechanisms and cards of its own
+    cards = ["renal-failure"]                 appended, so that they win; `mechanisms` and the keys below replace those of the base
+    set = { "magnesium.GFR" = "6 L/h" }
+    dose = ["magnesium.iv: 4 g over 20 min"]  prescriptions (nanomg.dosing.prescription) in place of the base's doses; [] gives none
+    input = [{ name = "magnesium.diet", value = 0.1, from = "0 d", to = "32 d" }]
+    horizon = "24 h"
+    subjects = 200                            virtual subjects (nanomg.population.streams), with `seed` (1 if absent)
+
+    [[row]]
+    quantity = "serum total Mg at 12 h"       in words
+    run = "salinger"                          may be absent where the row is not predicted, which only a look may be
+    signal = "magnesium.total"                a state, signal, constant, input or parameter
+    statistic = "at"                          of nanomg.analysis.readouts; at `time`, or over `from` (0) to `to` (the horizon)
+    value = 1.55                              in `unit`; with low and high, sd or cv, n, bound = "upper"; or a range alone
+    unit = "mmol/L"
+    sign = 1                                  in place of a value: only the direction is published
+    divide_by = "1 mg"                        the prediction is divided by this: an injected dose, a body weight
+    baseline = "difference"                   or "ratio": the curve is taken against the value before time 0
+    against = { run = "control", how = "ratio" }     or "difference", "change" (ratio - 1): against another run, or another signal
+                                              (`signal`), time or window of it; what is not named is as in the row
+    over = "median"                           of subjects: mean, median, sd, q05 … q95, "share above 10 mm^3", "share below …"
+    thing = "Mg clearance"                    rows of one thing from several sources show how far studies differ
+    source, place, species, population, quality (read, recalled, computed, secondary or company)
+    use = "calibrate"                         or "validate", "look"; `reason` says why
+    miss = "…"                                why the model is known to miss this row
+
+Times are counted from the start of the run. A group's statistic is compared with a group's statistic: subjects are reduced by
+`over` before `against` acts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanomg import units
+from nanomg.analysis.readouts import STATISTICS, UNITS, Over, spread_of
+from nanomg.errors import InputError, unknown
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.toml import load_toml, only
+
+USES = ("calibrate", "validate", "look")
+QUALITIES = ("read", "recalled", "computed", "secondary", "company")
+LIMIT = 1.25
+COMPARISONS = ("ratio", "difference", "change")
+_BASELINES = ("ratio", "difference")
+_BOUNDS = ("upper", "lower")
+_OVER = ("mean", "median", "sd")
+
+_TABLE_KEYS = {"title", "limit", "run", "row"}
+_BASE_KEYS = ("species", "mechanisms", "cards", "horizon", "every", "parameters", "dose", "input")
+_REPLACED = ("mechanisms", "horizon", "every", "input")
+_RUN_KEYS = {"scenario", "cards", "set", "dose", "subjects", "seed", *_REPLACED}
+_AGAINST_KEYS = {"run", "signal", "time", "from", "to", "how"}
+_TEXTS = ("quantity", "unit", "thing", "source", "place", "species", "population", "quality", "use", "reason", "miss")
+_NUMBERS = ("value", "low", "high", "sd", "cv", "n")
+_MEASURE_KEYS = ("run", "signal", "statistic", "time", "from", "to", "divide_by", "baseline", "against", "over")
+_ROW_KEYS = {*_TEXTS, *_NUMBERS, *_MEASURE_KEYS, "bound", "sign"}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What is simulated: a scenario, in one typical subject (`subjects` 0) or in several virtual ones."""
+
+    name: str
+    scenario: Scenario = dataclasses.field(repr=False)
+    subjects: int = 0
+    seed: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """A statistic of a signal of a run over a window [h], of the curve itself or of it against its value before time 0."""
+
+    run: Run
+    signal: str
+    statistic: str
+    start: float
+    stop: float
+    baseline: str = ""
+    over: Over | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One published number; values in `unit`, a missing one NaN.
+
+    `factor` brings what the model gives to `unit`, and `other` before that what `against` gives to the unit of `measure`.
+    """
+
+    quantity: str
+    use: str
+    unit: str = "1"
+    measure: Measure | None = None
+    against: Measure | None = None
+    how: str = ""
+    other: float = 1.0
+    factor: float = 1.0
+    value: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    sd: float = math.nan
+    n: int = 0
+    bound: str = ""
+    sign: int = 0
+    thing: str = ""
+    source: str = ""
+    place: str = ""
+    species: str = ""
+    population: str = ""
+    quality: str = ""
+    reason: str = ""
+    miss: str = ""
+
+    @property
+    def either_sign(self) -> bool:
+        """Whether the quantity may be above or below 0 by nature: a difference, a change or a slope."""
+        own = self.measure is not None and (
+            self.measure.statistic in ("slope", "change") or self.measure.baseline == "difference"
+        )
+        return (own and self.how != "ratio") or self.how in ("difference", "change")
+
+    @property
+    def unmoved(self) -> float:
+        """What a quantity that has a direction is where there is none."""
+        relative = (
+            self.measure is not None and self.measure.baseline == "ratio" and UNITS[self.measure.statistic] is None
+        )
+        return 1.0 if self.how == "ratio" or (relative and not self.how) else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The observations of one domain."""
+
+    name: str
+    title: str
+    limit: float
+    rows: tuple[Row, ...]
+    path: Path
+
+
+def load(name: str, library: Library) -> Table:
+    """Read a shipped table by name, or any by path. Raises `InputError`, one sentence that says where."""
+    if name in library.observations:
+        path = library.observations[name]
+    elif name.endswith(".toml"):
+        path = Path(name)
+    else:
+        raise unknown("table of observations", name, library.observations)
+    data, where = load_toml(path), f"observations {path.stem!r}"
+    only(data, _TABLE_KEYS, (), where)
+    runs = runs_of(data, library, where)
+    entries = data.get("row", [])
+    if not isinstance(entries, list) or not entries:
+        raise InputError("there are no [[row]] tables", where)
+    limit = _number(data, "limit", where)
+    if not (math.isnan(limit) or limit > 1):
+        raise InputError(f"limit is a fold error and must be above 1, not {limit:g}", where)
+    rows = tuple(row_of(entry, runs, f"{where}, [[row]] number {i}") for i, entry in enumerate(entries, 1))
+    first: dict[str, str] = {}
+    for row in rows:
+        if row.thing:
+            units.convert(1.0, row.unit, first.setdefault(row.thing, row.unit), f"{where}, thing {row.thing!r}")
+    title = _text(data, "title", where) or path.stem
+    return Table(path.stem, title, LIMIT if math.isnan(limit) else limit, rows, path)
+
+
+def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows that are points of one course in time, where there are three or more: values of one signal of one run."""
+    found: dict[Any, list[Row]] = {}
+    for row in rows:
+        m = row.measure
+        if (
+            m is not None
+            and m.statistic == "at"
+            and not (m.baseline or row.against or row.sign or row.bound or math.isnan(row.value))
+        ):
+            found.setdefault((m.run, m.signal, row.unit, row.factor), []).append(row)
+    return [points for points in found.values() if len({row.measure.stop for row in points if row.measure}) >= 3]
+
+
+# ---------------------------------------------------------------- runs
+def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, Run]:
+    """The `[run.…]` tables of a file."""
+    entries = data.get("run", {})
+    if not isinstance(entries, Mapping) or not all(isinstance(entry, Mapping) for entry in entries.values()):
+        raise InputError("write each run as a table headed [run.NAME]", where)
+    return {name: _run(name, entry, library, f"{where}, run {name!r}") for name, entry in entries.items()}
+
+
+def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> Run:
+    only(entry, _RUN_KEYS, (), where)
+    counts = {key: entry.get(key, default) for key, default in (("subjects", 0), ("seed", 1))}
+    for key, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0 or (key == "subjects" and count == 1):
+            least = "2 or more" if key == "subjects" else "0 or more"
+            raise InputError(f"{key} must be a whole number, {least}, not {count!r}", where)
+    data: dict[str, Any] = {}
+    try:
+        if "scenario" in entry:
+            base = load_toml(scenario_file.find(str(entry["scenario"]), library))
+            data = {key: base[key] for key in _BASE_KEYS if key in base}
+        data |= {key: entry[key] for key in _REPLACED if key in entry}
+        cards, doses, overrides = (
+            entry.get(key, kind()) for key, kind in (("cards", list), ("dose", list), ("set", dict))
+        )
+        for key, value, kind in (("cards", cards, list), ("dose", doses, list), ("set", overrides, Mapping)):
+            if not isinstance(value, kind) or (kind is list and not all(isinstance(text, str) for text in value)):
+                raise InputError(f"{key} must be {'a list of texts' if kind is list else 'a table'}, not {value!r}")
+        data["cards"] = [*data.get("cards", []), *cards]
+        if "dose" in entry:
+            data.pop("dose", None)
+        made = scenario_file.compose(name, data, library, overrides, doses)
+        made.needs_plain("an observation")
+    except InputError as error:
+        inner = "" if error.where is None or error.where.startswith("scenario ") else f", {error.where}"
+        raise InputError(error.message, where + inner) from None
+    return Run(name, made, counts["subjects"], counts["seed"])
+
+
+# ---------------------------------------------------------------- rows
+def row_of(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Row:
+    """One `[[row]]` table. Raises `InputError`, one sentence that says where."""
+    if not isinstance(entry, Mapping):
+        raise InputError("write each row as a table headed [[row]]", where)
+    only(entry, _ROW_KEYS, (), where)
+    texts: dict[str, Any] = {key: _text(entry, key, where) for key in _TEXTS}
+    if texts["quantity"]:
+        where = f"{where} ({texts['quantity']})"
+    for key in ("quantity", "source", "reason", "use"):
+        if not texts[key]:
+            raise InputError(f"the key {key!r} is missing", where)
+    _one_of("use", texts["use"], USES, where)
+    if texts["quality"]:
+        _one_of("quality", texts["quality"], QUALITIES, where)
+    published = _published(entry, texts["use"], where)
+    texts["unit"] = texts["unit"] or "1"
+    if "run" not in entry:
+        if texts["use"] != "look":
+            raise InputError(f"a row to {texts['use']} needs a run to be predicted by; without one it is a look", where)
+        if extra := next((key for key in _MEASURE_KEYS if key in entry), None):
+            raise InputError(f"{extra!r} needs a run", where)
+        return Row(**texts, **published)
+    measure = _measure(entry, runs, where)
+    unit, against, how, other = measure_unit(measure), None, "", 1.0
+    if "against" in entry:
+        against, how = _against(entry, runs, where)
+        compared = measure_unit(against)
+        if how == "ratio":
+            unit = "1" if unit == compared else _per(unit, compared)
+        else:
+            other = units.convert(1.0, compared, unit, f"{where}, {how}")
+            unit = unit if how == "difference" else "1"
+    if "divide_by" in entry:
+        divisor, by = units.split_quantity(_text(entry, "divide_by", where), f"{where}, divide_by")
+        if not divisor > 0:
+            raise InputError(f"divide_by must be above 0, not {entry['divide_by']!r}", where)
+        unit, scale = _per(unit, by), 1.0 / divisor
+    else:
+        scale = 1.0
+    row = Row(**texts, **published, measure=measure, against=against, how=how, other=other)
+    if row.sign:
+        if not (how or row.either_sign or row.unmoved):
+            raise InputError("a sign needs `against`, `baseline`, or a slope or change", where)
+        return row
+    return dataclasses.replace(row, factor=scale * units.convert(1.0, unit, row.unit, where))
+
+
+def measure_unit(measure: Measure) -> str:
+    """The unit in which the model gives a measure."""
+    kind = measure.over.kind if measure.over else ""
+    if kind in ("above", "below"):
+        return "1"
+    return _statistic_unit(measure)
+
+
+def _statistic_unit(measure: Measure) -> str:
+    own = UNITS[measure.statistic]
+    curve = "1" if measure.baseline == "ratio" else measure.run.scenario.model.unit(measure.signal) or "1"
+    if own is None:
+        return curve
+    if measure.statistic != "auc":
+        return own
+    return "h" if curve == "1" else f"({curve}) * h"
+
+
+def _per(unit: str, by: str) -> str:
+    return unit if by in ("", "1") else f"1/({by})" if unit == "1" else f"({unit})/({by})"
+
+
+def _measure(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Measure:
+    name = _text(entry, "run", where)
+    if name not in runs:
+        raise unknown("run", name, runs, where)
+    run, signal = runs[name], _text(entry, "signal", where)
+    if not signal:
+        raise InputError("the key 'signal' is missing", where)
+    model = run.scenario.model
+    known = {**model.states, **model.signals, **model.constants, **model.inputs, **model.parameters}
+    if signal not in known:
+        raise unknown("state, signal, constant, input or parameter", signal, known, where)
+    statistic, baseline = entry.get("statistic", "at"), entry.get("baseline", "")
+    _one_of("statistic", statistic, STATISTICS, where)
+    if baseline:
+        _one_of("baseline", baseline, _BASELINES, where)
+    start, stop = _window(entry, statistic, run.scenario.horizon, where)
+    measure = Measure(run, signal, statistic, start, stop, baseline)
+    if "over" in entry and not run.subjects:
+        raise InputError(f"'over' needs a run with subjects, and {name!r} has none", where)
+    if run.subjects:
+        over = _over(entry.get("over", "median"), _statistic_unit(measure), where)
+        measure = dataclasses.replace(measure, over=over)
+    return measure
+
+
+def _window(entry: Mapping[str, Any], statistic: str, horizon: float, where: str) -> tuple[float, float]:
+    times = {
+        key: units.parse_quantity(_timed(entry[key]), "h", f"{where}, {key}")
+        for key in ("time", "from", "to")
+        if key in entry
+    }
+    if statistic == "at":
+        if set(times) != {"time"}:
+            raise InputError("the statistic 'at' needs `time`, and neither `from` nor `to`", where)
+        start = stop = times["time"]
+    else:
+        if "time" in times:
+            raise InputError(f"the statistic {statistic!r} takes `from` and `to`, not `time`", where)
+        start, stop = times.get("from", 0.0), times.get("to", horizon)
+        if not start < stop:
+            raise InputError(f"'to' ({stop:g} h) must be later than 'from' ({start:g} h)", where)
+    if start < 0 or stop > horizon:
+        raise InputError(f"times must lie within the run's {horizon:g} h", where)
+    return start, stop
+
+
+def _timed(value: Any) -> Any:
+    return "0 h" if value == 0 and not isinstance(value, bool) else value
+
+
+def _against(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> tuple[Measure, str]:
+    other, at = entry["against"], f"{where}, against"
+    if not isinstance(other, Mapping):
+        raise InputError("this must be a table such as { run = 'control', how = 'ratio' }", at)
+    only(other, _AGAINST_KEYS, (), at)
+    how = other.get("how")
+    if how is None:
+        raise InputError(f"the key 'how' is missing; it is one of {', '.join(COMPARISONS)}", at)
+    _one_of("how", how, COMPARISONS, at)
+    if len(other) == 1:
+        raise InputError("name another run, signal, time or window to compare with", at)
+    same = {key: entry[key] for key in _MEASURE_KEYS if key in entry and key not in ("against", "divide_by")}
+    changed = {**same, **{key: value for key, value in other.items() if key != "how"}}
+    run = runs.get(_text(changed, "run", at))
+    if run is not None and not run.subjects:
+        changed.pop("over", None)
+    return _measure(changed, runs, at), how
+
+
+def _over(text: Any, unit: str, where: str) -> Over:
+    if text in _OVER:
+        return Over(text)
+    if isinstance(text, str) and (spread := spread_of(text, unit, f"{where}, over")):
+        return spread
+    allowed = f"{', '.join(_OVER)}, q05 to q95, 'share above …' or 'share below …'"
+    raise InputError(f"over must be one of {allowed}, not {text!r}", where)
+
+
+def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]:
+    """Value, spread, bound and sign."""
+    numbers = {key: _number(entry, key, where) for key in _NUMBERS}
+    given = {key for key, number in numbers.items() if not math.isnan(number)}
+    sign, bound, cv = entry.get("sign", 0), entry.get("bound", ""), numbers.pop("cv")
+    if "sign" in entry and (isinstance(sign, bool) or sign not in (1, -1)):
+        raise InputError(f"sign must be 1 or -1, not {sign!r}", where)
+    if sign and given - {"n"}:
+        raise InputError("a sign stands in place of a value; give one of them", where)
+    if bound:
+        _one_of("bound", bound, _BOUNDS, where)
+    if len(given & {"low", "high"}) == 1:
+        raise InputError("low and high come together", where)
+    if sum(bool(given & kind) for kind in ({"sd"}, {"cv"}, {"low"})) > 1:
+        raise InputError("the spread is given twice; keep one of sd, cv, or low and high", where)
+    if not given & {"value", "low"} and not sign and use != "look":
+        raise InputError("a value, a range (low and high) or a sign is missing", where)
+    if (bound or given & {"sd", "cv"}) and "value" not in given:
+        raise InputError("a bound, sd or cv needs the value", where)
+    if numbers["value"] == 0 and not given & {"sd", "low"} and not bound and use != "look":
+        raise InputError("a value of 0 needs its spread (sd, or low and high): no prediction is 0 exactly", where)
+    count = numbers.pop("n")
+    if "n" in given and (count < 1 or count % 1):
+        raise InputError(f"n must be a whole number, 1 or more, not {count:g}", where)
+    for key, spread in (("sd", numbers["sd"]), ("cv", cv)):
+        if spread <= 0:
+            raise InputError(f"{key} must be above 0, not {spread:g}", where)
+    if numbers["low"] > numbers["high"]:
+        raise InputError("low is above high", where)
+    if "cv" in given:
+        numbers["sd"] = cv * abs(numbers["value"])
+    return {**numbers, "n": 0 if math.isnan(count) else int(count), "sign": int(sign), "bound": bound}
+
+
+# ---------------------------------------------------------------- reading single values
+def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
+    value = entry.get(key, "")
+    if not isinstance(value, str):
+        raise InputError(f"{key} must be text, not {value!r}", where)
+    return value.strip()
+
+
+def _number(entry: Mapping[str, Any], key: str, where: str) -> float:
+    value = entry.get(key, math.nan)
+    if isinstance(value, bool) or not isinstance(value, int | float) or (key in entry and not math.isfinite(value)):
+        raise InputError(f"{key} must be a finite number, not {value!r}", where)
+    return float(value)
+
+
+def _one_of(key: str, value: Any, known: Sequence[str] | Mapping[str, Any], where: str) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise unknown(key, str(value), known, where)

@@ -1,0 +1,357 @@
+"""What the model gives for rows of observations: each run solved once, runs of one model as lanes of one solve.
+
+    predict = Predictor(rows, free=("liposome.K_ext",))
+    predict({"liposome.K_ext": np.array([0.01, 0.02])})      # (row, B) in the rows' units
+
+The prediction is pure and differentiable in reverse mode in the values of `free` (jax.vjp, jax.jacrev); compile it with jax.jit
+where it is called often. Runs may differ in everything but their mechanisms: doses are filled up with doses of nothing, output
+times with repeats, and every parameter that differs between lanes is a varied value of the plan.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg.analysis.readouts import STATISTICS, Over
+from nanomg.compute import programs
+from nanomg.data.observations import Measure, Row, Run
+from nanomg.dosing.dose import Dose
+from nanomg.equations.model import Model, stack
+from nanomg.errors import unknown
+from nanomg.population import streams
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.lanes import Lanes, Plan
+from nanomg.solver.status import Status
+
+_PAD = 32  # output times are filled up to a multiple, so that similar tables share one compiled solve
+_FINE = 64  # steps of a window over which a statistic is taken: even ones, and as many that grow from its start
+_FIRST = 1e-4  # share of the window after which the growing ones begin
+
+
+class Curves(NamedTuple):
+    """Which curves are read, all (curve,): row of the signal, lane, window [h], and how the baseline enters."""
+
+    signal: Any
+    lane: Any
+    start: Any
+    stop: Any
+    baseline: Any  # 0 not, 1 difference, 2 ratio
+
+
+class Reading(NamedTuple):
+    """What is read off the lanes of one model: static, but for `Curves`."""
+
+    model: Model
+    signals: tuple[str, ...]
+    taken: tuple[tuple[str, int], ...]  # statistics in order, and how many curves each is taken of
+    over: tuple[
+        tuple[int, int, Over | None], ...
+    ]  # of each measure: its first curve, how many they are, how they become one
+
+
+class Group(NamedTuple):
+    """Runs of one model: what is compiled, their lanes, and what is read off them."""
+
+    plan: Plan
+    runs: Mapping[Run, slice]  # the lanes of each run
+    lanes: Lanes
+    order: np.ndarray | None  # (edge, lane), None where free parameters delay doses
+    measures: tuple[Measure, ...]
+    reading: Reading
+    curves: Curves
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """`values` (row, B) in the rows' units, NaN where nothing is predicted; `status` of runs; and all solved courses."""
+
+    values: Any
+    status: Mapping[Run, np.ndarray]  # the worst of its subjects, (B,)
+    courses: Mapping[
+        tuple[Run, str], tuple[np.ndarray, np.ndarray]
+    ]  # times (time,) and curve (time, subject), first of B
+
+    def reason(self, row: Row) -> str:
+        """Why a row has no prediction; empty where its runs were solved."""
+        for measure in (row.measure, row.against):
+            if measure is not None and (worst := Status(int(np.max(self.status[measure.run])))) != Status.DONE:
+                return f"run {measure.run.name!r}: {worst.reason}"
+        return ""
+
+
+class Predictor:
+    """The rows' predictions as a function of the values of `free` parameters.
+
+    A free value acts in every run that has the parameter and does not `set` it. With `fine`, every run is also looked at that
+    many times along its course, for figures. Raises `InputError` for a free parameter that no run has.
+    """
+
+    def __init__(self, rows: Sequence[Row], free: Sequence[str] = (), fine: int = 0):
+        self.rows, self.free = tuple(rows), tuple(free)
+        measures = dict.fromkeys(m for row in rows for m in (row.measure, row.against) if m is not None)
+        runs = dict.fromkeys(m.run for m in measures)
+        for name in free:
+            known = {p for run in runs for p in run.scenario.parameters}
+            if name not in known:
+                raise unknown("parameter", name, known, "free")
+        models = dict.fromkeys(run.scenario.model for run in runs)
+        self.groups = [
+            _group(
+                [r for r in runs if r.scenario.model == model],
+                [m for m in measures if m.run.scenario.model == model],
+                free,
+                fine,
+            )
+            for model in models
+        ]
+        self.measures = tuple(m for group in self.groups for m in group.measures)
+
+    def __call__(self, values: Mapping[str, Any] | None = None) -> Any:
+        """Predictions (row, B) in the rows' units for `values`, each (B,); without values those of the cards, B = 1.
+
+        NaN where a run failed and for rows without a run.
+        """
+        return self._combined([seen for seen, _, _ in self._seen(values or {})])
+
+    def predict(self, values: Mapping[str, Any] | None = None) -> Prediction:
+        """The same for concrete values, with the runs' status and courses."""
+        status: dict[Run, np.ndarray] = {}
+        courses, measured = {}, []
+        for group, (seen, curves, ended) in zip(self.groups, self._seen(values or {}), strict=True):
+            measured.append(seen)
+            lanes = np.asarray(ended).reshape(-1, group.lanes.output.shape[1])
+            status.update((run, lanes[:, own].max(1)) for run, own in group.runs.items())
+            for run, signal in {(m.run, m.signal) for m in group.measures}:
+                own, i = group.runs[run], group.reading.signals.index(signal)
+                courses[run, signal] = group.lanes.output[:, own.start], np.asarray(curves[i, :, own])
+        return Prediction(np.asarray(self._combined(measured)), status, courses)
+
+    def _seen(self, values: Mapping[str, Any]) -> list[tuple[Any, Any, Any]]:
+        """Of each group: measures (measure, B), curves (signal, time, lane) and status (lane,)."""
+        for name in values:
+            if name not in self.free:
+                raise unknown("free parameter", name, self.free)
+        batch = next((np.shape(v)[0] for v in values.values()), 1)
+        return [_solved(group, values, batch) for group in self.groups]
+
+    def _combined(self, seen: Sequence[Any]) -> Any:
+        """Rows from measures."""
+        batch = seen[0].shape[1] if seen else 1
+        found = jnp.concatenate([*seen, jnp.full((1, batch), jnp.nan)])
+        index = {measure: i for i, measure in enumerate(self.measures)}
+        own, other = (
+            np.array([index.get(m, -1) for m in ms])
+            for ms in zip(*((r.measure, r.against) for r in self.rows), strict=True)
+        )
+        how = np.array([row.how for row in self.rows])[:, None]
+        value = found[own]
+        reference = jnp.where(how == "", 1.0, found[other] * np.array([row.other for row in self.rows])[:, None])
+        value = jnp.where(
+            how == "difference", value - reference, value / jnp.where(how == "difference", 1.0, reference)
+        )
+        value = jnp.where(how == "change", value - 1.0, value)
+        return value * np.array([row.factor for row in self.rows])[:, None]
+
+
+# ---------------------------------------------------------------- what is fixed
+def _group(runs: Sequence[Run], measures: Sequence[Measure], free: Sequence[str], fine: int) -> Group:
+    """All runs of one model as lanes."""
+    model = runs[0].scenario.model
+    counts = [_size(run) for run in runs]
+    values = _values(runs, [name for name in free if name in model.parameters])
+    times = [_times(run, [m for m in measures if m.run is run], fine) for run in runs]
+    length = max(map(len, times))
+    length += -length % _PAD
+    output = np.stack([np.pad(t, (0, length - len(t)), "edge") for t in times], 1)
+    given = [[d for d in run.scenario.doses if d.time <= t[-1]] for run, t in zip(runs, times, strict=True)]
+    slots, doses = _slots(given)
+    plan = simulation_lanes.plan_for(model, slots, tuple(name for name, v in values.items() if np.ndim(v)))
+    each = _lanes(plan, runs, doses, output)
+    lanes = jax.tree.map(lambda a: np.repeat(a, counts, -1), each)._replace(values=values)
+    ends = np.cumsum(counts)
+    place = {run: slice(int(end) - count, int(end)) for run, count, end in zip(runs, counts, ends, strict=True)}
+    ordered = tuple(sorted(measures, key=lambda m: list(STATISTICS).index(m.statistic)))
+    reading, curves = _reading(model, ordered, place)
+    order = None if _delays(plan, free) else simulation_lanes.edge_order(plan, lanes)
+    return Group(plan, place, lanes, order, ordered, reading, curves)
+
+
+def _size(run: Run) -> int:
+    """How many lanes a run has."""
+    return max(run.subjects, 1)
+
+
+def _reading(model: Model, measures: Sequence[Measure], place: Mapping[Run, slice]) -> tuple[Reading, Curves]:
+    """What to read for measures that are in the order of their statistics."""
+    signals = tuple(dict.fromkeys(m.signal for m in measures))
+    sizes = [_size(m.run) for m in measures]
+    first = np.cumsum(sizes) - sizes
+    taken: dict[str, int] = {}
+    for m, size in zip(measures, sizes, strict=True):
+        taken[m.statistic] = taken.get(m.statistic, 0) + size
+    over = tuple((int(at), size, m.over) for m, at, size in zip(measures, first, sizes, strict=True))
+    wide = lambda each: np.repeat(np.array([each(m) for m in measures]), sizes)
+    curves = Curves(
+        signal=wide(lambda m: signals.index(m.signal)),
+        lane=np.concatenate([np.r_[place[m.run]] for m in measures]),
+        start=wide(lambda m: m.start),
+        stop=wide(lambda m: m.stop),
+        baseline=wide(lambda m: ("", "difference", "ratio").index(m.baseline)),
+    )
+    return Reading(model, signals, tuple(taken.items()), over), curves
+
+
+def _values(runs: Sequence[Run], free: Sequence[str]) -> dict[str, Any]:
+    """Every parameter, a scalar where all lanes agree and it is not free, else (lane,)."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in runs[0].scenario.parameters}
+    for run in runs:
+        count, model, parameters = _size(run), run.scenario.model, run.scenario.parameters
+        factors = streams.factors(parameters.values(), count, run.seed) if run.subjects else {}
+        for name, p in parameters.items():
+            own = np.minimum(p.value * factors.get(name, np.ones(count)), model.parameters[name].at_most)
+            rows[name].append(own)
+    values: dict[str, Any] = {}
+    for name, parts in rows.items():
+        lanes = np.concatenate(parts)
+        values[name] = lanes if name in free or (lanes != lanes[0]).any() else lanes[0]
+    return values
+
+
+def _times(run: Run, measures: Iterable[Measure], fine: int) -> np.ndarray:
+    """When a run is looked at: at the ends of every window, and along those windows that a statistic is taken over."""
+    first, last = min(m.start for m in measures), max(m.stop for m in measures)
+    looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1), np.linspace(first, last, fine + 1)]
+    for start, stop, statistic in {(m.start, m.stop, m.statistic) for m in measures}:
+        looks.append(np.array([start, stop]))
+        if statistic not in ("at", "change"):
+            growing = np.geomspace(_FIRST, 1.0, _FINE + 1)
+            around = simulation_lanes.output_times(stop, stop, run.scenario.doses)
+            looks += [start + (stop - start) * part for part in (np.linspace(0.0, 1.0, _FINE + 1), growing)]
+            looks.append(around[around >= start])
+    times = np.unique(np.concatenate(looks))
+    exact = np.unique(np.concatenate([looks[0], *(np.array([m.start, m.stop]) for m in measures)]))
+    near = np.abs(times[:, None] - exact[None]).min(1)
+    return times[(near == 0) | (near > 1e-9)]
+
+
+def _slots(given: Sequence[Sequence[Dose]]) -> tuple[list[Dose], list[list[Dose]]]:
+    """Doses that stand for all runs' (port and kind), and each run's doses in these slots, filled up with doses of nothing."""
+    kind = lambda d: (d.cmt, d.duration > 0)
+    most: dict[tuple[str, bool], int] = {}
+    for doses in given:
+        for key in dict.fromkeys(map(kind, doses)):
+            most[key] = max(most.get(key, 0), sum(kind(d) == key for d in doses))
+    slots = [Dose(0.0, 0.0, cmt, float(infused)) for (cmt, infused), n in sorted(most.items()) for _ in range(n)]
+    filled = []
+    for doses in given:
+        own: list[Dose] = []
+        for key, n in sorted(most.items()):
+            mine = [d for d in doses if kind(d) == key]
+            own += mine + [Dose(0.0, 0.0, key[0], float(key[1]))] * (n - len(mine))
+        filled.append(own)
+    return slots, filled
+
+
+def _lanes(plan: Plan, runs: Sequence[Run], doses: Sequence[Sequence[Dose]], output: Any) -> Lanes:
+    """One lane for each run, without its values."""
+    windows = max(len(run.scenario.windows) for run in runs)
+    each = []
+    for i, run in enumerate(runs):
+        lane = simulation_lanes.lanes_for(plan, {}, doses[i], run.scenario.windows, output[:, i])
+        spare = [(0, windows - len(run.scenario.windows))]
+        pad = lambda a, spare=spare: np.pad(a, spare + [(0, 0)] * (a.ndim - 1))
+        each.append(lane._replace(start=pad(lane.start), stop=pad(lane.stop), change=pad(lane.change)))
+    return jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)
+
+
+def _delays(plan: Plan, free: Sequence[str]) -> bool:
+    """Whether the times of doses depend on a free parameter, so that the order of events is not known before."""
+    lags = {port.lag for name in plan.cmt if (port := plan.model.ports.get(name)) is not None}
+    chosen = tuple(name for name in free if name in plan.model.parameters)
+    return bool(lags & set(simulation_lanes.with_dependants(plan.model, chosen)))
+
+
+# ---------------------------------------------------------------- the solve
+def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, Any, Any]:
+    """Measures (measure, B), curves (signal, time, lane) and status (lane,), B lanes after B lanes."""
+    known = dict(group.lanes.values)
+    wide: dict[str, Any] = {name: np.tile(v, batch) for name, v in known.items() if np.ndim(v)}
+    wide |= {name: _freed(group, name, jnp.asarray(free)) for name, free in values.items() if name in known}
+    tile = lambda a: np.tile(a, (1,) * (np.ndim(a) - 1) + (batch,))
+    lanes = jax.tree.map(tile, group.lanes._replace(values={}))._replace(values={**known, **wide})
+    if any(isinstance(v, jax.core.Tracer) for v in values.values()):
+        # what is known already is kept from the compiler, which would compute with it at length
+        known_order = None if group.order is None else tile(group.order)
+        hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), known_order))
+        lanes = hidden._replace(values=lanes.values)
+        if order is None:
+            order = jnp.argsort(jax.lax.stop_gradient(simulation_lanes.edges(group.plan, lanes)), axis=0, stable=True)
+        solved = simulation_lanes.trajectory(group.plan, lanes, order.astype(jnp.int32), simulation_lanes.RTOL)
+    else:
+        solved = simulation_lanes.run(group.plan, lanes, defer=False)
+    measured, curves = _read(group.reading, batch, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)
+    return measured, curves, solved.status
+
+
+def _freed(group: Group, name: str, free: Any) -> Any:
+    """Values of a free parameter (lane,): a subject's own is spread around it, and a run that sets the parameter keeps it."""
+    wide = lambda each: np.repeat([each(run) for run in group.runs], [_size(run) for run in group.runs])
+    own, typical = group.lanes.values[name], wide(lambda run: run.scenario.values[name])
+    relative = np.where(typical == 0, 1.0, own / np.where(typical == 0, 1.0, typical))
+    most = wide(lambda run: group.plan.model.parameters[name].at_most if run.subjects else np.inf)
+    kept = wide(lambda run: run.scenario.parameters[name].card == "--set")
+    return jnp.where(kept, own, jnp.minimum(free[:, None] * relative, most)).ravel()
+
+
+@programs.kept(0, 1)
+def _read(
+    read: Reading,
+    batch: int,
+    values: dict[str, Any],
+    y: jax.Array,
+    forcing: jax.Array,
+    output: jax.Array,
+    curves: Curves,
+) -> tuple[jax.Array, jax.Array]:
+    """Measures (measure, B) and curves (signal, time, lane)."""
+    lanes = y.shape[2]
+    start = stack(read.model.initial(read.model.derive(values)), (lanes,))
+    y = jnp.concatenate([start[None], y])  # before time 0, and at the output times
+    x = simulation_lanes.observables(read.model, values, y, jnp.concatenate([forcing[:1], forcing]))
+    found = stack([x[name] for name in read.signals], y[:, 0].shape)
+    split = lambda a: a.reshape(*a.shape[:-1], batch, -1)
+    chosen = jnp.moveaxis(split(found)[curves.signal, :, :, curves.lane], 1, 0)  # (time, curve, B)
+    times = jnp.moveaxis(split(output)[:, :, curves.lane], 2, 1)
+    before, chosen, how = chosen[0], chosen[1:], curves.baseline[:, None]
+    chosen = chosen - jnp.where(how == 1, before, 0.0)
+    chosen = chosen / jnp.where(how == 2, before, 1.0)
+    parts, at = [], 0
+    for name, count in read.taken:
+        own = slice(at, at + count)
+        window = curves.start[own][:, None], curves.stop[own][:, None]
+        parts.append(STATISTICS[name](times[:, own], chosen[:, own], *window))
+        at += count
+    each = jnp.concatenate(parts)
+    return jnp.stack([_reduced(each[first : first + n], over) for first, n, over in read.over]), found[:, 1:]
+
+
+def _reduced(each: jax.Array, over: Over | None) -> jax.Array:
+    """Subjects (subject, B) as one number each."""
+    if over is None:
+        return each[0]
+    reduce: dict[str, Any] = {
+        "mean": jnp.mean,
+        "median": jnp.median,
+        "sd": functools.partial(jnp.std, ddof=1),
+        "quantile": functools.partial(jnp.quantile, q=over.level),
+        "above": lambda a, axis: jnp.mean(a > over.level, axis) + 0.0 * jnp.sum(a, axis),  # NaN stays NaN
+        "below": lambda a, axis: jnp.mean(a < over.level, axis) + 0.0 * jnp.sum(a, axis),
+    }
+    return reduce[over.kind](each, axis=0)

@@ -1,0 +1,248 @@
+"""Studies: measured data in CSV files, and how the model sees them.
+
+A study is one TOML file. Its runs say what is simulated and its rows what is compared, both as in nanomg.data.observations;
+its series pick data rows of a CSV file and turn them into such rows:
+
+    title = "…"                 source = "key of references.bib"
+    file = "folder/data.csv"                                       below the folder of raw data
+    columns = { time = "time_h", time_unit = "h", value = "conc", unit = "mg/L", sd = "sd" }      sd can be left out
+
+    [run.low]                   as in a table of observations
+    [[series]]                  run = "low"
+    where = { organ = "plasma", dose = ["low", "middle"] }         what these columns hold
+    shift = "25 h"              added to the column's time to have that of the run
+    from, to                    the window of the data, in the run's time
+    together = "30 min"         times no further apart than this are one
+    aggregate = "mean"          of replicates: mean, geometric, median, none; in a run with subjects q05 … q95,
+                                "share above 10 mm^3" or "share below …", which are then taken over its subjects too
+    statistic = "half-life"     one row for the whole window instead of one for each time
+    per = "mouse"               column whose values each have a statistic of their own, which are then aggregated
+    part = "fit"                or judge, or reference: only what others are held `against`
+    error = 0.2                 relative, or sd = "5 percent"; residuals are ln(predicted / observed) / error and difference / sd
+    signal, divide_by, baseline, against, …                        as in a row: the prediction is divided, both are compared
+    [[row]]                     as in a table of observations, with part and error; low and high hold 90 %
+
+    [fit]                       card = "…"   starts = 8
+    free = { "liposome.K_ext" = { low = "0.001 mL/g/h", high = "0.1 mL/g/h", prior = { value = "0.01 mL/g/h", cv = 0.5 } } }
+
+A series may have its own `file` and `columns`, and its own `unit` of the column of values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nanomg import units
+from nanomg.data import observations
+from nanomg.data.observations import Row, Run
+from nanomg.data.series import Series, number, read_csv
+from nanomg.errors import InputError, unknown
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
+from nanomg.library.toml import load_toml, only
+
+ERROR = 0.2  # relative, of data without a stated one
+PARTS = ("fit", "judge", "reference")
+_USES = {"fit": ("calibrate", "fitted"), "judge": ("validate", "kept from the fit")}
+_KEYS = {"title", "source", "file", "columns", "run", "series", "row", "fit"}
+_FIT = {"card", "starts", "free"}
+_FREE = {"low", "high", "prior"}
+_NEEDED = ("time", "value")  # columns of a plain table
+_COLUMNS = (*_NEEDED, "signal", "unit", "sd", "run")
+_OWN = ("part", "error", "series")  # of a row, and not of observations
+P95 = 1.6448536269514722  # 95th percentile of the standard normal distribution
+
+
+class Error(NamedTuple):
+    """How far a measurement may be off: a relative standard deviation, or one in the row's unit."""
+
+    sd: float
+    relative: bool
+
+
+class Datum(NamedTuple):
+    """A row of observations, how it takes part, and the series that it belongs to."""
+
+    row: Row
+    part: str
+    error: Error
+    series: str
+
+
+class Free(NamedTuple):
+    """A parameter to be fitted: bounds, and the median and coefficient of variation of a prior."""
+
+    name: str
+    low: str
+    high: str
+    prior: tuple[str, float] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What a study file says, with its data."""
+
+    name: str
+    title: str
+    source: str
+    runs: Mapping[str, Run]
+    data: tuple[Datum, ...]
+    free: tuple[Free, ...]
+    card: str
+    starts: int = 4
+
+
+# ---------------------------------------------------------------- a study file
+def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
+    """The study of a file, with data from below `raw` and the values of `card`, or of the card that it names, in every run.
+
+    Raises `InputError` of one sentence for everything that is wrong with it.
+    """
+    data, where = load_toml(path), f"study {path.stem!r}"
+    only(data, _KEYS, {"title", "source", "run"}, where)
+    fit = _fit(data.get("fit", {}), where)
+    fit["card"] = card = card or fit["card"]
+    runs = _runs(data["run"], library, card, where)
+    series = [
+        Series.read(entry, data, raw, runs, f"{where}, series {i}")
+        for i, entry in enumerate(_tables(data, "series", where), 1)
+    ]
+    entries = [entry for one in series for entry in one.entries(series)]
+    entries += [(entry, f"{where}, row {i}") for i, entry in enumerate(_tables(data, "row", where), 1)]
+    found = tuple(_datum({"source": data["source"], **entry}, runs, at) for entry, at in entries)
+    return Study(path.stem, str(data["title"]), str(data["source"]), runs, found, **fit)
+
+
+def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, Run]:
+    """The runs, with the card appended to those that do not have it."""
+    if not card:
+        raise InputError("name the card to fit", where)
+    runs = observations.runs_of({"run": entries}, library, where)
+    path = library.card(card).path
+    lacking = {name: entries[name] for name, run in runs.items() if path not in (c.path for c in run.scenario.cards)}
+    if lacking:
+        with_card = {name: {**entry, "cards": [*entry.get("cards", ()), card]} for name, entry in lacking.items()}
+        runs |= observations.runs_of({"run": with_card}, library, where)
+    return runs
+
+
+def _datum(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Datum:
+    """A row with its part and error."""
+    part = entry.get("part", "fit")
+    if not isinstance(part, str) or part not in _USES:
+        raise unknown("part", str(part), PARTS, where)
+    use, reason = _USES[part]
+    plain = {key: value for key, value in entry.items() if key not in _OWN}
+    row = observations.row_of({"quality": "read", "reason": reason, **plain, "use": use}, runs, where)
+    if row.measure is None or math.isnan(row.value):
+        raise InputError("a row of a study needs a run and a value", where)
+    if "error" in entry or "cv" in entry:
+        error = Error(_positive(entry.get("error", entry.get("cv")), where), True)
+    elif "sd" in entry:
+        error = Error(_positive(entry["sd"], where), False)
+    elif "low" in entry:
+        error = Error(_positive((row.high - row.low) / (2 * P95), where), False)
+    else:
+        error = Error(ERROR, True)
+    if error.relative and not row.value > 0:
+        raise InputError(f"a value of {row.value:g} {row.unit} has no relative error; give an sd", where)
+    return Datum(row, part, error, str(entry.get("series", row.quantity)))
+
+
+def _fit(table: Any, where: str) -> dict[str, Any]:
+    at = f"{where}, [fit]"
+    only(table, _FIT, set(), at)
+    free = table.get("free", {})
+    if not isinstance(free, Mapping):
+        raise InputError("free is a table of parameters", at)
+    starts = table.get("starts", 4)
+    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        raise InputError(f"starts must be a whole number, 1 or more, not {starts!r}", at)
+    return {
+        "card": str(table.get("card", "")),
+        "starts": starts,
+        "free": tuple(_free(n, e, f"{at}, {n}") for n, e in free.items()),
+    }
+
+
+def _free(name: str, entry: Any, where: str) -> Free:
+    only(entry, _FREE, {"low", "high"}, where)
+    prior = entry.get("prior")
+    if prior is not None:
+        only(prior, {"value", "cv"}, {"value", "cv"}, f"{where}, prior")
+        prior = str(prior["value"]), _positive(prior["cv"], f"{where}, prior")
+    return Free(name, str(entry["low"]), str(entry["high"]), prior)
+
+
+def free_option(text: str) -> Free:
+    """`"pk.CL=1..10 L/h"` as a free parameter; the lower bound takes the unit of the upper one where it has none."""
+    name, sign, bounds = (part.strip() for part in text.partition("="))
+    low, dots, high = (part.strip() for part in bounds.partition(".."))
+    if not (name and sign and low and dots and high):
+        raise InputError(f"{text!r} is not NAME=LOW..HIGH with a unit, such as pk.CL='1..10 L/h'", "--fit")
+    value, unit = units.split_quantity(low, f"--fit, {name}")
+    return Free(name, low if unit else f"{value!r} {units.split_quantity(high, f'--fit, {name}')[1]}", high)
+
+
+def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, card: str) -> Study:
+    """A study of a plain table with the columns time [h] and value, and where needed signal, unit, sd and run (a scenario).
+
+    Without them a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
+    """
+    rows, where = read_csv(path), str(path)
+    columns = rows[0][1]
+    for column in _NEEDED:
+        if column not in columns:
+            raise unknown("column", column, columns, where)
+    for column in columns:
+        if column not in _COLUMNS:
+            raise unknown("column", column, _COLUMNS, f"{where}, columns that a table may have")
+    named = dict.fromkeys(row.get("run") or scenario for _, row in rows)
+    if "" in named:
+        raise InputError("name the scenario with --scenario, or in a column 'run'", where)
+    last = max(number(row, "time", line, where) for line, row in rows)
+    horizons = {name: max(scenario_file.load(name, library).horizon, last) for name in named}
+    entries = {name: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
+    runs = _runs(entries, library, card, where)
+    shown = {name: load_toml(scenario_file.find(name, library)).get("outputs", {}) for name in named}
+    data = []
+    for line, row in rows:
+        at = f"{where}, line {line}"
+        run = row.get("run") or scenario
+        if not row.get("signal") and len(shown[run]) != 1:
+            all_shown = ", ".join(shown[run]) or "none"
+            raise InputError(f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", at)
+        signal = row.get("signal") or next(iter(shown[run]))
+        time, value = (number(row, column, line, where) for column in ("time", "value"))
+        entry: dict[str, Any] = {
+            "quantity": f"{signal} at {time:g} h",
+            "series": f"{run}, {signal}",
+            "run": run,
+            "signal": signal,
+            "time": f"{time!r} h",
+            "value": value,
+            "unit": row.get("unit") or shown[run].get(signal, ""),
+            "source": path.stem,
+        }
+        if row.get("sd"):
+            entry["sd"] = number(row, "sd", line, where)
+        data.append(_datum(entry, runs, at))
+    return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card)
+
+
+# ---------------------------------------------------------------- reading single values
+def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
+    value = data.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
+        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
+    return value
+
+
+def _positive(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise InputError(f"an error must be a number above 0, not {value!r}", where)
+    return float(value)

@@ -1,0 +1,407 @@
+"""From event records to the primitive actions that a solve passes through, in order.
+
+What is fixed and what is traced. `expand` decides on concrete values, outside any compiled program: which actions happen, which a
+reset cancels, and their order with all ties. Its `Schedule` holds integers and flags only; the times, amounts, rates, intervals,
+lags and F themselves stay in `Values`, which may be traced: `delivery` and `action_times` compute with any array type, so
+gradients pass through them while the schedule stays as it is.
+
+The order. Resets (EVID 3 and 4, SS = 1) divide the records into stretches that share nothing: doses and infusions pending from
+the stretch before are cancelled. Within a stretch actions are sorted by time. At one time, what is due from earlier rows comes
+first (implied and lagged doses, ends of infusions), then row by row: reset, steady state, infusions that steady state leaves
+running, the row's own dose if nothing delays it, the row itself as an output. Outputs that belong to no row come last. Times that
+differ by rounding alone are one time; an interval between them may come out as -1e-16 h and is then empty.
+
+Steady state. The SS records of one stretch at one time are one `Steady`: solved together, at the first of their rows. The state
+is the fixed point of the map over one period that starts at the record, in which `Steady.actions` happen. If any of them has
+SS = 1 it replaces the state, else it is added. Different intervals II share their least common multiple as the period.
+
+Covariates. A value read from a record holds by default back to the record before (`nocb`), or on to the next (`locf`), or is
+joined by straight lines (`linear`). These are exact: `covariate` gives the value at both ends of each interval, which differ for
+`linear` alone. A missing value is filled in the same manner. Lag, F and modelled rates are those of the record that gives the dose.
+"""
+
+from __future__ import annotations
+
+import bisect
+import enum
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from nanomg.dosing.dose import MOST_DOSES
+from nanomg.dosing.event_table import Mode, Subject, filled
+from nanomg.errors import InputError
+
+_MOST_IN_PERIOD = 1000  # doses in one period of a steady state, and infusions that overlap in it
+
+
+class Values(NamedTuple):
+    """What may be traced, one entry per record: (record,) or (record, lane).
+
+    Rates and durations are 1 where not used; lag and F are 0 where a record gives no dose.
+    """
+
+    time: Any  # [h]
+    amt: Any
+    ii: Any  # [h]
+    lag: Any  # [h]
+    F: Any
+    rate: Any  # RATE, or the modelled rate [amount per h]
+    duration: Any  # `dur`, or the modelled duration [h]
+
+
+class Kind(enum.IntEnum):
+    """What an action does."""
+
+    RESET = 0  # every state becomes 0
+    STEADY = 1  # the state becomes, or is increased by, a steady state
+    BOLUS = 2  # the jump of its record
+    START = 3  # the inflow of its record is switched on
+    END = 4  # and off again
+    OUTPUT = 5  # the state is observed
+
+
+class Action(NamedTuple):
+    """One primitive action.
+
+    Its time is `time[at]`, plus `k * ii[record] + lag[record]` if `shifted`, plus the length of the infusion if `ended`. Extra
+    outputs have record -1 and count on after the records: `at` = number of records + number of the output.
+    """
+
+    kind: Kind
+    record: int  # whose dose it is, or which row is observed
+    at: int  # the record that sets the base of its time: its own, or the reset that cuts an infusion off
+    k: int = 0  # which dose of the record: 0 its own, above 0 implied by ADDL, below 0 from before a steady state
+    shifted: bool = False
+    ended: bool = False
+    group: int = -1  # which steady state
+
+
+class Steady(NamedTuple):
+    """SS records of one time. The period is `multiple * ii[base]`; if 0, all infusions are constant and any period will do."""
+
+    records: tuple[int, ...]
+    resets: bool
+    base: int
+    multiple: int
+    actions: tuple[Action, ...]  # by their time since the start of the period, which leaves out `time[at]`
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The actions of one subject in order. Each closes an interval that began at the action before it."""
+
+    actions: tuple[Action, ...]
+    jumps_back: tuple[bool, ...]  # the interval lies between two clocks and has no length
+    before: tuple[int, ...]  # the last row passed when the interval begins
+    after: tuple[int, ...]  # the first row at its end or later
+    steady: tuple[Steady, ...]
+
+
+class Edges(NamedTuple):
+    """Actions as arrays (action,). `keep` is what an action leaves of the state: 0 or 1."""
+
+    kind: np.ndarray
+    record: np.ndarray
+    at: np.ndarray
+    k: np.ndarray
+    shifted: np.ndarray
+    ended: np.ndarray
+    group: np.ndarray
+    keep: np.ndarray
+
+
+def edges(of: Schedule | Steady) -> Edges:
+    """The actions as arrays."""
+    columns = np.array([tuple(map(int, action)) for action in of.actions], int).reshape(-1, len(Action._fields)).T
+    wipes = [i for i, steady in enumerate(of.steady) if steady.resets] if isinstance(of, Schedule) else []
+    keep = [not (a.kind is Kind.RESET or (a.kind is Kind.STEADY and a.group in wipes)) for a in of.actions]
+    return Edges._make([*columns, np.array(keep, float)])
+
+
+def delivery(mode: Any, values: Values) -> tuple[Any, Any, Any]:
+    """By record: the jump of a bolus, the inflow of an infusion [per h], and how long it lasts [h]; `mode` broadcasts to values."""
+    mode = np.asarray(mode) if isinstance(mode, list) else mode
+    at_rate, timed = (mode == Mode.RATE) * 1.0, (mode == Mode.DURATION) * 1.0
+    amount = values.F * values.amt
+    jump = (mode == Mode.BOLUS) * amount
+    inflow = at_rate * values.rate + timed * amount / values.duration
+    return jump, inflow, at_rate * amount / values.rate + timed * values.duration
+
+
+def action_times(actions: Edges, base: Any, values: Values, length: Any) -> Any:
+    """When each action happens on the clock of its stretch [h], (action,) or (action, lane).
+
+    `base` holds the times of the records, then of the extra outputs; zeros give times since the start of a period.
+    """
+    record = actions.record.clip(0)
+    wide = (-1,) + (1,) * (np.ndim(length) - 1)
+    shifted, ended, k = (a.reshape(wide) for a in (actions.shifted, actions.ended, actions.k))
+    return base[actions.at] + shifted * (k * values.ii[record] + values.lag[record]) + ended * length[record]
+
+
+def given(subject: Subject) -> tuple[Values, np.ndarray]:
+    """The columns of a subject as they stand, before lag, F and what is modelled; and the mode of each record."""
+    columns = (
+        [getattr(r, name) for r in subject.records]
+        for name in ("time", "amt", "ii", "doses", "doses", "rate", "duration")
+    )
+    return Values(*(np.array(column, float) for column in columns)), np.array([r.mode for r in subject.records], int)
+
+
+def arriving(written: Values, mode: Any, lag: Any, F: Any, rate: Any, duration: Any, where: Any = np.where) -> Values:
+    """The values of a subject from its columns as `given` and from lag, F, modelled rate and duration of each record."""
+    rates = where(written.rate == -1, rate, where(mode == Mode.RATE, written.rate, 1.0))
+    durations = where(written.rate == -2, duration, where(mode == Mode.DURATION, written.duration, 1.0))
+    gives = written.F > 0
+    return written._replace(lag=where(gives, lag, 0.0), F=where(gives, F, 0.0), rate=rates, duration=durations)
+
+
+def dose_values(
+    subject: Subject, lag: Any = 0.0, F: Any = 1.0, rate: Any = math.nan, duration: Any = math.nan
+) -> Values:
+    """The concrete values of a subject. Lag, F, modelled rate and duration are numbers or one per record; NaN: there is none."""
+    written, mode = given(subject)
+    rows = (np.broadcast_to(np.asarray(value, float), mode.shape) for value in (lag, F, rate, duration))
+    values = arriving(written, mode, *rows)
+    for i, record in enumerate(subject.records):
+        if not record.doses:
+            continue
+        for name, value in (("lag", values.lag[i]), ("F", values.F[i])):
+            if not 0 <= value < math.inf:
+                raise InputError(
+                    f"{name} of {record.cmt} must be 0 or more, not {value:g}", subject.where(record, "CMT")
+                )
+        for what, value in (("rate", values.rate[i]), ("duration", values.duration[i])):
+            if not 0 < value < math.inf:
+                has = "has none" if math.isnan(value) else f"has {value:g}"
+                message = f"RATE = {record.rate:g} needs a modelled {what} above zero, but {record.cmt} {has}"
+                raise InputError(message, subject.where(record, "RATE"))
+    return values
+
+
+def expand(subject: Subject, values: Values, outputs: Sequence[float] = ()) -> Schedule:
+    """The actions of a subject with concrete values. `outputs` are further times [h] at which the state is observed.
+
+    Raises `InputError` for a lag that is not below II at steady state, and for what cannot be computed.
+    """
+    return _Expansion(subject, values, outputs).schedule()
+
+
+def _same(a: float, b: float) -> bool:
+    """Whether two times differ by rounding alone."""
+    return math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12)
+
+
+class _Expansion:
+    """The expansion of one subject: stretch by stretch, each sorted by time, then by the row that an action comes from."""
+
+    def __init__(self, subject: Subject, values: Values, outputs: Sequence[float]):
+        self.subject, self.records, self.values = subject, subject.records, values
+        with np.errstate(over="ignore"):
+            *gives, self.length = delivery([record.mode for record in self.records], values)
+        self.time: list[float] = []
+        for t in values.time:  # times that differ by rounding become one
+            self.time.append(self.time[-1] if self.time and _same(t, self.time[-1]) else float(t))
+        self.outputs = [float(t) for t in outputs]
+        self.steady: list[Steady] = []
+        self.placed: list[tuple[float, Action]] = []
+        self.moments: list[float] = []  # of the rows and outputs of the stretch, in order
+        if sum(record.addl + 1 for record in self.records if record.doses) > MOST_DOSES:
+            raise InputError(f"subject {subject.id} has more than {MOST_DOSES} doses", subject.source)
+        for i, record in enumerate(self.records):
+            if record.doses and not math.isfinite(self.due(i, record.addl) + self.length[i]):
+                self.fail(i, "TIME", "the end of the doses is beyond any finite time")
+            if record.doses and not all(math.isfinite(size[i]) for size in gives):
+                self.fail(i, "AMT", "the dose is too large to compute with")
+        self.back = [i > 0 and self.time[i] < self.time[i - 1] for i in range(len(self.records))]
+        if self.outputs and any(self.back):
+            raise InputError(
+                f"the time of subject {subject.id} goes back at a reset; only its rows can be observed", subject.source
+            )
+
+    def fail(self, i: int, column: str, message: str) -> NoReturn:
+        raise InputError(message, self.subject.where(self.records[i], column))
+
+    def due(self, i: int, k: int) -> float:
+        """The time of dose `k` of record `i`."""
+        return self.time[i] + k * float(self.values.ii[i]) + float(self.values.lag[i])
+
+    def schedule(self) -> Schedule:
+        count, clocks = len(self.records), [i for i, r in enumerate(self.records) if i == 0 or r.resets or self.back[i]]
+        together = [group for start, stop in itertools.pairwise([*clocks, count]) for group in self.groups(start, stop)]
+        groups = {group[0]: group for group in together}
+        resetting = {group[0] for group in together if any(self.records[i].ss == 1 for i in group)}
+        starts = sorted({*clocks, *resetting})
+        actions: list[Action] = []
+        jumps_back: list[bool] = []
+        for start, stop in itertools.pairwise([*starts, count]):
+            found = self.stretch(start, stop, groups)
+            actions += found
+            jumps_back += [self.back[start], *[False] * (len(found) - 1)]
+        rows = [a.record if a.kind is Kind.OUTPUT and a.record >= 0 else -1 for a in actions]
+        before = list(itertools.accumulate([0, *rows[:-1]], max))
+        # Rows are passed in order, so the next one is one further than the last one.
+        passed = itertools.accumulate([-1, *rows[:-1]], max)
+        after = [min(row + 1, count - 1) for row in passed]
+        return Schedule(tuple(actions), tuple(jumps_back), tuple(before), tuple(after), tuple(self.steady))
+
+    def groups(self, start: int, stop: int) -> Iterator[tuple[int, ...]]:
+        """The SS records of one clock that are solved together, because their times are equal."""
+        found: list[int] = []
+        for i in range(start, stop):
+            if self.records[i].doses and self.records[i].ss:
+                if found and self.time[found[0]] != self.time[i]:
+                    yield tuple(found)
+                    found = []
+                found.append(i)
+        if found:
+            yield tuple(found)
+
+    def stretch(self, start: int, stop: int, groups: dict[int, tuple[int, ...]]) -> list[Action]:
+        """The actions of the records from `start` up to `stop`, in order."""
+        self.placed = []
+        self.moments = self.time[start:stop]
+        observed = [(self.snap(self.outputs[j]), j) for j in self.observed(start, stop)]
+        self.moments = sorted([*self.moments, *(time for time, _ in observed)])
+        cut: int | None = None
+        if stop < len(self.records):
+            cut = stop - 1 if self.back[stop] else stop
+        limit = self.moments[-1] if cut is None else self.time[cut]
+        for i in range(start, stop):
+            record, now = self.records[i], self.time[i]
+            if record.resets:
+                self.place(now, Action(Kind.RESET, i, i))
+            if i in groups:
+                self.place(now, Action(Kind.STEADY, i, i, group=len(self.steady)))
+                self.steady.append(self.solve_together(groups[i]))
+                for j in groups[i]:
+                    for k in range(-self.running(j), 0):
+                        self.place(now, Action(Kind.START, j, j, k))
+                        self.end(j, k, limit, cut)
+            if record.doses and not record.constant:
+                self.dose(i, limit, cut)
+            self.place(now, Action(Kind.OUTPUT, i, i))
+        for time, j in observed:
+            self.place(time, Action(Kind.OUTPUT, -1, len(self.records) + j))
+        return [action for _, action in sorted(self.placed, key=lambda entry: entry[0])]
+
+    def observed(self, start: int, stop: int) -> list[int]:
+        """The extra outputs that lie in a stretch: not before the time at which it starts, if another one is before it."""
+
+        def reached(i: int, t: float) -> bool:
+            return i < len(self.records) and (i == 0 or t >= self.time[i] or _same(t, self.time[i]))
+
+        return [j for j, t in enumerate(self.outputs) if reached(start, t) and not reached(stop, t)]
+
+    def place(self, time: float, action: Action) -> None:
+        """Put an action at a time, after what has been put there before."""
+        self.placed.append((time, action))
+
+    def snap(self, time: float) -> float:
+        """The first row or output that a time equals but for rounding, else the time itself."""
+        place = bisect.bisect_left(self.moments, time)
+        return next((t for t in self.moments[max(place - 1, 0) : place + 1] if _same(t, time)), time)
+
+    def dose(self, i: int, limit: float, cut: int | None) -> None:
+        """The doses of a record that are due before its stretch ends."""
+        bolus = self.records[i].mode is Mode.BOLUS
+        for k in range(self.records[i].addl + 1):
+            due = self.due(i, k)
+            if due > limit and not _same(due, limit):
+                return
+            self.place(self.snap(due), Action(Kind.BOLUS if bolus else Kind.START, i, i, k, shifted=True))
+            if not bolus:
+                self.end(i, k, limit, cut)
+
+    def end(self, i: int, k: int, limit: float, cut: int | None) -> None:
+        """The end of an infusion; where the stretch ends first, the infusion is cut off there."""
+        end = self.due(i, k) + float(self.length[i])
+        if end <= limit or _same(end, limit):
+            self.place(self.snap(end), Action(Kind.END, i, i, k, shifted=True, ended=True))
+        elif cut is not None:
+            self.place(limit, Action(Kind.END, i, cut, k))
+
+    # ------------------------------------------------------------------ steady state
+    def running(self, i: int) -> int:
+        """How many infusions from before a steady-state record still run at it."""
+        if self.records[i].mode is Mode.BOLUS or self.records[i].constant:
+            return 0
+        intervals = (self.values.lag[i] + self.length[i]) / self.values.ii[i]
+        if intervals > _MOST_IN_PERIOD:
+            self.fail(i, "II", f"more than {_MOST_IN_PERIOD} infusions overlap at steady state")
+        return max(math.ceil(intervals - 1e-9) - 1, 0)
+
+    def solve_together(self, group: tuple[int, ...]) -> Steady:
+        """What happens in one period of the SS records of one time."""
+        periodic = [i for i in group if not self.records[i].constant]
+        for i in periodic:
+            if self.values.lag[i] >= self.values.ii[i]:
+                message = f"a steady state needs a lag below II = {self.values.ii[i]:g} h, not {self.values.lag[i]:g} h"
+                self.fail(i, "SS", message)
+        count, repeats = self.common_period(periodic)
+        found: list[tuple[float, Action]] = []
+
+        def add(since: float, action: Action) -> None:
+            found.append((since, action))
+
+        for i in group:
+            if self.records[i].constant:
+                add(0.0, Action(Kind.START, i, i))
+        for i, times in zip(periodic, repeats, strict=True):
+            running, bolus = self.running(i), self.records[i].mode is Mode.BOLUS
+            for k in range(-running, 0):
+                add(0.0, Action(Kind.START, i, i, k))
+            for k in range(times):
+                since = k * self.values.ii[i] + self.values.lag[i]
+                add(since, Action(Kind.BOLUS if bolus else Kind.START, i, i, k, shifted=True))
+                if not bolus:
+                    ending = Action(Kind.END, i, i, k - running, shifted=True, ended=True)
+                    add(since - running * self.values.ii[i] + self.length[i], ending)
+        actions = tuple(action for _, action in sorted(found, key=lambda entry: entry[0]))
+        resets = any(self.records[i].ss == 1 for i in group)
+        return Steady(group, resets, periodic[0] if periodic else group[0], count, actions)
+
+    def common_period(self, periodic: list[int]) -> tuple[int, list[int]]:
+        """The least common multiple of the intervals, in intervals of the first record, and how often each record doses in it."""
+        ratios = []
+        for i in periodic:
+            exact = self.values.ii[i] / self.values.ii[periodic[0]]
+            ratio = Fraction(exact).limit_denominator(_MOST_IN_PERIOD) if exact <= _MOST_IN_PERIOD else Fraction(0)
+            ratios.append(ratio)
+            if not math.isclose(ratio, exact, rel_tol=1e-9):
+                self.fail(i, "II", f"the intervals II of the SS records at {self.time[i]:g} h have no common multiple")
+        count = math.lcm(*(ratio.numerator for ratio in ratios)) if ratios else 0
+        repeats = [int(count / ratio) for ratio in ratios]
+        if sum(repeats) > _MOST_IN_PERIOD:
+            self.fail(periodic[0], "II", f"the common period of the SS records has more than {_MOST_IN_PERIOD} doses")
+        return count, repeats
+
+
+def covariate(subject: Subject, schedule: Schedule, times: Any, column: str, how: str = "nocb") -> np.ndarray:
+    """A column's value at the start and at the end of the interval that each action closes, (2, action).
+
+    `times` are those of the actions, needed for `linear` alone. The value that belongs to a row itself is that of `filled`.
+    """
+    ends = np.zeros(len(schedule.actions)) if times is None else np.asarray(times, float)
+    starts = np.concatenate([ends[:1], ends[:-1]])
+    time = np.array([record.time for record in subject.records])
+    rows = np.array(schedule.before), np.array(schedule.after)
+    return np.stack(held(filled(subject, column, how), how, time, *rows, starts, ends))
+
+
+def held(
+    values: Any, how: str, time: Any, before: Any, after: Any, starts: Any, ends: Any, where: Any = np.where
+) -> tuple[Any, Any]:
+    """A column's value at the start and at the end of intervals, from its `filled` values and the times of the rows."""
+    if how != "linear":
+        constant = values[after if how == "nocb" else before]
+        return constant, constant
+    span = time[after] - time[before]  # not above zero outside all rows and between two clocks
+    slope = where(span > 0, values[after] - values[before], 0.0) / where(span > 0, span, 1.0)
+    return values[after] - slope * (time[after] - starts), values[after] - slope * (time[after] - ends)

@@ -1,0 +1,1 @@
+"""What a model is: mechanisms as fluxes between states, and the model that they make together."""

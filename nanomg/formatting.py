@@ -1,0 +1,67 @@
+"""How numbers, times, sizes and limits are put for people: on the screen, on a page and in a picture."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+
+_POWER = 5  # power of ten from which on a number is written with it
+_PERCENT, _NOTHING = 0.01, 1e-6
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits: `0.01234`, `1.234e-5`, `1490`; what is missing or not finite is a dash."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value + 0.0:.{digits}g}"  # no -0
+    mantissa, exponent, power = text.partition("e")
+    if exponent and 0 <= int(power) < _POWER:
+        return f"{float(text):.0f}"
+    return f"{mantissa}e{int(power)}" if exponent else mantissa
+
+
+def percent(share: float | None) -> str:
+    """A share in whole percent, or with one digit where it is less than one."""
+    if share is None or not math.isfinite(share):
+        return MISSING
+    return f"{100 * share:.1g} %" if _NOTHING < abs(share) < _PERCENT else f"{round(100 * share)} %"
+
+
+def bounded(share: float | None) -> float | None:
+    """A share between 0 and 1: of a sum with a part below 0, another part may be more than all."""
+    return None if share is None else min(max(share, 0.0), 1.0)
+
+
+def duration(seconds: float) -> str:
+    """A time in the two units that suit it."""
+    if seconds < 90:
+        return f"{number(seconds, 2)} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min" if minutes < 48 * 60 else f"{minutes / 1440:.1f} d"
+
+
+def size(count: float) -> str:
+    """So many bytes in the unit that suits them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{number(count, 3)} {unit}"
+        count /= 1000
+    return f"{number(count, 3)} TB"
+
+
+def span(low: float | None, high: float | None) -> str:
+    """A range, or nothing where neither end is known."""
+    return "" if all(v is None or math.isnan(v) for v in (low, high)) else f"{number(low)} – {number(high)}"
+
+
+def factor(effect: float | None) -> str:
+    """A change of a logarithm as what it multiplies by, or nothing where it is not known."""
+    return "" if effect is None else f"× {number(math.exp(min(effect, 700.0)), 3)}"
+
+
+def capital(text: str) -> str:
+    """Text as it begins a sentence."""
+    return text[:1].upper() + text[1:]

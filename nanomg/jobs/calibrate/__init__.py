@@ -1,0 +1,1 @@
+"""Fit a card to data of a study."""

@@ -1,0 +1,338 @@
+"""Calibration: parameters of a card fitted to the data of a study, what the data say of each, and the card that follows.
+
+The problem is in nanomg.jobs.calibrate.problem, the search and its Fisher matrix in nanomg.jobs.calibrate.least_squares;
+this is the job and what is said of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg import files, units
+from nanomg.data import studies
+from nanomg.data.prediction import Predictor
+from nanomg.data.scores import Score
+from nanomg.data.studies import P95, Datum, Study
+from nanomg.errors import InputError, SimulationError, unknown
+from nanomg.jobs.calibrate import least_squares
+from nanomg.jobs.calibrate.least_squares import Optimum, Progress, Uncertainty
+from nanomg.jobs.calibrate.problem import Problem, at_bound, free_in, problem_of, residual, search
+from nanomg.library import card_editing
+from nanomg.library.card import Card, Parameter
+from nanomg.library.library import Library
+from nanomg.models import library as find_library
+from nanomg.results.run import Run, finish
+
+RAW = "NANOMG_DATA"  # environment variable: the folder of raw data
+POOR = 1.0  # coefficient of variation from which on a parameter is called poorly known
+HOPELESS = 10.0  # and from which on a card calls it not identified
+
+
+def calibrate(
+    card: str | None,
+    data: str,
+    *,
+    raw: str | Path | None = None,
+    scenario: str = "",
+    fit: Sequence[str] = (),
+    starts: int | None = None,
+    seed: int = 0,
+    output: str | Path | None = None,
+    result: str | Path | None = None,
+    force: bool = False,
+    library: Library | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Run:
+    """Fit parameters of a card (None: the one that the study names) to a study, or to a table (a path that ends in .csv).
+
+    A table needs `fit`, lines such as "pk.CL=1..10 L/h", and mostly the `scenario` that it was measured in; `fit` replaces what a
+    study has free. `output` is the card to write, `result` the HDF5 file. Raises `InputError` for anything wrong with the request,
+    `SimulationError` where the fitted rows cannot be predicted.
+    """
+    shelf = library or find_library()
+    written = _check_card(output, force)
+    path = files.check_output(result, force) if result is not None else None
+    if written is not None and path is not None and written.resolve() == path.resolve():
+        raise InputError("the card and the HDF5 file need names of their own", str(path))
+    if seed < 0 or (starts is not None and starts < 1):
+        raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
+    study = _study(card or "", data, raw, scenario, fit, shelf)
+    base = shelf.card(study.card)
+    problem = problem_of(study, base)
+    text = base.path.read_bytes().decode()
+    rewrite = lambda parameters: card_editing.rewrite(text, parameters, str(base.path))
+    if written is not None:
+        rewrite(
+            {name: base.parameters[name] for name in problem.names}
+        )  # a card that cannot be is refused before the search
+    found = search(problem, starts or study.starts, seed, progress)
+    known = least_squares.uncertainty(
+        found.residual, found.jacobian, at_bound(problem, found.z) != 0, len(problem.prior)
+    )
+    predicted, reasons = _predict(problem, found)
+    summary = _summary(problem, base, found, known, predicted, reasons)
+    summary |= {"seed": seed, "written": str(written) if written else None, "output": str(path) if path else None}
+    if written is not None:
+        files.replace_file(written, rewrite(_fitted(problem, base, summary)).encode())
+    groups = {"calibration": _dataset(problem, found, known, predicted)}
+    models = tuple(dict.fromkeys(run.scenario.model for run in study.runs.values()))
+    runs = {name: run.scenario.config for name, run in study.runs.items()}
+    return finish(
+        groups,
+        summary,
+        path,
+        title=f"Calibration: {study.title}",
+        config={"card": base.name, "study": study.name, "free": list(problem.names), "runs": runs},
+        seed=seed,
+        model=models,
+        command=command,
+    )
+
+
+# ---------------------------------------------------------------- what is asked
+def _check_card(output: str | Path | None, force: bool) -> Path | None:
+    if output is None:
+        return None
+    if Path(output).suffix != ".toml":
+        raise InputError("a card ends in .toml; name the HDF5 file with --result", str(output))
+    return files.check_output(output, force)
+
+
+def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Sequence[str], library: Library) -> Study:
+    free = tuple(studies.free_option(text) for text in fit)
+    if data.endswith(".csv"):
+        study = studies.from_csv(Path(data), scenario, free, library, card)
+    else:
+        if data not in library.studies and not data.endswith(".toml"):
+            raise unknown("study", data, library.studies, "--data")
+        if scenario:
+            raise InputError("a study names its own scenarios; --scenario goes with a table", "--scenario")
+        path = library.studies.get(data, Path(data))
+        study = studies.read(path, Path(raw or os.environ.get(RAW) or path.parent), library, card)
+        study = dataclasses.replace(study, free=free or study.free)
+    if not study.free:
+        raise InputError("nothing is free; say what to fit with --fit NAME=LOW..HIGH", f"study {study.name!r}")
+    return study
+
+
+def _predict(problem: Problem, found: Optimum) -> tuple[np.ndarray, list[str]]:
+    """All rows of the study (row, 2), before and after the fit, and why one has none after it."""
+    data, free = problem.study.data, free_in(problem.study.data, problem.names)
+    predictor = Predictor([d.row for d in data], free)
+    before, after = (
+        predictor.predict({name: values[[problem.names.index(name)]] for name in free})
+        for values in (problem.start, np.exp(found.z))
+    )
+    values = np.concatenate([before.values, after.values], 1)
+    off = np.asarray(residual(data, values[:, 1]))
+    reasons = [after.reason(d.row) or _reason(d, v, r) for d, v, r in zip(data, values[:, 1], off, strict=True)]
+    for datum, why in zip(data, reasons, strict=True):
+        if why and datum.part == "fit":
+            raise SimulationError(
+                f"at the best values found {datum.row.quantity} cannot be compared ({why})",
+                f"study {problem.study.name!r}",
+            )
+    return values, reasons
+
+
+def _reason(datum: Datum, predicted: float, off: float) -> str:
+    """Why a row of a run that was solved has no residual."""
+    if math.isfinite(off) or datum.row.measure is None:
+        return ""
+    what = f"gives {predicted:g}, which has no relative error" if math.isfinite(predicted) else "has no such number"
+    return f"run {datum.row.measure.run.name!r} {what}"
+
+
+# ---------------------------------------------------------------- what is said of it
+def _summary(
+    problem: Problem, card: Card, found: Optimum, known: Uncertainty, predicted: np.ndarray, reasons: Sequence[str]
+) -> dict[str, Any]:
+    study = problem.study
+    bound = at_bound(problem, found.z)
+    stated = np.asarray(residual(study.data, predicted[:, 1]))
+    parameters = {}
+    for i, name in enumerate(problem.names):
+        to = lambda v, i=i, name=name: units.convert(float(v), problem.units[i], card.parameters[name].unit)
+        estimate, se = float(np.exp(found.z[i])), float(known.se[i])
+        centre, sd = problem.prior.get(i, (math.nan, math.nan))
+        parameters[name] = {
+            "unit": card.parameters[name].unit,
+            "start": to(problem.start[i]),
+            "estimate": to(estimate),
+            "se": to(estimate * se),
+            "cv": math.sqrt(math.expm1(min(se, 20.0) ** 2)) if math.isfinite(se) else se,
+            "low": to(estimate * math.exp(-P95 * min(se, 50.0))),
+            "high": to(estimate * math.exp(P95 * min(se, 50.0))),
+            "bounds": [to(problem.low[i]), to(problem.high[i])],
+            "start_outside": not problem.low[i] <= problem.start[i] <= problem.high[i],
+            "bound": {-1: "lower", 1: "upper"}.get(int(bound[i])),
+            "prior": {"value": to(math.exp(centre)), "cv": math.sqrt(math.expm1(sd**2))}
+            if i in problem.prior
+            else None,
+        }
+    return {
+        "study": study.name,
+        "title": study.title,
+        "source": study.source,
+        "card": card.name,
+        "parameters": parameters,
+        "correlation": known.correlation,
+        "rank": known.rank,
+        "singular_values": known.singular,
+        "identifiability": _identifiability(problem, found.z, known),
+        "residual_sd": known.residual_sd,
+        "degrees_of_freedom": known.freedom,
+        "errors": _errors(study.data, predicted, reasons),
+        "rows": [
+            {
+                "quantity": d.row.quantity,
+                "part": d.part,
+                "unit": d.row.unit,
+                "observed": d.row.value,
+                "predicted": float(p[1]),
+                "fold": Score("", d.row, float(p[1])).fold,
+                "residual": float(r),
+                "n": d.row.n,
+                "failed": why or None,
+            }
+            for d, p, r, why in zip(study.data, predicted, stated, reasons, strict=True)
+        ],
+        "starts": {
+            "n": len(found.cost),
+            "same_optimum": int(found.same.sum()),
+            "converged": int(found.converged.sum()),
+            "cost": found.cost,
+            "cost_at_start": found.begin_cost,
+            "values": {name: np.exp(found.end[:, i]) for i, name in enumerate(problem.names)},
+            "failed_evaluations": found.failed,
+            "steps": found.steps,
+        },
+    }
+
+
+def _errors(data: Sequence[Datum], predicted: np.ndarray, reasons: Sequence[str]) -> list[dict[str, Any]]:
+    """For each part, and each of its series: rows, those that failed, geometric mean fold error before and after, and rms error."""
+    entries = []
+    for part in ("fit", "judge"):
+        own = [i for i, d in enumerate(data) if d.part == part]
+        for series in dict.fromkeys(["", *(data[i].series for i in own)]):
+            rows = [i for i in own if series in ("", data[i].series)]
+            if not rows:
+                continue
+            same = {data[i].row.unit for i in rows}
+            entries.append(
+                {
+                    "part": part,
+                    "series": series or None,
+                    "n": len(rows),
+                    "failed": sum(bool(reasons[i]) for i in rows),
+                    "gmfe_at_start": _gmfe([Score("", data[i].row, predicted[i, 0]).fold for i in rows]),
+                    "gmfe": _gmfe([Score("", data[i].row, predicted[i, 1]).fold for i in rows]),
+                    "rmse": math.sqrt(np.mean([(data[i].row.value - predicted[i, 1]) ** 2 for i in rows]))
+                    if len(same) == 1
+                    else None,
+                    "unit": same.pop() if len(same) == 1 else None,
+                }
+            )
+    return entries
+
+
+def _gmfe(folds: Sequence[float]) -> float:
+    logs = np.log([fold for fold in folds if math.isfinite(fold)])
+    return float(np.exp(np.mean(logs))) if len(logs) else math.nan
+
+
+def _identifiability(problem: Problem, z: np.ndarray, known: Uncertainty) -> str:
+    """One paragraph: how many directions the data determine, and which parameters they leave open or hardly know."""
+    names, bound = problem.names, at_bound(problem, z)
+    moving = int((bound == 0).sum())
+    said = [f"The data determine {'all' if known.rank == moving else known.rank} of {moving} free parameters."]
+    if moving < len(names):
+        ends = ", ".join(f"{names[i]} ({'upper' if bound[i] > 0 else 'lower'})" for i in np.flatnonzero(bound))
+        said.append(f"Held at a bound: {ends}.")
+    if known.no_influence:
+        said.append(f"Without influence on these data: {', '.join(names[i] for i in known.no_influence)}.")
+    for direction in known.open:
+        members = [names[i] for i, _ in direction]
+        (_, a), (_, b) = direction[0], direction[-1]
+        what = "a combination"
+        if len(direction) == 2 and math.isclose(abs(a), abs(b), rel_tol=0.05):
+            what = "the ratio" if a * b > 0 else "the product"
+        said.append(f"Not identifiable apart, only {what} of them is: {', '.join(members)}.")
+    most = math.sqrt(math.log1p(POOR**2))
+    poor = [name for name, se in zip(names, known.se, strict=True) if math.isfinite(se) and se > most]
+    if poor:
+        said.append(f"Poorly known, with a coefficient of variation above {100 * POOR:.0f} %: {', '.join(poor)}.")
+    return " ".join(said)
+
+
+def _fitted(problem: Problem, card: Card, summary: Mapping[str, Any]) -> dict[str, Parameter]:
+    """The fitted parameters as the card will hold them."""
+    error = next(e for e in summary["errors"] if e["part"] == "fit" and e["series"] is None)
+    fitted = {}
+    for name, entry in summary["parameters"].items():
+        note = f"fit to {problem.study.title}: n = {error['n']}, mean fold error {error['gmfe']:.3g}"
+        known = entry["cv"] < HOPELESS and not entry["bound"]
+        if known:
+            note += f", standard error {100 * entry['cv']:.2g} %"
+        else:
+            note += f"; at the {entry['bound']} bound" if entry["bound"] else "; not identified by these data"
+        low, high = (entry["low"], entry["high"]) if known else (None, None)
+        fitted[name] = dataclasses.replace(
+            card.parameters[name],
+            value=entry["estimate"],
+            unit=entry["unit"],
+            low=low,
+            high=high,
+            basis="fitted",
+            source=problem.study.source,
+            place="",
+            note=note,
+        )
+    return fitted
+
+
+def _dataset(problem: Problem, found: Optimum, known: Uncertainty, predicted: np.ndarray) -> xr.Dataset:
+    data = problem.study.data
+    text = lambda values: np.array(list(values), object)
+    stated = np.asarray(residual(data, predicted[:, 1]))
+    return xr.Dataset(
+        {
+            "quantity": (("row",), text(d.row.quantity for d in data), {"long_name": "what was measured"}),
+            "part": (("row",), text(d.part for d in data), {"long_name": "fit or judge"}),
+            "unit": (("row",), text(d.row.unit for d in data), {"long_name": "unit of observed and predicted"}),
+            "observed": (("row",), np.array([d.row.value for d in data]), {"long_name": "measured value"}),
+            "predicted": (("row",), predicted[:, 1], {"long_name": "prediction with the fitted values"}),
+            "predicted_at_start": (("row",), predicted[:, 0], {"long_name": "prediction with the values of the card"}),
+            "residual": (("row",), stated, {"units": "1", "long_name": "residual in stated standard deviations"}),
+            "estimate": (
+                ("parameter",),
+                np.exp(found.z),
+                {"long_name": "fitted value in the unit of `parameter_unit`"},
+            ),
+            "parameter_unit": (("parameter",), text(problem.units), {"long_name": "unit of the parameter"}),
+            "se_log": (("parameter",), known.se, {"units": "1", "long_name": "standard error of ln of the parameter"}),
+            "fisher": (
+                ("parameter", "other"),
+                known.fisher,
+                {"units": "1", "long_name": "Fisher matrix of ln of the parameters, priors included"},
+            ),
+            "start_value": (("start", "parameter"), np.exp(found.begin), {"long_name": "where each start began"}),
+            "end_value": (("start", "parameter"), np.exp(found.end), {"long_name": "where each start ended"}),
+            "cost": (
+                ("start",),
+                found.cost,
+                {"units": "1", "long_name": "half the sum of squared residuals at the end"},
+            ),
+        },
+        {"parameter": list(problem.names), "other": list(problem.names)},
+    )

@@ -1,0 +1,1 @@
+"""How far tumour Mg can rise given parameter uncertainty."""

@@ -1,0 +1,302 @@
+"""How far a scenario's Mg raises tumour free Mg, over everything that the cards hold possible: the prior-predictive.
+
+Each draw takes every parameter with a range from a log-normal whose 5 % and 95 % points are the card's `low` and `high`, and
+solves the regimen beside the same regimen without Mg. What is left is the rise, its part through serum and its local part.
+Like `nanomg.simulation.arms`, this module knows quantities of the science by name; they stand here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg import files, units
+from nanomg.errors import InputError
+from nanomg.jobs.request import resolve
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.population.plausibility import unphysical
+from nanomg.population.ranges import CARD, range_of
+from nanomg.population.streams import normal
+from nanomg.results import file
+from nanomg.results.run import Run, finish
+from nanomg.simulation import arms, roles
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.roles import CONCENTRATION, DONNAN, SERUM
+from nanomg.solver.status import Status
+
+DRAWS, CHUNK = 1000, 256
+TARGETS = roles.RELEVANT
+PERCENTILES = (5, 50, 95)
+POOR = "interstitium.C_poor"
+DAY = 24.0
+
+PARTS = {
+    "total": "rise of free Mg, mean over tumour interstitium",
+    "poorly perfused": "rise of free Mg, poorly perfused tumour interstitium",
+    "local": "rise of free Mg, mean over tumour interstitium, less what serum explains",
+    "local, poorly perfused": "rise of free Mg, poorly perfused tumour interstitium, less what serum explains",
+    "serum": "rise of serum ionised Mg times the Donnan ratio",
+}
+STATISTICS = {"peak": "highest value", "day": "highest mean over 24 h", "mean": "mean over the horizon"}
+QUANTITIES = {f"{part}, {s}": f"{text}: {about}" for part, text in PARTS.items() for s, about in STATISTICS.items()}
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Sampled parameters by name, each (draw,), and how many of `tried` candidates each rule turned away."""
+
+    values: Mapping[str, np.ndarray]
+    tried: int
+    rejected: Mapping[str, int]
+
+    @property
+    def share_rejected(self) -> float:
+        """Share of the candidates that no rule let pass."""
+        return 1.0 - len(next(iter(self.values.values()))) / self.tried
+
+
+def feasibility(
+    scenario: str | Scenario,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    horizon: str | float | None = None,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    output: str | Path | None = None,
+    force: bool = False,
+    library: Library | None = None,
+    command: str = "",
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> Run:
+    """Sample `draws` subjects, tumours and particles and report what the regimen's Mg does to tumour free Mg in each.
+
+    A parameter that is `set`, is 0 or has no range stays. The draws depend on `seed` alone, not on `chunk`, the number solved
+    at once. Draws that cannot be solved are counted in the summary and NaN in the result.
+    """
+    path = files.check_output(output, force) if output is not None else None
+    chosen = _until(resolve(scenario, set or {}, dose, library), horizon)
+    chosen.needs_plain("feasibility")
+    _check(chosen, draws, seed, chunk)
+    sampled = sample(chosen, draws, seed)
+    rise, status = _solve(chosen, sampled, draws, chunk, progress)
+    summary = _summary(chosen, sampled, rise, status, seed, path)
+    groups = {"feasibility": _dataset(chosen, sampled, rise, status)}
+    return finish(
+        groups,
+        summary,
+        path,
+        title=f"Feasibility: {chosen.title}",
+        config=dict(chosen.config) | {"draws": draws, "horizon_h": chosen.horizon},
+        seed=seed,
+        model=chosen.model,
+        command=command,
+    )
+
+
+def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:
+    """The scenario up to a shorter horizon; doses after it fall away."""
+    if horizon is None:
+        return scenario
+    hours = units.parse_quantity(horizon, "h", "--horizon")
+    if not 0 < hours <= scenario.horizon:
+        raise InputError(
+            f"the horizon must lie above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon"
+        )
+    kept = tuple(d for d in scenario.doses if d.time < hours)
+    return dataclasses.replace(scenario, horizon=hours, doses=kept)
+
+
+def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
+    for name, value, least in (("--draws", draws, 1), ("--seed", seed, 0), ("chunk", chunk, 1)):
+        if value < least:
+            raise InputError(f"this must be a whole number, {least} or more, not {value}", name)
+    where = f"scenario {scenario.name!r}"
+    for name in (CONCENTRATION, POOR, SERUM, DONNAN):
+        if name not in scenario.model.owner:
+            raise InputError(f"the model has no {name!r}, so nothing can be said about tumour free Mg", where)
+    if not any(arms.carries(scenario.model, d.cmt) for d in scenario.doses):
+        raise InputError("no dose within the horizon brings Mg, so there is no rise to look at", where)
+
+
+# ---------------------------------------------------------------- drawing
+def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
+    """The first `draws` physical candidates of a seed. Each parameter has its own stream, so fixing one leaves the others."""
+    found = {p.name: range_of(p, CARD) for p in scenario.parameters.values() if p.value != 0}
+    ranged = {name: span for name, span in found.items() if span and not span.uniform}
+    if not ranged:
+        raise InputError(
+            "no parameter has a range in its card, so there is nothing to draw", f"scenario {scenario.name!r}"
+        )
+    count = draws
+    while True:
+        candidates: dict[str, np.ndarray] = {}
+        for name, span in ranged.items():
+            candidates[name] = span.at(normal(name, seed, np.arange(count)))
+        broken = unphysical(scenario, candidates, count)
+        passed = np.flatnonzero(~np.any(list(broken.values()), axis=0))
+        if len(passed) >= draws:
+            break
+        if count > 1000 * draws:
+            raise InputError(
+                "hardly any draw is physical; check the ranges of the cards", f"scenario {scenario.name!r}"
+            )
+        count *= 2
+    chosen = passed[:draws]
+    tried = int(chosen[-1]) + 1
+    rejected = {rule: int(hit[:tried].sum()) for rule, hit in broken.items() if hit[:tried].any()}
+    return Draws({name: values[chosen] for name, values in candidates.items()}, tried, rejected)
+
+
+# ---------------------------------------------------------------- solving
+def _solve(
+    scenario: Scenario, sampled: Draws, draws: int, chunk: int, progress: Progress | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rises (draw, quantity) [mmol/L], NaN where a draw failed, and the status (draw,)."""
+    doses = scenario.doses
+    names = tuple(sampled.values)
+    plan = simulation_lanes.plan_for(scenario.model, doses, names)
+    times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
+    blocks = math.ceil(draws / chunk)
+    size = math.ceil(draws / blocks)
+    brings = np.array([bool(arms.carries(scenario.model, d.cmt)) for d in doses])
+    given = np.array([d.amt for d in doses])[:, None] * np.ones(2 * size)
+    given[brings, size:] = 0.0  # the second half of the lanes is the arm without Mg
+    rise, status = np.full((draws, len(QUANTITIES)), np.nan), np.zeros(draws, np.int8)
+    for block in range(blocks):
+        if progress:
+            progress(block, blocks, {})
+        # the last block is filled up with draws that are not kept, so that all blocks share one compiled solve
+        rows = np.arange(block * size, (block + 1) * size)
+        values: dict[str, Any] = dict(scenario.values)
+        for name in names:
+            values[name] = np.tile(sampled.values[name][rows % draws], 2)
+        lanes = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times, 2 * size, given)
+        solved = simulation_lanes.run(plan, lanes)
+        found = simulation_lanes.observe(plan, lanes, solved, (CONCENTRATION, POOR, SERUM))
+        change = {name: y[:, :size] - y[:, size:] for name, y in found.items()}
+        serum = np.broadcast_to(values[DONNAN], (2 * size,))[:size] * change[SERUM]
+        total, poor = change[CONCENTRATION], change[POOR]
+        ended = np.asarray(solved.status).reshape(2, size).max(0)
+        kept = rows < draws
+        reduced = np.concatenate(
+            [statistics_of(times, part) for part in (total, poor, total - serum, poor - serum, serum)]
+        )
+        rise[rows[kept]] = np.where(ended == Status.DONE, reduced, np.nan).T[kept]
+        status[rows[kept]] = ended[kept]
+    return rise, status
+
+
+def statistics_of(times: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Peak, highest mean over 24 h and mean of piecewise linear `y` (time, lane), as (statistic, lane)."""
+    step = np.diff(times)[:, None]
+    area = np.vstack([np.zeros((1, y.shape[1])), np.cumsum(step * (y[1:] + y[:-1]) / 2, axis=0)])
+    width = min(DAY, times[-1] - times[0])
+    starts = np.union1d(times, times - width)
+    starts = starts[(starts >= times[0]) & (starts <= times[-1] - width)]
+    day = (_at(times, y, area, starts + width) - _at(times, y, area, starts)).max(0) / width
+    return np.stack([y.max(0), day, area[-1] / (times[-1] - times[0])])
+
+
+def _at(times: np.ndarray, y: np.ndarray, area: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The area under `y` from the start up to `where`, exact for a piecewise linear `y`."""
+    i = np.clip(np.searchsorted(times, where, side="right") - 1, 0, len(times) - 2)
+    into, step = (where - times[i])[:, None], np.diff(times)[i][:, None]
+    return area[i] + into * y[i] + into**2 * (y[i + 1] - y[i]) / (2 * step)
+
+
+# ---------------------------------------------------------------- reporting
+def _summary(
+    scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.ndarray, seed: int, path: Path | None
+) -> dict[str, Any]:
+    failed = int((status != Status.DONE).sum())
+    worst = Status(int(status.max()))
+    quantities = {}
+    for (name, text), column in zip(QUANTITIES.items(), rise.T, strict=True):
+        solved = column[np.isfinite(column)]
+        targets = {label: _against(solved, target) for label, target in TARGETS.items()}
+        quantities[name] = {"text": text, "unit": "mmol/L", "rise": _percentiles(solved), "targets": targets}
+    found = {
+        "draws": len(status),
+        "seed": seed,
+        "failed": failed,
+        "sampled": len(sampled.values),
+        "tried": sampled.tried,
+        "share_rejected": sampled.share_rejected,
+        "rejected": dict(sampled.rejected),
+        "horizon_h": scenario.horizon,
+        "targets": {label: {"value": target, "unit": "mmol/L"} for label, target in TARGETS.items()},
+        "quantities": quantities,
+    }
+    return {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "output": str(path) if path else None,
+        "status": {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": len(status)},
+        "signals": {},
+        "verdict": _sentence(found),
+        "mg": None,
+        "feasibility": found,
+    }
+
+
+def _percentiles(values: np.ndarray) -> dict[str, float]:
+    """5, 50 and 95 %; an observed value each, so that an infinite shortfall spoils no other."""
+    if not len(values):
+        return {str(q): math.nan for q in PERCENTILES}
+    return {str(q): float(np.percentile(values, q, method="inverted_cdf")) for q in PERCENTILES}
+
+
+def _against(rise: np.ndarray, target: float) -> dict[str, Any]:
+    """How many times a rise falls short of a target (infinite where nothing rises), and the share that reaches it."""
+    short = np.where(rise > 0, target / np.where(rise > 0, rise, 1.0), np.inf)
+    return {"shortfall": _percentiles(short), "share": float(np.mean(rise >= target)) if len(rise) else math.nan}
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    if found["failed"] == found["draws"]:
+        return "No draw could be solved, so nothing can be said."
+    day = found["quantities"]["total, day"]
+    reached = [
+        f"{100 * entry['share']:.3g} % of the draws raise it by {label} mmol/L or more"
+        for label, entry in day["targets"].items()
+    ]
+    low, middle, high = (f"{day['rise'][str(q)]:.2g}" for q in PERCENTILES)
+    failed = (
+        f" {found['failed']} of {found['draws']} draws could not be solved and are left out." if found["failed"] else ""
+    )
+    return (
+        f"Tumour free Mg rises by {middle} mmol/L over its best 24 h ({low} to {high}, 5 to 95 % of {found['draws']} draws): "
+        f"{', '.join(reached)}.{failed}"
+    )
+
+
+def _dataset(scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.ndarray) -> xr.Dataset:
+    names = list(sampled.values)
+    values = np.stack([sampled.values[name] for name in names], axis=1)
+    unit = np.array([scenario.parameters[name].unit for name in names], object)
+    about = np.array(list(QUANTITIES.values()), object)
+    return xr.Dataset(
+        {
+            "rise": (("draw", "quantity"), rise, {"units": "mmol L-1", "long_name": "rise against the arm without Mg"}),
+            "text": (("quantity",), about, {"long_name": "what the quantity is"}),
+            "status": file.flags("draw", status, [s.reason for s in Status], "how the draw ended, worse of both arms"),
+            "value": (
+                ("draw", "parameter"),
+                values,
+                {"units": "1", "long_name": "sampled value in the unit of `unit`"},
+            ),
+            "unit": (("parameter",), unit, {"long_name": "unit of the parameter"}),
+        },
+        {"draw": np.arange(len(status)), "quantity": list(QUANTITIES), "parameter": names},
+    )

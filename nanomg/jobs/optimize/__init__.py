@@ -1,0 +1,1 @@
+"""Optimise the free doses of a scenario."""

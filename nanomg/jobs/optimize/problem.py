@@ -1,0 +1,279 @@
+"""Dose amounts and dose times that minimise an objective under limits.
+
+A scenario's `[objective]` is a sum of terms, its `[[limit]]` tables keep a signal below a maximum at all times, its `[[free]]`
+tables say which doses may change, between which bounds, how far apart and how much in all. The bounds, intervals and totals
+are kept exactly by projection; the limits by an augmented Lagrangian, one multiplier for each limit and each time at which it
+is looked at (the regular grid, and times after every dose that move with the dose). The search itself is in
+nanomg.jobs.optimize.search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg.compute import programs
+from nanomg.dosing.dose import Dose
+from nanomg.errors import InputError
+from nanomg.library.scenario import Free, Limit, Scenario, Term
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.lanes import Lanes, Plan
+from nanomg.solver import intervals
+
+# When signals are looked at around a dose or the end of its infusion [h]: just before, at its peak, and while it fades.
+OFFSETS = (-1e-6, 0.0, 0.02, 0.25, 1.0, 3.0, 8.0, 20.0)
+
+
+RTOL = 1e-5  # while searching; what is found is looked at again at a tight tolerance
+
+
+class Design(NamedTuple):
+    """The static part of a problem: hashable, so that a compiled program belongs to it."""
+
+    plan: Plan
+    free: tuple[Free, ...]
+    members: tuple[tuple[int, ...], ...]  # doses of each entry of `free`
+    terms: tuple[Term, ...]
+    limits: tuple[Limit, ...]
+    regular: int  # output times on the regular grid; the rest follow doses
+
+    @property
+    def size(self) -> int:
+        """Number of variables: an amount and a time for each free dose."""
+        return 2 * sum(len(m) for m in self.members)
+
+
+class Problem(NamedTuple):
+    """A design with the values that go into it."""
+
+    design: Design
+    scenario: Scenario
+    lanes: Lanes  # of the baseline, with one lane for each start
+
+
+class Order(NamedTuple):
+    """Decided on concrete times: the order of all edges (edge, lane), and of the output times (time, lane)."""
+
+    edges: Any
+    outputs: Any
+
+
+class Evaluation(NamedTuple):
+    """Per lane: objective, its terms (term, lane), relative excess over each limit (limit, time, lane), status."""
+
+    objective: jax.Array
+    terms: jax.Array
+    excess: jax.Array
+    status: jax.Array
+
+
+# ---------------------------------------------------------------- variables
+def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -> Problem:
+    """The optimisation problem of a scenario; `varied` parameters may differ between lanes and be differentiated.
+
+    Raises `InputError` where the scenario has no objective, or nothing free, or doses that do not fit their bounds.
+    """
+    if scenario.kind != "optimize":
+        raise InputError(
+            "this scenario has no [objective] or no [[free]] doses, so there is nothing to optimise", scenario.name
+        )
+    members = tuple(tuple(i for i, d in enumerate(scenario.doses) if d.cmt == f.cmt) for f in scenario.free)
+    plan = simulation_lanes.plan_for(scenario.model, scenario.doses, varied)
+    regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
+    extra = len(scenario.doses) * len(OFFSETS)
+    design = Design(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))
+    output = np.concatenate([regular, np.zeros(extra)])
+    lanes = simulation_lanes.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, output, batch)
+    problem = Problem(design, scenario, lanes)
+    for entry, doses in zip(scenario.free, members, strict=True):
+        if (len(doses) - 1) * entry.interval > entry.time[1] - entry.time[0]:
+            raise InputError(
+                f"{len(doses)} doses into {entry.cmt!r} {entry.interval:g} h apart do not fit between the bounds on time",
+                scenario.name,
+            )
+        if len(doses) * entry.amount[0] > entry.total:
+            raise InputError(
+                f"{len(doses)} doses into {entry.cmt!r} at the least amount exceed the total", scenario.name
+            )
+    return problem
+
+
+def encode(design: Design, doses: Sequence[Dose]) -> np.ndarray:
+    """Scaled variables (variable,) of a regimen: amounts, then times, of each free entry in turn."""
+    parts = []
+    for entry, members in zip(design.free, design.members, strict=True):
+        for values, (low, high) in (
+            ([doses[i].amt for i in members], entry.amount),
+            ([doses[i].time for i in members], entry.time),
+        ):
+            parts.append((np.array(values) - low) / max(high - low, 1e-12))
+    return np.concatenate(parts)
+
+
+def decode(design: Design, z: Any, amount: Any, time: Any) -> tuple[Any, Any]:
+    """Amounts and times (dose, lane) with the free ones taken from `z` (variable, lane)."""
+    at = 0
+    for entry, members in zip(design.free, design.members, strict=True):
+        rows, n = np.array(members), len(members)
+        amount = amount.at[rows].set(entry.amount[0] + (entry.amount[1] - entry.amount[0]) * z[at : at + n])
+        time = time.at[rows].set(entry.time[0] + (entry.time[1] - entry.time[0]) * z[at + n : at + 2 * n])
+        at += 2 * n
+    return amount, time
+
+
+def _within_total(a: jax.Array, total: float) -> jax.Array:
+    """Nearest point to `a` (dose, lane) in [0, 1] whose sum is at most `total`."""
+
+    def halve(_: Any, ends: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        low, high = ends
+        middle = 0.5 * (low + high)
+        over = jnp.clip(a - middle, 0.0, 1.0).sum(0) > total
+        return jnp.where(over, middle, low), jnp.where(over, high, middle)
+
+    _, high = jax.lax.fori_loop(0, 60, halve, (jnp.zeros(a.shape[1]), jnp.maximum(a.max(0), 1.0)))
+    fits = jnp.clip(a, 0.0, 1.0).sum(0) <= total
+    return jnp.clip(a - jnp.where(fits, 0.0, high), 0.0, 1.0)
+
+
+def _spaced(t: jax.Array, gap: float) -> jax.Array:
+    """Nearest point to `t` (dose, lane) in [0, 1] with successive doses at least `gap` apart."""
+    n = t.shape[0]
+    shift = gap * jnp.arange(n)[:, None]
+    s = t - shift
+    total = jnp.concatenate([jnp.zeros_like(s[:1]), jnp.cumsum(s, 0)])
+    # isotonic regression by its max-min formula: the largest, over j up to i, of the least mean of j to k, over k from i
+    j, i = np.arange(n)[:, None], np.arange(n)
+    means = (total[None, 1:] - total[:-1, None]) / np.maximum(i + 1 - j, 1)[:, :, None]
+    least = jax.lax.cummin(means, axis=1, reverse=True)
+    rows = jnp.where((j <= i)[:, :, None], least, -jnp.inf).max(0)
+    return jnp.clip(rows, 0.0, 1.0 - gap * (n - 1)) + shift
+
+
+@programs.kept(0)
+def project(design: Design, z: jax.Array) -> jax.Array:
+    """Nearest variables (variable, lane) that keep bounds, intervals and totals."""
+    parts, at = [], 0
+    for entry, members in zip(design.free, design.members, strict=True):
+        n = len(members)
+        width = max(entry.amount[1] - entry.amount[0], 1e-12)
+        room = (entry.total - n * entry.amount[0]) / width
+        parts.append(_within_total(z[at : at + n], room) if room < n else jnp.clip(z[at : at + n], 0.0, 1.0))
+        parts.append(_spaced(z[at + n : at + 2 * n], entry.interval / max(entry.time[1] - entry.time[0], 1e-12)))
+        at += 2 * n
+    return jnp.concatenate(parts)
+
+
+# ---------------------------------------------------------------- objective and limits
+def place(design: Design, lanes: Lanes, z: Any) -> Lanes:
+    """Lanes with the regimen that `z` stands for, and with the output times that follow its doses."""
+    amount, time = decode(design, z, jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
+    regular = jnp.asarray(lanes.output)[: design.regular]
+    bolus = np.array(design.plan.bolus)[:, None]
+    end = time + jnp.where(bolus, 0.0, jnp.asarray(lanes.duration))
+    around = (end[:, None] + jnp.asarray(OFFSETS)[:, None]).reshape(-1, z.shape[1])
+    output = jnp.concatenate([regular, jnp.clip(around, 0.0, regular[-1])])
+    return lanes._replace(amount=amount, time=time, output=output)
+
+
+def evaluate(design: Design, lanes: Lanes, z: Any, order: Order, rtol: Any) -> Evaluation:
+    """Objective and limits of every lane; traced, differentiable in `z` and in the lanes' varied values."""
+    placed = place(design, lanes, z)
+    solved = simulation_lanes.trajectory(design.plan, placed, order.edges, rtol)
+    good = solved.status == 0
+    y = jnp.where(good, solved.y, jax.lax.stop_gradient(solved.y[:1]))
+    x = simulation_lanes.observables(design.plan.model, lanes.values, y, solved.forcing)
+    shape = y[:, 0].shape
+    times = jnp.take_along_axis(placed.output, order.outputs, 0)
+
+    def term(t: Term) -> jax.Array:
+        if t.cmt:
+            doses = placed.amount[np.array([i for i, c in enumerate(design.plan.cmt) if c == t.cmt], int)] / t.amount
+            return t.weight * jnp.sum(doses if t.statistic == "amount" else -jnp.expm1(-doses), 0)
+        signal = jnp.take_along_axis(jnp.broadcast_to(x[t.signal], shape), order.outputs, 0) / t.amount
+        mean = jnp.trapezoid(signal, times, axis=0) / (times[-1] - times[0])
+        final = jnp.broadcast_to(x[t.signal], shape)[design.regular - 1] / t.amount
+        kinds = {"final": final, "mean": mean, "max": signal.max(0), "log final": final, "log mean": mean}
+        value = kinds[t.statistic]
+        return t.weight * (jnp.log(value) if t.statistic.startswith("log") else value)
+
+    terms = jnp.stack([term(t) for t in design.terms])
+    excess = jnp.stack(
+        [jnp.broadcast_to(x[limit.signal], shape) / limit.maximum - 1.0 for limit in design.limits]
+        or [jnp.full(shape, -1.0)]
+    )
+    return Evaluation(jnp.where(good, terms.sum(0), jnp.inf), terms, excess, solved.status)
+
+
+def lagrangian(found: Evaluation, multiplier: jax.Array, penalty: jax.Array, scale: jax.Array) -> jax.Array:
+    """The augmented Lagrangian of each lane, with the objective counted in `scale`; `multiplier` (limit, time, lane)."""
+    raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
+    return found.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
+
+
+@programs.kept(0)
+def gradient(
+    design: Design,
+    lanes: Lanes,
+    z: jax.Array,
+    order: Order,
+    multiplier: jax.Array,
+    penalty: jax.Array,
+    scale: jax.Array,
+    rtol: jax.Array,
+) -> tuple[jax.Array, Evaluation]:
+    """Gradient (variable, lane) of each lane's Lagrangian, and the evaluation."""
+
+    def total(z: jax.Array) -> tuple[jax.Array, Evaluation]:
+        found = evaluate(design, lanes, z, order, rtol)
+        value = lagrangian(found, multiplier, penalty, scale)
+        return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0)), found
+
+    slope, found = jax.grad(total, has_aux=True)(z)
+    return jnp.where(jnp.isfinite(slope), slope, 0.0), found
+
+
+@programs.kept(0)
+def _evaluate(design: Design, lanes: Lanes, z: jax.Array, order: Order, rtol: jax.Array) -> Evaluation:
+    return evaluate(design, lanes, z, order, rtol)
+
+
+@programs.kept(0)
+def _edges(design: Design, lanes: Lanes, z: jax.Array) -> jax.Array:
+    return simulation_lanes.edges(design.plan, place(design, lanes, z))
+
+
+def edge_order(design: Design, lanes: Lanes, z: Any) -> Order:
+    """The order of the edges and of the output times of the regimens that `z` stands for."""
+    edges = intervals.order_of(np.asarray(_edges(design, lanes, jnp.asarray(z))))
+    outputs = lanes.output.shape[0]
+    first = len(edges) - outputs
+    return Order(edges, np.stack([lane[lane >= first] - first for lane in edges.T], 1))
+
+
+def evaluate_many(problem: Problem, z: np.ndarray, rtol: float = RTOL) -> Evaluation:
+    """Evaluate regimens `z` (variable, regimen), all in one block."""
+    lanes = widen(problem.lanes, z.shape[1])
+    design = problem.design
+    return _evaluate(design, lanes, jnp.asarray(z), edge_order(design, lanes, z), jnp.asarray(rtol))
+
+
+def widen(lanes: Lanes, batch: int) -> Lanes:
+    """Lanes like the first one, `batch` of them."""
+    repeat = lambda a: np.broadcast_to(np.asarray(a)[..., :1], (*np.shape(a)[:-1], batch))
+    rows = {name: repeat(getattr(lanes, name)) for name in Lanes._fields if name != "values"}
+    return Lanes(values=lanes.values, **rows)
+
+
+def regimen_of(problem: Problem, z: np.ndarray) -> tuple[Dose, ...]:
+    """The regimen of variables `z` (variable,), with doses of nothing left out, sorted by time."""
+    lanes = widen(problem.lanes, 1)
+    amount, time = decode(problem.design, jnp.asarray(z)[:, None], jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
+    doses = problem.scenario.doses
+    largest = {f.cmt: f.amount[1] for f in problem.scenario.free}
+    found = [Dose(float(time[i, 0]), float(amount[i, 0]), d.cmt, d.duration) for i, d in enumerate(doses)]
+    kept = [d for d in found if d.amt > 1e-3 * largest.get(d.cmt, 0.0)]
+    return tuple(sorted(kept, key=lambda d: d.time))

@@ -1,0 +1,142 @@
+"""From a scenario to an optimised, simulated and judged regimen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nanomg import files, units
+from nanomg.dosing.dose import Dose
+from nanomg.errors import InputError
+from nanomg.jobs.optimize import group as optimize_group
+from nanomg.jobs.request import _about, _origin, resolve
+from nanomg.jobs.simulate import group, verdict
+from nanomg.jobs.simulate import summary as simulate_summary
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.results import groups as results_groups
+from nanomg.results.kinds import BASELINE, OPTIMUM
+from nanomg.results.limits import EXCEEDED, state_of_limit
+from nanomg.results.run import Run, finish
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import lanes
+from nanomg.simulation.arms import Arms
+
+if TYPE_CHECKING:
+    from nanomg.jobs.optimize import search
+
+
+def optimize(
+    scenario: str | Scenario,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    output: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    library: Library | None = None,
+    command: str = "",
+    progress: search.Progress | None = None,
+) -> Run:
+    """Optimise the free doses of a scenario, simulate baseline and optimum at tight tolerance, and judge the optimum.
+
+    With `output`, a checkpoint beside it is kept up to date while the search runs; `resume` continues from it to the same end.
+    """
+    path = files.check_output(output, force) if output is not None else None
+    if steps is not None and steps < 1:
+        raise InputError(f"at least 1 step is needed, not {steps}", "steps")
+    chosen = resolve(scenario, set or {}, dose, library)
+    chosen.needs_plain("optimisation")
+    checkpoint = path.with_name(path.name + ".checkpoint") if path else None
+    if checkpoint is not None and not resume:
+        checkpoint.unlink(missing_ok=True)
+    from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
+
+    found = search.optimize(chosen, steps or search.STEPS, seed, checkpoint, resume, progress)
+    arms = simulation_arms.run_arms(
+        chosen, {BASELINE: found.baseline, **simulation_arms.arms_of(chosen, found.doses, OPTIMUM)}, lanes.TIGHT
+    )
+    mg, sentence = verdict.judge(chosen, arms, OPTIMUM)
+    constraints = _constraints(chosen, arms, found.doses)
+    feasible = found.feasible and not any(state_of_limit(c["limit"], c["slack"]) == EXCEEDED for c in constraints)
+    if not feasible:
+        sentence = f"No regimen was found that keeps every limit. {sentence}"
+    sentence += _under_other_hypotheses(constraints)
+    summary = {
+        **_about(chosen, path),
+        "status": simulate_summary.of_status(arms.status),
+        "feasible": feasible,
+        "objective": found.objective,
+        "baseline_objective": found.baseline_objective,
+        "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in found.terms.items()},
+        "constraints": constraints,
+        "regimen": results_groups.dose_rows(chosen, found.doses),
+        "baseline_regimen": results_groups.dose_rows(chosen, found.baseline),
+        "starts": [{"objective": float(o), "violation": float(v), "feasible": bool(v <= 0)} for o, v in found.starts],
+        "evaluations": found.evaluations,
+        "seconds": found.seconds,
+        "kkt_residual": found.residual,
+        "converged": found.converged,
+        "signals": simulate_summary.signals(chosen, arms, OPTIMUM),
+        "verdict": sentence,
+        "mg": mg,
+    }
+    groups = {
+        **group.of_arms(chosen, arms),
+        **group.of_verdict(mg, arms, OPTIMUM),
+        "optimization": optimize_group.optimization(found, constraints),
+    }
+    run = finish(groups, summary, path, **_origin(chosen, seed, command))
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return run
+
+
+def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[dict[str, Any]]:
+    """Every limit, bound on volume, total and interval with what the optimum reaches."""
+    rows = []
+
+    def add(name: str, limit: float, value: float, unit: str, at_most: bool = True) -> None:
+        slack = limit - value if at_most else value - limit
+        rows.append({"name": name, "limit": limit, "value": value, "slack": slack, "unit": unit})
+
+    for limit in scenario.limits:
+        scale = units.factor(scenario.model.unit(limit.signal), limit.unit)
+        highest = {h: float(arms.pick(limit.signal, OPTIMUM, h).max()) * scale for h in arms.hypotheses}
+        add(limit.name, limit.maximum * scale, highest[arms.hypotheses[0]], limit.unit)
+        rows[-1]["value_by_hypothesis"] = highest
+    for free in scenario.free:
+        given = [d for d in doses if d.cmt == free.cmt]
+        amounts, (unit, scale) = [d.amt for d in given] or [0.0], results_groups.shown(scenario, free.cmt)
+        if free.volume:
+            to_uL = units.factor("mL", "uL")
+            add(f"volume per dose, {free.cmt}", free.volume * to_uL, max(amounts) / free.strength * to_uL, "uL")
+        if np.isfinite(free.total):
+            add(f"total, {free.cmt}", free.total * scale, sum(amounts) * scale, unit)
+        if free.interval and len(given) > 1:
+            add(
+                f"interval, {free.cmt}",
+                free.interval,
+                float(np.diff([d.time for d in given]).min()),
+                "h",
+                at_most=False,
+            )
+    return rows
+
+
+def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
+    """A sentence on limits that hold under the hypothesis of the search and not under another."""
+    found = ""
+    for row in constraints:
+        limit = row["limit"]
+        values = row.get("value_by_hypothesis", {})
+        over = {h: v / limit - 1.0 for h, v in values.items() if state_of_limit(limit, limit - v) == EXCEEDED}
+        if over and state_of_limit(limit, row["slack"]) != EXCEEDED:
+            worst = max(over, key=lambda h: over[h])
+            found += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
+    return found

@@ -1,0 +1,290 @@
+"""The search for the best regimen: several starts, an augmented Lagrangian, Adam and then a projected gradient method.
+
+Optax's Adam moves all starts at once through the flat and the steep parts of the landscape; a spectral projected gradient
+method (Birgin, Martinez and Raydan 2000) then takes each start to a stationary point of its augmented Lagrangian. Every
+evaluation of a start, value and gradient together, counts as one.
+"""
+
+from __future__ import annotations
+
+import time as clock
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nanomg.compute import programs
+from nanomg.dosing.dose import Dose
+from nanomg.errors import InputError, SimulationError
+from nanomg.jobs.optimize import problem as optimize_problem
+from nanomg.jobs.optimize.problem import Design, Evaluation, Problem, project, regimen_of
+from nanomg.library.scenario import Scenario
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver.status import Status
+
+STARTS = 4
+CANDIDATES = 28  # random regimens of which the best become starts
+STEPS = 96
+EXPLORE = 0.4  # share of the steps that Adam takes
+RATE = 0.08  # of Adam, in units of each variable's range; it falls to a tenth
+INNER = 8  # steps between two updates of the multipliers
+TOLERANCE = 1e-2  # of the KKT residual, objective in spreads among random regimens, variables in their ranges
+PENALTY, PENALTY_GROWTH, PENALTY_MAX = 20.0, 1.3, 60.0
+EXACT = 10.0  # spreads of the objective that an excess of the whole limit is worth, where points are compared
+MEMORY = 4  # accepted values that a step of the projected gradient method is compared with
+SHRINK = (1.0, 0.999, 0.998, 0.995, 0.99, 0.98, 0.96, 0.92)  # of all amounts, to end inside every limit
+
+Progress = Callable[[int, int, dict[str, float]], None]
+
+
+class Outcome(NamedTuple):
+    """What an optimisation found. `starts` hold (objective, violation) of every start at the end."""
+
+    doses: tuple[Dose, ...]
+    baseline: tuple[Dose, ...]
+    objective: float
+    baseline_objective: float
+    terms: dict[str, tuple[float, float]]  # baseline, optimum
+    starts: np.ndarray
+    start_doses: list[tuple[Dose, ...]]
+    history: np.ndarray  # (step, start, 3): objective, largest excess, KKT residual
+    evaluations: int
+    seconds: float
+    residual: float
+    converged: bool
+    feasible: bool
+
+
+class _Descent(NamedTuple):
+    """The projected gradient method: last accepted point, and how the next trial follows from it. Arrays (variable, start)."""
+
+    z: jax.Array
+    gradient: jax.Array
+    direction: jax.Array
+    length: jax.Array  # (start,) share of the direction that the trial takes
+    scale: jax.Array  # (start,) spectral step length
+    values: jax.Array  # (memory, start)
+
+
+class _State(NamedTuple):
+    step: int
+    z: jax.Array  # the trial to evaluate next
+    moments: Any
+    descent: _Descent
+    multiplier: jax.Array
+    penalty: jax.Array
+    scale: jax.Array  # in which the objective is counted: its spread among random regimens
+    best: jax.Array  # the best point of each start so far
+    merit: jax.Array  # (start,) of the best points
+    residual: jax.Array  # (start,) at the best points
+    history: np.ndarray
+
+
+def _starts(problem: Problem, seed: int) -> tuple[jax.Array, jax.Array]:
+    """The baseline and the best of some random regimens (variable, start), and the spread of the objective among them."""
+    design = problem.design
+    rng = np.random.default_rng(seed)
+    baseline = project(design, jnp.asarray(optimize_problem.encode(design, problem.scenario.doses))[:, None])
+    drawn = project(design, jnp.asarray(rng.random((design.size, CANDIDATES))))
+    found = optimize_problem.evaluate_many(problem, np.asarray(drawn))
+    merit = found.objective + 10.0 * jnp.maximum(found.excess.max((0, 1)), 0.0)
+    best = jnp.argsort(jnp.where(jnp.isfinite(merit), merit, jnp.inf))[: STARTS - 1]
+    known = np.asarray(found.objective)[np.isfinite(found.objective)]
+    spread = float(np.std(known)) if known.size > 1 else 0.0
+    return jnp.concatenate([baseline, drawn[:, best]], 1), jnp.asarray(spread if spread > 1e-12 else 1.0)
+
+
+@programs.kept(0)
+def _residual(design: Design, z: jax.Array, slope: jax.Array, found: Evaluation, multiplier: jax.Array) -> jax.Array:
+    """KKT residual per start: projected gradient step, excess over a limit, slack of a limit that a multiplier presses on."""
+    move = jnp.abs(project(design, z - slope) - z).max(0)
+    pressed = jnp.where(multiplier > 1e-6, jnp.abs(found.excess), jnp.maximum(found.excess, 0.0)).max((0, 1))
+    return jnp.maximum(move, pressed)
+
+
+@programs.kept(0, 5)
+def _descend(design: Design, was: _Descent, z: jax.Array, slope: jax.Array, value: jax.Array, fresh: bool) -> _Descent:
+    """Take or shorten the trial step of each start; `fresh` takes it whatever its value (the Lagrangian has changed)."""
+    value = jnp.where(jnp.isfinite(value), value, jnp.inf)
+    expected = was.length * jnp.sum(was.gradient * was.direction, 0)
+    taken = (value <= was.values.max(0) + 1e-4 * expected) | fresh
+    moved, turned = z - was.z, slope - was.gradient
+    curvature, square = jnp.sum(moved * turned, 0), jnp.sum(moved * moved, 0)
+    spectral = jnp.where(curvature > 1e-12, square / jnp.maximum(curvature, 1e-12), 2.0 * was.scale)
+    scale = jnp.where(taken & (square > 0) & (not fresh), jnp.clip(spectral, 1e-4, 10.0), was.scale)
+    pick = lambda new, old: jnp.where(taken, new, old)
+    values = jnp.full_like(was.values, value) if fresh else jnp.concatenate([was.values[1:], value[None]])
+    at, gradient = pick(z, was.z), pick(slope, was.gradient)
+    direction = pick(project(design, at - scale * gradient) - at, was.direction)
+    return _Descent(at, gradient, direction, jnp.where(taken, 1.0, 0.35 * was.length), scale, pick(values, was.values))
+
+
+def _idle(z: jax.Array) -> _Descent:
+    starts = z.shape[1]
+    return _Descent(
+        z,
+        jnp.zeros_like(z),
+        jnp.zeros_like(z),
+        jnp.ones(starts),
+        jnp.full(starts, 0.02),
+        jnp.full((MEMORY, starts), jnp.inf),
+    )
+
+
+def _initial(problem: Problem, optimizer: Any, seed: int) -> _State:
+    z, scale = _starts(problem, seed)
+    shape = (max(len(problem.design.limits), 1), problem.lanes.output.shape[0], STARTS)
+    never = jnp.full(STARTS, jnp.inf)
+    moments, empty = optimizer.init(z), np.zeros((0, STARTS, 3))
+    return _State(0, z, moments, _idle(z), jnp.zeros(shape), jnp.asarray(PENALTY), scale, z, never, never, empty)
+
+
+def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _State:
+    """Evaluate the trial of every start once, and decide on the next."""
+    design, lanes = problem.design, problem.lanes
+    order = optimize_problem.edge_order(design, lanes, state.z)
+    rtol = jnp.asarray(optimize_problem.RTOL)
+    slope, found = optimize_problem.gradient(
+        design, lanes, state.z, order, state.multiplier, state.penalty, state.scale, rtol
+    )
+    residual = _residual(design, state.z, slope, found, state.multiplier)
+    row = np.stack([np.asarray(found.objective), np.asarray(found.excess.max((0, 1))), np.asarray(residual)], -1)
+    history = np.concatenate([state.history, row[None]])
+    merit = found.objective / state.scale + EXACT * jnp.maximum(found.excess.max((0, 1)), 0.0)
+    better = merit < state.merit
+    state = state._replace(
+        best=jnp.where(better, state.z, state.best),
+        merit=jnp.where(better, merit, state.merit),
+        residual=jnp.where(better, residual, state.residual),
+        history=history,
+    )
+    moments, multiplier, penalty, descent = state.moments, state.multiplier, state.penalty, state.descent
+    update = (state.step + 1) % INNER == 0
+    if state.step < explore:
+        updates, moments = optimizer.update(slope, moments)
+        z = project(design, optax.apply_updates(state.z, updates))
+        point = state.z
+    else:
+        fresh = state.step == explore or state.step % INNER == 0
+        value = optimize_problem.lagrangian(found, multiplier, penalty, state.scale)
+        descent = _descend(design, descent, state.z, slope, value, fresh)
+        point = descent.z
+        # a changed Lagrangian is first looked at where the last one stopped
+        z = point if update else project(design, point + descent.length * descent.direction)
+    if update:
+        accepted = (point == state.z).all(0)
+        raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
+        multiplier = jnp.where(accepted, raised, multiplier)
+        penalty = jnp.minimum(penalty * PENALTY_GROWTH, PENALTY_MAX)
+    return state._replace(
+        step=state.step + 1, z=z, moments=moments, descent=descent, multiplier=multiplier, penalty=penalty
+    )
+
+
+def optimize(
+    scenario: Scenario,
+    steps: int = STEPS,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Search from several starts and return the best regimen that keeps every limit (or the least infeasible one).
+
+    With `checkpoint`, the state is written there after every step, and `resume` goes on from it to the same end.
+    """
+    began = clock.perf_counter()
+    problem = optimize_problem.problem_of(scenario, STARTS)
+    explore = int(EXPLORE * steps) // INNER * INNER or min(steps, INNER)
+    optimizer = optax.adam(optax.cosine_decay_schedule(RATE, explore, alpha=0.1), b1=0.7, b2=0.9)
+    state = _initial(problem, optimizer, seed)
+    if resume and checkpoint is not None:
+        state = _read(checkpoint, problem, state, steps, seed)
+    while state.step < steps:
+        state = _advance(problem, optimizer, state, explore)
+        row = state.history[-1]
+        if checkpoint is not None:
+            _write(checkpoint, state, steps, seed, scenario.config_hash)
+        leader = int(jnp.argmin(state.merit))
+        if progress is not None:
+            progress(state.step, steps, {"objective": float(row[leader, 0]), "excess": float(row[leader, 1])})
+        if state.step > explore + INNER and state.residual[leader] < TOLERANCE:
+            break
+    return _conclude(problem, state, clock.perf_counter() - began)
+
+
+def _conclude(problem: Problem, state: _State, seconds: float) -> Outcome:
+    """Pull the best point of each start just inside its limits, look at all at tight tolerance, and take the best."""
+    design, scenario = problem.design, problem.scenario
+    amounts = np.zeros(design.size, bool)
+    at = 0
+    for members in design.members:
+        amounts[at : at + len(members)] = True
+        at += 2 * len(members)
+    z = np.repeat(np.asarray(state.best), len(SHRINK), 1)
+    z[amounts] *= np.tile(SHRINK, STARTS)
+    lowest = np.asarray(project(design, jnp.asarray(z)))
+    baseline = optimize_problem.encode(design, scenario.doses)[:, None]
+    found = optimize_problem.evaluate_many(problem, np.concatenate([baseline, lowest], 1), simulation_lanes.TIGHT)
+    solved = np.asarray(found.status) == Status.DONE
+    if not solved[1:].any():
+        reason = Status(int(found.status[1])).reason
+        raise SimulationError(f"every trajectory of the search failed: {reason}", scenario.name)
+    objective = np.where(solved, np.asarray(found.objective), np.inf)
+    excess = np.where(solved, np.maximum(np.asarray(found.excess.max((0, 1))), 0.0), np.inf)
+    # of each start the best inside every limit, else the least outside
+    merit = np.where(excess > 0.0, 1e12 * (1.0 + excess), objective)[1:].reshape(STARTS, -1)
+    columns = 1 + np.arange(STARTS) * len(SHRINK) + merit.argmin(1)
+    starts = np.stack([objective[columns], excess[columns]], 1)
+    winner = int(merit.min(1).argmin())
+    column = int(columns[winner])
+    names = [t.name for t in design.terms]
+    terms = np.asarray(found.terms)
+    residual = float(state.residual[winner])
+    return Outcome(
+        doses=regimen_of(problem, lowest[:, column - 1]),
+        baseline=scenario.doses,
+        objective=float(objective[column]),
+        baseline_objective=float(objective[0]),
+        terms={name: (float(terms[i, 0]), float(terms[i, column])) for i, name in enumerate(names)},
+        starts=starts,
+        start_doses=[regimen_of(problem, lowest[:, c - 1]) for c in columns],
+        history=state.history,
+        evaluations=state.step * STARTS,
+        seconds=seconds,
+        residual=residual,
+        converged=residual < TOLERANCE,
+        feasible=bool(starts[winner, 1] <= 0.0),
+    )
+
+
+# ---------------------------------------------------------------- checkpoints
+def _write(path: Path, state: _State, steps: int, seed: int, config_hash: str) -> None:
+    leaves: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as file:
+        np.savez(file, plan=np.array([steps, seed]), config=np.array(config_hash), **leaves)
+    temporary.replace(path)
+
+
+def _read(path: Path, problem: Problem, like: _State, steps: int, seed: int) -> _State:
+    if not path.exists():
+        raise InputError("there is no checkpoint to resume from", str(path))
+    count, structure = len(jax.tree.leaves(like)), jax.tree.structure(like)
+    try:
+        with np.load(path) as saved:
+            same = str(saved["config"]) == problem.scenario.config_hash and list(saved["plan"]) == [steps, seed]
+            leaves = [saved[f"leaf_{i}"] for i in range(count)]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"this checkpoint cannot be read ({error})", str(path)) from None
+    if not same:
+        raise InputError(
+            "this checkpoint belongs to another scenario, --steps or --seed; remove it to start anew", str(path)
+        )
+    state = jax.tree.unflatten(structure, leaves)
+    return state._replace(step=int(state.step))

@@ -1,0 +1,193 @@
+"""The job `sensitivity`: elasticities of outputs and, if asked for, Sobol indices, as tables, a picture and a file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg import files
+from nanomg.errors import InputError
+from nanomg.jobs.request import resolve
+from nanomg.jobs.sensitivity import elasticities, sobol
+from nanomg.jobs.sensitivity import figure as sensitivity_figure
+from nanomg.jobs.sensitivity.sobol import Indices, Progress
+from nanomg.jobs.sweep.keep import TEXTS, Keep
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.population.ranges import CARD
+from nanomg.results import file as result_file
+from nanomg.results.groups import about
+from nanomg.results.run import Run, finish
+from nanomg.solver.status import Status
+
+
+def sensitivity(
+    scenario: str | Scenario,
+    *,
+    of: Sequence[str] = (),
+    over: str = CARD,
+    samples: int | None = None,
+    parameters: Sequence[str] = (),
+    seed: int = 0,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    output: str | Path | None = None,
+    figure: str | Path | None = None,
+    force: bool = False,
+    library: Library | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Run:
+    """How outputs `of` a scenario ("tumour.volume:max") change with every parameter and with the doses into each port.
+
+    The range of a parameter is its card's (`over` "card") or that between subjects ("cv"). With `samples`, a power of 2, Sobol
+    indices over these ranges follow, of `parameters` or of the ten whose range matters most to first order; they depend on `seed`.
+    Raises `InputError` for anything wrong with the request, `SimulationError` where the scenario cannot be solved.
+    """
+    began = time.perf_counter()
+    path, picture = _check_files(output, figure, force)
+    chosen = resolve(scenario, set or {}, dose, library)
+    chosen.needs_plain("sensitivity")
+    if parameters and samples is None:
+        raise InputError(
+            "only Sobol indices are of chosen parameters; say of how many samples (--sobol)", "--parameter"
+        )
+    if samples is not None:
+        sobol.check(samples)
+    outputs = elasticities.outputs_of(of, chosen)
+    ranges = sobol.ranges_of(chosen, parameters, over)
+    slopes = elasticities.slopes_of(chosen, outputs)
+    rows = elasticities.table_of(chosen, outputs, slopes, over)
+    indices = None
+    if samples is not None:
+        ranges = ranges or sobol.ranges_of(chosen, _matter_most(rows, chosen), over)
+        indices = sobol.indices(chosen, outputs, ranges, samples, seed, progress)
+    summary = {
+        "scenario": chosen.name,
+        "title": chosen.title,
+        "output": str(path) if path else None,
+        "figure": str(picture) if picture else None,
+        "over": over,
+        "outputs": [_of_output(chosen, o, y) for o, y in zip(outputs, slopes.value, strict=True)],
+        "elasticities": rows,
+        "sobol": sobol.summary_of(chosen, outputs, indices, seed) if indices else None,
+        "seconds": time.perf_counter() - began,
+    }
+    groups = {"sensitivity": _of_slopes(summary)}
+    if indices:
+        groups["sobol"] = _of_indices(chosen, outputs, indices)
+    run = finish(
+        groups,
+        summary,
+        path,
+        title=f"Sensitivity: {chosen.title}",
+        config=dict(chosen.config) | {"over": over, "samples": samples},
+        seed=seed,
+        model=chosen.model,
+        command=command,
+    )
+    if picture is not None:
+        sensitivity_figure.draw(picture, summary)
+    return run
+
+
+def _check_files(output: str | Path | None, figure: str | Path | None, force: bool) -> tuple[Path | None, Path | None]:
+    """The files to be written, once it is sure that they may be."""
+    path, picture = (files.check_output(file, force) if file is not None else None for file in (output, figure))
+    if picture is not None and picture.suffix.lower() != ".png":
+        raise InputError("the figure is a PNG file; name one that ends with .png", str(picture))
+    if picture is not None and path is not None and picture.resolve() == path.resolve():
+        raise InputError("the result and the figure need a file each", str(picture))
+    return path, picture
+
+
+def _matter_most(rows: Sequence[Mapping[str, Any]], scenario: Scenario) -> list[str]:
+    """The parameters whose range changes some output most, to first order."""
+    most: dict[str, float] = {}
+    for row in rows:
+        if row["range_effect"]:
+            most[row["parameter"]] = max(most.get(row["parameter"], 0.0), abs(row["range_effect"]))
+    if not most:
+        raise InputError(
+            "no parameter that matters has a range, so there is nothing to vary", f"scenario {scenario.name!r}"
+        )
+    return sorted(most, key=lambda name: -most[name])[: sobol.PARAMETERS]
+
+
+def _of_output(scenario: Scenario, output: Keep, value: float) -> dict[str, Any]:
+    text = f"{scenario.model.declaration(output.name).text}, {TEXTS[output.how]}"
+    return {"output": output.label, "value": float(value), "unit": output.unit, "text": text}
+
+
+# ---------------------------------------------------------------- what the file holds
+def _of_slopes(summary: Mapping[str, Any]) -> xr.Dataset:
+    rows, outputs = summary["elasticities"], summary["outputs"]
+    each = {(row["output"], row["parameter"]): row for row in rows}
+    first, names = outputs[0]["output"], list(dict.fromkeys(row["parameter"] for row in rows))
+    of = "of the logarithm of the output"
+    wide = {
+        "elasticity": "relative change of the output per relative change of the parameter",
+        "slope": "change of the output in `output_unit` per `unit` of the parameter",
+        "at_low": f"change {of} at the low end of the range, to first order",
+        "at_high": f"change {of} at the high end of the range, to first order",
+        "range_effect": f"change {of} over the range, to first order",
+    }
+    long = {
+        "value": "value in the unit of `unit`; of doses their sum",
+        "low": "low end of the range in that unit",
+        "high": "high end of the range in that unit",
+    }
+    variables: dict[str, Any] = {
+        key: (
+            ("output", "parameter"),
+            np.array([[each[o["output"], name][key] for name in names] for o in outputs], float),
+            about("1", text),
+        )
+        for key, text in wide.items()
+    }
+    for key, text in long.items():
+        variables[key] = (("parameter",), np.array([each[first, n][key] for n in names], float), about("1", text))
+    for key, text in {"unit": "unit of the parameter", "basis": "how the value is known", "text": "what it is"}.items():
+        variables[key] = (("parameter",), np.array([each[first, n][key] for n in names], object), {"long_name": text})
+    variables["output_value"] = (
+        ("output",),
+        np.array([o["value"] for o in outputs], float),
+        about("1", "output in the unit of `output_unit`"),
+    )
+    units_of = np.array([o["unit"] for o in outputs], object)
+    variables["output_unit"] = (("output",), units_of, {"long_name": "unit of the output"})
+    return xr.Dataset(variables, {"output": [o["output"] for o in outputs], "parameter": names})
+
+
+def _of_indices(scenario: Scenario, outputs: Sequence[Keep], found: Indices) -> xr.Dataset:
+    names = list(found.ranges)
+    texts = {
+        "S1": "first-order Sobol index",
+        "S1_conf": "half-width of its 95 % confidence interval",
+        "ST": "total Sobol index",
+        "ST_conf": "half-width of its 95 % confidence interval",
+    }
+    variables: dict[str, Any] = {
+        key: (("output", "parameter"), getattr(found, key), about("1", text)) for key, text in texts.items()
+    }
+    values = np.stack([found.values[name] for name in names], 1)
+    ends = np.array(list(found.ranges.values()))
+    variables |= {
+        "value": (("trajectory", "parameter"), values, about("1", "sampled value in the unit of `unit`")),
+        "found": (("output", "trajectory"), found.found, about("1", "output in the unit of `output_unit`")),
+        "status": result_file.flags("trajectory", found.status, [s.reason for s in Status], "how the trajectory ended"),
+        "low": (("parameter",), ends[:, 0], about("1", "low end of the range in the unit of `unit`")),
+        "high": (("parameter",), ends[:, 1], about("1", "high end of the range in the unit of `unit`")),
+        "unit": (
+            ("parameter",),
+            np.array([scenario.parameters[name].unit for name in names], object),
+            {"long_name": "unit of the parameter"},
+        ),
+        "output_unit": (("output",), np.array([o.unit for o in outputs], object), {"long_name": "unit of the output"}),
+    }
+    return xr.Dataset(variables, {"output": [o.label for o in outputs], "parameter": names})

@@ -1,0 +1,1 @@
+"""Simulate a regimen with its control arms."""

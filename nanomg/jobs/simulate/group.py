@@ -1,0 +1,54 @@
+"""Groups of a result file that hold trajectories of arms and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg.library.scenario import Scenario
+from nanomg.results.groups import about, dose_rows, doses, parameters, trajectories
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import roles
+from nanomg.simulation.arms import Arms
+
+
+def of_arms(
+    scenario: Scenario, arms: Arms, rows: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+) -> dict[str, xr.Dataset]:
+    """Trajectories, doses (`rows` by regimen, else those of the arms) and parameters of a run."""
+    rows = rows or {regimen: dose_rows(scenario, arms.doses[regimen]) for regimen in arms.regimens}
+    simulation = trajectories(scenario.model, arms.regimens, arms.hypotheses, arms.times, arms.data, arms.status)
+    return {"simulation": simulation, "doses": doses(rows), "parameters": parameters(scenario)}
+
+
+def of_verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str, xr.Dataset]:
+    """The numbers behind the verdict, for the regimen and for the same Mg given free; nothing where there is no verdict."""
+    if mg is None:
+        return {}
+    rows = {regimen: mg} if mg["free"] is None else {regimen: mg, simulation_arms.FREE: mg["free"]}
+    by_hypothesis = {
+        **{
+            key: ("h", f"hours per day with tumour free Mg raised above {label} mmol/L")
+            for key, label in roles.HOURS.items()
+        },
+        "mean_competence_gain": ("1", "mean gain of T-cell competence over the arm without Mg"),
+    }
+    variables: dict[str, Any] = {
+        name: (("regimen", "scenario"), [[r[name][h] for h in arms.hypotheses] for r in rows.values()], about(*words))
+        for name, words in by_hypothesis.items()
+    }
+    shares = {
+        "share_local": "share of the mean rise that is local",
+        "share_serum": "share of the mean rise through serum",
+    }
+    for name, text in shares.items():
+        variables[name] = (("regimen",), np.array([r[name] for r in rows.values()], float), about("1", text))
+    for name, text in {
+        "mean_rise": "mean rise of tumour free Mg",
+        "peak_rise": "highest rise of tumour free Mg",
+    }.items():
+        variables[name] = (("regimen",), [r[name]["value"] for r in rows.values()], about("mmol L-1", text))
+    return {"verdict": xr.Dataset(variables, {"regimen": list(rows), "scenario": list(arms.hypotheses)})}

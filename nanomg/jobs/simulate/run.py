@@ -1,0 +1,142 @@
+"""The main jobs from a scenario to a result: simulate and optimise. Command line and scripts call these."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanomg import files
+from nanomg.dosing.event_table import read_text
+from nanomg.errors import InputError
+from nanomg.jobs.request import _about, _origin, resolve
+from nanomg.jobs.simulate import group, verdict
+from nanomg.jobs.simulate import summary as simulate_summary
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.results import groups as results_groups
+from nanomg.results.run import Run, finish
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import event_arms, lanes
+from nanomg.simulation.arms import AS_GIVEN
+
+
+def simulate(
+    scenario: str | Scenario,
+    *,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    events: str | Path | None = None,
+    output: str | Path | None = None,
+    records: str | Path | None = None,
+    force: bool = False,
+    precision: str = "float64",
+    library: Library | None = None,
+    command: str = "",
+) -> Run:
+    """Simulate a regimen with its paired arms under every LFA-1 hypothesis; write it to `output` if given.
+
+    `set` maps parameters to values with units, `dose` replaces the scenario's regimen ("liposome.iv: 1 mg q 7 d x 3"). So does
+    `events`, an event table in which each ID is a subject; `records` is the CSV file for the outputs at each of its records.
+    `precision` is float64, or float32 where three figures are enough.
+    Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
+    """
+    path, table = _check_files(events, output, records, force)
+    if events is not None and dose:
+        raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
+    lanes.tightest(precision)
+    chosen = resolve(scenario, set or {}, dose, library)
+    chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": precision})
+    if events is not None:
+        return _simulate_events(chosen, Path(events), path, table, command)
+    if chosen.plain:
+        arms = simulation_arms.run_arms(chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=precision)
+        rows = None
+    else:
+        found = event_arms.run(chosen, (event_arms.subject_of(chosen),), precision)
+        arms = found.of(0)
+        rows = {
+            name: results_groups.record_rows(chosen, subjects, with_id=False) for name, subjects in found.arms.items()
+        }
+    mg, sentence = verdict.judge(chosen, arms)
+    summary = {
+        **_about(chosen, path),
+        "status": simulate_summary.of_status(arms.status),
+        "signals": simulate_summary.signals(chosen, arms, AS_GIVEN),
+        "verdict": sentence,
+        "mg": mg,
+    }
+    groups = {**group.of_arms(chosen, arms, rows), **group.of_verdict(mg, arms, AS_GIVEN)}
+    return finish(groups, summary, path, **_origin(chosen, 0, command))
+
+
+def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table: Path | None, command: str) -> Run:
+    """The simulation of an event table."""
+    text = read_text(events)
+    subjects = event_arms.subjects_in(scenario, text, str(events))
+    taken = {name.upper() for name in subjects[0].records[0].cells} & {name.upper() for name in scenario.outputs}
+    if table is not None and taken:
+        raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
+    scenario = dataclasses.replace(scenario, config={**scenario.config, "events": {"name": events.name, "text": text}})
+    found = event_arms.run(scenario, subjects, scenario.config["precision"])
+    mg, effects, sentence = _judge_subjects(scenario, found)
+    summary = {
+        **_about(scenario, path),
+        "events": str(events),
+        "records": str(table) if table else None,
+        "status": simulate_summary.of_subjects(found),
+        "signals": simulate_summary.signals_of_subjects(scenario, found),
+        "verdict": sentence,
+        "mg": mg,
+        "mg_of_subjects": effects,
+    }
+    names = [subject.id for subject in subjects]
+    groups = {
+        "records": results_groups.records(scenario, subjects, found.seen),
+        "doses": results_groups.doses(
+            {arm: results_groups.record_rows(scenario, given) for arm, given in found.arms.items()}
+        ),
+        "parameters": results_groups.parameters(scenario),
+    }
+    if len(found.times):
+        groups["simulation"] = results_groups.trajectories(
+            scenario.model, list(found.arms), found.hypotheses, found.times, found.data, found.status, names
+        )
+    if mg is not None:
+        groups |= group.of_verdict(mg, found.of(0), AS_GIVEN)
+    if table is not None:
+        files.replace_file(table, event_arms.table_of(scenario, found).encode())
+    return finish(groups, summary, path, **_origin(scenario, 0, command))
+
+
+def _judge_subjects(scenario: Scenario, found: event_arms.Found) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
+    """The verdict on one subject, or the verdicts by subject, with the sentence."""
+    if not len(found.times):
+        why = "time goes back at a reset, so there are no common times and values are at the records alone"
+        return None, {}, f"No verdict: {why}."
+    if not found.close:
+        return (
+            None,
+            {},
+            "No verdict: too many different times of doses to follow them closely; take fewer subjects or doses.",
+        )
+    if len(found.subjects) == 1:
+        mg, sentence = verdict.judge(scenario, found.of(0))
+        return mg, {}, sentence
+    given = {s.id: found.of(i) for i, s in enumerate(found.subjects) if event_arms.brings_mg(scenario, s)}
+    return None, *verdict.judge_each(scenario, given)
+
+
+def _check_files(
+    events: str | Path | None, output: str | Path | None, records: str | Path | None, force: bool
+) -> tuple[Path | None, Path | None]:
+    """The files to be written, once it is sure that they may be."""
+    if records is not None and events is None:
+        raise InputError("records are those of an event table; name it with --events", "--records")
+    path = files.check_output(output, force) if output is not None else None
+    table = files.check_output(records, force) if records is not None else None
+    given = [Path(file).resolve() for file in (events, path, table) if file is not None]
+    if len({*given}) < len(given):
+        raise InputError("the event table, the output and the records must be different files", str(given[-1]))
+    return path, table

@@ -1,0 +1,1 @@
+"""Many trajectories over axes and virtual subjects."""

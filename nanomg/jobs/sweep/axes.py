@@ -1,0 +1,308 @@
+"""What differs between the trajectories of a sweep: axes over parameters and doses, as a grid or as samples.
+
+    NAME=LOW..HIGH[ UNIT]:log:20      20 values from LOW to HIGH, evenly spaced in the logarithm (`lin` or nothing: evenly)
+    NAME=A,B,C[ UNIT]                 these values
+
+NAME is a parameter, `hypothesis` (H1, H2, H3), or a property of the doses: `dose.amount`, `dose.scale` (a factor on every amount),
+`dose.start` (of the first one; the others move with it), `dose.interval`, `dose.duration` or `dose.count` (the first so many).
+Where several ports are dosed the port is named: `dose.liposome.iv.amount`. A number without a unit has the parameter's own.
+
+In a grid every axis is a dimension. Sobol points and Latin hypercubes fill the box of all axes with points along one dimension.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nanomg import units
+from nanomg.dosing.dose import amount_in
+from nanomg.errors import InputError, unknown
+from nanomg.jobs.sweep.regimens import _DOSED, HYPOTHESIS, POINT, REGIMEN, dosed
+from nanomg.library.scenario import Scenario, dosed_unit
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import roles
+
+SAMPLES = ("grid", "sobol", "lhs")
+
+
+_LONGEST, _MOST = 1_000_000, 100_000_000  # values of an axis, points of a design
+
+
+class Axis(NamedTuple):
+    """One varied quantity, as written: its values or the ends of its range in `unit`, and the factor to the model's unit."""
+
+    name: str
+    unit: str
+    factor: float
+    values: tuple[Any, ...]  # numbers, or the names of hypotheses; empty where a range awaits its points
+    ends: tuple[float, float] | None
+    log: bool
+    text: str  # what it is
+
+    def at(self, share: np.ndarray) -> np.ndarray:
+        """The values at shares from 0 to 1 of the way along the axis."""
+        if self.ends is None:
+            index = np.minimum((share * len(self.values)).astype(int), len(self.values) - 1)
+            return np.array(self.values)[index]
+        low, high = self.ends
+        if self.log:
+            return np.asarray(low * (high / low) ** share)
+        return np.asarray(low + (high - low) * share)
+
+
+class Column(NamedTuple):
+    """What a parameter or a property of doses is along a dimension, in the model's unit."""
+
+    dim: str
+    values: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """The points of a sweep in the order of `dims`, the last one fastest; `columns` by parameter or property of doses."""
+
+    dims: Mapping[str, int]
+    columns: Mapping[str, Column]
+    coords: Mapping[str, xr.Variable]
+
+    @property
+    def points(self) -> int:
+        """How many points there are."""
+        return math.prod(self.dims.values())
+
+    def at(self, points: np.ndarray) -> dict[str, np.ndarray]:
+        """The columns' values at points of these numbers."""
+        if not self.dims:
+            return {}
+        where = dict(zip(self.dims, np.unravel_index(points, tuple(self.dims.values())), strict=True))
+        return {name: column.values[where[column.dim]] for name, column in self.columns.items()}
+
+
+# ---------------------------------------------------------------- reading
+def parse_axis(text: str, scenario: Scenario) -> Axis:
+    """One axis as written. Raises `InputError` of one sentence for whatever is wrong with it."""
+    name, sign, body = (part.strip() for part in text.partition("="))
+    if not (name and sign and body):
+        raise InputError(
+            f"{text!r} is not NAME=LOW..HIGH:log:N or NAME=A,B,C, such as 'liposome.k_leak=1e-4..0.01 1/h:log:20'",
+            "--vary",
+        )
+    where = f"--vary {name}"
+    body, log, count = _spacing(body, where)
+    if name == HYPOTHESIS:
+        return _hypotheses(body, scenario, where)
+    unit, read, most, what = _quantity(name, scenario, where)
+    first, dots, last = body.partition("..")
+    written = [first, last] if dots else body.split(",")
+    numbers, shown, factor = _numbers(written, unit, read, where)
+    for number in numbers:
+        if not 0 <= number * factor <= most * (1 + 1e-12):
+            allowed = "0 or more" if math.isinf(most) else f"0 to {most / factor:g}"
+            raise InputError(f"{number:g} {shown} is out of range; {allowed} is allowed", where)
+    if not dots:
+        if len({*numbers}) < len(numbers):
+            raise InputError("a value is given twice", where)
+        return Axis(name, shown, factor, tuple(numbers), None, False, what)
+    low, high = numbers
+    if not low < high:
+        raise InputError(f"the range must rise, but {low:g} is not below {high:g}", where)
+    if log and low <= 0:
+        raise InputError("a range that is spaced in the logarithm must begin above 0", where)
+    axis = Axis(name, shown, factor, (), (low, high), log, what)
+    return axis if count is None else axis._replace(values=tuple(axis.at(np.linspace(0.0, 1.0, count)).tolist()))
+
+
+def _spacing(body: str, where: str) -> tuple[str, bool, int | None]:
+    """The values as written, whether they are spaced in the logarithm, and how many they are."""
+    head, *rest = (part.strip() for part in body.split(":"))
+    log, count = False, None
+    for part in rest:
+        if part in ("log", "lin"):
+            log = part == "log"
+        elif part.isdecimal() and 2 <= int(part) <= _LONGEST:
+            count = int(part)
+        else:
+            raise InputError(f"{part!r} is neither 'log' nor 'lin' nor a number of values, 2 to {_LONGEST:,}", where)
+    if rest and ".." not in head:
+        raise InputError("a list of values takes neither a spacing nor a number of values", where)
+    return head, log, count
+
+
+def _hypotheses(body: str, scenario: Scenario, where: str) -> Axis:
+    names = tuple(part.strip() for part in body.split(","))
+    if not all(name in scenario.parameters for name in roles.HYPOTHESES.values()):
+        raise InputError("the model has no LFA-1 under several hypotheses", where)
+    for name in names:
+        if name not in roles.HYPOTHESES:
+            raise unknown("hypothesis", name, roles.HYPOTHESES, where)
+    if len({*names}) < len(names):
+        raise InputError("a hypothesis is given twice", where)
+    return Axis(HYPOTHESIS, "", 1.0, names, None, False, "hypothesis on LFA-1")
+
+
+def _numbers(
+    written: Sequence[str], unit: str, read: Callable[[str], float], where: str
+) -> tuple[list[float], str, float]:
+    """The numbers in one unit, that of the last one, and the factor to the model's; a bare number has the unit of the last."""
+    pairs = [units.split_quantity(part, where) for part in written]
+    shown = pairs[-1][1] or unit
+    factor = read(f"1 {shown}")
+    return (
+        [value * (read(f"1 {own}") / factor if own not in ("", shown) else 1.0) for value, own in pairs],
+        shown,
+        factor,
+    )
+
+
+def _quantity(name: str, scenario: Scenario, where: str) -> tuple[str, Callable[[str], float], float, str]:
+    """Unit, reader, largest value and description of what an axis varies."""
+    if name.startswith("dose.") and name not in scenario.parameters:
+        cmt, what = dosed(name, scenario, where)
+        if what in ("scale", "count"):
+            return "", lambda text: units.parse_quantity(text, "", where), math.inf, f"{what} of doses into {cmt}"
+        if what != "amount":
+            return "h", lambda text: units.parse_quantity(text, "h", where), math.inf, f"{what} of doses into {cmt}"
+        port = scenario.model.ports.get(cmt)
+        mass = scenario.parameters[port.molar_mass].value if port is not None and port.molar_mass else None
+        unit = dosed_unit(scenario.model, cmt)
+        return (
+            scenario.shown.get(cmt, unit),
+            lambda text: amount_in(text, unit, mass, "amount", where),
+            math.inf,
+            f"amount of each dose into {cmt}",
+        )
+    if name not in scenario.parameters:
+        raise unknown("parameter", name, [*scenario.parameters, *(f"dose.{what}" for what in _DOSED)], where)
+    declared = scenario.model.parameters[name]
+    return declared.unit, lambda text: units.parse_quantity(text, declared.unit, where), declared.at_most, declared.text
+
+
+def _acts_on(name: str, scenario: Scenario) -> set[str]:
+    """The parameters or the property of doses that an axis sets, however it names them."""
+    if name == HYPOTHESIS:
+        return {*roles.HYPOTHESES.values()}
+    if name in scenario.parameters:
+        return {name}
+    return {".".join(("dose", *dosed(name, scenario, f"--vary {name}")))}
+
+
+# ---------------------------------------------------------------- laying out
+def lay_out(
+    texts: Sequence[str],
+    scenario: Scenario,
+    sample: str = "grid",
+    points: int | None = None,
+    seed: int = 0,
+    paired: bool = False,
+) -> Design:
+    """The design that axes as written make. `points` is the number of samples, and of values of a range without one in a grid.
+
+    With `paired`, every point is solved as given and without Mg, along the dimension `regimen`.
+    """
+    if sample not in SAMPLES:
+        raise unknown("way to sample", sample, SAMPLES, "--sample")
+    if points is not None and points < 2:
+        raise InputError(f"at least 2 points are needed, not {points}", "--points")
+    if points is not None and points > _MOST:
+        raise InputError(f"{points:,} points are too many; {_MOST:,} at most", "--points")
+    axes = [parse_axis(text, scenario) for text in texts]
+    if sample != "grid" and not axes:
+        raise InputError("there is nothing to sample; vary something (--vary)", "--sample")
+    varied: set[str] = set()
+    for axis in axes:
+        own = _acts_on(axis.name, scenario)
+        if own & varied:
+            raise InputError(f"{axis.name!r} is varied twice", "--vary")
+        varied |= own
+    dims, columns, coords = (_grid if sample == "grid" or not axes else _sampled)(axes, sample, points, seed)
+    if paired:
+        if not any(simulation_arms.carries(scenario.model, dose.cmt) for dose in scenario.doses):
+            raise InputError("nothing in this regimen brings Mg, so there is no arm without it", "--paired")
+        arms = (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT)
+        dims[REGIMEN] = len(arms)
+        columns[REGIMEN] = Column(REGIMEN, np.arange(len(arms)))
+        coords[REGIMEN] = xr.Variable((REGIMEN,), np.array(arms, object), {"long_name": "arm"})
+    found = Design(dims, columns, coords)
+    if found.points > _MOST:
+        raise InputError(f"the axes span {found.points:,} points; {_MOST:,} at most", "--vary")
+    return found
+
+
+def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> Design:
+    """The design whose points take these values, (point,) each, in the model's units."""
+    for name in values:
+        if name not in scenario.parameters:
+            raise unknown("parameter", name, scenario.parameters, "values")
+    shapes = {np.shape(v) for v in values.values()}
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 1 or not shape[0]:
+        raise InputError("every parameter needs the same number of values, one for each point")
+    attributes = {
+        name: _about(scenario.model.parameters[name].unit, scenario.model.parameters[name].text) for name in values
+    }
+    return Design(
+        {POINT: shape[0]},
+        {name: Column(POINT, np.asarray(v, float)) for name, v in values.items()},
+        {name: xr.Variable((POINT,), np.asarray(v, float), attributes[name]) for name, v in values.items()},
+    )
+
+
+def _grid(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -> tuple[dict[str, Any], ...]:
+    dims: dict[str, int] = {}
+    columns: dict[str, Column] = {}
+    coords: dict[str, xr.Variable] = {}
+    if points is not None and all(axis.values for axis in axes):
+        raise InputError("no axis is a range that takes its number of values from it; leave it out", "--points")
+    for axis in axes:
+        if not axis.values and points is None:
+            raise InputError(
+                "say how many values the range has, as in '0.01..1:log:20', or use --points", f"--vary {axis.name}"
+            )
+        values = np.array(axis.values or axis.at(np.linspace(0.0, 1.0, points or 0)))
+        dims[axis.name] = len(values)
+        columns |= _columns(axis, axis.name, values)
+        coords[axis.name] = _coordinate(axis, axis.name, values)
+    return dims, columns, coords
+
+
+def _sampled(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -> tuple[dict[str, Any], ...]:
+    from scipy.stats import qmc
+
+    if points is None:
+        raise InputError(
+            "say how many points to take with --points; for sobol a power of 2 fills the box best", "--sample"
+        )
+    for axis in axes:
+        if axis.ends is not None and axis.values:
+            raise InputError("samples fill a range by themselves; it takes no number of values", f"--vary {axis.name}")
+    if sample == "sobol":  # balanced in powers of two
+        unit = qmc.Sobol(len(axes), rng=seed).random_base2((points - 1).bit_length())[:points]
+    else:
+        unit = qmc.LatinHypercube(len(axes), rng=seed).random(points)
+    columns: dict[str, Column] = {}
+    coords: dict[str, xr.Variable] = {}
+    for axis, share in zip(axes, unit.T, strict=True):
+        columns |= _columns(axis, POINT, axis.at(share))
+        coords[axis.name] = _coordinate(axis, POINT, axis.at(share))
+    return {POINT: points}, columns, coords
+
+
+def _columns(axis: Axis, dim: str, values: np.ndarray) -> dict[str, Column]:
+    if axis.name == HYPOTHESIS:
+        return {name: Column(dim, (values == h).astype(float)) for h, name in roles.HYPOTHESES.items()}
+    return {axis.name: Column(dim, values.astype(float) * axis.factor)}
+
+
+def _coordinate(axis: Axis, dim: str, values: np.ndarray) -> xr.Variable:
+    if axis.name == HYPOTHESIS:
+        return xr.Variable((dim,), values.astype(object), {"long_name": axis.text})
+    return xr.Variable((dim,), values.astype(float), _about(axis.unit, axis.text))
+
+
+def _about(unit: str, text: str) -> dict[str, str]:
+    return {"units": units.cf(unit), "long_name": text}

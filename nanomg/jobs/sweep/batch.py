@@ -1,0 +1,264 @@
+"""The trajectories of a sweep, any range of them, solved block by block and reduced to what is kept.
+
+    batch = Batch(scenario, design, kept=[keep_of("tumour.volume:final", scenario)], subjects=1000)
+    batch.solve(0, 4096)["tumour.volume:final"]          # (trajectory,)
+
+A trajectory is one subject at one point of the design; they are numbered with the subjects running fastest. What a range gives
+depends on nothing but the numbers in it, so ranges can be solved anywhere and in any order.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg.analysis import readouts
+from nanomg.compute import blocks, devices, programs
+from nanomg.errors import InputError
+from nanomg.jobs.sweep.axes import Design
+from nanomg.jobs.sweep.keep import _ALONG, SERIES, STATUS, SUBJECT, VALUE, Keep
+from nanomg.jobs.sweep.regimens import Regimens, regimens
+from nanomg.library.scenario import Scenario
+from nanomg.population.population import Population, default_population, draw
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.lanes import Lanes, Plan, Trajectory
+from nanomg.solver.status import Status
+
+METHOD, RTOL = "rodas4", 3e-5  # the quickest whose worst error is below 1e-3 in benchmarks/
+
+
+MEMORY = 5e8  # [bytes] of a core for trajectories under way
+_MOST = 10_000_000_000  # trajectories of a sweep
+_CHECKED = 1 << 16  # points whose doses are looked at together
+_LATE = 64  # lanes of a block of those that would keep others waiting
+
+
+class Times(NamedTuple):
+    """Output times of lanes, `all` (time, lane) [h] in order, and the rows among them that a series shows (row, lane)."""
+
+    all: np.ndarray
+    rows: np.ndarray
+
+
+class _Reduced(NamedTuple):
+    """Lanes last in each: what is kept by label, (lane,) or (time, lane), and how each lane ended."""
+
+    kept: dict[str, Any]
+    status: Any
+
+
+class Batch:
+    """All trajectories of a sweep. `subjects` 0: the typical subject alone, at each point of the design.
+
+    `memory` [bytes] is what a core may use for trajectories under way; `most` how many are asked for at once, if that is known.
+    Raises `InputError` where nothing varies, or for a regimen that a sweep cannot take.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        design: Design,
+        kept: Sequence[Keep],
+        *,
+        subjects: int = 0,
+        population: Population | None = None,
+        seed: int = 0,
+        rtol: float = RTOL,
+        precision: str = "float64",
+        method: str = METHOD,
+        device: str = "auto",
+        memory: float = MEMORY,
+        most: int | None = None,
+    ):
+        scenario.needs_plain("a sweep")
+        if subjects < 0:
+            raise InputError(f"the number of subjects must not be negative, but it is {subjects}", "--subjects")
+        if not design.dims and not subjects:
+            raise InputError("nothing varies; vary something (--vary) or take subjects (--subjects)", "sweep")
+        if max(subjects, 1) * design.points > _MOST:
+            raise InputError(f"these are more than {_MOST:,} trajectories", "sweep")
+        self.scenario, self.design = scenario, design
+        self.kept = tuple(keep._replace(varied=keep.name in design.coords) for keep in kept)
+        self.subjects, self.seed, self.rtol = subjects, seed, rtol
+        self.population = population or default_population(scenario)
+        self.typical = {**scenario.values, **(self.population.typical if subjects else {})}
+        own = [name for name in design.columns if name in scenario.parameters]
+        spread = draw(scenario, self.population, seed, 0, 1).relative if subjects else {}
+        if subjects and not spread:
+            raise InputError(
+                "no parameter has a between-subject variation (cv) here, so that all subjects would be the same one",
+                f"scenario {scenario.name!r}",
+            )
+        varied = tuple(dict.fromkeys([*own, *spread]))
+        self.memory, self.most = memory, most
+        self.plan = simulation_lanes.plan_for(
+            scenario.model, scenario.doses, varied, method=method, precision=precision
+        )
+        self.choice = devices.choose(device, self.total)
+        self.moving = any(name.endswith((".start", ".interval", ".duration")) for name in design.columns)
+        for first in range(0, design.points, _CHECKED):  # says what is wrong with doses, before all
+            some = np.arange(first, min(first + _CHECKED, design.points))
+            regimens(scenario, design.at(some), len(some))
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """The dimensions of the result, the last one fastest."""
+        return {**self.design.dims, **({SUBJECT: self.subjects} if self.subjects else {})}
+
+    @property
+    def total(self) -> int:
+        """How many trajectories there are."""
+        return math.prod(self.dims.values())
+
+    @property
+    def regular(self) -> np.ndarray:
+        """The times of a series [h]."""
+        return simulation_lanes.output_times(self.scenario.horizon, self.scenario.every)
+
+    @property
+    def bytes_each(self) -> int:
+        """What a trajectory takes in the result before it is compressed."""
+        size = np.dtype(self.plan.precision).itemsize
+        return 1 + sum(size * (len(self.regular) if keep.how == SERIES else 1) for keep in self.kept)
+
+    @functools.cached_property
+    def block(self) -> int:
+        """Lanes that are solved together."""
+        first = self._times(regimens(self.scenario, self.design.at(np.zeros(1, int)), 1))
+        model, times = self.plan.model, len(first.all)
+        rows = times + 2 * len(self.scenario.doses) + 2 * len(self.scenario.windows)
+        each = 8 * rows * (len(model.states) + 2 * len(self.scenario.doses) + len(model.inputs) + 1)
+        return devices.block_of(self.choice, each, min(self.total, self.most or self.total), self.memory)
+
+    # ------------------------------------------------------------ solving
+    def solve(self, start: int, stop: int) -> dict[str, np.ndarray]:
+        """What is kept of trajectories `start` to `stop` - 1, (trajectory,) or (trajectory, time) by label, and `status`.
+
+        NaN where a trajectory failed.
+        """
+        index = np.arange(start, stop)
+        relative, covariates = self._subjects(index)
+        lanes, rows = self._lanes(index, relative)
+        count = stop - start
+        own = tuple(keep for keep in self.kept if keep.name not in covariates)
+
+        def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
+            some, at = blocks.pick((lanes, rows), chosen, count)
+            with devices.using(self.choice):
+                solved = simulation_lanes.block(self.plan._replace(defer=defer), some, self.rtol, self.choice.devices)
+                kept = _reduced(self.plan, own, some.values, solved.y, solved.forcing, some.output, at)
+            return _Reduced(jax.device_get(kept), np.asarray(solved.status))
+
+        found = blocks.solve_in_like_blocks(solve, count, self.block, min(self.block, _LATE * len(self.choice.devices)))
+        good = found.status == Status.DONE
+        kept = {**found.kept, **{keep.label: covariates[keep.name] for keep in self.kept if keep not in own}}
+        real = self.plan.precision
+        kept = {name: np.where(good, values, np.nan).astype(real).T for name, values in kept.items()}
+        return {**kept, STATUS: found.status.astype(np.int8)}
+
+    def alone(self, number: int) -> tuple[Lanes, Trajectory]:
+        """One trajectory by itself: its lane, and all of its course."""
+        index = np.array([number])
+        lanes, _ = self._lanes(index, self._subjects(index)[0])
+        return lanes, simulation_lanes.run(self.plan, lanes, self.rtol, defer=False)
+
+    def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray]) -> tuple[Lanes, np.ndarray]:
+        """Lanes of the trajectories of these numbers, and the rows of their outputs that a series shows."""
+        at = self.design.at(index // max(self.subjects, 1))
+        values = self._values(at, relative)
+        doses = regimens(self.scenario, at, len(index))
+        times = self._times(doses)
+        wide = lambda a: np.broadcast_to(a, (len(a), len(index)))
+        lanes = simulation_lanes.lanes_for(
+            self.plan, values, self.scenario.doses, self.scenario.windows, times.all, len(index), doses.amount
+        )
+        return lanes._replace(time=doses.time, duration=doses.duration), wide(times.rows)
+
+    def _values(self, at: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Every parameter, a scalar or (lane,): a subject's own lies around the value of its point."""
+        values: dict[str, Any] = dict(self.typical)
+        values.update((name, v) for name, v in at.items() if name in values)
+        for name, factor in relative.items():
+            values[name] = np.minimum(values[name] * factor, self.scenario.model.parameters[name].at_most)
+        return values
+
+    def _subjects(self, index: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The subjects of trajectories, each drawn once: factors on parameters, and covariates at their points, (lane,)."""
+        if not self.subjects:
+            return {}, {}
+        count, who = self.subjects, index % self.subjects
+        first, last = int(who[0]), int(who[-1])
+        spans = [(first, last + 1)] if first <= last else [(0, last + 1), (first, count)]
+        if len(who) >= count:
+            spans = [(0, count)]
+        drawn = [draw(self.scenario, self.population, self.seed, *span) for span in spans]
+        rows = np.searchsorted(np.concatenate([np.arange(*span) for span in spans]), who)
+        joined = lambda parts: {name: np.concatenate([part[name] for part in parts])[rows] for name in parts[0]}
+        covariates = [{name: values for name, (values, _) in part.covariates.items()} for part in drawn]
+        at = self.design.at(index // count)
+        times = {name: v / self.typical[name] for name, v in at.items() if self.typical.get(name)}
+        return self.population.moved(times, joined([part.relative for part in drawn]), joined(covariates))
+
+    def _times(self, doses: Regimens) -> Times:
+        """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""
+        how = {keep.how for keep in self.kept}
+        horizon = self.scenario.horizon
+        regular = self.regular if how & {SERIES, *_ALONG} else np.array([0.0, horizon])
+        if not how & _ALONG:
+            return Times(regular[:, None], np.arange(len(regular))[:, None])
+        if not self.moving:
+            times = simulation_lanes.output_times(horizon, self.scenario.every, self.scenario.doses)
+            return Times(times[:, None], _nearest(times, regular)[:, None])
+        infused = np.array([dose.duration > 0 for dose in self.scenario.doses])
+        edges = np.concatenate([doses.time, (doses.time + doses.duration)[infused]])
+        around = np.clip(edges[:, None] + np.array(simulation_lanes.PROBES)[:, None], 0.0, horizon)
+        lanes = edges.shape[1]
+        every = np.concatenate([np.repeat(regular[:, None], lanes, 1), around.reshape(-1, lanes)])
+        order = np.argsort(every, 0, kind="stable")
+        return Times(np.take_along_axis(every, order, 0), np.argsort(order, 0, kind="stable")[: len(regular)])
+
+
+@programs.kept(0, 1)
+def _reduced(
+    plan: Plan,
+    kept: tuple[Keep, ...],
+    values: dict[str, Any],
+    y: jax.Array,
+    forcing: jax.Array,
+    output: jax.Array,
+    rows: jax.Array,
+) -> dict[str, jax.Array]:
+    """What is kept of each lane, by label."""
+    x = simulation_lanes.observables(plan.model, values, y, forcing)
+    shape = y[:, 0].shape
+    found = {}
+    for keep in kept:
+        curve = jnp.broadcast_to(x[keep.name], shape)
+        if keep.how == "time of max":
+            found[keep.label] = jnp.take_along_axis(output, jnp.argmax(curve, 0)[None], 0)[0]
+            continue
+        ways: dict[str, Callable[[jax.Array], jax.Array]] = {
+            "initial": lambda a: a[0],
+            VALUE: lambda a: a[0],
+            "final": lambda a: a[-1],
+            "max": lambda a: a.max(0),
+            "min": lambda a: a.min(0),
+            "auc": lambda a: readouts.auc(output, a, output[0], output[-1]),
+            "mean": lambda a: readouts.mean(output, a, output[0], output[-1]),
+            SERIES: lambda a: jnp.take_along_axis(a, rows, 0),
+        }
+        found[keep.label] = keep.factor * ways[keep.how](curve)
+    return found
+
+
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """For each time that is wanted the first one of those (in order) that are nearest."""
+    after = np.searchsorted(times, wanted).clip(0, len(times) - 1)
+    before = np.searchsorted(times, times[np.maximum(after - 1, 0)])
+    return np.where(wanted - times[before] <= times[after] - wanted, before, after)

@@ -1,0 +1,79 @@
+"""Which numbers of each trajectory a sweep keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from nanomg import units
+from nanomg.errors import InputError, unknown
+from nanomg.library.scenario import Scenario
+from nanomg.population.population import Population
+
+SERIES, VALUE = "series", "value"
+SUBJECT, STATUS = "subject", "status"
+TEXTS = {
+    "initial": "at time 0",
+    "final": "at the end",
+    "max": "highest value",
+    "min": "lowest value",
+    "mean": "mean over time",
+    "auc": "area under the curve",
+    "time of max": "time of the highest value",
+    SERIES: "over time",
+    VALUE: "value of the subject",
+}
+_ALONG = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
+
+
+class Keep(NamedTuple):
+    """What is kept of each trajectory: a quantity, how its course becomes a number, and the factor to `unit`."""
+
+    name: str
+    how: str
+    unit: str
+    factor: float
+    varied: bool = False  # an axis has this name
+
+    @property
+    def label(self) -> str:
+        """Its name in the result."""
+        plain = self.how == SERIES or (self.how == VALUE and not self.varied)
+        return self.name if plain else f"{self.name}:{self.how}"
+
+
+def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = MappingProxyType({})) -> Keep:
+    """`"tumour.volume:max"` as what is kept; `final` where nothing is said, `value` of a parameter or covariate (name -> unit).
+
+    Raises `InputError` for an unknown quantity or statistic.
+    """
+    name, _, how = (part.strip() for part in text.partition(":"))
+    model, where = scenario.model, f"--keep {text}"
+    course = [*model.states, *model.signals, *model.inputs]
+    if name in scenario.parameters or name in model.constants or name in covariates:
+        how, allowed = how or VALUE, [VALUE]
+    elif name in course:
+        how, allowed = how or "final", [h for h in TEXTS if h != VALUE]
+    else:
+        raise unknown("quantity", name, [*course, *scenario.parameters, *model.constants, *covariates], where)
+    if how not in allowed:
+        raise unknown("statistic", how, allowed, where)
+    if name in covariates:
+        return Keep(name, how, covariates[name], 1.0)
+    own = model.unit(name)
+    shown = scenario.outputs.get(name, own)
+    if how == "time of max":
+        return Keep(name, how, "h", 1.0)
+    return Keep(name, how, f"{shown} h" if how == "auc" else shown, units.factor(own, shown))
+
+
+def kept_of(texts: Sequence[str], scenario: Scenario, population: Population | None = None) -> tuple[Keep, ...]:
+    """What is kept, each once; without any, the scenario's outputs at the end."""
+    covariates = {} if population is None else {name: c.unit for name, c in population.covariates.items()}
+    found = tuple(keep_of(text, scenario, covariates) for text in texts or scenario.outputs)
+    if len({keep.label for keep in found}) < len(found):
+        raise InputError("a quantity is kept twice in the same way", "--keep")
+    if not found:
+        raise InputError("the scenario names no outputs, so say what to keep", "--keep")
+    return found

@@ -1,0 +1,83 @@
+"""Doses that differ between the trajectories of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nanomg.dosing.dose import Dose
+from nanomg.errors import InputError, unknown
+from nanomg.library.scenario import Scenario
+from nanomg.simulation import arms as simulation_arms
+
+HYPOTHESIS, REGIMEN, POINT = "hypothesis", "regimen", "point"
+_DOSED = ("amount", "scale", "start", "interval", "duration", "count")
+
+
+def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
+    """Port and property that `dose[.PORT].PROPERTY` names."""
+    *port, what = name.split(".")[1:]
+    if what not in _DOSED:
+        raise unknown("property of a dose", what, _DOSED, where)
+    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses))
+    cmt = ".".join(port) or (ports[0] if len(ports) == 1 else "")
+    if not ports:
+        raise InputError("the scenario has no doses", where)
+    if not cmt:
+        raise InputError(f"doses go into {', '.join(ports)}; name one, as in 'dose.{ports[0]}.{what}'", where)
+    if cmt not in ports:
+        raise unknown("port with doses", cmt, ports, where)
+    return cmt, what
+
+
+class Regimens(NamedTuple):
+    """Doses of lanes: `time` [h], `amount` [unit of the port] and `duration` [h], each (dose, lane)."""
+
+    time: np.ndarray
+    amount: np.ndarray
+    duration: np.ndarray
+
+
+def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Regimens:
+    """The scenario's doses with the properties that a design gives them at its points. Raises `InputError` for a dose too late."""
+    doses = scenario.doses
+    wide = lambda rows: np.repeat(np.array(rows, float).reshape(-1, 1), lanes, 1)
+    found = Regimens(
+        wide([d.time for d in doses]), wide([d.amt for d in doses]), wide([d.duration or 1.0 for d in doses])
+    )
+    properties = [name for name in at if name.startswith("dose.") and name not in scenario.parameters]
+    for name in sorted(properties, key=lambda name: _DOSED.index(name.rpartition(".")[2])):
+        cmt, what = dosed(name, scenario, name)
+        own = sorted((i for i, d in enumerate(doses) if d.cmt == cmt), key=lambda i: doses[i].time)
+        _set(found, what, np.array(own), doses, np.asarray(at[name], float), name)
+    if REGIMEN in at:
+        brings = np.array([bool(simulation_arms.carries(scenario.model, d.cmt)) for d in doses])
+        found.amount[brings[:, None] & (at[REGIMEN] == 1)] = 0.0
+    late = found.time > scenario.horizon
+    if late.any():
+        raise InputError(
+            f"a dose would be given at {found.time[late].max():g} h, after the horizon of {scenario.horizon:g} h",
+            f"scenario {scenario.name!r}",
+        )
+    return found
+
+
+def _set(found: Regimens, what: str, own: np.ndarray, doses: Sequence[Dose], value: np.ndarray, name: str) -> None:
+    if what == "amount":
+        found.amount[own] = value
+    elif what == "scale":
+        found.amount[own] *= value
+    elif what == "start":
+        found.time[own] += value - found.time[own[0]]
+    elif what == "interval":
+        found.time[own] = found.time[own[0]] + np.arange(len(own))[:, None] * value
+    elif what == "duration":
+        if not all(doses[i].duration for i in own) or not (value > 0).all():
+            raise InputError("a duration above 0 is for infusions; a bolus has none", f"--vary {name}")
+        found.duration[own] = value
+    else:
+        if not ((value % 1 == 0) & (value <= len(own))).all():
+            raise InputError(f"a number of doses is a whole number, 0 to {len(own)} here", f"--vary {name}")
+        found.amount[own] *= np.arange(len(own))[:, None] < value

@@ -1,0 +1,448 @@
+"""A sweep: every trajectory of a design solved, written as it comes, and merged into one file.
+
+    nanomg.sweep("mouse-mc38-iv", vary=["dose.liposome.iv.amount=0.1..4 mg:log:8"], subjects=1000, keep=["tumour.volume:final"])
+
+Parts of the work are solved side by side on the cores of this machine, on its GPUs, or by the workers of a Dask cluster, and each
+is on disk as soon as it is done: a sweep that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+import math
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nanomg import units
+from nanomg.compute import cluster, machine
+from nanomg.errors import InputError
+from nanomg.jobs.request import resolve
+from nanomg.jobs.sweep import axes, batch
+from nanomg.jobs.sweep import keep as sweep_keep
+from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.keep import SERIES, STATUS, TEXTS
+from nanomg.jobs.sweep.tally import Tally, population
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario_file import rebuild
+from nanomg.models import library as find_library
+from nanomg.population.population import Population
+from nanomg.population.population_file import load_population
+from nanomg.results import file, sweep_store
+from nanomg.results import groups as results_groups
+from nanomg.results import parts as results_parts
+from nanomg.results.run import Run
+from nanomg.simulation import lanes
+from nanomg.simulation.arms import AS_GIVEN
+from nanomg.solver.status import Status
+
+MEMORY = f"{batch.MEMORY / 1e6:.0f} MB"
+
+_TRIM = 4096  # trajectories after which free memory goes back to the system, lest it wears into pieces
+_COPIES = 4  # of the numbers of a part, on their way from the solver to the disk
+_PART = 1024  # trajectories of a part at most: two seconds of a core, and few enough for memory to stay flat
+
+
+class Progress(NamedTuple):
+    """How far a sweep is: trajectories in all, done before it started and now, failed, and seconds since the start."""
+
+    total: int
+    before: int
+    done: int
+    failed: int
+    seconds: float
+
+
+class Recipe(NamedTuple):
+    """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library.
+
+    `equations` and `population` are hashes of those that are meant, empty where any will do; `memory` [bytes] is what a core may
+    use, `most` the size of parts where that is known.
+    """
+
+    config: Mapping[str, Any]
+    asked: Mapping[str, Any]
+    folders: tuple[str, ...]
+    equations: str = ""
+    population: str = ""
+    memory: float = batch.MEMORY
+    most: int | None = None
+
+    def batch(self, library: Library | None = None) -> Batch:
+        """The batch that it describes, from another library if one is given.
+
+        Raises `InputError` where equations or population are others here than those that are meant.
+        """
+        library = library or find_library(*self.folders)
+        found = _batch(rebuild(self.config, library), library, self.asked, self.memory, self.most)
+        for what, meant, here in (
+            ("equations", self.equations, file.model_hash(found.scenario.model)),
+            ("population or ranges of cards", self.population, _hash(found.population)),
+        ):
+            if meant and meant != here:
+                raise InputError(f"a worker has other {what} than this process; give it the same library folders")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is to be swept, checked, and how it is cut into parts. `recipe` is what another process builds the same batch from."""
+
+    scenario: Scenario
+    batch: Batch
+    recipe: Recipe
+    part: int
+
+    def range(self, number: int) -> tuple[int, int]:
+        """First trajectory of a part and the one after its last."""
+        return number * self.part, min((number + 1) * self.part, self.batch.total)
+
+
+def request(
+    scenario: str | Scenario,
+    *,
+    vary: str | Sequence[str] = (),
+    values: Mapping[str, np.ndarray] | None = None,
+    subjects: int = 0,
+    population: str | None = None,
+    sample: str = "grid",
+    points: int | None = None,
+    keep: str | Sequence[str] = (),
+    paired: bool = False,
+    seed: int = 0,
+    set: Mapping[str, str | float] | None = None,
+    dose: Sequence[str] = (),
+    precision: str = "float64",
+    rtol: float = batch.RTOL,
+    device: str = "auto",
+    memory: str = MEMORY,
+    library: Library | None = None,
+) -> Request:
+    """Check what is asked for, and cut it into parts.
+
+    `vary` are axes as `nanomg.jobs.sweep.axes` reads them; `values` are points of one's own instead: parameters, (point,)
+    each, in the model's units. `keep` is what `nanomg.jobs.sweep.keep.keep_of` reads. Raises `InputError` of one sentence
+    for whatever is wrong.
+    """
+    shelves = library or find_library()
+    chosen = resolve(scenario, set or {}, dose, library)
+    asked = {
+        "vary": (vary,) if isinstance(vary, str) else tuple(vary),
+        "values": values,
+        "subjects": subjects,
+        "population": population,
+        "sample": sample,
+        "points": points,
+        "keep": (keep,) if isinstance(keep, str) else tuple(keep),
+        "paired": paired,
+        "seed": seed,
+        "precision": precision,
+        "rtol": rtol,
+        "device": device,
+    }
+    budget = units.parse_quantity(memory, "byte", "--memory")
+    found = _batch(chosen, shelves, asked, budget)
+    shipped = find_library().folders
+    further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
+    meant = file.model_hash(chosen.model), _hash(found.population)
+    return Request(chosen, found, Recipe(chosen.config, asked, further, *meant, budget), _part_of(found))
+
+
+def _hash(population: Population) -> str:
+    return hashlib.sha256(file.to_json(dataclasses.asdict(population)).encode()).hexdigest()
+
+
+def _batch(
+    scenario: Scenario, library: Library, asked: Mapping[str, Any], memory: float, most: int | None = None
+) -> Batch:
+    lanes.tightest(asked["precision"])
+    if not 0 < asked["rtol"] < 1:
+        raise InputError(f"the relative tolerance must lie between 0 and 1, not be {asked['rtol']}", "--rtol")
+    subjects, population, seed = asked["subjects"], asked["population"], asked["seed"]
+    if seed < 0:
+        raise InputError(f"a seed is a whole number, 0 or more, not {seed}", "--seed")
+    if population is not None and not subjects:
+        raise InputError("a population needs subjects; say how many with --subjects", "--population")
+    if asked["values"] is not None and (asked["vary"] or asked["paired"]):
+        raise InputError("points of one's own take neither axes nor arms; give one or the other", "values")
+    if asked["values"] is None:
+        points = axes.lay_out(asked["vary"], scenario, asked["sample"], asked["points"], seed, asked["paired"])
+    else:
+        points = axes.of_values(asked["values"], scenario)
+    who = load_population(population, library, scenario) if population else None
+    return Batch(
+        scenario,
+        points,
+        sweep_keep.kept_of(asked["keep"], scenario, who),
+        subjects=subjects,
+        population=who,
+        seed=seed,
+        rtol=asked["rtol"],
+        precision=asked["precision"],
+        device=asked["device"],
+        memory=memory,
+        most=most,
+    )
+
+
+def _part_of(found: Batch) -> int:
+    """Trajectories of a part: whole blocks, some seconds of work, and no more than the memory holds several times over."""
+    each = _COPIES * (found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters)))
+    most = min(max(_PART, found.block), int(found.memory / each))
+    if most < found.block:
+        raise InputError(
+            f"a block of {found.block} trajectories needs {each * found.block / 1e6:.2g} MB; "
+            "give more memory or keep less",
+            "--memory",
+        )
+    even = math.ceil(found.total / 16)  # several parts for each core, so that none waits long for the last
+    return min(most, max(even, found.block)) // found.block * found.block
+
+
+def sweep(
+    scenario: str | Scenario | Request,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    parts: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    command: str = "",
+    progress: Callable[[Progress], None] | None = None,
+    read: bool = True,
+    **asked: Any,
+) -> Run:
+    """Solve a sweep and write it to `output`, or keep it in memory; `asked` are the arguments of `request`.
+
+    `resume` goes on with what a stopped run left beside the output; with `parts` the parts stay as they are and `nanomg.open` reads
+    them as one. `workers` starts so many worker processes on this machine, `scheduler` is the address of a Dask scheduler.
+    Without `read` the tree that comes back is empty: the file is there, and nothing of it in memory.
+    Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
+    """
+    todo = scenario if isinstance(scenario, Request) else request(scenario, **asked)
+    if resume and force:
+        raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
+    if workers is not None and scheduler is not None:
+        raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
+    if workers is not None and todo.batch.choice.platform == "gpu":
+        raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
+    if output is not None:
+        at, summary = _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
+        return Run(file.open(at) if read else xr.DataTree(), summary, at)
+    if resume or parts:
+        raise InputError("name the output file; without it nothing is written", "--output")
+    with tempfile.TemporaryDirectory() as folder:
+        at, summary = _swept(
+            todo, Path(folder) / "sweep.h5", False, False, False, workers, scheduler, command, progress
+        )
+        return Run(file.open(at).load(), {**summary, "output": None}, None)
+
+
+def _swept(
+    todo: Request,
+    path: Path,
+    force: bool,
+    resume: bool,
+    parts: bool,
+    workers: int | None,
+    scheduler: str | None,
+    command: str,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[Path, dict[str, Any]]:
+    """The file, or folder of parts, and the summary."""
+    began = time.perf_counter()
+    found = todo.batch
+    attributes = functools.partial(
+        file.root_attributes,
+        device=found.choice.text,
+        title=f"Sweep: {todo.scenario.title}",
+        config={**todo.recipe.config, "sweep": todo.recipe.asked, "precision": found.plan.precision},
+        seed=found.seed,
+        model=todo.scenario.model,
+        command=command,
+    )
+    made = attributes()
+    versions = json.loads(str(made["package_versions_json"]))
+    identity = {
+        **todo.recipe.config,
+        **todo.recipe.asked,
+        **{key: made[key] for key in _SAME},
+        "population_sha256": todo.recipe.population,
+        "versions": versions,
+    }
+    with sweep_store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
+        if kept.complete:
+            return kept.at, {**file.read_summary(kept.at), "output": str(kept.at)}
+        todo = dataclasses.replace(todo, part=kept.layout.part)
+        tally = Tally(found)
+        missing = kept.missing()
+        for number in sorted({*range(kept.layout.parts)} - {*missing}):
+            tally.add(kept.range(number)[0], kept.read(number))
+        before, computing = tally.done, 0.0
+        with contextlib.closing(_solved(todo, missing, workers, scheduler)) as solved:
+            for number, arrays, seconds in solved:
+                kept.write(number, arrays)
+                tally.add(kept.range(number)[0], arrays)
+                computing += seconds
+                if progress is not None:
+                    progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
+        took, new = time.perf_counter() - began, tally.done - before
+        side = workers or found.choice.side
+        summary = {
+            **_about(todo, tally),
+            "seconds": took,
+            "subjects_per_second": new / took,
+            "computed": new,
+            "share_computing": None if scheduler is not None else computing / (side * took),
+        }
+        groups = {
+            "doses": results_groups.doses({AS_GIVEN: results_groups.dose_rows(todo.scenario, todo.scenario.doses)}),
+            "parameters": results_groups.parameters(todo.scenario),
+        }
+        at = (kept.finish if parts else kept.merge)(groups, attributes(summary=summary))
+    return at, {**summary, "output": str(at if parts else path)}
+
+
+def _about(todo: Request, tally: Tally) -> dict[str, Any]:
+    """What a summary says of the trajectories."""
+    found = todo.batch
+    return {
+        "scenario": todo.scenario.name,
+        "title": todo.scenario.title,
+        "output": None,
+        "subjects": found.subjects,
+        "trajectories": found.total,
+        "dims": found.dims,
+        "failed": tally.failed,
+        "reasons": tally.reasons,
+        "device": found.choice.text,
+        "device_reason": found.choice.reason,
+        "population": population(found),
+        "sweep": tally.quantities(),
+        "verdict": tally.sentence(),
+    }
+
+
+# what must be the same for a sweep to go on from its parts
+_SAME = ("model_hash", "device")
+
+
+def _layout(todo: Request) -> results_parts.Layout:
+    """What the file holds of each trajectory."""
+    found = todo.batch
+    variables = {}
+    for keep in found.kept:
+        covariate = keep.name in found.population.covariates
+        text = keep.name if covariate else todo.scenario.model.declaration(keep.name).text
+        about = results_groups.about(units.cf(keep.unit), f"{text}, {TEXTS[keep.how]}")
+        variables[keep.label] = results_parts.Variable(
+            ("time",) if keep.how == SERIES else (), found.plan.precision, about
+        )
+    ended = file.flags((), 0, [s.reason for s in Status], "how the trajectory ended")
+    variables[STATUS] = results_parts.Variable((), "int8", ended.attrs)
+    series = any(keep.how == SERIES for keep in found.kept)
+    coords = dict(found.design.coords)
+    if series:
+        coords["time"] = xr.Variable(("time",), found.regular, results_groups.about("h", "time since the start"))
+    return results_parts.Layout(
+        found.dims, variables, todo.part, {"time": len(found.regular)} if series else {}, coords
+    )
+
+
+def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
+    """What a sweep will take: trajectories, bytes before compression, and the time, measured on a part of it."""
+    found = todo.batch
+    side = workers or found.choice.side
+    found.solve(0, min(found.block, found.total))  # compiles
+    pieces = [(0, min(found.block, found.total))] * side
+    began = time.perf_counter()
+    for _ in _in_threads(
+        lambda number: _timed(found, number, *pieces[number]), range(side), min(side, found.choice.side)
+    ):
+        pass
+    rate = sum(stop - start for start, stop in pieces) / (time.perf_counter() - began)
+    return {
+        "scenario": todo.scenario.name,
+        "dims": found.dims,
+        "trajectories": found.total,
+        "parts": math.ceil(found.total / todo.part),
+        "trajectories_of_a_part": todo.part,
+        "bytes": found.total * found.bytes_each,
+        "subjects_per_second": rate,
+        "seconds": found.total / rate,
+        "device": found.choice.text,
+        "device_reason": found.choice.reason,
+        "side_by_side": side,
+    }
+
+
+def _solved(
+    todo: Request, numbers: Sequence[int], workers: int | None, scheduler: str | None
+) -> Generator[tuple[int, dict[str, np.ndarray], float], None, None]:
+    """Parts as they are done: number, arrays, and the seconds that it took one worker."""
+    if workers is None and scheduler is None:
+        solve = lambda number: _timed(todo.batch, number, *todo.range(number))
+        yield from _in_threads(solve, numbers, todo.batch.choice.side)
+        return
+    shared = uuid.uuid4().hex, todo.recipe._replace(most=todo.part)
+    pieces = ((number, *todo.range(number)) for number in numbers)
+    for (number, *_), (arrays, seconds) in cluster.each(
+        _by_worker, shared, pieces, workers=workers, scheduler=scheduler
+    ):
+        yield number, arrays, seconds
+
+
+def _in_threads(
+    solve: Callable[[int], tuple[Any, float]], numbers: Iterable[int], side: int
+) -> Generator[Any, None, None]:
+    """So many parts side by side; the next one starts before the last is handed on."""
+    waiting: dict[Future[Any], int] = {}
+    queue = iter(numbers)
+    with ThreadPoolExecutor(side) as pool:
+        try:
+            for number in itertools.islice(queue, side):
+                waiting[pool.submit(solve, number)] = number
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    number = waiting.pop(future)
+                    if (later := next(queue, None)) is not None:
+                        waiting[pool.submit(solve, later)] = later
+                    arrays, seconds = future.result()
+                    yield number, arrays, seconds
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed(found: Batch, number: int, start: int, stop: int) -> tuple[dict[str, np.ndarray], float]:
+    """A part, and the seconds that it took. Every few parts free memory goes back to the system."""
+    began = time.perf_counter()
+    arrays = found.solve(start, stop)
+    if number % math.ceil(_TRIM / (stop - start)) == 0:
+        machine.trim()
+    return arrays, time.perf_counter() - began
+
+
+_own: dict[str, Batch] = {}  # the batch that this worker process has built
+
+
+def _by_worker(shared: tuple[str, Recipe], piece: tuple[int, int, int]) -> tuple[dict[str, np.ndarray], float]:
+    """What a worker of a cluster does."""
+    token, recipe = shared
+    if token not in _own:
+        _own.clear()
+        _own[token] = recipe.batch()
+    return _timed(_own[token], *piece)

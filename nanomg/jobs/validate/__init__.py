@@ -1,0 +1,1 @@
+"""The model next to published data."""

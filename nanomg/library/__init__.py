@@ -1,0 +1,1 @@
+"""Folders of science: cards, scenarios, references, and how they are read."""

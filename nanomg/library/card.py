@@ -1,0 +1,162 @@
+"""Cards: parameter values in TOML, each with unit, source, place in the source, and how it is known.
+
+    title = "C57BL/6 mouse, 25 g"
+    species = "mouse"
+
+    [magnesium]
+    GFR = { value = 15, unit = "mL/h", low = 10, high = 20, cv = 0.2, basis = "recalled", source = "…", note = "0.25 mL/min" }
+
+The table's name and the key together are the parameter's dotted name. `low` and `high` are the 5 % and 95 % points of what is
+believed; `cv` is the between-subject coefficient of variation. `basis` is how the value is known: `measured`, `fitted`,
+`scaled`, `recalled` or `assumed`; the first two need a `source` (a key of references.bib), the last needs a `note` that says why.
+
+What has no value of its own is scaled from another card by body weight to a power; both cards then say their `weight`:
+
+    weight = "25 g"
+
+    [magnesium]
+    Q = { scaled_from = "human", exponent = 0.75 }
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nanomg import units
+from nanomg.errors import InputError, unknown
+from nanomg.library.toml import load_toml, number
+
+BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
+PROVENANCE = ("basis", "source", "place", "note")  # the fields that say how a value is known
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """One value of a card. `low` and `high` [unit] are its 5 % and 95 % points, None where nothing is known."""
+
+    name: str
+    value: float
+    unit: str
+    basis: str
+    low: float | None = None
+    high: float | None = None
+    cv: float = 0.0
+    source: str = ""
+    place: str = ""
+    note: str = ""
+    card: str = ""
+
+    def to(self, unit: str) -> Parameter:
+        """The same parameter expressed in another unit."""
+        where = f"card {self.card!r}, {self.name}"
+        change = lambda v: None if v is None else units.convert(v, self.unit, unit, where)
+        return dataclasses.replace(
+            self,
+            value=units.convert(self.value, self.unit, unit, where),
+            low=change(self.low),
+            high=change(self.high),
+            unit=unit,
+        )
+
+
+_FIELDS = {f.name for f in dataclasses.fields(Parameter)} - {"name", "card"}
+_SCALED = {"scaled_from", "exponent", "note"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A named set of parameters from one file. `weight` [g] is of the body that it describes, None where it has none."""
+
+    name: str
+    title: str
+    species: str
+    parameters: Mapping[str, Parameter]
+    path: Path
+    weight: float | None = None
+
+
+def provenance(entry: Mapping[str, Any], where: str) -> dict[str, str]:
+    """How an entry's numbers are known: basis, source, place and note. Raises `InputError` where one that it needs is missing."""
+    basis = entry.get("basis")
+    if basis not in BASES:
+        raise InputError(f"basis must be one of {', '.join(BASES)}, not {basis!r}", where)
+    if basis in ("measured", "fitted") and not entry.get("source"):
+        raise InputError(f"a {basis} value needs its source (a key of references.bib)", where)
+    if basis == "assumed" and not entry.get("note"):
+        raise InputError("an assumed value needs a note that says why", where)
+    return {key: str(entry.get(key, "")) for key in PROVENANCE}
+
+
+def _parameter(name: str, entry: Any, card: str) -> Parameter:
+    where = f"card {card!r}, {name}"
+    if not isinstance(entry, Mapping):
+        raise InputError("a parameter is a table with value, unit and basis", where)
+    for key in entry:
+        if key not in _FIELDS:
+            raise unknown("field", key, _FIELDS, where)
+    value, low, high, cv = (number(entry, key, where) for key in ("value", "low", "high", "cv"))
+    if value is None:
+        raise InputError("the value is missing", where)
+    known = provenance(entry, where)
+    if (low is not None and low > value) or (high is not None and high < value):
+        raise InputError(f"the value {value:g} lies outside its own range {low} to {high}", where)
+    if cv is not None and cv < 0:
+        raise InputError("cv must not be negative", where)
+    unit = str(entry.get("unit", ""))
+    units.dimension(unit)
+    return Parameter(name=name, value=value, unit=unit, low=low, high=high, cv=cv or 0.0, card=card, **known)
+
+
+def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
+    """Read and check one card; `other` finds the cards that values are scaled from, by name and place of use."""
+    data = load_toml(path)
+    where = f"card {path.stem!r}"
+    weight = units.parse_quantity(data["weight"], "g", where) if "weight" in data else None
+    parameters = {}
+    for group, table in data.items():
+        if isinstance(table, Mapping):
+            for key, entry in table.items():
+                name = f"{group}.{key}"
+                if isinstance(entry, Mapping) and "scaled_from" in entry:
+                    parameters[name] = _scaled(name, entry, path.stem, weight, other)
+                else:
+                    parameters[name] = _parameter(name, entry, path.stem)
+        elif group not in ("title", "species", "weight"):
+            raise unknown("key", group, ("title", "species", "weight"), where)
+    return Card(path.stem, str(data.get("title", "")), str(data.get("species", "any")), parameters, path, weight)
+
+
+def _scaled(
+    name: str, entry: Mapping[str, Any], card: str, weight: float | None, other: Callable[[str, str], Card]
+) -> Parameter:
+    """The same parameter of another card times the ratio of body weights to the power `exponent`."""
+    where = f"card {card!r}, {name}"
+    for key in entry:
+        if key not in _SCALED:
+            raise unknown("field of a scaled value", key, _SCALED, where)
+    exponent = number(entry, "exponent", where)
+    if exponent is None:
+        raise InputError("a scaled value needs the exponent of body weight", where)
+    origin = other(str(entry["scaled_from"]), where)
+    if name not in origin.parameters:
+        raise unknown(f"parameter of card {origin.name!r}", name, origin.parameters, where)
+    if weight is None or origin.weight is None:
+        raise InputError(f"card {(card if weight is None else origin.name)!r} must say its weight for this", where)
+    p = origin.parameters[name]
+    factor = (weight / origin.weight) ** exponent
+    grow = lambda v: None if v is None else v * factor
+    how = f"{p.value:g} {p.unit} of card {origin.name!r} by body weight to the power {exponent:g}"
+    note = "; ".join(filter(None, (how, str(entry.get("note", "")))))
+    scaled = {"value": p.value * factor, "low": grow(p.low), "high": grow(p.high)}
+    return dataclasses.replace(p, **scaled, basis="scaled", note=note, card=card)
+
+
+def merge(cards: Iterable[Card]) -> dict[str, Parameter]:
+    """All parameters of the cards; where two cards give the same name the later card holds."""
+    merged: dict[str, Parameter] = {}
+    for card in cards:
+        merged.update(card.parameters)
+    return merged

@@ -1,0 +1,125 @@
+"""A scenario: its model, values, doses, limits, objective and outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nanomg.dosing.dose import Dose, Window
+from nanomg.dosing.event_table import INTERPOLATIONS
+from nanomg.equations.model import Model
+from nanomg.errors import InputError, unknown
+from nanomg.library.card import Card, Parameter
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """One term of an objective: `statistic` of `signal` (or of the doses into `cmt`) times `weight`."""
+
+    name: str
+    statistic: str
+    weight: float
+    signal: str = ""
+    cmt: str = ""
+    amount: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """A signal that must stay at or below `maximum` [unit of the signal]; shown in `unit`."""
+
+    name: str
+    signal: str
+    maximum: float
+    unit: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Free:
+    """Doses into `cmt` that may be optimised: bounds on amounts [unit of the port] and times [h]."""
+
+    cmt: str
+    amount: tuple[float, float]
+    time: tuple[float, float]
+    interval: float
+    total: float
+    strength: float = 0.0  # amount per mL of what is injected; 0 where volume does not matter
+    volume: float = 0.0  # mL
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of an event table that sets a parameter: how it holds in time, and the factor to the parameter's unit."""
+
+    name: str
+    between: str = INTERPOLATIONS[0]
+    factor: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """A checked scenario; times in h, values in the unit that the model declares."""
+
+    name: str
+    title: str
+    description: str
+    species: str
+    path: Path
+    model: Model
+    parameters: Mapping[str, Parameter]
+    cards: tuple[Card, ...]
+    doses: tuple[Dose, ...]
+    windows: tuple[Window, ...]
+    horizon: float
+    every: float
+    outputs: Mapping[str, str]
+    shown: Mapping[str, str]  # unit in which doses into a port are shown, where it is not the port's own
+    terms: tuple[Term, ...]
+    limits: tuple[Limit, ...]
+    free: tuple[Free, ...]
+    columns: Mapping[str, Column]  # by parameter
+    config: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """`optimize` where the scenario has an objective and free doses, else `simulate`."""
+        return "optimize" if self.terms and self.free else "simulate"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the regimen is single doses alone: no steady state, no reset, no rate that the port modifies."""
+        scaled = {name for name, port in self.model.ports.items() if port.F is not None}
+        return all(dose.plain and not (dose.rate and dose.cmt in scaled) for dose in self.doses)
+
+    def needs_plain(self, job: str) -> None:
+        """Refuse a regimen that is more than single doses."""
+        if not self.plain:
+            raise InputError(
+                f"{job} takes single doses alone; steady state, resets and rates subject to F or a model can be simulated",
+                f"scenario {self.name!r}",
+            )
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Parameter values by dotted name."""
+        return {name: p.value for name, p in self.parameters.items()}
+
+    @property
+    def config_hash(self) -> str:
+        """SHA-256 of the resolved configuration."""
+        return hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+
+
+def dosed_unit(model: Model, cmt: str) -> str:
+    """The unit in which doses into a port or state are counted. Raises `InputError` for an unknown name."""
+    for table in (model.ports, model.states):
+        if cmt in table:
+            return table[cmt].unit
+    raise unknown("port or state to dose", cmt, [*model.ports, *model.states])
+
+
+STATISTICS = ("final", "mean", "max", "log final", "log mean", "amount", "visits")

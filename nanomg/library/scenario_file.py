@@ -1,0 +1,377 @@
+"""A scenario: one TOML file that names mechanisms and cards and says what is dosed, observed and optimised.
+
+    title = "…"                       species = "mouse"
+    mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
+    horizon = "28 d"                  every = "6 h"                 the regular output times
+    [outputs]                         "tumour.volume" = "mm^3"      signals, states and ports to show, with the unit to show them in
+    [parameters]                      "tumour.viable_0" = "20 Mcell"
+    [[dose]]                          see nanomg.dosing.prescription
+    [columns]                         "tumour.growth" = "KG"        columns of an event table that set parameters
+    [[input]]                         name, value, from, to
+    [objective], [[limit]], [[free]]  see nanomg.jobs.optimize.problem
+
+Overrides (`--set`) act on parameters last of all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanomg import units
+from nanomg.dosing.dose import LookUp, Window, amount_in
+from nanomg.dosing.dose_tables import parse_records
+from nanomg.dosing.event_table import INTERPOLATIONS
+from nanomg.dosing.prescription import parse_dose_options
+from nanomg.equations.mechanism import AbstractMechanism
+from nanomg.equations.model import Model
+from nanomg.errors import InputError, unknown
+from nanomg.library.card import Card, Parameter, merge
+from nanomg.library.library import Library
+from nanomg.library.scenario import STATISTICS, Column, Free, Limit, Scenario, Term, dosed_unit
+from nanomg.library.toml import load_toml, only, table_in, tables_in
+
+_KEYS = {
+    "title",
+    "description",
+    "species",
+    "mechanisms",
+    "cards",
+    "horizon",
+    "every",
+    "outputs",
+    "parameters",
+    "columns",
+    "dose",
+    "input",
+    "objective",
+    "limit",
+    "free",
+}
+_TEXTS = {
+    "name",
+    "signal",
+    "cmt",
+    "statistic",
+    "unit",
+    "column",
+    "between",
+}  # keys of inner tables that hold a name or a unit
+
+
+def load(
+    name: str, library: Library, overrides: Mapping[str, str | float] | None = None, doses: Sequence[str] = ()
+) -> Scenario:
+    """Read a shipped scenario by name, or any by path. `doses` (prescriptions) replace the file's doses.
+
+    Raises `InputError` for everything that is wrong with it, in one sentence that says where.
+    """
+    path = find(name, library)
+    return _build(path, load_toml(path), library, overrides or {}, doses)
+
+
+def compose(
+    name: str,
+    data: Mapping[str, Any],
+    library: Library,
+    overrides: Mapping[str, str | float] | None = None,
+    doses: Sequence[str] = (),
+) -> Scenario:
+    """The scenario that a mapping describes as a file would, under a name of its own."""
+    return _build(Path(f"{name}.toml"), data, library, overrides or {}, doses)
+
+
+def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
+    """The scenario of a resolved configuration, as result files hold it, with the parameter values of then."""
+    if "file" not in config:
+        raise InputError("the configuration holds no scenario, so it cannot be built again")
+    name = str(config["scenario"])
+    path = library.scenarios.get(name, Path(f"{name}.toml"))
+    scenario = _build(path, config["file"], library, config["set"], config["dose"])
+    parameters = dict(scenario.parameters)
+    for name, (value, unit) in config["parameters"].items():
+        if name in parameters:
+            parameters[name] = dataclasses.replace(
+                parameters[name], value=units.convert(value, unit, parameters[name].unit)
+            )
+    return dataclasses.replace(scenario, parameters=parameters)
+
+
+def _build(
+    path: Path, data: Mapping[str, Any], library: Library, overrides: Mapping[str, str | float], doses: Sequence[str]
+) -> Scenario:
+    """The scenario that a file's content describes."""
+    where = f"scenario {path.stem!r}"
+    for key in data:
+        if key not in _KEYS:
+            raise unknown("key", key, _KEYS, where)
+    for key in ("mechanisms", "cards", "horizon"):
+        if key not in data:
+            raise InputError(f"the key {key!r} is missing", where)
+    for key in ("title", "description", "species"):
+        if not isinstance(data.get(key, ""), str):
+            raise InputError(f"{key} must be text, not {data[key]!r}", where)
+    model = _model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
+    cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
+    parameters = _parameters(model, cards, table_in(data, "parameters", where), overrides, where)
+    horizon = _positive(data["horizon"], "h", f"{where}, horizon")
+    every = _positive(data.get("every", "6 h"), "h", f"{where}, every")
+    if horizon / every > 100_000:
+        raise InputError(f"horizon / every gives {horizon / every:.0f} output times; 100000 at most", where)
+
+    def port(cmt: str) -> tuple[str, float | None]:
+        unit = dosed_unit(model, cmt)
+        mass = model.ports[cmt].molar_mass if cmt in model.ports else None
+        return unit, parameters[mass].value if mass else None
+
+    regimen = parse_records(tables_in(data, "dose", where), port, where)
+    if doses:
+        regimen = parse_dose_options(doses, port)
+    for dose in regimen:
+        if dose.time > horizon:
+            what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
+            raise InputError(f"{what} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
+    outputs, shown = _outputs(model, table_in(data, "outputs", where), where)
+    windows = tuple(_window(model, w, f"{where}, [[input]]") for w in tables_in(data, "input", where))
+    for one, other in itertools.combinations(windows, 2):
+        if one.name == other.name and one.start < other.stop and other.start < one.stop:
+            spans = f"{one.start:g} to {one.stop:g} h and {other.start:g} to {other.stop:g} h"
+            raise InputError(f"two windows of {one.name!r} overlap: {spans}", f"{where}, [[input]]")
+    terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
+    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in tables_in(data, "limit", where))
+    free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in tables_in(data, "free", where))
+    if len({entry.cmt for entry in free}) < len(free):
+        raise InputError("a port has two [[free]] tables; one for each port is allowed", where)
+    given = {d.cmt for d in regimen}
+    for entry in free:
+        if entry.cmt not in given and not doses:
+            raise InputError(f"[[free]] names {entry.cmt!r}, which has no dose to optimise", where)
+    free = tuple(entry for entry in free if entry.cmt in given)
+    config = {
+        "scenario": path.stem,
+        "file": data,
+        "set": {k: str(v) for k, v in overrides.items()},
+        "dose": list(doses),
+        "parameters": {p.name: [p.value, p.unit] for p in parameters.values()},
+    }
+    return Scenario(
+        name=path.stem,
+        title=str(data.get("title", path.stem)),
+        description=str(data.get("description", "")),
+        species=str(data.get("species", "any")),
+        path=path,
+        model=model,
+        parameters=parameters,
+        cards=cards,
+        doses=regimen,
+        windows=windows,
+        horizon=horizon,
+        every=every,
+        outputs=outputs,
+        shown=shown,
+        terms=terms,
+        limits=limits,
+        free=free,
+        columns=_columns(model, table_in(data, "columns", where), f"{where}, [columns]"),
+        config=config,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _model(*mechanisms: type[AbstractMechanism]) -> Model:
+    """Many scenarios share one composition, and its checks take time."""
+    return Model(*mechanisms)
+
+
+def find(name: str, library: Library) -> Path:
+    """The file of a shipped scenario by name, or of any by path. Raises `InputError` where there is none."""
+    if name in library.scenarios:
+        return library.scenarios[name]
+    path = Path(name)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError("there is no such scenario file", name)
+        return path
+    raise unknown("scenario", name, library.scenarios)
+
+
+def _parameters(
+    model: Model, cards: Sequence[Card], table: Mapping[str, Any], overrides: Mapping[str, Any], where: str
+) -> dict[str, Parameter]:
+    known = merge(cards)
+    values = {}
+    for name, declared in model.parameters.items():
+        if name not in known:
+            raise InputError(f"no card gives the parameter {name!r} ({declared.text}, [{declared.unit}])", where)
+        values[name] = known[name].to(declared.unit)
+    for source, changes in ((where, table), ("--set", overrides)):
+        for name, text in changes.items():
+            if name not in values:
+                raise unknown("parameter", name, values, source)
+            value = units.parse_quantity(text, values[name].unit, f"{source}, {name}")
+            note = "set in the scenario" if source == where else "set by the user"
+            values[name] = dataclasses.replace(
+                values[name],
+                value=value,
+                low=None,
+                high=None,
+                basis="assumed",
+                source="",
+                place="",
+                note=note,
+                card=source,
+            )
+    for name, found in values.items():
+        highest = model.parameters[name].at_most
+        if not 0.0 <= found.value <= highest:
+            allowed = "must not be negative" if highest == math.inf else f"must lie between 0 and {highest:g}"
+            raise InputError(
+                f"{name} {allowed}, but is {found.value:g} {found.unit}".rstrip(" 1"), f"card {found.card!r}"
+            )
+    return values
+
+
+def _outputs(model: Model, table: Mapping[str, Any], where: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Units of the signals and states to show, and of the ports whose doses are shown in another unit than their own."""
+    outputs: dict[str, str] = {}
+    shown: dict[str, str] = {}
+    for name, unit in table.items():
+        if name not in model.signals and name not in model.states and name not in model.ports:
+            raise unknown(
+                "signal, state or port", name, [*model.signals, *model.states, *model.ports], f"{where}, [outputs]"
+            )
+        units.convert(1.0, model.unit(name), str(unit), f"{where}, [outputs], {name}")
+        if name in model.ports:
+            shown[name] = str(unit)
+        if name not in model.ports or name in model.states:
+            outputs[name] = str(unit)
+    return outputs, shown
+
+
+def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, Column]:
+    """Parameters that columns of an event table set."""
+    columns = {}
+    for name, written in table.items():
+        at = f"{where}, {name}"
+        if name not in model.parameters:
+            raise unknown("parameter", name, model.parameters, where)
+        entry = {"column": written} if isinstance(written, str) else written
+        _only(entry, {"column", "between", "unit"}, {"column"}, at)
+        between, unit = entry.get("between", INTERPOLATIONS[0]), model.parameters[name].unit
+        if between not in INTERPOLATIONS:
+            raise unknown("interpolation", between, INTERPOLATIONS, at)
+        if not entry["column"].strip():
+            raise InputError("the name of the column is empty", at)
+        columns[name] = Column(entry["column"].strip(), between, units.convert(1.0, entry.get("unit", unit), unit, at))
+    return columns
+
+
+def _window(model: Model, entry: Mapping[str, Any], where: str) -> Window:
+    _only(entry, {"name", "value", "from", "to"}, {"name", "value", "from", "to"}, where)
+    if entry["name"] not in model.inputs:
+        raise unknown("input", str(entry["name"]), model.inputs, where)
+    value = units.parse_quantity(entry["value"], model.inputs[entry["name"]].unit, where)
+    start, stop = (_time(entry[key], f"{where}, {key}") for key in ("from", "to"))
+    if stop <= start:
+        raise InputError(f"'to' ({stop:g} h) must be later than 'from' ({start:g} h)", where)
+    return Window(str(entry["name"]), value, start, stop)
+
+
+def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Term, ...]:
+    if not isinstance(objective, Mapping):
+        raise InputError("[objective] is a table of terms", where)
+    terms = []
+    for name, entry in objective.items():
+        at = f"{where}, {name}"
+        _only(entry, {"signal", "cmt", "statistic", "weight", "amount", "unit"}, {"statistic", "weight"}, at)
+        statistic = entry["statistic"]
+        if statistic not in STATISTICS:
+            raise unknown("statistic", str(statistic), STATISTICS, at)
+        weight = units.parse_quantity(entry["weight"], "1", f"{at}, weight")
+        if statistic in ("amount", "visits"):
+            _only(entry, {"cmt", "statistic", "weight", "amount"}, {"cmt", "amount"}, at)
+            amount = amount_in(entry["amount"], *port(entry["cmt"]), "amount", at)
+            if not amount > 0:
+                raise InputError("amount must be above 0", at)
+            terms.append(Term(name, statistic, weight, cmt=entry["cmt"], amount=amount))
+        else:
+            _only(entry, {"signal", "statistic", "weight", "unit"}, {"signal", "unit"}, at)
+            if entry["signal"] not in model.signals and entry["signal"] not in model.states:
+                raise unknown("signal or state", entry["signal"], [*model.signals, *model.states], at)
+            amount = units.convert(1.0, entry["unit"], model.unit(entry["signal"]), at)
+            terms.append(Term(name, statistic, weight, signal=entry["signal"], amount=amount))
+    return tuple(terms)
+
+
+def _limit(model: Model, entry: Mapping[str, Any], where: str) -> Limit:
+    _only(entry, {"name", "signal", "max"}, {"name", "signal", "max"}, where)
+    if entry["signal"] not in model.signals and entry["signal"] not in model.states:
+        raise unknown("signal or state", str(entry["signal"]), [*model.signals, *model.states], where)
+    maximum = _positive(entry["max"], model.unit(entry["signal"]), f"{where}, {entry['name']}")
+    unit = units.split_quantity(entry["max"])[1] if isinstance(entry["max"], str) else "1"
+    return Limit(str(entry["name"]), str(entry["signal"]), maximum, unit)
+
+
+def _free(port: LookUp, entry: Mapping[str, Any], horizon: float, where: str) -> Free:
+    allowed = {"cmt", "amount", "time", "interval", "total", "strength", "volume"}
+    _only(entry, allowed, {"cmt", "amount", "time"}, where)
+    cmt = str(entry["cmt"])
+    unit, molar_mass = port(cmt)
+    amount = _pair(entry["amount"], lambda v: amount_in(v, unit, molar_mass, "amount", where), f"{where}, amount")
+    time = _pair(entry["time"], lambda v: _time(v, f"{where}, time"), f"{where}, time")
+    if time[1] > horizon:
+        raise InputError(f"doses may be given up to {time[1]:g} h, but the horizon is {horizon:g} h", where)
+    interval = _time(entry.get("interval", 0), f"{where}, interval")
+    total = amount_in(entry["total"], unit, molar_mass, "total", where) if "total" in entry else float("inf")
+    strength, volume = 0.0, 0.0
+    if "strength" in entry or "volume" in entry:
+        _only(entry, allowed, {"strength", "volume"}, where)
+        strength = _positive(entry["strength"], f"{unit}/mL", f"{where}, strength")
+        volume = _positive(entry["volume"], "mL", f"{where}, volume")
+        amount = amount[0], min(amount[1], strength * volume)
+    return Free(cmt, amount, time, interval, total, strength, volume)
+
+
+# ---------------------------------------------------------------- reading single values
+def _strings(data: Mapping[str, Any], key: str, where: str) -> list[str]:
+    value = data[key]
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or not value:
+        raise InputError(f"{key!r} must be a list of names", where)
+    return value
+
+
+def _only(entry: Any, allowed: set[str], needed: set[str], where: str) -> None:
+    only(entry, allowed, needed, where)
+    for key, value in entry.items():
+        if key in _TEXTS and not isinstance(value, str):
+            raise InputError(f"{key!r} must be text, not {value!r}", where)
+
+
+def _positive(value: Any, unit: str, where: str) -> float:
+    number = units.parse_quantity(value, unit, where) if isinstance(value, str | int | float) else float("nan")
+    if not number > 0:
+        raise InputError(f"this must be a number above 0 with a unit, not {value!r}", where)
+    return number
+
+
+def _time(value: Any, where: str) -> float:
+    if value == 0:
+        return 0.0
+    number = units.parse_quantity(value, "h", where) if isinstance(value, str | int | float) else float("nan")
+    if not number >= 0:
+        raise InputError(f"a time must not be negative; this is {value!r}", where)
+    return number
+
+
+def _pair(value: Any, read: Callable[[Any], float], where: str) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise InputError("this must be a list of two, the lowest and the highest", where)
+    low, high = (0.0 if v == 0 else read(v) for v in value)
+    if not 0 <= low <= high:
+        raise InputError(f"the lowest must not be negative or above the highest; this is {value!r}", where)
+    return low, high

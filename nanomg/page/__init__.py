@@ -1,0 +1,1 @@
+"""What a view of a result is made of: blocks, cells, pictures."""

@@ -1,0 +1,84 @@
+"""Rank correlations of outputs with sampled values, and where values come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+
+from nanomg.formatting import span
+from nanomg.page.blocks import Table, Text, figure
+from nanomg.page.result import Facts
+
+_TOP = 10  # rows of what matters or is known least
+
+
+_FEW = 8  # pairs: below, a rank correlation says nothing
+
+
+class _Pairs(NamedTuple):
+    """Values of an input and of an output that belong together, (pair,) each, and what a pair is."""
+
+    x: np.ndarray
+    y: np.ndarray
+    of: str
+
+    @property
+    def known(self) -> np.ndarray:
+        """The pairs of which both are known."""
+        return np.isfinite(self.x) & np.isfinite(self.y)
+
+    @property
+    def correlation(self) -> float:
+        """The rank correlation; NaN where too few pairs are known or one side is always the same."""
+        x, y = self.x[self.known], self.y[self.known]
+        if len(x) < _FEW or np.ptp(x) == 0 or np.ptp(y) == 0:
+            return np.nan
+        return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
+
+
+def _ranked(facts: Facts, found: Mapping[str, Mapping[str, _Pairs]]) -> Iterator[Any]:
+    """Rank correlations of what varied with what came out, by the words of each output."""
+    known = {p["parameter"]: p for p in facts.parameters}
+    units_of_pairs: set[str] = set()
+    for text, pairs in found.items():
+        rho = {name: each.correlation for name, each in pairs.items()}
+        top = sorted((n for n, r in rho.items() if np.isfinite(r)), key=lambda n: -abs(rho[n]))[:_TOP]
+        rows = [(facts.name(n), figure(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
+        if rows:
+            units_of_pairs |= {pairs[n].of for n in top}
+            headers = ("", "rank correlation", "n", "range", "unit", "known")
+            yield Table(headers, "prrlul", rows, f"What goes with the {text}")
+    if units_of_pairs:
+        yield Text(
+            "Rank correlation: 1 or -1 where the one always grows or falls with the other, 0 where it tells nothing. "
+            "It says what goes together, not what causes what.",
+            "note",
+        )
+    if {"subjects", "trajectories"} <= units_of_pairs:
+        yield Text(
+            "A value of a subject goes with the median over the subject's trajectories: n counts subjects.", "note"
+        )
+
+
+def _count(pairs: _Pairs) -> str:
+    return f"{int(pairs.known.sum()):,} {pairs.of}"
+
+
+def _basis(p: Mapping[str, Any]) -> tuple[str, str, str]:
+    return _range(p), _unit(p) if p else "", str(p.get("basis", ""))
+
+
+def _range(p: Mapping[str, Any]) -> str:
+    return span(p.get("low"), p.get("high")) if p.get("low") is not None else ""
+
+
+def _unit(p: Mapping[str, Any]) -> str:
+    return str(p.get("unit") or "1")
+
+
+def _width(p: Mapping[str, Any]) -> float:
+    low, high = p.get("low", np.nan), p.get("high", np.nan)
+    return high / low if low > 0 and np.isfinite(high) else 0.0

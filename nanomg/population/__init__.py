@@ -1,0 +1,1 @@
+"""Virtual subjects: random streams, covariates, variability and plausibility."""

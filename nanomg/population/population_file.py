@@ -1,0 +1,294 @@
+"""Populations read from TOML."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nanomg import units
+from nanomg.errors import InputError, unknown
+from nanomg.library.card import PROVENANCE, provenance
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
+from nanomg.library.toml import load_toml, number, only, table_in, tables_in
+from nanomg.population.plausibility import Rule
+from nanomg.population.population import Covariate, Effect, Population, Spread, _by_card
+from nanomg.population.streams import spread
+
+_TOP = ("title", "species", "covariates", "effect", "correlation", "plausible")
+_COVARIATE = ("parameter", "median", "cv", "mean", "sd", "unit", "low", "high", *PROVENANCE)
+_EFFECT = ("parameter", "covariate", "exponent", "reference", "card", "within_cv", *PROVENANCE)
+_CORRELATION = ("between", "rho", "card", *PROVENANCE)
+_RULE = ("low", "high", "unit", *PROVENANCE)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Written:
+    """A covariate as its file has it; `centre` and `spread` are None where the card of its parameter gives them."""
+
+    parameter: str
+    unit: str
+    centre: float | None = None  # in `unit`
+    spread: Spread | None = None
+
+
+def load_population(name: str, library: Library, scenario: Scenario) -> Population:
+    """A shipped population by name, or any by path, as it is in a scenario. What the scenario's model lacks is left out.
+
+    Raises `InputError` for everything that is wrong with it, in one sentence that says where.
+    """
+    path = _find(name, library)
+    where = f"population {path.stem!r}"
+    data = load_toml(path)
+    only(data, _TOP, ("title", "species"), where)
+    species = str(data["species"])
+    if species != scenario.species and "any" not in (species, scenario.species):
+        raise InputError(f"it is of {species} subjects, and scenario {scenario.name!r} is of {scenario.species}", where)
+    declared = _declared(library)
+    written = {
+        key: _covariate(entry, declared, f"{where}, {key}")
+        for key, entry in table_in(data, "covariates", where).items()
+    }
+    tables = tables_in(data, "effect", where)
+    effects = [e for table in tables for e in _effects(table, written, declared, library, f"{where}, [[effect]]")]
+    cards = {card.name for card in scenario.cards}
+    correlated, root = _correlations(
+        tables_in(data, "correlation", where), written, declared, library, cards, f"{where}, [[correlation]]"
+    )
+    rules = [_rule(key, entry, library, where) for key, entry in table_in(data, "plausible", where).items()]
+    return _in_scenario(
+        Population(path.stem, str(data["title"]), species, correlated=correlated, root=root),
+        scenario,
+        written,
+        effects,
+        rules,
+    )
+
+
+def _find(name: str, library: Library) -> Path:
+    if name in library.populations:
+        return library.populations[name]
+    if name.endswith(".toml"):
+        return Path(name)
+    raise unknown("population", name, library.populations)
+
+
+def _declared(library: Library) -> dict[str, str]:
+    """The unit of every parameter that some mechanism has."""
+    classes = library.mechanisms.values()
+    return {name: var.unit for mechanism in classes for name, var in mechanism.parameters().items()}
+
+
+def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
+    only(entry, _COVARIATE, (), where)
+    unit, parameter = str(entry.get("unit", "")), str(entry.get("parameter", ""))
+    if parameter and parameter not in declared:
+        raise unknown("parameter", parameter, declared, where)
+    unit = unit or declared.get(parameter, "")
+    units.convert(1.0, unit, declared.get(parameter, unit), where)
+    if parameter and entry.keys() <= {"parameter", "unit"}:
+        return _Written(parameter, unit)
+    provenance(entry, where)
+    forms = [(a, b) for a, b in (("median", "cv"), ("mean", "sd")) if a in entry or b in entry]
+    if len(forms) != 1 or forms[0][1] not in entry:
+        raise InputError("give median and cv (log-normal) or mean and sd (normal)", where)
+    middle, width = forms[0]
+    logarithmic = middle == "median"
+    value, low, high, size = (number(entry, key, where) for key in (middle, "low", "high", width))
+    assert size is not None
+    if not size > 0 or (value is not None and not value > 0):
+        raise InputError(f"{middle} and {width} must be above 0", where)
+    if value is None:
+        if not (parameter and logarithmic and low is None and high is None):
+            raise InputError(f"the {middle} is missing; only an uncut log-normal parameter has it from its card", where)
+        return _Written(parameter, unit, spread=Spread(spread(size)))
+    if not (low is None or 0 < low < value) or not (high is None or value < high):
+        raise InputError(f"low and high must lie above 0 and around the {middle}", where)
+    sd = spread(size) if logarithmic else size / value
+    score = (lambda v: math.log(v / value) / sd) if logarithmic else (lambda v: (v / value - 1.0) / sd)
+    least = -math.inf if logarithmic else score(0.0)  # no quantity is negative
+    cut = Spread(sd, logarithmic, least if low is None else score(low), math.inf if high is None else score(high))
+    return _Written(parameter, unit, value, cut)
+
+
+@dataclasses.dataclass(frozen=True)
+class _WrittenEffect:
+    """An effect as its file has it; `card` is empty where it acts whatever the cards."""
+
+    effect: Effect
+    card: str
+    within_cv: bool
+
+
+def _effects(
+    entry: Any, written: Mapping[str, _Written], declared: Mapping[str, str], library: Library, where: str
+) -> list[_WrittenEffect]:
+    """The effects of one table, which may name several parameters."""
+    only(entry, _EFFECT, ("parameter", "covariate", "exponent", "reference"), where)
+    provenance(entry, where)
+    parameters = entry["parameter"] if isinstance(entry["parameter"], list) else [entry["parameter"]]
+    name, within_cv = str(entry["covariate"]), entry.get("within_cv", False)
+    at = f"{where} of {name!r}"
+    if name not in written:
+        raise unknown("covariate", name, written, where)
+    card = _card(entry, library, at)
+    if not isinstance(within_cv, bool):
+        raise InputError("within_cv must be true or false", at)
+    exponent = number(entry, "exponent", at)
+    assert exponent is not None
+    reference = units.parse_quantity(entry["reference"], written[name].unit, at)
+    if not reference > 0:
+        raise InputError("the reference must be above 0", at)
+    found = []
+    for parameter in parameters:
+        if not isinstance(parameter, str) or parameter not in declared:
+            raise unknown("parameter", str(parameter), declared, at)
+        if any(w.parameter == parameter for w in written.values()):
+            raise InputError(f"{parameter!r} is a covariate itself; give the two a correlation", at)
+        found.append(_WrittenEffect(Effect(parameter, name, exponent, reference), card, within_cv))
+    return found
+
+
+def _card(entry: Mapping[str, Any], library: Library, where: str) -> str:
+    """The card that an effect or correlation belongs to; empty where it acts whatever the cards."""
+    card = str(entry.get("card", ""))
+    if card and card not in library.cards:
+        raise unknown("card", card, library.cards, where)
+    return card
+
+
+def _acts(card: str, cards: Container[str]) -> bool:
+    """Whether what belongs to `card` acts in a scenario of these cards."""
+    return not card or card in cards
+
+
+def _correlations(
+    entries: Sequence[Any],
+    written: Mapping[str, _Written],
+    declared: Mapping[str, str],
+    library: Library,
+    cards: Container[str],
+    where: str,
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The correlated streams, and the Cholesky factor of their matrix; `cards` are those of the scenario."""
+    pairs: dict[tuple[str, str], float] = {}
+    for entry in entries:
+        only(entry, _CORRELATION, ("between", "rho"), where)
+        provenance(entry, where)
+        between, rho = entry["between"], number(entry, "rho", where)
+        if not isinstance(between, list) or len(between) != 2 or not all(isinstance(name, str) for name in between):
+            raise InputError(f"'between' must be a list of two names, not {between!r}", where)
+        for name in between:
+            if name not in written and name not in declared:
+                raise unknown("covariate or parameter", name, [*written, *declared], where)
+        if rho is None or not -1.0 < rho < 1.0:
+            raise InputError(f"rho must lie between -1 and 1, not {rho!r}", where)
+        if not _acts(_card(entry, library, where), cards):
+            continue
+        one, other = (_stream(name, written) for name in between)
+        if one == other or (one, other) in pairs or (other, one) in pairs:
+            raise InputError(f"{between[0]!r} and {between[1]!r} are one, or have a correlation already", where)
+        pairs[one, other] = rho
+    names = tuple(dict.fromkeys(name for pair in pairs for name in pair))
+    matrix = np.eye(len(names))
+    for (one, other), rho in pairs.items():
+        i, j = names.index(one), names.index(other)
+        matrix[i, j] = matrix[j, i] = rho
+    try:
+        return names, np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        raise InputError(
+            "no subjects can have all these correlations together: they are not positive definite", where
+        ) from None
+
+
+def _stream(name: str, written: Mapping[str, _Written]) -> str:
+    """The stream of a covariate or parameter: a covariate that is a parameter has the parameter's."""
+    return (written[name].parameter or name) if name in written else name
+
+
+def _rule(name: str, entry: Any, library: Library, where: str) -> Rule:
+    at = f"{where}, [plausible] {name}"
+    only(entry, _RULE, ("low", "high"), at)
+    provenance(entry, at)
+    low, high, unit = number(entry, "low", at), number(entry, "high", at), str(entry.get("unit", ""))
+    assert low is not None and high is not None
+    if not low < high:
+        raise InputError(f"low ({low:g}) must lie below high ({high:g})", at)
+    known = _quantities(library)
+    if name not in known:
+        raise unknown("quantity", name, known, where)
+    text = f"{low:g} <= {name} <= {high:g}{'' if unit in ('', '1') else ' ' + unit}"
+    return Rule(name, units.convert(low, unit, known[name], at), units.convert(high, unit, known[name], at), text)
+
+
+def _quantities(library: Library) -> dict[str, str]:
+    """The unit of every parameter, constant, state and signal that some mechanism has."""
+    found = _declared(library)
+    for mechanism in library.mechanisms.values():
+        for table in (mechanism.constants, mechanism.states, mechanism.signals):
+            found |= {name: var.unit for name, var in table.items()}
+    return found
+
+
+def _in_scenario(
+    population: Population,
+    scenario: Scenario,
+    written: Mapping[str, _Written],
+    effects: Sequence[_WrittenEffect],
+    rules: Sequence[Rule],
+) -> Population:
+    """What of a population's file the scenario's model has."""
+    model, cards = scenario.model, {card.name for card in scenario.cards}
+    acting = [e for e in effects if scenario.values.get(e.effect.parameter) and _acts(e.card, cards)]
+    used = {e.effect.covariate for e in acting}
+    typical: dict[str, float] = {}
+    spreads, covariates = _by_card(scenario), {}
+    for name, w in written.items():
+        own, stream, centre = scenario.parameters.get(w.parameter), w.parameter or name, w.centre
+        if own is None and name not in used:
+            continue
+        if own is not None:
+            if centre is None or own.card not in cards:  # what a user sets stays
+                centre = units.convert(own.value, own.unit, w.unit)
+            else:
+                typical[own.name] = units.convert(centre, w.unit, own.unit)
+        if w.spread is not None and centre:
+            spreads[stream] = w.spread
+        if centre and stream in spreads:
+            covariates[name] = Covariate(stream, centre, w.unit)
+    acting = [e for e in acting if e.effect.covariate in covariates]
+    within = [e.effect for e in acting if e.within_cv and e.effect.parameter in spreads]
+    for parameter in {e.parameter for e in within}:
+        explained = _explained(population, covariates, spreads, [e for e in within if e.parameter == parameter])
+        spreads[parameter] = Spread(math.sqrt(max(spreads[parameter].sd ** 2 - explained, 0.0)))
+    known = {*model.parameters, *model.constants, *model.states, *model.signals}
+    return dataclasses.replace(
+        population,
+        typical=typical,
+        spreads=spreads,
+        covariates=covariates,
+        effects=tuple(e.effect for e in acting),
+        rules=tuple(rule for rule in rules if rule.name in known),
+    )
+
+
+def _explained(
+    population: Population,
+    covariates: Mapping[str, Covariate],
+    spreads: Mapping[str, Spread],
+    effects: Sequence[Effect],
+) -> float:
+    """The variance of a parameter's logarithm that comes from these effects, before covariates are cut."""
+    streams = [covariates[e.covariate].stream for e in effects]
+    matrix = population.root @ population.root.T
+    place = {name: i for i, name in enumerate(population.correlated)}
+    sizes = [e.exponent * spreads[s].sd for e, s in zip(effects, streams, strict=True)]
+    rho = lambda a, b: 1.0 if a == b else matrix[place[a], place[b]] if a in place and b in place else 0.0
+    pairs = ((i, j) for i in range(len(effects)) for j in range(len(effects)))
+    return float(sum(sizes[i] * sizes[j] * rho(streams[i], streams[j]) for i, j in pairs))

@@ -1,0 +1,39 @@
+"""Random numbers of virtual subjects: each parameter has its own stream, and each subject its place in it.
+
+A stream is read in pages, so that any range of subjects is reached without those before it: a subject has the same numbers
+whatever the range, and whatever else varies. A further attempt at a subject reads pages of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterable
+
+import numpy as np
+
+from nanomg.library.card import Parameter
+
+PAGE = 4096  # subjects whose numbers come from one generator
+
+
+def normal(name: str, seed: int, subjects: np.ndarray, attempt: int = 0) -> np.ndarray:
+    """Standard normal numbers (subject,) of the stream `name` for subjects of these numbers, 0 and up."""
+    pages, places = np.divmod(subjects, PAGE)
+    found = np.empty(len(pages))
+    for page in np.unique(pages):
+        here = pages == page
+        key = [seed, zlib.crc32(name.encode()), int(page), *([attempt] if attempt else [])]
+        found[here] = np.random.default_rng(key).standard_normal(int(places[here].max()) + 1)[places[here]]
+    return found
+
+
+def spread(cv: float) -> float:
+    """Standard deviation of the logarithm of a log-normal quantity with this coefficient of variation."""
+    return math.sqrt(math.log1p(cv**2))
+
+
+def factors(parameters: Iterable[Parameter], count: int, seed: int) -> dict[str, np.ndarray]:
+    """What each subject (count,) multiplies a parameter by: log-normal with the card's `cv`, its median the card's value."""
+    subjects = np.arange(count)
+    return {p.name: np.exp(spread(p.cv) * normal(p.name, seed, subjects)) for p in parameters if p.cv and p.value}

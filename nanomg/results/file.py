@@ -1,0 +1,266 @@
+"""The result file: one HDF5 file per run, valid netCDF-4, written whole or not at all, opened by xarray, h5py, MATLAB and R.
+
+Groups hold datasets; the root holds attributes that say what the file is, what made it and from which input. Strings are UTF-8 of
+variable length, flags are int8 with `flag_values` and `flag_meanings`, attributes are str, int, float or 1-D arrays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import importlib.metadata
+import inspect
+import json
+import math
+import os
+import platform
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+import h5py
+import numpy as np
+import xarray
+from nanomg import __version__
+from nanomg.errors import InputError
+from nanomg.files import StrPath
+from nanomg.files import check_output
+from nanomg.files import replace_file
+from nanomg.results import parts
+
+if TYPE_CHECKING:
+    from nanomg.equations.model import Model
+
+SCHEMA_VERSION = 1
+OLDEST_SCHEMA_VERSION = 1
+
+
+COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "fletcher32": True}
+
+_COMPRESS_FROM = 16_384  # [bytes] a smaller variable costs more as a compressed chunk than it saves
+_LAZY_FROM = 64 * 2**20  # [bytes] a larger file is not read into memory when it is opened
+_LAZY_VARIABLE = 2**20  # [bytes] in such a file
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "xarray", "h5netcdf", "h5py", "pint")
+
+
+# ---------------------------------------------------------------------- what goes in
+def root_attributes(
+    *,
+    title: str,
+    config: Mapping[str, Any],
+    seed: int,
+    model: Model | Sequence[Model],
+    command: str = "",
+    summary: Mapping[str, Any] | None = None,
+    device: str = "",
+) -> dict[str, str | int]:
+    """Attributes of the root: what the file is, when, by which command, software and input it was made.
+
+    `model` is what was solved, or each of several; `summary` the object that `--json` prints, which `nanomg summary` shows again
+    without computing, and `device` where it was computed if that is not where JAX computes by itself.
+    """
+    import jax  # a file is read without it
+
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    config_json = to_json(config, sort_keys=True)
+    first = jax.devices()[0]
+    versions = {"python": platform.python_version(), "nanomg": __version__}
+    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    attributes: dict[str, str | int] = {
+        "Conventions": "CF-1.11",
+        "title": title,
+        "source": f"nanomg {__version__}",
+        "history": f"{now} {command or 'nanomg, called from Python'}",
+        "id": str(uuid.uuid4()),
+        "date_created": now,
+        "nanomg_schema_version": SCHEMA_VERSION,
+        "model_hash": model_hash(*(model if isinstance(model, Sequence) else (model,))),
+        "config_json": config_json,
+        "config_hash": _sha256(config_json),
+        "rng_seed": seed,
+        "dtype": str(config.get("precision", jax.numpy.asarray(0.0).dtype)),
+        "device": device or f"{first.platform}: {first.device_kind}",
+        "package_versions_json": to_json(versions),
+    }
+    return attributes if summary is None else attributes | {"summary_json": to_json(summary)}
+
+
+def model_hash(*models: Model) -> str:
+    """SHA-256 of the mechanisms' names, in order, and of the source files that hold their equations."""
+    mechanisms = dict.fromkeys(mechanism for model in models for mechanism in model.mechanisms)
+    modules = {mechanism.__module__: inspect.getmodule(mechanism) for mechanism in mechanisms}
+    sources = [inspect.getsource(module) for _, module in sorted(modules.items()) if module is not None]
+    return _sha256("\n".join([*(mechanism.__name__ for mechanism in mechanisms), *sources]))
+
+
+def flags(dims: str | Sequence[str], codes: Any, meanings: Sequence[str], long_name: str) -> xarray.Variable:
+    """An int8 variable of codes 0, 1, 2, …, one per meaning. CF separates meanings by blanks, so blanks inside become `_`."""
+    attributes = {
+        "long_name": long_name,
+        "flag_values": np.arange(len(meanings), dtype=np.int8),
+        "flag_meanings": " ".join(meaning.replace(" ", "_") for meaning in meanings),
+    }
+    return xarray.Variable(dims, np.asarray(codes, dtype=np.int8), attributes)
+
+
+def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
+    """JSON in which a number that is not finite is null; arrays become lists."""
+    return json.dumps(_jsonable(value), indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, str | bool | int | None):
+        return value
+    if isinstance(value, list | tuple):
+        return [_jsonable(entry) for entry in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX
+        return _jsonable(value.tolist())
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{value!r} has no place in JSON")
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(
+    path: StrPath, groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any], force: bool = False
+) -> Path:
+    """Write the groups and the root's attributes to one file; what was there before stays until the new file is complete.
+
+    A link is followed: its target is replaced and the link stays.
+    Raises `InputError` where the file may not or cannot be written, `TypeError` for an attribute that other readers would not read.
+    """
+    target = check_output(path, force)
+    # In memory first: an HDF5 library that meets a full disk leaves half a file and cannot close it.
+    replace_file(path, image(groups, attributes))
+    return target
+
+
+def image(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
+    """The bytes of a file of these groups and root attributes. Raises `TypeError` as `write` does."""
+    nodes = {"/": xarray.Dataset(attrs=dict(attributes))} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
+    for name, dataset in nodes.items():
+        for holder, attrs in [(name, dataset.attrs), *((f"{name}/{v}", dataset[v].attrs) for v in dataset.variables)]:
+            for key, value in attrs.items():
+                _check_attribute(f"{holder}@{key}", value)
+    encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
+    return xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
+
+
+def _check_attribute(where: str, value: Any) -> None:
+    array = np.asarray(value)
+    if isinstance(value, bool) or array.ndim > 1 or array.dtype.kind not in "iufU":
+        raise TypeError(f"{where}: an attribute is str, int, float or a 1-D array of them, not {value!r}")
+
+
+def _encoding(dataset: xarray.Dataset, name: Any) -> dict[str, Any]:
+    variable = dataset[name]
+    encoding: dict[str, Any] = {}
+    if variable.dtype.kind in "iuf" and variable.nbytes >= _COMPRESS_FROM:
+        encoding |= COMPRESSION
+    if name in dataset.coords:
+        encoding["_FillValue"] = None  # CF: a coordinate has no missing values
+    return encoding
+
+
+# ---------------------------------------------------------------------- reading
+def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
+    """A result file, or a folder of parts as one dataset: in memory where it is small, and the file itself is closed again.
+
+    The variables of a large one are dask arrays, read when needed; `close` frees the file. Where parts are missing, numbers are
+    NaN and flags `not_computed`. With `older` a file of an older schema is opened, too, for readers that bear what it lacks.
+    Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
+    """
+    read_attributes(path, older)
+    folder = parts.at(Path(path)) if Path(path).is_dir() else None
+    try:
+        tree = xarray.open_datatree(_head(path), engine="h5netcdf")
+        if folder is not None:
+            tree[parts.GROUP].update(folder.variables())
+        if tree.nbytes >= _LAZY_FROM:
+            return _lazy(tree)
+        try:
+            return tree.load()
+        finally:
+            tree.close()
+    except (OSError, RuntimeError, KeyError, ValueError):
+        raise InputError("the file is damaged and cannot be read", str(path)) from None
+
+
+def _lazy(tree: xarray.DataTree) -> xarray.DataTree:
+    for node in tree.subtree:
+        for name, variable in node.data_vars.items():
+            if variable.nbytes < _LAZY_VARIABLE:
+                variable.load()
+            elif variable.chunks is None:
+                sizes = parts.block(variable.shape, variable.dtype.itemsize, parts.READ_AT_ONCE)
+                node[str(name)] = variable.chunk(dict(zip(variable.dims, sizes, strict=True)))
+    return tree
+
+
+def _head(path: StrPath) -> Path:
+    """The file that holds the root's attributes."""
+    return Path(path) / parts.FRAME if Path(path).is_dir() else Path(path)
+
+
+def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
+    """The root's attributes of a result file or a folder of parts, after the checks of `open`."""
+    where = str(path)
+    if Path(path).is_dir():
+        parts.manifest(Path(path))
+    path = _head(path)
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        unfinished = parts.folder_of(path)
+        hint = f"; the parts of an unfinished sweep are in {str(unfinished)!r}" if unfinished.is_dir() else ""
+        raise InputError(f"there is no such file{hint}", where) from None
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({error.strerror})", where) from None
+    if not h5py.is_hdf5(path):
+        raise InputError("this is not a result file: it is not HDF5", where)
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = {key: _from_hdf5(value) for key, value in file.attrs.items()}
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        cut = "truncated" in str(error)
+        raise InputError("the file is cut short" if cut else "the file is damaged and cannot be read", where) from None
+    _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where, older)
+    return attributes
+
+
+def read_summary(path: StrPath) -> dict[str, Any]:
+    """The summary that the run printed, as stored in its result file."""
+    text = read_attributes(path).get("summary_json")
+    if text is None:
+        raise InputError("this result file holds no summary", str(path))
+    return dict(json.loads(text))
+
+
+def _from_hdf5(value: Any) -> Any:
+    """netCDF stores a lone number as an array of one."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(())[()]
+    return value.item() if isinstance(value, np.generic) and value.dtype.kind in "iuf" else value
+
+
+def _check_schema(version: Any, source: Any, where: str, older: bool) -> None:
+    if version is None:
+        raise InputError("this HDF5 file was not written by nanomg (it has no nanomg_schema_version)", where)
+    if not isinstance(version, int):
+        raise InputError(f"the schema version of this result file is {version!r}, not a whole number", where)
+    reads = f"this nanomg {__version__} reads {OLDEST_SCHEMA_VERSION} to {SCHEMA_VERSION}"
+    if version > SCHEMA_VERSION:
+        raise InputError(
+            f"the file, made by {source}, has schema version {version} and {reads}; install a newer nanomg", where
+        )
+    if version < OLDEST_SCHEMA_VERSION and not older:
+        raise InputError(f"the file, made by {source}, has schema version {version} and {reads}; make it again", where)

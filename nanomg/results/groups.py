@@ -1,0 +1,172 @@
+"""What a result file holds: groups of named arrays with units, from trajectories, doses, records and searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+import numpy as np
+import xarray as xr
+from nanomg import units
+from nanomg.dosing.dose import Dose
+from nanomg.dosing.event_table import Subject
+from nanomg.equations.model import Model
+from nanomg.library.scenario import Scenario
+from nanomg.library.scenario import dosed_unit
+from nanomg.results import file
+from nanomg.solver.status import Status
+
+def shown(scenario: Scenario, cmt: str) -> tuple[str, float]:
+    """The unit in which doses into `cmt` are shown, and the factor to it."""
+    own = dosed_unit(scenario.model, cmt)
+    unit = scenario.shown.get(cmt, own)
+    return unit, units.factor(own, unit)
+
+
+def dose_rows(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]:
+    """Single doses in the units in which the scenario shows them."""
+    rows = []
+    for dose in doses:
+        unit, scale = shown(scenario, dose.cmt)
+        rows.append(
+            {"time_h": dose.time, "cmt": dose.cmt, "amt": dose.amt * scale, "unit": unit, "duration_h": dose.duration}
+        )
+    return rows
+
+
+def record_rows(scenario: Scenario, subjects: Sequence[Subject], with_id: bool = True) -> list[dict[str, Any]]:
+    """Records that give a dose or reset, in the units in which the scenario shows them."""
+    rows = []
+    for subject in subjects:
+        for record in subject.records:
+            if not record.doses and not record.resets:
+                continue
+            unit, scale = shown(scenario, record.cmt) if record.doses else ("", 1.0)
+            rows.append(
+                ({"subject": subject.id} if with_id else {})
+                | {
+                    "time_h": record.time,
+                    "evid": record.evid,
+                    "cmt": record.cmt,
+                    "amt": record.amt * scale,
+                    "unit": unit,
+                    "duration_h": record.duration,
+                    "rate_per_h": record.rate * scale if record.rate > 0 else record.rate,
+                    "ii_h": record.ii,
+                    "addl": record.addl,
+                    "ss": record.ss,
+                }
+            )
+    return rows
+
+
+def trajectories(
+    model: Model,
+    regimens: Sequence[str],
+    hypotheses: Sequence[str],
+    times: np.ndarray,
+    data: Mapping[str, np.ndarray],
+    status: np.ndarray,
+    subjects: Sequence[str] | None = None,
+) -> xr.Dataset:
+    """Arrays (regimen, scenario[, subject], time) with their units."""
+    dims: tuple[str, ...] = ("regimen", "scenario", "time") if subjects is None else (*_DIMS, "subject", "time")
+    ended = file.flags(dims[:-1], status, [s.reason for s in Status], "how the trajectory ended")
+    variables: dict[str, Any] = {"status": ended}
+    for name, y in data.items():
+        attributes = {"units": units.cf(model.unit(name)), "long_name": model.declaration(name).text}
+        variables[name] = (dims, y, attributes)
+    coordinates: dict[str, Any] = {
+        "regimen": list(regimens),
+        "scenario": list(hypotheses),
+        "time": ("time", times, {"units": "h", "long_name": "time since the start"}),
+    }
+    if subjects is not None:
+        coordinates["subject"] = np.array(subjects, object)
+    return xr.Dataset(variables, coordinates)
+
+
+def records(scenario: Scenario, subjects: Sequence[Subject], seen: Sequence[Mapping[str, np.ndarray]]) -> xr.Dataset:
+    """Every record of the subjects with the outputs at it, each (record,)."""
+    rows = [(subject.id, record) for subject in subjects for record in subject.records]
+    dims = ("record",)
+    variables: dict[str, Any] = {"subject": (dims, np.array([i for i, _ in rows], object), {"long_name": "ID"})}
+    for name, (unit, text) in _RECORD_COLUMNS.items():
+        kind = object if name == "cmt" else np.int64 if name in _WHOLE else float
+        column = np.array([getattr(record, name) for _, record in rows], kind)
+        variables[name] = (dims, column, {"long_name": text} if name == "cmt" else about(unit, text))
+    for name, unit in scenario.outputs.items():
+        values = np.concatenate([found[name] for found in seen])
+        variables[name] = (dims, values, about(units.cf(unit), scenario.model.declaration(name).text))
+    return xr.Dataset(variables)
+
+
+_DIMS = ("regimen", "scenario")
+_RECORD_COLUMNS = {
+    "row": ("1", "line of the event table"),
+    "time": ("h", "time of the record"),
+    "evid": ("1", "0 observation, 1 dose, 2 other, 3 reset, 4 reset and dose"),
+    "amt": ("1", "amount in the unit of the port or state"),
+    "cmt": ("", "port or state dosed"),
+    "rate": ("1", "rate in that unit per hour; -1 and -2: modelled rate and duration"),
+    "ii": ("h", "interval between doses"),
+    "addl": ("1", "number of further doses"),
+    "ss": ("1", "1 steady state, 2 steady state on top"),
+    "duration": ("h", "duration of an infusion where it is given"),
+    "mdv": ("1", "1: not an observation"),
+    "dv": ("1", "observed value"),
+}
+_WHOLE = ("row", "evid", "addl", "ss")
+
+
+def about(unit: str, text: str) -> dict[str, str]:
+    """Attributes of a variable."""
+    return {"units": unit, "long_name": text}
+
+
+def doses(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> xr.Dataset:
+    """The doses of each regimen, (regimen, dose), filled up with NaN and empty text."""
+    names = next((list(row) for regimen in rows.values() for row in regimen), list(_NO_DOSE))
+    shape = len(rows), max(len(regimen) for regimen in rows.values())
+    variables: dict[str, Any] = {}
+    for name in names:
+        is_text = name in _DOSE_TEXTS
+        values: np.ndarray = np.full(shape, "", dtype=object) if is_text else np.full(shape, np.nan)
+        for r, regimen in enumerate(rows.values()):
+            values[r, : len(regimen)] = [row[name] for row in regimen]
+        attributes = {"long_name": _DOSE_TEXTS[name]} if is_text else about(*_DOSE_NUMBERS[name])
+        variables[name] = (("regimen", "dose"), values, attributes)
+    return xr.Dataset(variables, {"regimen": list(rows)})
+
+
+_NO_DOSE = ("time_h", "amt", "duration_h", "cmt", "unit")
+_DOSE_TEXTS = {"cmt": "port or state dosed", "unit": "unit of the amount", "subject": "ID"}
+_DOSE_NUMBERS = {
+    "time_h": ("h", "time of the dose"),
+    "amt": ("1", "amount in the unit of `unit`"),
+    "duration_h": ("h", "duration, 0 is a bolus or an infusion at a rate"),
+    "evid": _RECORD_COLUMNS["evid"],
+    "rate_per_h": ("1", "rate in that unit per hour, 0: none is given; -1 and -2: modelled rate and duration"),
+    "ii_h": _RECORD_COLUMNS["ii"],
+    "addl": _RECORD_COLUMNS["addl"],
+    "ss": _RECORD_COLUMNS["ss"],
+}
+
+
+def parameters(scenario: Scenario) -> xr.Dataset:
+    """Every parameter with its value, range and source."""
+    rows = list(scenario.parameters.values())
+    number = lambda v: np.nan if v is None else v
+    numbers = {key: [number(getattr(p, key)) for p in rows] for key in ("value", "low", "high", "cv")}
+    text = {key: [getattr(p, key) for p in rows] for key in ("unit", "basis", "source", "card")}
+    dims = ("parameter",)
+    names = {
+        "value": "value",
+        "low": "5 % point",
+        "high": "95 % point",
+        "cv": "between-subject coefficient of variation",
+    }
+    return xr.Dataset(
+        {k: (dims, np.array(v, float), {"long_name": names[k], "units": "1"}) for k, v in numbers.items()}
+        | {k: (dims, np.array(v, object), {"long_name": k}) for k, v in text.items()},
+        {"parameter": [p.name for p in rows]},
+    )

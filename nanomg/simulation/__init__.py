@@ -1,0 +1,1 @@
+"""A scenario through the solver: lanes, control arms, event tables, and why a lane failed."""

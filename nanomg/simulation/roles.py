@@ -1,0 +1,23 @@
+"""The quantities of the science that the machinery knows by name, and in which role."""
+
+from __future__ import annotations
+
+# What lies outside of these is no body and no particle.
+BELOW = {"interstitium.f_well": 0.98, "liposome.f_well": 0.98, "lnp.f_well": 0.98}
+ORDERED = (
+    ("interstitium.content_0", "interstitium.content_max"),
+    ("interstitium.K_poor", "interstitium.K_well"),
+    ("tcell.k_pro", "tcell.k_exit"),
+    ("tumour.viable_0", "tumour.viable_max"),
+)
+
+
+SUBSTANCE, TUMOUR = "Mg", "tumour cell"
+CONCENTRATION, RESPONSE = "interstitium.C", "lfa1.competence"
+SERUM, DONNAN = "magnesium.ionised", "interstitium.gamma"
+HYPOTHESES = {"H1": "lfa1.w_H1", "H2": "lfa1.w_H2", "H3": "lfa1.w_H3"}
+RELEVANT = {
+    "0.02": 0.02,
+    "0.3": 0.3,
+}  # rise of tumour free Mg [mmol/L]: by repletion, and of the order that cells respond to
+HOURS = {f"hours_per_day_above_{label}": label for label in RELEVANT}  # keys of an effect

@@ -1,0 +1,1 @@
+"""The adaptive solve of many lanes at once, and its gradient."""

@@ -1,0 +1,308 @@
+"""Adaptive solve of a block of lanes, each with its own steps, and its gradient.
+
+The state is (state, batch). Every turn of the loop takes one step in each lane that is on its way: lanes differ in where they
+are and how far they step, so none waits for another and each is solved as if it were alone. A lane that cannot keep the
+tolerance at the smallest step is frozen (h = 0), reported in `status` and NaN from then on. Reverse mode walks the recorded
+turns backwards with the step's adjoint: the gradient of the discrete solution with the step sizes held fixed.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg.equations.model import Model
+from nanomg.solver.intervals import Intervals
+from nanomg.solver.rosenbrock import METHODS, Point, Rates, step, step_adjoint
+from nanomg.solver.sparsity import structure_of
+from nanomg.solver.status import Status
+
+_SHARE, _PATIENCE = 1 / 8, 2.0  # the last eighth of the lanes is deferred after twice the turns that the others took
+
+
+class Problem(NamedTuple):
+    """What is fixed when a solve is compiled. `varied` names the values that differ between lanes or are differentiated.
+
+    With `defer`, the last lanes are given up if they need many more steps than the others, for the caller to solve by themselves.
+    """
+
+    model: Model
+    varied: tuple[str, ...]
+    channels: tuple[int, ...]  # rows of the states that doses reach
+    method: str = "rodas5p"
+    max_steps: int = 20_000
+    min_step: float = 1e-12  # [h]
+    defer: bool = False
+    timed: tuple[str, ...] = ()  # values that change between intervals: rows of the forcing after the inputs
+
+
+class Inputs(NamedTuple):
+    """Values of a solve: `y0` (state, batch), `fixed` (name,), `varied` (name, batch), `floor` (state, batch) size that matters."""
+
+    y0: jax.Array
+    intervals: Intervals
+    fixed: jax.Array
+    varied: jax.Array
+    floor: jax.Array
+    rtol: jax.Array
+
+
+def rounded(inputs: Inputs, precision: str) -> Inputs:
+    """The inputs in float32 or float64; times have been subtracted before, so that no digit of a length is lost."""
+    real = lambda a: a.astype(precision) if jnp.issubdtype(a.dtype, jnp.floating) else a
+    return jax.tree.map(real, inputs)
+
+
+class Stop(NamedTuple):
+    """Where each lane that failed stood at last, with the state of the largest error; elsewhere the end of the solve."""
+
+    time: jax.Array  # (batch,) [h] since the start
+    y: jax.Array  # (state, batch) the last one accepted
+    forcing: jax.Array  # (row, batch)
+    worst: jax.Array  # (batch,) row of the state
+
+
+class Solution(NamedTuple):
+    """`ends` (interval, state, batch): the state at the end of each interval; `status` and counts of steps (batch,)."""
+
+    ends: jax.Array
+    status: jax.Array
+    accepted: jax.Array
+    rejected: jax.Array
+    stop: Stop
+
+
+class _Lanes(NamedTuple):
+    """What the loop carries for each lane."""
+
+    k: jax.Array  # (batch,) the interval, as are the next two
+    tau: jax.Array  # the share of it that is done
+    h: jax.Array  # [h] the step to try
+    y: jax.Array  # (state, batch)
+    peak: jax.Array  # (state, batch) largest size so far
+    status: jax.Array  # (batch,), as are the rest
+    worst: jax.Array
+    accepted: jax.Array
+    rejected: jax.Array
+
+
+class _Record(NamedTuple):
+    """Every turn: the lanes before it, and which of them moved, from the start or to the end of their interval."""
+
+    y: jax.Array  # (turn, state, batch) before the jump
+    k: jax.Array  # (turn, batch), as are the rest
+    share: jax.Array
+    first: jax.Array
+    last: jax.Array
+    moved: jax.Array
+
+
+def fixed_names(problem: Problem) -> list[str]:
+    """Names of parameters and constants that `Inputs.fixed` holds, in order."""
+    passed = (*problem.varied, *problem.timed)
+    return [n for n in (*problem.model.parameters, *problem.model.constants) if n not in passed]
+
+
+def pack(problem: Problem, values: dict[str, Any], batch: int) -> tuple[jax.Array, jax.Array]:
+    """`fixed` and `varied` of `Inputs` from a mapping of all parameters and constants."""
+    fixed = [jnp.asarray(values[n], float) for n in fixed_names(problem)]
+    varied = [jnp.broadcast_to(jnp.asarray(values[n], float), (batch,)) for n in problem.varied]
+    return jnp.stack(fixed) if fixed else jnp.zeros(0), jnp.stack(varied) if varied else jnp.zeros((0, batch))
+
+
+def _rates(problem: Problem, fixed: jax.Array) -> Rates:
+    model = problem.model
+    constant = {name: fixed[i] for i, name in enumerate(fixed_names(problem))}
+
+    def rates(rows: list[jax.Array], forcing: jax.Array, varied: jax.Array) -> list[jax.Array]:
+        x = dict(zip(model.states, rows, strict=True))
+        x.update(zip((*model.inputs, *problem.timed), forcing, strict=True))
+        x.update(constant)
+        x.update(zip(problem.varied, varied, strict=True))
+        return [jnp.broadcast_to(r, rows[0].shape) for r in model.rates(x)]
+
+    return rates
+
+
+def _row(a: jax.Array, k: jax.Array) -> jax.Array:
+    """The interval `k` (batch,) of each lane: (..., batch) of (interval, ..., batch)."""
+    index = k.reshape(1, *(1,) * (a.ndim - 2), -1)
+    return jnp.take_along_axis(a, index, 0, mode="promise_in_bounds")[0]
+
+
+def _add(a: jax.Array, k: jax.Array, more: jax.Array) -> jax.Array:
+    """`more` (..., batch) added to the interval `k` of each lane."""
+    return a.at[(k, *np.ogrid[tuple(slice(n) for n in a.shape[1:])])].add(more, mode="promise_in_bounds")
+
+
+def _point(
+    problem: Problem, inputs: Inputs, y: jax.Array, k: jax.Array, share: jax.Array, first: jax.Array, moves: jax.Array
+) -> Point:
+    at, begins = inputs.intervals, first & moves
+    y = jnp.where(begins, y * _row(at.keep, k), y)
+    y = y.at[np.array(problem.channels)].add(jnp.where(begins, _row(at.jump, k), 0.0))
+    h = jnp.where(moves, share * _row(at.length, k), 0.0)
+    return Point(y, h, _row(at.inflow, k), _row(at.forcing, k), inputs.varied)
+
+
+def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution, _Record, jax.Array]:
+    tableau, structure = METHODS[problem.method], structure_of(problem.model)
+    rates, channels = _rates(problem, inputs.fixed), np.array(problem.channels)
+    y0, length, count = inputs.y0, inputs.intervals.length, inputs.intervals.used
+    dtype, (states, batch), last = y0.dtype, y0.shape, len(length) - 1
+    # room for every turn is zeros to be written, which costs more than the solve if it is generous
+    slots = min(problem.max_steps, 4096 + 16 * len(length)) if record else 0
+    book = _Record(
+        jnp.zeros((slots, states, batch), dtype),
+        jnp.zeros((slots, batch), jnp.int32),
+        jnp.zeros((slots, batch), dtype),
+        *(jnp.zeros((slots, batch), bool) for _ in range(3)),
+    )
+
+    def on_its_way(lanes: _Lanes) -> jax.Array:
+        return (lanes.status == Status.DONE) & (lanes.k < count)
+
+    def body(c: tuple[Any, ...]) -> tuple[Any, ...]:
+        lanes, turn, mark, ends, book = c
+        alive = on_its_way(lanes)
+        k = jnp.minimum(lanes.k, last)
+        whole, left = _row(length, k), 1 - lanes.tau
+        share = lanes.h / jnp.maximum(whole, 1e-30)
+        reaches = share >= left * 0.999
+        # two even steps rather than a tiny last one
+        share = jnp.where(~reaches & (share > 0.5 * left), 0.5 * left, share)
+        share = jnp.where(reaches, left, share)
+        first = lanes.tau == 0
+        p = _point(problem, inputs, lanes.y, k, share, first, alive)
+        y1, error = step(tableau, structure, rates, channels, p)
+
+        finite = jnp.isfinite(y1).all(0) & jnp.isfinite(error).all(0)
+        peak = jnp.maximum(lanes.peak, jnp.abs(p.y))
+        size = jnp.maximum(jnp.abs(p.y), jnp.abs(y1)) + 1e-3 * peak + 1e-30  # a state that stays 0 has no error
+        weighted = error / (inputs.rtol * size)
+        own = jnp.where(finite, jnp.sqrt(jnp.mean(weighted**2, 0)), jnp.inf)
+        used = share * whole
+        smallest = jnp.maximum(problem.min_step, 4 * jnp.finfo(dtype).eps * whole)
+        tiny = used <= 1.001 * smallest  # a share of an interval and back again is rounded
+        # an interval of length zero takes no step: only its jump, which cannot fail
+        fails = alive & tiny & ~(own <= 1) & (whole > 0)
+        moves = alive & ((own <= 1) | tiny) & ~fails
+        done = moves & reaches
+        if record:
+            new = _Record(lanes.y, k, share, first, done, moves)
+            book = jax.tree.map(lambda a, v: a.at[turn].set(v), book, new)
+
+        grow = jnp.clip(0.9 * jnp.maximum(own, 1e-10) ** (-1.0 / tableau.order), 0.2, 5.0)
+        h = jnp.where(done, jnp.maximum(lanes.h, used * grow), used * grow)
+        y = jnp.where(moves, y1, lanes.y)
+        # a lane that is not done writes to a row of its own beyond the end
+        place = jnp.where(done, k, last + 1), np.arange(states)[:, None], np.arange(batch)
+        ends = ends.at[place].set(y, mode="promise_in_bounds", unique_indices=True)
+        lanes = _Lanes(
+            jnp.where(done, k + 1, lanes.k),
+            jnp.where(done, 0.0, jnp.where(moves, lanes.tau + share, lanes.tau)).astype(dtype),
+            jnp.where(alive & (whole > 0), jnp.maximum(h, smallest), lanes.h),
+            y,
+            jnp.where(moves, jnp.maximum(peak, jnp.abs(y1)), lanes.peak),
+            jnp.where(fails, jnp.where(finite, Status.STEP_TOO_SMALL, Status.NOT_FINITE), lanes.status).astype(
+                jnp.int8
+            ),
+            jnp.where(fails, jax.lax.argmax(jnp.abs(weighted), 0, jnp.int32), lanes.worst),
+            lanes.accepted + moves,
+            lanes.rejected + (alive & ~moves),
+        )
+        mark = jnp.where(jnp.sum(on_its_way(lanes)) > _SHARE * batch, turn, mark)
+        return lanes, turn + 1, mark, ends, book
+
+    none = jnp.zeros(batch, jnp.int32)
+    lanes = _Lanes(
+        none,
+        jnp.zeros(batch, dtype),
+        jnp.full(batch, 0.05, dtype),
+        y0,
+        jnp.maximum(inputs.floor, jnp.abs(y0)),
+        jnp.zeros(batch, jnp.int8),
+        none,
+        none,
+        none,
+    )
+    most = slots if record else problem.max_steps
+
+    def going(c: tuple[Any, ...]) -> jax.Array:
+        lanes, turn, mark = c[:3]
+        patient = turn <= _PATIENCE * mark + 100 if problem.defer else True
+        return on_its_way(lanes).any() & (turn < most) & patient
+
+    ends = jnp.full((last + 2, states, batch), jnp.nan, dtype)
+    lanes, turns, _, ends, book = jax.lax.while_loop(going, body, (lanes, jnp.int32(0), jnp.int32(0), ends, book))
+    why = jnp.where(turns < most, Status.DEFERRED, Status.TOO_MANY_STEPS)
+    status = jnp.where(on_its_way(lanes), why, lanes.status).astype(jnp.int8)
+    k = jnp.clip(lanes.k, 0, last)
+    time = _row(jnp.cumsum(length, 0), k) - (1 - lanes.tau) * _row(length, k)
+    stop = Stop(time, lanes.y, _row(inputs.intervals.forcing, k), lanes.worst)
+    return Solution(ends[:-1], status, lanes.accepted, lanes.rejected, stop), book, turns
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def solve(problem: Problem, inputs: Inputs) -> Solution:
+    """Integrate all intervals. Differentiable in `y0`, `intervals` and `varied`; a gradient in `fixed` is an error."""
+    return _integrate(problem, inputs, record=False)[0]
+
+
+def _forward(problem: Problem, inputs: Any) -> tuple[Solution, Any]:
+    if inputs.fixed.perturbed:
+        raise ValueError(
+            "differentiate with respect to parameters named in Problem.varied; fixed values have no gradient"
+        )
+    values = jax.tree.map(lambda leaf: leaf.value, inputs, is_leaf=lambda leaf: hasattr(leaf, "perturbed"))
+    solution, book, turns = _integrate(problem, values, record=True)
+    return solution, (values, book, turns)
+
+
+def _backward(problem: Problem, saved: Any, bars: Solution) -> tuple[Inputs]:
+    inputs, book, turns = saved
+    tableau, structure = METHODS[problem.method], structure_of(problem.model)
+    rates, channels = _rates(problem, inputs.fixed), np.array(problem.channels)
+    at = inputs.intervals
+    dense = not isinstance(bars.ends, jax.custom_derivatives.SymbolicZero)
+    ends_bar = bars.ends if dense else jnp.zeros((*at.length.shape[:1], *inputs.y0.shape), inputs.y0.dtype)
+
+    def body(c: tuple[Any, ...]) -> tuple[Any, ...]:
+        i, y_bar, length, inflow, jump, forcing, varied = c
+        turn = jax.tree.map(lambda a: a[i], book)
+        k, moved = turn.k, turn.moved
+        y_bar = y_bar + jnp.where(turn.last, _row(ends_bar, k), 0.0)
+        p = _point(problem, inputs, turn.y, k, turn.share, turn.first, moved)
+        bar = step_adjoint(tableau, structure, rates, channels, p, jnp.where(moved, y_bar, 0.0))
+        bar = jax.tree.map(lambda b: jnp.where(moved, b, 0.0), bar)
+        begins = turn.first & moved
+        return (
+            i - 1,
+            jnp.where(moved, jnp.where(begins, _row(at.keep, k) * bar.y, bar.y), y_bar),
+            _add(length, k, turn.share * bar.h),
+            _add(inflow, k, bar.inflow),
+            _add(jump, k, jnp.where(begins, bar.y[channels], 0.0)),
+            _add(forcing, k, bar.forcing),
+            varied + bar.varied,
+        )
+
+    zeros = [jnp.zeros_like(a) for a in (inputs.y0, at.length, at.inflow, at.jump, at.forcing, inputs.varied)]
+    _, y0, length, inflow, jump, forcing, varied = jax.lax.while_loop(lambda c: c[0] >= 0, body, (turns - 1, *zeros))
+    count: Any = np.zeros((), jax.dtypes.float0)
+    return (
+        Inputs(
+            y0,
+            Intervals(count, length, jnp.zeros_like(at.keep), inflow, jump, forcing),
+            jnp.zeros_like(inputs.fixed),
+            varied,
+            jnp.zeros_like(inputs.floor),
+            jnp.zeros_like(inputs.rtol),
+        ),
+    )
+
+
+solve.defvjp(_forward, _backward, symbolic_zeros=True)

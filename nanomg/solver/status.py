@@ -1,0 +1,31 @@
+"""How a trajectory ended."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Status(enum.IntEnum):
+    """How a trajectory ended; `reason` is the sentence for the user."""
+
+    DONE = 0
+    NOT_FINITE = 1
+    STEP_TOO_SMALL = 2
+    TOO_MANY_STEPS = 3
+    DEFERRED = 4
+    NO_STEADY_STATE = 5
+
+    @property
+    def reason(self) -> str:
+        """What happened, in words."""
+        return _REASONS[self]
+
+
+_REASONS = {
+    Status.DONE: "solved to the end",
+    Status.NOT_FINITE: "a state became infinite or not a number",
+    Status.STEP_TOO_SMALL: "the tolerance was not met at the smallest step",
+    Status.TOO_MANY_STEPS: "the number of steps ran out",
+    Status.DEFERRED: "left for a block of its own",
+    Status.NO_STEADY_STATE: "no steady state was found",
+}

@@ -1,0 +1,194 @@
+"""The steady state of repeated dosing: the state that one period of dosing leaves as it was.
+
+Newton's method on the map over one period, with a Jacobian from differences to further lanes. Where a Newton step makes things
+worse, the period is repeated from the last good state instead. A steady state counts only if repeated dosing leads to it: the
+powers of the Jacobian must die out. The gradient is that of the implicit function, which costs two adjoints of the period.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg.solver import integrate
+from nanomg.solver.integrate import Inputs, Problem
+
+_PROBE = 1e-4  # part of a state's size by which it is moved for the Jacobian
+_DONE = 1e-8  # part of a state's size that the last Newton step may have; the error left is far smaller
+_TRIES = 40
+_DOUBLINGS = 24  # of the number of periods after which a disturbance must have died out
+
+
+class Settled(NamedTuple):
+    """`y` (state, batch), how far a period moves it relative to its size (batch,), and whether it is a steady state (batch,)."""
+
+    y: jax.Array
+    residual: jax.Array
+    found: jax.Array
+
+
+class _Search(NamedTuple):
+    """What Newton's loop carries."""
+
+    y: jax.Array
+    fallback: jax.Array  # the last good state, one period later
+    jacobian: jax.Array  # (batch, state, state)
+    residual: jax.Array
+    best: jax.Array  # residual of the last good state
+    done: jax.Array
+    lost: jax.Array
+    tried: jax.Array
+
+
+def _after_period(problem: Problem, inputs: Inputs) -> jax.Array:
+    return integrate.solve(problem, inputs).ends[inputs.intervals.used - 1]
+
+
+def _copies(a: jax.Array, count: int) -> jax.Array:
+    """The lanes `count` times over."""
+    return jnp.tile(a, (1,) * (a.ndim - 1) + (count,))
+
+
+def _linearised(problem: Problem, inputs: Inputs, free: np.ndarray, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The state after a period from `y0` and its Jacobian (batch, state, state), by one-sided differences of second order."""
+    (states, batch), count = inputs.y0.shape, 1 + 2 * len(free)
+    wide = {name: _copies(a, count) for name, a in inputs.intervals._asdict().items() if name != "used"}
+    move = np.zeros((states, 2, len(free)))
+    move[free, :, np.arange(len(free))] = [1.0, 2.0]
+    # upwards only, since an amount below zero may be outside of what the equations are made for
+    step = _PROBE * size
+    moved = inputs.y0[:, None] + step[:, None] * move.reshape(states, -1, 1)
+    y0 = jnp.concatenate([inputs.y0[:, None], moved], 1).reshape(states, -1)
+    many = inputs._replace(
+        y0=y0,
+        intervals=inputs.intervals._replace(**wide),
+        varied=_copies(inputs.varied, count),
+        floor=_copies(inputs.floor, count),
+    )
+    ends = _after_period(problem, many).reshape(states, count, batch)
+    once, twice = ends[:, 1 : 1 + len(free)], ends[:, 1 + len(free) :]
+    columns = (4.0 * (once - ends[:, :1]) - (twice - ends[:, :1])) / (2.0 * step[free])
+    jacobian = jnp.zeros((states, states, batch)).at[:, free].set(columns)
+    return ends[:, 0], jnp.moveaxis(jacobian, -1, 0)
+
+
+def _scaled(jacobian: jax.Array, size: jax.Array) -> jax.Array:
+    """The Jacobian of the state in units of its size."""
+    return jacobian * size.T[:, None, :] / size.T[:, :, None]
+
+
+def _solve(jacobian: jax.Array, right: jax.Array, size: jax.Array) -> jax.Array:
+    """`x` of (1 - J) x = right, (state, batch), whose entries are about as large as `size`: Gauss and Jordan with pivots.
+
+    By hand, since a program that calls LAPACK crashes where it is loaded rather than compiled.
+    """
+    batch, count, _ = jacobian.shape
+    matrix = jnp.eye(count, dtype=jacobian.dtype) - _scaled(jacobian, size)
+    lane = jnp.arange(batch)
+
+    def eliminate(k: jax.Array, rows: jax.Array) -> jax.Array:
+        sizes = jnp.where(jnp.arange(count) >= k, jnp.abs(rows[:, :, k]), -1.0)
+        place = jnp.argmax(sizes, 1)
+        pivot = rows[lane, place]
+        pivot = pivot / pivot[lane, k][:, None]
+        rows = rows.at[lane, place].set(rows[:, k])
+        return (rows - rows[:, :, k, None] * pivot[:, None]).at[:, k].set(pivot)
+
+    rows = jax.lax.fori_loop(0, count, eliminate, jnp.concatenate([matrix, (right / size).T[..., None]], -1))
+    return rows[..., -1].T * size
+
+
+def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Settled, jax.Array]:
+    states, batch = inputs.y0.shape
+    free = np.array([i for i in range(states) if i not in held])
+    moves = jnp.zeros((states, 1)).at[free].set(1.0)
+    large = 1e3 * inputs.floor
+
+    def body(s: _Search) -> _Search:
+        after, jacobian = _linearised(problem, inputs._replace(y0=s.y), free, jnp.maximum(jnp.abs(s.y), large))
+        jacobian = jacobian * moves  # a state that is held does not respond
+        size = jnp.maximum(jnp.maximum(jnp.abs(s.y), jnp.abs(after)), inputs.floor)
+        residual = jnp.max(moves * jnp.abs(after - s.y) / size, 0)
+        step = _solve(jacobian, moves * (after - s.y), size)
+        target = s.y + step
+        target = jnp.where(after >= 0, jnp.maximum(target, 0.0), target)
+        target = jnp.where(jnp.isfinite(target).all(0), target, after)
+        improves = jnp.isfinite(residual) & (residual <= s.best)
+        close = jnp.max(jnp.abs(step) / size, 0) <= _DONE
+        onward = ~(s.done | s.lost)
+        return _Search(
+            jnp.where(onward, jnp.where(improves, target, s.fallback), s.y),
+            jnp.where(improves, after, s.fallback),
+            jnp.where(onward[:, None, None], jacobian, s.jacobian),
+            jnp.where(onward, residual, s.residual),
+            jnp.where(improves, residual, jnp.inf),  # the state after a fallback need not improve on anything
+            s.done | (onward & improves & close),
+            s.lost | ~(improves | jnp.isfinite(s.fallback).all(0)),
+            s.tried + 1,
+        )
+
+    unknown = jnp.full_like(inputs.y0, jnp.nan)
+    no, far = jnp.zeros(batch, bool), jnp.full(batch, jnp.inf)
+    start = _Search(inputs.y0, unknown, jnp.zeros((batch, states, states)), far, far, no, no, jnp.int32(0))
+    end = jax.lax.while_loop(lambda s: ~(s.done | s.lost).all() & (s.tried < _TRIES), body, start)
+    scaled = _scaled(end.jacobian, jnp.maximum(jnp.abs(end.y), inputs.floor))
+    powers = jax.lax.fori_loop(0, _DOUBLINGS, lambda _, a: a @ a, scaled)
+    found = end.done & (jnp.max(jnp.abs(powers), (1, 2)) < 0.1)  # false too where it is not a number
+    return Settled(jnp.where(found, end.y, 0.0), end.residual, found), end.jacobian
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def settle(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> Settled:
+    """The steady state of the period that `inputs.intervals` describe, searched from `inputs.y0`; 0 where there is none.
+
+    States whose rows are in `held` keep their value. Differentiable like `solver.solve`, except in where the search starts.
+    """
+    return _search(problem, held, inputs)[0]
+
+
+def _forward(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Settled, Any]:
+    settled, jacobian = _search(problem, held, inputs)
+    return settled, (inputs, settled, jacobian)
+
+
+def _backward(problem: Problem, held: tuple[int, ...], saved: Any, bars: Settled) -> tuple[Inputs]:
+    inputs, settled, jacobian = saved
+    free = jnp.ones_like(inputs.y0).at[np.array(held, int)].set(0.0)
+    transposed = jnp.where(settled.found[:, None, None], jnp.swapaxes(jacobian, 1, 2), 0.0)
+    size = 1.0 / jnp.maximum(jnp.abs(settled.y), inputs.floor)
+    traced = {name: value for name, value in inputs.intervals._asdict().items() if name != "used"}
+
+    def period(y0: jax.Array, traced: dict[str, jax.Array], varied: jax.Array) -> jax.Array:
+        return _after_period(
+            problem, inputs._replace(y0=y0, intervals=inputs.intervals._replace(**traced), varied=varied)
+        )
+
+    pull = jax.vjp(period, settled.y, traced, inputs.varied)[1]
+
+    # the adjoint state is that of the Jacobian by differences at first, then corrected by that of the solve itself
+    def refine(_: int, at: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
+        adjoint, (back, *_) = at
+        missing = free * (bars.y + back) - adjoint
+        adjoint = jnp.where(settled.found, adjoint + _solve(transposed, missing, size), 0.0)
+        return adjoint, pull(adjoint)
+
+    nothing = jax.tree.map(jnp.zeros_like, (settled.y, traced, inputs.varied))
+    _, (y0, intervals, varied) = jax.lax.fori_loop(0, 2, refine, (jnp.zeros_like(settled.y), nothing))
+    none: Any = np.zeros((), jax.dtypes.float0)
+    return (
+        Inputs(
+            (1.0 - free) * (y0 + bars.y),
+            inputs.intervals._replace(used=none, **intervals),
+            jnp.zeros_like(inputs.fixed),
+            varied,
+            jnp.zeros_like(inputs.floor),
+            jnp.zeros_like(inputs.rtol),
+        ),
+    )
+
+
+settle.defvjp(_forward, _backward)

@@ -1,0 +1,136 @@
+"""Figures of several results: their courses over each other, and each quantity relative to the first run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from nanomg import units as units_module
+from nanomg.drawing import style
+from nanomg.drawing.style import COLOURS, GREY, LINES, MARKERS, Picture
+from nanomg.results import reading
+from nanomg.results.kinds import OPTIMUM
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PANEL, _ROW, _MARGIN = 2.0, 0.24, 1.1  # [inch] heights
+_MOST = 60  # rows: the quantities that change most
+_CHANGED = 1e-3  # relative change from which on a quantity is drawn
+_EDGE = 30.0  # ratios beyond it, or below its inverse, lie at the edge
+_DECADES = 10.0  # ratios that span more than this factor are drawn on a logarithmic axis
+
+
+def figure(table: xr.Dataset, runs: Mapping[str, xr.DataTree]) -> Figure:
+    """Courses of the runs, where all have such, above the quantities that differ."""
+    shown = [_courses(runs)] if all("simulation" in tree.children for tree in runs.values()) else []
+    return style.sheet([*shown, _ratios(table)])
+
+
+def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
+    """A panel for each output of some run, with a line for each run."""
+    names = list(dict.fromkeys(name for tree in runs.values() for name in reading.outputs_of(tree)))
+    data = {run: tree["simulation"].to_dataset() for run, tree in runs.items()}
+    names = [name for name in names if any(name in found for found in data.values())]
+    units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
+    hours = max(float(found.time.values[-1]) for found in data.values())
+    if not names:
+        return style.message("Courses", "The files hold no signals.")
+    scale = style.time_scale(hours)
+    columns = min(2, len(names))
+    rows = math.ceil(len(names) / columns)
+
+    def draw(part: Any) -> None:
+        axes = part.subplots(rows, columns, squeeze=False).ravel()
+        for i, axis in enumerate(axes):
+            if i >= len(names):
+                axis.set_axis_off()
+                continue
+            _panel(axis, names[i], units.get(names[i]), data, scale)
+            style.time_axis(axis, hours, style.WIDTH / columns, label=i + columns >= len(names))
+        style.legend(part, [_handle(i, run) for i, run in enumerate(runs)])
+
+    return Picture("Courses", _PANEL * rows + 0.8, draw)
+
+
+def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset], scale: float) -> None:
+    """One signal of every run that has it; of several subjects the median."""
+    for i, found in enumerate(data.values()):
+        if name not in found:
+            continue
+        regimens = list(found.regimen.values)
+        signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, scenario=0)
+        if "subject" in signal.dims:
+            signal = signal.median("subject")
+        factor, drawn = units_module.display_unit(str(found[name].attrs.get("units", "1")), unit)
+        axis.plot(
+            found.time.values * scale, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)]
+        )
+        axis.set_title(style.wrapped(found[name].attrs.get("long_name", name), 3.2))
+        axis.set_ylabel(f"[{units_module.unit_text(drawn)}]")
+    axis.locator_params(axis="y", nbins=5)
+
+
+def _ratios(table: xr.Dataset) -> Picture:
+    """A row for each quantity that changes, a marker for each run but the first."""
+    value, change = table.value.values, table.change.values[:, 1:]
+    known = np.isfinite(value[:, 1:]) & np.isfinite(value[:, :1])
+    ratio = 1.0 + change * np.sign(value[:, :1])
+    differs = known & ~(np.abs(change) <= _CHANGED)
+    placed = differs & (ratio >= 0)
+    most = np.where(placed, np.abs(change), 0.0).max(1, initial=0.0)
+    order = [i for i in np.argsort(-most, kind="stable") if placed[i].any()]
+    rows = sorted(order[:_MOST])
+    first, *others = map(str, table.run.values)
+    counts = {
+        "that differ less than those shown": len(order) - len(rows),
+        f"within {100 * _CHANGED:g} % of {first}": (known.any(1) & ~differs.any(1)).sum(),
+        f"without a ratio, as {first} has 0 or another sign": (differs & ~placed).sum(),
+        "not in all runs": (~known).any(1).sum(),
+    }
+    left_out = ", ".join(f"{count} {text}" for text, count in counts.items() if count)
+    if not rows:
+        return style.message("Relative change", f"There is no relative change to draw: {left_out or 'no quantities'}.")
+    note = f"{f'Not drawn: {left_out}. ' if left_out else ''}< and >: beyond {_EDGE:g}-fold"
+    labels = [", ".join(str(table[key].values[i]) for key in ("name", "measure")) for i in rows]
+
+    def draw(part: Any) -> None:
+        axis = part.subplots()
+        axis.axvline(1.0, color=GREY, lw=1.0)
+        for k in range(len(others)):
+            y = np.arange(len(rows)) + 0.16 * (k - (len(others) - 1) / 2)
+            x, colour = np.where(ratio[rows, k] >= 0, ratio[rows, k], np.nan), COLOURS[(k + 1) % len(COLOURS)]
+            low, high = x < 1 / _EDGE, x > _EDGE
+            for marker, here in {"<": low, ">": high, _marker(k): ~(low | high)}.items():
+                axis.plot(np.clip(x, 1 / _EDGE, _EDGE)[here], y[here], marker, color=colour, ms=6)
+        axis.set_yticks(range(len(rows)), [style.plain(label) for label in labels])
+        axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.grid(axis="y", color="#E5E5E5", lw=0.6)
+        axis.set_axisbelow(True)
+        drawn = np.clip(ratio[rows][ratio[rows] >= 0], 1 / _EDGE, _EDGE)
+        if drawn.max() / drawn.min() > _DECADES:
+            style.log_axis(axis, "x")
+        axis.set_xlabel(style.plain(f"value relative to {first} [–]"))
+        part.supxlabel(style.wrapped(note, style.WIDTH), fontsize=8.5)
+        style.legend(part, [_handle(k + 1, run, _marker(k)) for k, run in enumerate(others)])
+
+    return Picture(f"What differs from {first}", _ROW * len(rows) + _MARGIN, draw)
+
+
+def _marker(k: int) -> str:
+    return MARKERS[(k + 1) % len(MARKERS)]
+
+
+def _handle(i: int, run: str, marker: str | None = None) -> Any:
+    line = "" if marker else LINES[i % len(LINES)]
+    return style.key(color=COLOURS[i % len(COLOURS)], ls=line, marker=marker, label=style.plain(run))
+
+
+def _shown(tree: xr.DataTree) -> Mapping[str, str]:
+    """The unit in which each output is shown."""
+    outputs = reading.config_of(tree).get("outputs", {})
+    return {name: unit for name, unit in outputs.items() if isinstance(unit, str)}

@@ -1,0 +1,241 @@
+"""Replay one failed trajectory of a result file by itself and say what stopped it.
+
+The file holds what it was made from: the scenario, what was set, doses, event table, draws, the axes of a sweep. The lane is built
+again from that and solved alone, so it may end otherwise than in the company of others; the finding says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from nanomg import units
+from nanomg.dosing.dose import Dose
+from nanomg.errors import InputError, unknown
+from nanomg.jobs.sweep.keep import STATUS, SUBJECT
+from nanomg.jobs.sweep.regimens import REGIMEN
+from nanomg.jobs.sweep.run import Recipe
+from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario, dosed_unit
+from nanomg.library.scenario_file import rebuild
+from nanomg.models import library as find_library
+from nanomg.results import file, parts
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import event_arms, event_lanes, roles
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.failure import Diagnosis, diagnose
+from nanomg.solver.status import Status
+
+
+class Trajectory(NamedTuple):
+    """Which trajectory of a file: subject (an ID, the number of a draw or that in a sweep), regimen and hypothesis, or the point of
+    a sweep; `code` is its status."""
+
+    subject: str
+    regimen: str
+    scenario: str
+    code: int
+
+
+def examine(
+    path: str | Path, subject: str | None = None, *, regimen: str | None = None, library: Library | None = None
+) -> dict[str, Any]:
+    """Which trajectories of a result file failed, and what stopped the first of them that fits `subject` and `regimen`.
+
+    In a sweep, a file or a folder of parts, `subject` is the number of the trajectory: 0 or more, the last dimension fastest.
+    Raises `InputError` for a file that cannot be replayed and for a subject or regimen that it does not have.
+    """
+    attributes = file.read_attributes(path)
+    if "config_json" not in attributes:
+        raise InputError("this sweep has not been finished; go on with it by --resume", str(path))
+    tree = file.open(path)
+    config = json.loads(attributes["config_json"])
+    shelves = library or find_library()
+    scenario = rebuild(config, shelves)
+    if parts.GROUP in tree:
+        count, failed = _of_sweep(tree[parts.GROUP].to_dataset(), subject, regimen, str(path))
+    else:
+        every = list(_trajectories(tree, scenario, config))
+        if not every:
+            raise InputError("this result file holds no trajectories", str(path))
+        _check("subject", subject, (t.subject for t in every), str(path))
+        _check("regimen", regimen, (t.regimen for t in every), str(path))
+        count, failed = len(every), [t for t in every if t.code != Status.DONE]
+    fits = [t for t in failed if subject in (None, t.subject) and regimen in (None, t.regimen)]
+    finding = None
+    if fits and parts.GROUP in tree:
+        finding = _finding(scenario, fits[0], *_replay_swept(config, int(fits[0].subject), shelves))
+    elif fits:
+        finding = _finding(scenario, fits[0], *_replay(scenario, config, tree, fits[0]))
+    return {
+        "file": str(path),
+        "scenario": scenario.name,
+        "same_equations": attributes["model_hash"] == file.model_hash(scenario.model),
+        "trajectories": count,
+        "failed": [t._asdict() | {"reason": Status(t.code).reason} for t in failed],
+        "finding": finding,
+    }
+
+
+def _check(what: str, asked: str | None, known: Iterable[str], where: str) -> None:
+    names = dict.fromkeys(known) if asked is not None else ()
+    if asked is not None and asked not in names:
+        raise unknown(what, asked, names, where)
+
+
+# ---------------------------------------------------------------- a sweep
+def _of_sweep(data: xr.Dataset, subject: str | None, regimen: str | None, where: str) -> tuple[int, list[Trajectory]]:
+    """How many trajectories a sweep has, and those that failed."""
+    status = data[STATUS]
+    arms = [str(arm) for arm in data[REGIMEN].values] if REGIMEN in data.coords else [simulation_arms.AS_GIVEN]
+    _check("regimen", regimen, arms, where)
+    if subject is not None and not (subject.isdecimal() and int(subject) < status.size):
+        raise InputError(f"trajectories have the numbers 0 to {status.size - 1}, and {subject!r} is none", where)
+    codes = np.asarray(status.values)
+    failed = []
+    for at in zip(*np.nonzero(codes != Status.DONE), strict=True):
+        place = dict(zip(status.dims, at, strict=True))
+        number = np.ravel_multi_index(at, codes.shape)
+        point = ", ".join(f"{dim} {_label(data, str(dim), i)}" for dim, i in place.items() if dim != REGIMEN)
+        failed.append(Trajectory(str(number), arms[place.get(REGIMEN, 0)], point, int(codes[at])))
+    return codes.size, failed
+
+
+def _label(data: xr.Dataset, dim: str, i: int) -> str:
+    """Where a trajectory lies along a dimension."""
+    if dim not in data.coords or dim == SUBJECT:
+        return str(i)
+    value = data[dim].values[i]
+    return str(value) if isinstance(value, str) else f"{value:.6g}"
+
+
+def _replay_swept(config: Mapping[str, Any], number: int, library: Library) -> tuple[_Lane, Diagnosis]:
+    batch = Recipe(config, {**config["sweep"], "device": "auto"}, ()).batch(library)
+    lanes, found = batch.alone(number)
+    lane = _Lane(batch.plan.model, lanes.values, ())
+    return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
+
+
+# ---------------------------------------------------------------- the trajectories of a file
+def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, Any]) -> Iterator[Trajectory]:
+    if "feasibility" in tree:
+        status = tree["feasibility"].to_dataset()["status"]
+        for draw, code in zip(status["draw"].values, status.values, strict=True):
+            for regimen in (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT):
+                yield Trajectory(str(draw), regimen, simulation_arms.AS_SET, int(code))
+    elif "simulation" in tree:
+        status = tree["simulation"].to_dataset()["status"]
+        names = [[str(v) for v in status[dim].values] for dim in status.dims]
+        for at, code in np.ndenumerate(status.values):
+            regimen, hypothesis, *rest = (values[i] for values, i in zip(names, at, strict=True))
+            yield Trajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
+    elif "events" in config:  # no common times: only the summary counts what failed
+        found = event_arms.run(scenario, _subjects(scenario, config))
+        for (r, h, i), code in np.ndenumerate(found.status):
+            yield Trajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
+
+
+def _subjects(scenario: Scenario, config: Mapping[str, Any]) -> tuple[Any, ...]:
+    events = config["events"]
+    return event_arms.subjects_in(scenario, events["text"], events["name"])
+
+
+# ---------------------------------------------------------------- one lane again
+class _Lane(NamedTuple):
+    """What was solved again: its values, the rows of forcing after the inputs, and parameters that columns set."""
+
+    model: Any
+    values: Mapping[str, Any]
+    held: tuple[str, ...]
+
+
+def _replay(
+    scenario: Scenario, config: Mapping[str, Any], tree: xr.DataTree, which: Trajectory
+) -> tuple[_Lane, Diagnosis]:
+    values: dict[str, Any] = dict(scenario.values)
+    if which.scenario in roles.HYPOTHESES:
+        values |= {name: float(h == which.scenario) for h, name in roles.HYPOTHESES.items()}
+    if "feasibility" in tree:
+        drawn = tree["feasibility"].to_dataset().sel(draw=int(which.subject))["value"]
+        values |= {str(name): float(drawn.sel(parameter=name)) for name in drawn["parameter"].values}
+        scenario = dataclasses.replace(scenario, horizon=float(config["horizon_h"]))
+        scenario = dataclasses.replace(scenario, doses=tuple(d for d in scenario.doses if d.time < scenario.horizon))
+    if "events" in config or not scenario.plain:
+        subjects = _subjects(scenario, config) if "events" in config else (event_arms.subject_of(scenario),)
+        number = [s.id for s in subjects].index(which.subject)
+        subject = event_arms.arms_of(scenario, subjects)[which.regimen][number]
+        between = {name: scenario.columns[name].between for name in subject.bound}
+        times, _ = event_arms.times_of(scenario, subjects)
+        solved = event_lanes.run(
+            scenario.model,
+            values,
+            [subject],
+            outputs=times,
+            windows=scenario.windows,
+            between=between,
+            precision=config["precision"],
+        )
+        lane = _Lane(solved.plan.model, values, solved.plan.timed)
+        return lane, diagnose(*lane, int(solved.status[0]), solved.seen.stop)
+    doses = _doses(scenario, tree, which)
+    plan = simulation_lanes.plan_for(scenario.model, doses, precision=config.get("precision", "float64"))
+    times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
+    lanes = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times)
+    found = simulation_lanes.run(plan, lanes)
+    lane = _Lane(scenario.model, values, ())
+    return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
+
+
+def _doses(scenario: Scenario, tree: xr.DataTree, which: Trajectory) -> tuple[Dose, ...]:
+    """The single doses of a regimen of the file."""
+    if "doses" not in tree:
+        return dict(simulation_arms.arms_of(scenario, scenario.doses))[which.regimen]
+    rows = tree["doses"].to_dataset().sel(regimen=which.regimen)
+    doses = []
+    for d in range(rows.sizes["dose"]):
+        row = {name: rows[name].values[d] for name in ("time_h", "amt", "duration_h", "cmt", "unit")}
+        if np.isfinite(row["time_h"]):
+            amt = units.convert(float(row["amt"]), str(row["unit"]), dosed_unit(scenario.model, str(row["cmt"])))
+            doses.append(Dose(float(row["time_h"]), amt, str(row["cmt"]), float(row["duration_h"])))
+    return tuple(doses)
+
+
+# ---------------------------------------------------------------- what is said
+def _finding(scenario: Scenario, which: Trajectory, lane: _Lane, found: Diagnosis) -> dict[str, Any]:
+    model, unit = lane.model, lane.model.unit(found.state)
+    owner = found.terms[0].mechanism if found.terms else ""
+    return {
+        **which._asdict(),
+        "reason": Status(which.code).reason,
+        "alone": found.status.reason,
+        "solved_alone": found.status == Status.DONE,
+        "time_h": found.time,
+        "state": {
+            "name": found.state,
+            "text": model.states[found.state].text,
+            "value": found.value,
+            "unit": unit,
+            "rate_per_h": found.rate,
+        },
+        "terms": [dataclasses.asdict(term) for term in found.terms],
+        "undefined_signals": list(found.undefined),
+        "outside_range": _outside(scenario, lane, owner),
+    }
+
+
+def _outside(scenario: Scenario, lane: _Lane, mechanism: str) -> list[dict[str, Any]]:
+    """Parameters of the term's mechanism that lie outside the range of their card, or were set without one."""
+    rows = []
+    for name, parameter in scenario.parameters.items():
+        if lane.model.owner[name].__name__ != mechanism:
+            continue
+        value, low, high = float(np.ravel(lane.values[name])[0]), parameter.low, parameter.high
+        if (low is not None and value < low) or (high is not None and value > high) or parameter.card == "--set":
+            rows.append({"name": name, "value": value, "low": low, "high": high, "unit": parameter.unit})
+    return rows

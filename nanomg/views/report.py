@@ -1,0 +1,194 @@
+"""A result file as one page that answers first: what came out, with its range; then figures, doses, warnings, and on what it rests.
+
+    nanomg.report("run.h5", "run.html")
+
+The page is one file that needs no network. It is made of what the result file holds and of the library's words and references; what
+an older or damaged file lacks is said on the page.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import xarray as xr
+
+from nanomg import __version__
+from nanomg import files as files_module
+from nanomg.errors import InputError
+from nanomg.files import StrPath
+from nanomg.library.library import Library
+from nanomg.models import library as find_library
+from nanomg.page import browser, hover
+from nanomg.page.blocks import Items, Section, Text, capped
+from nanomg.page.result import LACKING, Facts, lacks
+from nanomg.results import file
+from nanomg.units import unit_text
+from nanomg.views import answers, cautions, doses, drivers, plots, provenance
+
+_TITLES = {
+    "simulate": "Simulation",
+    "optimize": "Optimisation",
+    "sweep": "Sweep",
+    "validate": "Validation",
+    "calibrate": "Calibration",
+    "feasibility": "Feasibility",
+    "sensitivity": "Sensitivity",
+}
+_ENDINGS = (".html", ".htm")
+_SUMMARY, _PICTURES = 500_000, 1_500_000  # letters of the summary and of all pictures that a page holds at most
+_DISCLAIMER = "A model's answer, no advice for a patient."
+
+
+def report(
+    found: StrPath | xr.DataTree,
+    output: StrPath | None = None,
+    *,
+    pdf: bool = False,
+    force: bool = False,
+    library: Library | None = None,
+) -> dict[str, Any]:
+    """Write the page of a result: a file, or what `nanomg.open` returns. Beside the file unless `output` says where.
+
+    With `pdf` a Chromium of this machine prints it, too, into a file beside it. Returns what was written and the answer.
+    Raises `InputError` for a file that cannot be read or written, a page that is not named as HTML, or without a browser;
+    then nothing is written.
+    """
+    if output is None:
+        if isinstance(found, xr.DataTree):
+            raise InputError("name the page; a result in memory has no file that it could lie beside", "output")
+        output = Path(found).with_suffix(".html")
+    page, printed = _outputs(found, Path(output), pdf, force)
+    tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
+    facts = Facts(tree, library or find_library())
+    text = render(facts)
+    files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
+    for path, content in files.items():
+        files_module.replace_file(path, content)
+    return {
+        "kind": facts.kind,
+        "verdict": _sentence(facts),
+        "page": str(page),
+        "pdf": str(printed) if printed else None,
+        "bytes": len(files[page]),
+    }
+
+
+def _outputs(found: StrPath | xr.DataTree, page: Path, pdf: bool, force: bool) -> tuple[Path, Path | None]:
+    """The files of the page and of its print, once it is sure that they may be written."""
+    if page.suffix.lower() not in _ENDINGS:
+        raise InputError(
+            "the page is an HTML file; name one that ends with .html (--pdf prints it beside that)", str(page)
+        )
+    printed = page.with_suffix(".pdf") if pdf else None
+    for path in filter(None, (page, printed)):
+        if not isinstance(found, xr.DataTree) and path.resolve() == Path(found).resolve():
+            raise InputError("this is the result file itself; name another file for its page", str(path))
+        files_module.check_output(path, force)
+    return page, printed
+
+
+def render(facts: Facts) -> str:
+    """The page as HTML."""
+    made = facts.attribute("date_created").replace("T", " ").replace("Z", " UTC")
+    return _template().render(
+        title=facts.attribute("title") or "A result without a title",
+        job=_TITLES.get(facts.kind, "Result"),
+        made=" · ".join(filter(None, (str(facts.at("scenario") or ""), made, facts.attribute("source")))),
+        question=capped(Text(" ".join(str(facts.file.get("description", "")).split()))).text,
+        generator=f"nanomg {__version__}",
+        sections=list(_sections(facts)),
+        summary=_held(facts.summary),
+        footer=f"{_DISCLAIMER} Page made by nanomg {__version__}.",
+    )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    loader = jinja2.PackageLoader("nanomg", "page")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"full": repr, "data": _data, "unit": unit_text}
+    return environment.get_template("page.html")
+
+
+def _data(value: Any) -> Any:
+    """JSON for a script element: no character in it can end the element."""
+    return jinja2.utils.htmlsafe_json_dumps(value, dumps=file.to_json)
+
+
+def _held(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary for programs; where it is long, without its longest entries, which are named in their place."""
+    sizes = {key: len(file.to_json(value)) for key, value in summary.items()}
+    left: list[str] = []
+    while sum(sizes.values()) > _SUMMARY:
+        left.append(max(sizes, key=lambda key: sizes[key]))
+        del sizes[left[-1]]
+    return {key: summary[key] for key in sizes} | ({"left_out_of_this_page": left} if left else {})
+
+
+def _sentence(facts: Facts) -> str:
+    """The answer in one sentence, or what the summary lacks for one."""
+    try:
+        return answers.sentence(facts)
+    except LACKING as missing:
+        return f"The answer cannot be put in words: {lacks(missing)}."
+
+
+def _sections(facts: Facts) -> Iterator[Section]:
+    """What stands on the page, in order; a section without anything is left out."""
+    numbers = _made(facts, answers.blocks)
+    large = [block for block in numbers if block.kind == "tiles"]
+    for section in (
+        Section("answer", "Answer", [Text(_sentence(facts), "lead"), *large]),
+        Section("warnings", "Warnings", _made(facts, _minded)),
+        Section("figures", "Figures", list(_pictures(facts.tree))),
+        Section("numbers", "Numbers", [block for block in numbers if block not in large]),
+        Section("doses", "Doses", _made(facts, doses.blocks)),
+        Section("asked", "What was asked", _made(facts, provenance.asked)),
+        Section("mattered", "What it hangs on", _made(facts, drivers.mattered)),
+        Section("changes", "What would change it", _made(facts, drivers.changes)),
+        Section("sources", "Sources", _made(facts, provenance.sources)),
+        Section("again", "Run it again", _made(facts, provenance.again)),
+    ):
+        if section.blocks:
+            yield dataclasses.replace(section, blocks=[capped(block) for block in section.blocks])
+
+
+def _made(facts: Facts, blocks: Callable[[Facts], Iterable[Any]]) -> list[Any]:
+    """The blocks of a section, as far as the file has what they need."""
+    found: list[Any] = []
+    try:
+        found.extend(blocks(facts))
+    except LACKING as missing:
+        found.append(Text(f"The rest of this section is left out: {lacks(missing)}.", "note"))
+    return found
+
+
+def _minded(facts: Facts) -> Iterator[Items]:
+    found = cautions.cautions(facts)
+    for tone, well in (("warning", False), ("good", True)):
+        if items := [c.text for c in found if c.well is well]:
+            yield Items(items, tone)
+
+
+def _pictures(tree: xr.DataTree) -> Iterator[Any]:
+    room, left = _PICTURES, []
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a panel without a finite value
+            for title, figure in plots.figures(tree).items():
+                picture = hover.picture(title, figure)
+                room -= len(picture.uri) + len(file.to_json(picture.panels))
+                if room >= 0:
+                    yield picture
+                else:
+                    left.append(title)
+    except Exception as error:  # whatever an old or incomplete file lacks, the rest of the page stands
+        yield Text(f"No further figure can be drawn from this file ({type(error).__name__}: {error}).", "note")
+    if left:
+        yield Text(f"Left out, so that the page stays small; nanomg plot draws them: {'; '.join(left)}.", "note")
