@@ -19,7 +19,7 @@ import numpy as np
 
 from nanomg.solver import integrate
 from nanomg.solver.integrate import Inputs, Problem
-from nanomg.solver.rosenbrock import METHODS, Point, step, step_adjoint
+from nanomg.solver.rosenbrock import METHODS, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
 
@@ -56,22 +56,22 @@ class _Error(NamedTuple):
 
 def _point(
     problem: Problem, inputs: Inputs, y: jax.Array, k: jax.Array, share: jax.Array, first: jax.Array, alive: jax.Array
-) -> Point:
+) -> StepPoint:
     at = inputs.intervals
     y = jnp.where(first, y * at.keep[k], y)
     y = y.at[np.array(problem.channels)].add(jnp.where(first & alive, at.jump[k], 0.0))
-    return Point(y, jnp.where(alive, share * at.length[k], 0.0), at.inflow[k], at.forcing[k], inputs.varied)
+    return StepPoint(y, jnp.where(alive, share * at.length[k], 0.0), at.inflow[k], at.forcing[k], inputs.varied)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _step(problem: Problem, fixed: jax.Array, p: Point) -> tuple[jax.Array, jax.Array]:
+def _step(problem: Problem, fixed: jax.Array, p: StepPoint) -> tuple[jax.Array, jax.Array]:
     rates, channels = integrate._rates(problem, fixed), np.array(problem.channels)
     return step(METHODS[problem.method], structure_of(problem.model), rates, channels, p)
 
 
 def _step_backward(
-    problem: Problem, saved: tuple[jax.Array, Point], bars: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, Point]:
+    problem: Problem, saved: tuple[jax.Array, StepPoint], bars: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, StepPoint]:
     fixed, p = saved
     rates, channels = integrate._rates(problem, fixed), np.array(problem.channels)
     bar = step_adjoint(METHODS[problem.method], structure_of(problem.model), rates, channels, p, bars[0])

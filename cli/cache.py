@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import MISSING, number, size
+from nanomg.formatting import MISSING, format_number, size
 
 
 def cache(
@@ -43,7 +43,7 @@ def cache(
 def _row(program: dict[str, Any]) -> tuple[str, ...]:
     name = str(program.get("program", MISSING)).removeprefix("nanomg.")
     seconds = program.get("seconds")
-    taken = MISSING if seconds is None else f"{number(seconds, 2)} s"
+    taken = MISSING if seconds is None else f"{format_number(seconds, 2)} s"
     of = textwrap.shorten(str(program.get("of", "")), 76, placeholder="…")
     return name, _ago(program["used"]), size(program["bytes"]), taken, _shapes(program), of
 

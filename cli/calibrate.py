@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import number, span
+from nanomg.formatting import format_number, span
 
 _SHOWN = 12  # rows
 
@@ -80,8 +80,8 @@ def show_calibration(found: Mapping[str, Any], json: bool) -> None:
     starts = found["starts"]
     render.paragraph(
         f"{starts['n']} starts, {starts['converged']} converged, {starts['same_optimum']} at the best optimum; "
-        f"{starts['failed_evaluations']} points without a prediction; residual sd {number(found['residual_sd'], 3)} "
-        f"of the stated one, {number(found['degrees_of_freedom'], 3)} degrees of freedom"
+        f"{starts['failed_evaluations']} points without a prediction; residual sd {format_number(found['residual_sd'], 3)} "
+        f"of the stated one, {format_number(found['degrees_of_freedom'], 3)} degrees of freedom"
     )
     headers = ("", "start", "estimate", "unit", "SE", "CV [%]", "bounds", "")
     render.section("Parameters", headers, "lrrlrrll", _parameter_rows(found["parameters"]))
@@ -100,17 +100,17 @@ def _parameter_rows(parameters: Mapping[str, Mapping[str, Any]]) -> Iterator[Seq
         said = f"at its {p['bound']} bound" if p["bound"] else "with a prior" if p["prior"] else ""
         if p["start_outside"]:
             said += ", started from its nearest bound" if said else "started from its nearest bound"
-        spread = (number(p["se"], 2), number(p["cv"] and 100 * p["cv"], 3))
-        values = (number(p["start"]), number(p["estimate"]), p["unit"] or "1", *spread)
+        spread = (format_number(p["se"], 2), format_number(p["cv"] and 100 * p["cv"], 3))
+        values = (format_number(p["start"]), format_number(p["estimate"]), p["unit"] or "1", *spread)
         yield name, *values, span(*p["bounds"]), said
 
 
 def _error_row(e: Mapping[str, Any]) -> Sequence[str]:
-    folds = (number(e[key], 3) for key in ("gmfe_at_start", "gmfe", "rmse"))
+    folds = (format_number(e[key], 3) for key in ("gmfe_at_start", "gmfe", "rmse"))
     return e["part"], e["series"] or "all", str(e["n"]), str(e["failed"]), *folds, e["unit"] or ""
 
 
 def _row(r: Mapping[str, Any]) -> Sequence[str]:
-    values = (number(r[key]) for key in ("observed", "predicted"))
-    off = (number(r[key], 3) for key in ("fold", "residual"))
+    values = (format_number(r[key]) for key in ("observed", "predicted"))
+    off = (format_number(r[key], 3) for key in ("fold", "residual"))
     return r["part"], r["quantity"], *values, r["unit"], *off, r["failed"] or ""

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import MISSING, number
+from nanomg.formatting import MISSING, format_number
 
 _SHOWN = 40  # rows of a group
 _MANIFOLD = 10.0  # relative change from which on it is written as a factor
@@ -89,7 +89,7 @@ def _told(row: Mapping[str, Any], changing: bool) -> Iterator[str]:
 def _numbers(row: Mapping[str, Any]) -> Iterator[str]:
     first, *_ = row["values"].values()
     for i, (name, value) in enumerate(row["values"].items()):
-        yield number(value)
+        yield format_number(value)
         if i:
             yield _change(row["change"][name], first < 0)
 
@@ -104,5 +104,5 @@ def _change(change: float, negative: bool) -> str:
     if ratio < 0:
         return "other sign"
     if abs(change) >= _MANIFOLD:
-        return f"× {number(ratio, 3)}"
+        return f"× {format_number(ratio, 3)}"
     return f"{100 * change:+.{0 if abs(change) >= 1 else 1}f} %"

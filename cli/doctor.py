@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 
 
 def doctor(
@@ -53,12 +53,14 @@ def _show(found: Mapping[str, Any]) -> None:
     render.paragraph(_sentence(finding), style="bold")
     state = finding["state"]
     per_hour = f"{state['unit']}/h" if state["unit"] not in ("", "1") else "1/h"
-    terms = [(t["mechanism"], f"{t['source']} -> {t['target']}", number(t["amount"])) for t in finding["terms"][:8]]
+    terms = [
+        (t["mechanism"], f"{t['source']} -> {t['target']}", format_number(t["amount"])) for t in finding["terms"][:8]
+    ]
     render.section(f"Terms of d({state['name']})/dt [{per_hour}]", ("mechanism", "flux", "adds"), "llr", terms)
     if finding["undefined_signals"]:
         render.paragraph(f"Signals that are not a finite number there: {', '.join(finding['undefined_signals'])}")
     outside = [
-        (p["name"], number(p["value"]), number(p["low"]), number(p["high"]), p["unit"])
+        (p["name"], format_number(p["value"]), format_number(p["low"]), format_number(p["high"]), p["unit"])
         for p in finding["outside_range"]
     ]
     if outside:
@@ -76,6 +78,6 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     term = finding["terms"][0] if finding["terms"] else None
     driven = f", driven by {term['mechanism']} ({term['source']} -> {term['target']})" if term else ""
     return (
-        f"{who}: {finding['alone']} at {number(finding['time_h'])} h, at {state['name']} ({state['text']}) = "
-        f"{number(state['value'])}{unit} with a rate of {number(state['rate_per_h'])}{unit or ' 1'}/h{driven}."
+        f"{who}: {finding['alone']} at {format_number(finding['time_h'])} h, at {state['name']} ({state['text']}) = "
+        f"{format_number(state['value'])}{unit} with a rate of {format_number(state['rate_per_h'])}{unit or ' 1'}/h{driven}."
     )

@@ -9,7 +9,7 @@ import typer
 
 from nanomg.cli import options, render
 from nanomg.errors import SimulationError
-from nanomg.formatting import number, percent
+from nanomg.formatting import format_number, percent
 
 
 def feasibility(
@@ -56,7 +56,7 @@ def show_feasibility(summary: Mapping[str, Any], json: bool) -> None:
     render.paragraph(summary["verdict"], style="bold")
     render.paragraph(
         f"{summary['scenario']}: {found['draws']} draws of {found['sampled']} parameters, seed {found['seed']}, "
-        f"{number(found['horizon_h'] / 24)} d; {found['failed']} failed; "
+        f"{format_number(found['horizon_h'] / 24)} d; {found['failed']} failed; "
         f"{percent(found['share_rejected'])} of the candidates were not physical and were drawn again"
     )
     columns = ("", "5 %", "50 %", "95 %")
@@ -75,11 +75,11 @@ def show_feasibility(summary: Mapping[str, Any], json: bool) -> None:
 
 
 def _three(percentiles: Mapping[str, float | None]) -> Sequence[str]:
-    return [number(percentiles[q], 3) for q in ("5", "50", "95")]
+    return [format_number(percentiles[q], 3) for q in ("5", "50", "95")]
 
 
 def _against(quantities: Mapping[str, Any], label: str) -> Iterator[Sequence[str]]:
     for name, entry in quantities.items():
         target = entry["targets"][label]
         share = target["share"]
-        yield name, *_three(target["shortfall"]), f"{number(100 * share, 3)} %"
+        yield name, *_three(target["shortfall"]), f"{format_number(100 * share, 3)} %"

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 
 Progress = Callable[[int, int, Mapping[str, Any]], None]
 
@@ -116,7 +116,7 @@ def progress() -> Iterator[Progress | None]:
         task = bar.add_task("compiling", total=None)
 
         def update(step: int, total: int, info: Mapping[str, Any]) -> None:
-            numbers = "  ".join(f"{key} {number(info[key])}" for key in ("objective", "excess") if key in info)
+            numbers = "  ".join(f"{key} {format_number(info[key])}" for key in ("objective", "excess") if key in info)
             bar.update(task, completed=step, total=total, description=f"step {step}/{total}  {numbers}")
 
         yield update
@@ -140,7 +140,7 @@ def sweeping(total: int) -> Iterator[Callable[[Any], None] | None]:
         def update(at: Any) -> None:
             rate = (at.done - at.before) / max(at.seconds, 1e-9)
             failed = f", {at.failed:,} failed" if at.failed else ""
-            bar.update(task, completed=at.done, description=f"{number(rate, 3)} a second{failed}")
+            bar.update(task, completed=at.done, description=f"{format_number(rate, 3)} a second{failed}")
 
         yield update
 

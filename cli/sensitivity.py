@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import MISSING, factor, number, percent, span
+from nanomg.formatting import MISSING, format_factor, format_number, percent, span
 
 _SHOWN = 20
 _NOTHING = 1e-6  # an elasticity below this is none
@@ -84,7 +84,7 @@ def show_sensitivity(found: Mapping[str, Any], json: bool, top: int = _SHOWN) ->
     for output in found["outputs"]:
         own = [row for row in found["elasticities"] if row["output"] == output["output"]]
         matter = [row for row in own if row["elasticity"] is not None and abs(row["elasticity"]) > _NOTHING]
-        title = f"{output['output']} = {number(output['value'])} {output['unit']} ({output['text']})"
+        title = f"{output['output']} = {format_number(output['value'])} {output['unit']} ({output['text']})"
         headers = ("", "elasticity", "value", "unit", "range", "over it", "known", "what it is")
         render.section(title, headers, "lrrllrll", map(_elastic, matter[:top]), prose=True)
         render.paragraph(_rest(len(matter), len(own), top))
@@ -101,8 +101,8 @@ def show_sensitivity(found: Mapping[str, Any], json: bool, top: int = _SHOWN) ->
 
 
 def _elastic(row: Mapping[str, Any]) -> Sequence[str]:
-    known = (span(row["low"], row["high"]), factor(row["range_effect"]), row["basis"], row["text"])
-    return row["parameter"], number(row["elasticity"], 3), number(row["value"]), row["unit"], *known
+    known = (span(row["low"], row["high"]), format_factor(row["range_effect"]), row["basis"], row["text"])
+    return row["parameter"], format_number(row["elasticity"], 3), format_number(row["value"]), row["unit"], *known
 
 
 def _show_slopes(rows: Sequence[Mapping[str, Any]], output: Mapping[str, Any], top: int) -> None:
@@ -118,10 +118,10 @@ def _sloped(row: Mapping[str, Any], unit: str) -> Sequence[str]:
     per = f"{unit} per {row['unit']}" if row["unit"] not in ("", "1") else unit
     return (
         row["parameter"],
-        number(row["slope"], 3),
+        format_number(row["slope"], 3),
         per,
         span(row["low"], row["high"]),
-        factor(row["range_effect"]),
+        format_factor(row["range_effect"]),
         row["text"],
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import number, span
+from nanomg.formatting import format_number, span
 
 if TYPE_CHECKING:
     from nanomg.equations.mechanism import AbstractMechanism
@@ -130,9 +130,11 @@ def _print(found: Mapping[str, Any]) -> None:
         render.paragraph(" ".join(found["description"].split()))
     facts = {"species": found.get("species")}
     if "horizon_h" in found:
-        facts["horizon"] = f"{number(found['horizon_h'])} h"
+        facts["horizon"] = f"{format_number(found['horizon_h'])} h"
     facts |= {key: ", ".join(found.get(key, ())) for key in ("mechanisms", "cards", "reads")}
-    facts["can do without"] = ", ".join(f"{name} (then {number(v)})" for name, v in found.get("absent", {}).items())
+    facts["can do without"] = ", ".join(
+        f"{name} (then {format_number(v)})" for name, v in found.get("absent", {}).items()
+    )
     for key, fact in facts.items():
         if fact:
             render.paragraph(f"{key}: {fact}")
@@ -156,7 +158,7 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
     else:
         headers = ("time [h]", "into", "amount", "unit", "over [h]")
         rows = [
-            (number(d["time_h"]), d["cmt"], number(d["amt"]), d["unit"], number(d["duration_h"]))
+            (format_number(d["time_h"]), d["cmt"], format_number(d["amt"]), d["unit"], format_number(d["duration_h"]))
             for d in found["doses"]
         ]
         render.section("Doses", headers, "rlrlr", rows)
@@ -164,26 +166,36 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
         "Inputs in time",
         ("", "value", "unit", "from [h]", "to [h]"),
         "lrlrr",
-        [(w["name"], number(w["value"]), w["unit"], number(w["start"]), number(w["stop"])) for w in found["windows"]],
+        [
+            (w["name"], format_number(w["value"]), w["unit"], format_number(w["start"]), format_number(w["stop"]))
+            for w in found["windows"]
+        ],
     )
     render.section(
         "Objective",
         ("", "statistic", "of", "weight"),
         "lllr",
-        [(t["name"], t["statistic"], t["signal"] or t["cmt"], number(t["weight"])) for t in found["objective"]],
+        [(t["name"], t["statistic"], t["signal"] or t["cmt"], format_number(t["weight"])) for t in found["objective"]],
     )
     render.section(
         "Limits",
         ("", "signal", "at most", "unit"),
         "llrl",
-        [(c["name"], c["signal"], number(c["maximum"]), c["unit"]) for c in found["limits"]],
+        [(c["name"], c["signal"], format_number(c["maximum"]), c["unit"]) for c in found["limits"]],
     )
     render.section(
         "Free doses",
         ("into", "amount", "in all", "unit", "time [h]", "apart [h]"),
         "lrrlrr",
         [
-            (f["cmt"], span(*f["amount"]), number(f["total"]), f["unit"], span(*f["time"]), number(f["interval"]))
+            (
+                f["cmt"],
+                span(*f["amount"]),
+                format_number(f["total"]),
+                f["unit"],
+                span(*f["time"]),
+                format_number(f["interval"]),
+            )
             for f in found["free"]
         ],
     )
@@ -193,4 +205,4 @@ def _parameter_rows(name: str, entry: Mapping[str, Any]) -> Iterator[Sequence[st
     """One row for each card that gives a value."""
     for i, v in enumerate(entry["values"]):
         label, spread = name if i == 0 else "", span(v["low"], v["high"])
-        yield label, number(v["value"]), v["unit"] or "1", spread, v["basis"], v["source"], v["card"], v["note"]
+        yield label, format_number(v["value"]), v["unit"] or "1", spread, v["basis"], v["source"], v["card"], v["note"]

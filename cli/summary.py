@@ -18,7 +18,7 @@ from nanomg.cli.sensitivity import show_sensitivity
 from nanomg.cli.sweep import show_sweep
 from nanomg.cli.validate import show_validation
 from nanomg.errors import InputError
-from nanomg.formatting import bounded, number, percent
+from nanomg.formatting import bounded, format_number, percent
 from nanomg.results.limits import state_of_limit
 
 # by kind of file, what is not a simulation or an optimisation
@@ -75,10 +75,10 @@ def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
     columns = ("initial", "final", "min", "max", "auc")
     rows = []
     for name, signal in signals.items():
-        rows.append((name, signal["unit"], *(number(signal[c]) for c in columns)))
+        rows.append((name, signal["unit"], *(format_number(signal[c]) for c in columns)))
         for i, end in enumerate(("lowest", "highest")):
             if "range" in signal:
-                rows.append((f"  {end}", "", *(number(signal["range"][c][i]) for c in columns)))
+                rows.append((f"  {end}", "", *(format_number(signal["range"][c][i]) for c in columns)))
     title = "Signals, median of the subjects" if any("range" in signal for signal in signals.values()) else "Signals"
     render.section(title, ("", "unit", *columns[:-1], "AUC [× h]"), "llrrrrr", rows)
 
@@ -86,19 +86,21 @@ def _show_signals(signals: Mapping[str, Mapping[str, Any]]) -> None:
 def _show_optimum(found: Mapping[str, Any]) -> None:
     state = "every limit kept" if found["feasible"] else "NOT FEASIBLE"
     state += "" if found["converged"] else ", stopped before convergence"
-    effort = f"{found['evaluations']} evaluations in {number(found['seconds'], 3)} s"
-    render.paragraph(f"Search: {state}, {effort}, KKT residual {number(found['kkt_residual'], 2)}")
+    effort = f"{found['evaluations']} evaluations in {format_number(found['seconds'], 3)} s"
+    render.paragraph(f"Search: {state}, {effort}, KKT residual {format_number(found['kkt_residual'], 2)}")
 
-    terms = [(name, number(term["baseline"]), number(term["optimum"])) for name, term in found["terms"].items()]
-    total = ("total", number(found["baseline_objective"]), number(found["objective"]))
+    terms = [
+        (name, format_number(term["baseline"]), format_number(term["optimum"])) for name, term in found["terms"].items()
+    ]
+    total = ("total", format_number(found["baseline_objective"]), format_number(found["objective"]))
     render.section("Objective", ("", "baseline", "optimum"), "lrr", [*terms, total])
 
     limits = [
         (
             c["name"],
-            number(c["limit"]),
-            number(c["value"]),
-            number(_slack(c)),
+            format_number(c["limit"]),
+            format_number(c["value"]),
+            format_number(_slack(c)),
             c["unit"],
             state_of_limit(c["limit"], c["slack"]),
         )
@@ -112,7 +114,8 @@ def _show_optimum(found: Mapping[str, Any]) -> None:
     kept = [start["objective"] for start in found["starts"] if start["feasible"]]
     text = f"{len(found['starts'])} starts, {len(kept)} within every limit"
     if kept:
-        text += f", objective {number(min(kept))} to {number(max(kept))}, median {number(statistics.median(kept))}"
+        low, middle, high = map(format_number, (min(kept), statistics.median(kept), max(kept)))
+        text += f", objective {low} to {high}, median {middle}"
     render.paragraph("")
     render.paragraph(text)
 
@@ -134,8 +137,8 @@ def _paired_doses(
         now, was = ([dose for dose in doses if dose["cmt"] == port] for doses in (optimum, baseline))
         pairs: Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]] = itertools.zip_longest(now, was, fillvalue={})
         for new, old in pairs:
-            cells = (number(dose.get(key)) for key in ("time_h", "amt") for dose in (new, old))
-            yield port, *cells, (new or old)["unit"], number((new or old)["duration_h"])
+            cells = (format_number(dose.get(key)) for key in ("time_h", "amt") for dose in (new, old))
+            yield port, *cells, (new or old)["unit"], format_number((new or old)["duration_h"])
 
 
 def _show_magnesium(mg: Mapping[str, Any]) -> None:
@@ -144,7 +147,7 @@ def _show_magnesium(mg: Mapping[str, Any]) -> None:
     headers = ["", *hypotheses] + ([f"free {h}" for h in hypotheses] if mg["free"] else [])
     labels = {key: f"h/day above +{key.removeprefix(_HOURS)} mmol/L" for key in mg if key.startswith(_HOURS)}
     rows = [
-        [label, *(number(arm[key][hypothesis], 3) for arm in arms.values() for hypothesis in hypotheses)]
+        [label, *(format_number(arm[key][hypothesis], 3) for arm in arms.values() for hypothesis in hypotheses)]
         for key, label in (labels | {"mean_competence_gain": "mean gain of competence"}).items()
     ]
     title = "Magnesium in the tumour, against the same treatment without it"
@@ -153,7 +156,7 @@ def _show_magnesium(mg: Mapping[str, Any]) -> None:
     rises = [
         (
             name,
-            *(number(arm[rise]["value"], 3) for rise in ("mean_rise", "peak_rise")),
+            *(format_number(arm[rise]["value"], 3) for rise in ("mean_rise", "peak_rise")),
             arm["mean_rise"]["unit"],
             *(percent(bounded(arm[share])) for share in ("share_local", "share_serum")),
         )

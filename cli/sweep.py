@@ -9,7 +9,7 @@ import typer
 
 from nanomg.cli import options, render
 from nanomg.errors import SimulationError
-from nanomg.formatting import duration, number, percent, size
+from nanomg.formatting import duration, format_number, percent, size
 
 
 def sweep(
@@ -113,7 +113,7 @@ def _show_estimate(found: Mapping[str, Any]) -> None:
         (
             "time",
             duration(found["seconds"]),
-            f"at {number(found['subjects_per_second'], 3)} a second, measured just now",
+            f"at {format_number(found['subjects_per_second'], 3)} a second, measured just now",
         ),
         (
             "parts",
@@ -131,7 +131,7 @@ def show_sweep(found: Mapping[str, Any], json: bool) -> None:
         render.emit_json(found)
         return
     render.paragraph(found["verdict"], style="bold")
-    rate = f"{number(found['subjects_per_second'], 3)} a second on the {found['device']}"
+    rate = f"{format_number(found['subjects_per_second'], 3)} a second on the {found['device']}"
     computing = found["share_computing"]
     share = "" if computing is None else f", {percent(min(computing, 1.0))} of it drawing and solving"
     render.paragraph(
@@ -143,7 +143,7 @@ def show_sweep(found: Mapping[str, Any], json: bool) -> None:
             turned += f" (counted in the first {counted:,} subjects)"
         render.paragraph(f"Subjects: {who['title']}; {who['varied']} parameters vary; {turned}")
     rows = [
-        (name, each["unit"], *(number(each[key]) for key in ("min", "q05", "median", "q95", "max")))
+        (name, each["unit"], *(format_number(each[key]) for key in ("min", "q05", "median", "q95", "max")))
         for name, each in found["sweep"].items()
     ]
     render.section(

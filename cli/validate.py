@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
-from nanomg.formatting import number, percent, span
+from nanomg.formatting import format_number, percent, span
 
 _PUBLIC = ("name", "use", "n", "gmfe", "noise_floor", "within_1_25", "within_2", "within_2sd")
 
@@ -73,7 +73,7 @@ def show_validation(found: Mapping[str, Any], json: bool) -> None:
 
 
 def _domain(e: Mapping[str, Any], *allowed: float) -> Sequence[str]:
-    numbers = (number(v, 3) for v in (e["gmfe"], *allowed, e["noise_floor"]))
+    numbers = (format_number(v, 3) for v in (e["gmfe"], *allowed, e["noise_floor"]))
     return e["name"], str(e["n"]), *numbers, *(percent(e[key]).removesuffix(" %") for key in _PUBLIC[5:])
 
 
@@ -84,5 +84,10 @@ def _state(e: Mapping[str, Any], verdict: str) -> str:
 
 def _miss_rows(misses: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[str]]:
     for m in misses:
-        numbers = (number(m["predicted"], 3), number(m["observed"], 3), span(m["low"], m["high"]), m["unit"])
-        yield m["domain"], m["use"], m["quantity"], m["source"], *numbers, number(m["fold"], 3), m["reason"]
+        numbers = (
+            format_number(m["predicted"], 3),
+            format_number(m["observed"], 3),
+            span(m["low"], m["high"]),
+            m["unit"],
+        )
+        yield m["domain"], m["use"], m["quantity"], m["source"], *numbers, format_number(m["fold"], 3), m["reason"]

@@ -13,7 +13,7 @@ from typing import Any
 from pages import filled, table
 
 from nanomg import models
-from nanomg.formatting import number, percent
+from nanomg.formatting import format_number, percent
 from nanomg.jobs.validate import page as validate_page
 from nanomg.jobs.validate import run
 from nanomg.library.toml import load_toml
@@ -45,15 +45,26 @@ def published() -> list[str]:
 
 def domain(entry: Mapping[str, Any]) -> Sequence[str]:
     """A line of the table of domains."""
-    allowed = number(entry["allowed"], 3) if entry["use"] == "validate" else ""
+    allowed = format_number(entry["allowed"], 3) if entry["use"] == "validate" else ""
     shares = (percent(entry[key]) for key in ("within_1_25", "within_2", "within_2sd"))
-    numbers = (str(entry["n"]), number(entry["gmfe"], 3), allowed, number(entry["noise_floor"], 3), *shares)
+    numbers = (
+        str(entry["n"]),
+        format_number(entry["gmfe"], 3),
+        allowed,
+        format_number(entry["noise_floor"], 3),
+        *shares,
+    )
     return entry["name"], entry["use"], validate_page.verdict_of(entry), *numbers
 
 
 def miss(entry: Mapping[str, Any]) -> Sequence[str]:
     """A line of the table of misses."""
-    values = (number(entry["predicted"], 3), number(entry["observed"], 3), entry["unit"], number(entry["fold"], 3))
+    values = (
+        format_number(entry["predicted"], 3),
+        format_number(entry["observed"], 3),
+        entry["unit"],
+        format_number(entry["fold"], 3),
+    )
     return entry["domain"], entry["use"], plain(entry["quantity"]), entry["source"], plain(entry["reason"]), *values
 
 
@@ -71,9 +82,16 @@ def raw_data(folder: Path) -> list[str]:
     for name, path in sorted(shelf.studies.items()):
         found = calibrate_run.calibrate(load_toml(path)["fit"]["card"], name, raw=folder, library=shelf).summary
         for error in found["errors"]:
-            square = f"{number(error['rmse'], 3)} {error['unit']}".removesuffix(" 1") if error["unit"] else ""
+            square = f"{format_number(error['rmse'], 3)} {error['unit']}".removesuffix(" 1") if error["unit"] else ""
             rows.append(
-                (name, error["part"], error["series"] or "all", square, str(error["n"]), number(error["gmfe"], 3))
+                (
+                    name,
+                    error["part"],
+                    error["series"] or "all",
+                    square,
+                    str(error["n"]),
+                    format_number(error["gmfe"], 3),
+                )
             )
     return table(("study", "part", "series", "root mean square error", "rows", "GMFE"), rows, right=2)
 

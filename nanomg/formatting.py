@@ -10,7 +10,7 @@ _POWER = 5  # power of ten from which on a number is written with it
 _PERCENT, _NOTHING = 0.01, 1e-6
 
 
-def number(value: float | None, digits: int = 4) -> str:
+def format_number(value: float | None, digits: int = 4) -> str:
     """A number with so many significant digits: `0.01234`, `1.234e-5`, `1490`; what is missing or not finite is a dash."""
     if value is None or not math.isfinite(value):
         return MISSING
@@ -36,7 +36,7 @@ def bounded(share: float | None) -> float | None:
 def duration(seconds: float) -> str:
     """A time in the two units that suit it."""
     if seconds < 90:
-        return f"{number(seconds, 2)} s"
+        return f"{format_number(seconds, 2)} s"
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{minutes} min"
@@ -47,19 +47,21 @@ def size(count: float) -> str:
     """So many bytes in the unit that suits them."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
-            return f"{number(count, 3)} {unit}"
+            return f"{format_number(count, 3)} {unit}"
         count /= 1000
-    return f"{number(count, 3)} TB"
+    return f"{format_number(count, 3)} TB"
 
 
 def span(low: float | None, high: float | None) -> str:
     """A range, or nothing where neither end is known."""
-    return "" if all(v is None or math.isnan(v) for v in (low, high)) else f"{number(low)} – {number(high)}"
+    return (
+        "" if all(v is None or math.isnan(v) for v in (low, high)) else f"{format_number(low)} – {format_number(high)}"
+    )
 
 
-def factor(effect: float | None) -> str:
+def format_factor(effect: float | None) -> str:
     """A change of a logarithm as what it multiplies by, or nothing where it is not known."""
-    return "" if effect is None else f"× {number(math.exp(min(effect, 700.0)), 3)}"
+    return "" if effect is None else f"× {format_number(math.exp(min(effect, 700.0)), 3)}"
 
 
 def capital(text: str) -> str:

@@ -15,7 +15,7 @@ from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, par
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import axes, run
 from nanomg.jobs.sweep import keep as sweep_keep
-from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -45,8 +45,8 @@ def textbook() -> Scenario:
 
 def batch_of(
     chosen: Scenario, *texts: str, keep: list[str] = KEPT, laid: Mapping[str, Any] = {}, **options: Any
-) -> Batch:
-    return Batch(chosen, axes.lay_out(texts, chosen, **laid), sweep_keep.kept_of(keep, chosen), **options)
+) -> Trajectories:
+    return Trajectories(chosen, axes.lay_out(texts, chosen, **laid), sweep_keep.kept_of(keep, chosen), **options)
 
 
 # ---------------------------------------------------------------- what is kept
@@ -115,13 +115,13 @@ def mouse() -> Scenario:
 
 
 @pytest.fixture(scope="module")
-def swept(mouse: Scenario) -> Batch:
+def swept(mouse: Scenario) -> Trajectories:
     """A batch of four points and 75 subjects, in blocks that do not fit them."""
     keep = ["magnesium.total:series", "magnesium.total:max", "magnesium.GFR"]
     return batch_of(mouse, "dose.amount=1..10 umol:log:4", keep=keep, subjects=75, seed=5)
 
 
-def test_a_trajectory_does_not_depend_on_the_range_that_is_solved(swept: Batch) -> None:
+def test_a_trajectory_does_not_depend_on_the_range_that_is_solved(swept: Trajectories) -> None:
     assert swept.dims == {"dose.amount": 4, "subject": 75}
     whole = swept.solve(0, 300)
     for start, stop in ((0, 1), (60, 90), (149, 151), (37, 300)):
@@ -133,7 +133,7 @@ def test_a_trajectory_does_not_depend_on_the_range_that_is_solved(swept: Batch) 
         np.testing.assert_array_equal(values, again[name])
 
 
-def test_a_subject_is_the_same_at_every_point(swept: Batch, mouse: Scenario) -> None:
+def test_a_subject_is_the_same_at_every_point(swept: Trajectories, mouse: Scenario) -> None:
     found = swept.solve(0, 300)
     own = found["magnesium.GFR"].reshape(4, 75)
     drawn = populations.draw(mouse, populations.default_population(mouse), 5, 0, 75)
@@ -154,7 +154,7 @@ def test_a_varied_parameter_is_the_typical_value_of_its_subjects(mouse: Scenario
 def test_covariates_of_a_population_are_kept(mouse: Scenario) -> None:
     population = population_file.load_population("mouse-c57bl6", library(), mouse)
     kept = sweep_keep.kept_of(["weight", "magnesium.GFR"], mouse, population)
-    made = Batch(mouse, axes.lay_out(["dose.amount=1,2 umol"], mouse), kept, subjects=30, population=population)
+    made = Trajectories(mouse, axes.lay_out(["dose.amount=1,2 umol"], mouse), kept, subjects=30, population=population)
     found = made.solve(20, 60)
     drawn = populations.draw(mouse, population, 0, 0, 30)
     np.testing.assert_array_equal(found["weight"], np.tile(drawn.covariates["weight"][0], 2)[20:])
@@ -179,7 +179,7 @@ note = "an example"
 """)
     population = population_file.load_population(str(tmp_path / "own.toml"), library(), textbook)
     kept = sweep_keep.kept_of(["clearance", "pk.CL", "pk.V"], textbook, population)
-    made = Batch(textbook, axes.lay_out(["pk.CL=1,9 L/h"], textbook), kept, subjects=5, population=population)
+    made = Trajectories(textbook, axes.lay_out(["pk.CL=1,9 L/h"], textbook), kept, subjects=5, population=population)
     found = {name: values.reshape(2, 5) for name, values in made.solve(0, 10).items()}
     np.testing.assert_allclose(found["clearance"], found["pk.CL:value"], rtol=1e-12)
     np.testing.assert_allclose(found["pk.V"][1], 3 * found["pk.V"][0], rtol=1e-12)
@@ -189,7 +189,7 @@ note = "an example"
 
 def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
     values = {"magnesium.GFR": np.array([5.0, 7.0, 9.0])}
-    made = Batch(mouse, axes.of_values(values, mouse), sweep_keep.kept_of(["magnesium.GFR"], mouse))
+    made = Trajectories(mouse, axes.of_values(values, mouse), sweep_keep.kept_of(["magnesium.GFR"], mouse))
     np.testing.assert_allclose(made.solve(0, 3)["magnesium.GFR:value"], values["magnesium.GFR"])
     with pytest.raises(InputError, match="same number of values"):
         axes.of_values({"magnesium.GFR": np.ones(2), "magnesium.V1": np.ones(3)}, mouse)
@@ -232,7 +232,7 @@ def test_a_trajectory_that_fails_is_marked_and_spoils_no_other(tmp_path: Any) ->
     growth = np.full(40, 0.01)
     growth[[3, 30]] = 1.0
     kept = sweep_keep.kept_of(["burst.x", "burst.x:initial"], chosen)
-    found = Batch(chosen, axes.of_values({"burst.growth": growth}, chosen), kept).solve(0, 40)
+    found = Trajectories(chosen, axes.of_values({"burst.growth": growth}, chosen), kept).solve(0, 40)
     bad = growth == 1.0
     assert (found["status"] != Status.DONE).tolist() == bad.tolist()
     assert np.isnan(found["burst.x:final"][bad]).all() and np.isnan(found["burst.x:initial"][bad]).all()
@@ -258,14 +258,14 @@ data = {"mechanisms": ["Magnesium"], "cards": ["mouse"], "horizon": "12 h", "eve
 chosen = scenario_file.compose("mouse", data, library(), doses=["magnesium.iv: 5 umol at 1 h"])
 laid = axes.lay_out(["dose.amount=1..10 umol:log:4"], chosen)
 kept = ["magnesium.total:series", "magnesium.total:max", "magnesium.GFR"]
-made = batch.Batch(chosen, laid, keep.kept_of(kept, chosen), subjects=75, seed=5)
+made = batch.Trajectories(chosen, laid, keep.kept_of(kept, chosen), subjects=75, seed=5)
 assert len(made.choice.devices) == 2 == len(jax.devices()), made.choice
 np.savez("{path}", **made.solve(0, 300))
 """
 
 
 def test_two_devices_share_the_lanes_and_give_the_same(
-    swept: Batch, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+    swept: Trajectories, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
     monkeypatch.setenv("NANOMG_CACHE", "off")

@@ -41,7 +41,7 @@ DECAY = """
         def fluxes(self, x):
             yield Flux("decay.A", None, self.k * x["decay.A"])
 
-    @programs.kept(0)
+    @programs.compiled(0)
     def slope(plan, lanes, order, amount):
         final = lambda a: simulation.trajectory(plan, lanes._replace(amount=a), order, 1e-6).y[-1].sum()
         return jax.grad(final)(amount)
@@ -68,7 +68,7 @@ LOOP = """
     import jax, jax.numpy as jnp
     from nanomg.compute import programs
 
-    @programs.kept(0)
+    @programs.compiled(0)
     def climb(top, x):
         def grow(c):
             rise, turn = lambda y: jnp.sort(y) + 1, lambda y: y[::-1].at[3].set(c[0] * 1.0)
@@ -144,7 +144,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@compute_programs.kept(0)
+@compute_programs.compiled(0)
 def scaled(n: int, values: dict[str, jax.Array]) -> dict[str, jax.Array]:
     return {name: n * jnp.sin(v) for name, v in values.items()}
 
@@ -274,7 +274,7 @@ def test_it_is_traced_through(kept: Path) -> None:
 
 
 def test_a_function_within_a_function_is_not_kept(kept: Path) -> None:
-    programs = [compute_programs.kept()(lambda x, by=by: by * x) for by in (2.0, 3.0)]
+    programs = [compute_programs.compiled()(lambda x, by=by: by * x) for by in (2.0, 3.0)]
     assert [float(p(1.0)) for p in programs] == [2.0, 3.0]
     assert not list(kept.glob("*"))
 

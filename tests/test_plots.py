@@ -548,12 +548,12 @@ def test_a_limit_is_in_the_unit_that_is_drawn(simulated: xr.DataTree, unit: str,
 
 def test_predictions_without_a_place_are_counted() -> None:
     points = [
-        validate_figure.Point("serum", 1.0, predicted, "validate")
+        validate_figure.ScoredPoint("serum", 1.0, predicted, "validate")
         for predicted in (1.1, 0.0, -1.0, float("nan"), float("inf"))
     ]
     points += [
-        validate_figure.Point("tumour", 1.0, float("nan"), "validate"),
-        validate_figure.Point("tumour", 0.0, 1.0, "calibrate"),
+        validate_figure.ScoredPoint("tumour", 1.0, float("nan"), "validate"),
+        validate_figure.ScoredPoint("tumour", 0.0, 1.0, "calibrate"),
     ]
     figure = style.sheet([validate_figure.against(points)])
     said = " ".join(text.replace("\n", " ") for text in texts(figure))

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import nanomg
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 from nanomg.page import browser
 from nanomg.results import file as result_file
 from nanomg.views import report
@@ -92,7 +92,7 @@ def test_numbers_of_page_summary_and_file_agree(file: Path, html: str) -> None:
         for step in str(attributes["data-key"]).split("/"):
             at = at[int(step) if isinstance(at, list) else step]
         assert float(str(attributes["data-value"])) == at
-        assert "".join(text).startswith(number(at))
+        assert "".join(text).startswith(format_number(at))
     highest = next(page.find("td", **{"data-key": "signals/pk.C/max"}))[0]["data-value"]
     tree = result_file.open(file)
     course = tree["simulation/pk.C"]

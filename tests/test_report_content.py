@@ -20,7 +20,7 @@ from nanomg.library import scenario_file
 from nanomg.library.toml import load_toml
 from nanomg.models import library as read_library
 from nanomg.page.blocks import Cell, Table, capped
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 from nanomg.results import groups as results_groups
 from nanomg.results import parts
 from nanomg.results.file import SCHEMA_VERSION
@@ -31,12 +31,12 @@ from nanomg.views import doses as views_doses
 SHIPPED = read_library()
 
 
-def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> Facts:
+def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> ResultReader:
     tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
     tree.attrs.update(
         config_json=json.dumps(config), summary_json=json.dumps(summary), nanomg_schema_version=SCHEMA_VERSION
     )
-    return Facts(tree, SHIPPED)
+    return ResultReader(tree, SHIPPED)
 
 
 def texts(found: Any) -> Iterator[str]:
@@ -56,7 +56,7 @@ def said(found: Any) -> str:
     return " | ".join(filter(None, texts(found)))
 
 
-def warned(facts: Facts) -> list[str]:
+def warned(facts: ResultReader) -> list[str]:
     return [caution.text for caution in cautions.cautions(facts) if not caution.well]
 
 
@@ -244,7 +244,7 @@ def test_a_sweep_says_what_it_varies_of_the_doses(axis: str, told: str) -> None:
 
 
 # ---------------------------------------------------------------- what goes with what
-def swept(sizes: dict[str, int], **values: np.ndarray) -> Facts:
+def swept(sizes: dict[str, int], **values: np.ndarray) -> ResultReader:
     """A sweep over these axes, each from 0 to 1, which keeps these numbers."""
     data = xr.Dataset(
         {name: (tuple(sizes), v) for name, v in values.items()},
@@ -254,7 +254,7 @@ def swept(sizes: dict[str, int], **values: np.ndarray) -> Facts:
     return facts_of({}, {}, sweep=data)
 
 
-def going_with(facts: Facts) -> dict[str, tuple[float, str]]:
+def going_with(facts: ResultReader) -> dict[str, tuple[float, str]]:
     """Rank correlation and number of pairs by name."""
     tables = [b for b in drivers.mattered(facts) if isinstance(b, Table) and "rank correlation" in b.headers]
     return {row[0].text: (row[1].value, row[2]) for table in tables for row in table.rows}

@@ -142,9 +142,9 @@ def test_columns_of_event_tables(tmp_path: Path) -> None:
 """
     )
     assert loaded(text, tmp_path).columns == {
-        "magnesium.GFR": scenario.Column("gfr", "nocb", 1.0),
-        "magnesium.F_im": scenario.Column("F", "locf", 1.0),
-        "magnesium.ka_im": scenario.Column("ka", "nocb", pytest.approx(1 / 24)),  # type: ignore[arg-type]
+        "magnesium.GFR": scenario.BoundColumn("gfr", "nocb", 1.0),
+        "magnesium.F_im": scenario.BoundColumn("F", "locf", 1.0),
+        "magnesium.ka_im": scenario.BoundColumn("ka", "nocb", pytest.approx(1 / 24)),  # type: ignore[arg-type]
     }
 
 

@@ -19,7 +19,7 @@ from nanomg.equations.model import Model
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.solver import integrate
 from nanomg.solver.intervals import intervals
-from nanomg.solver.rosenbrock import METHODS, Point, step
+from nanomg.solver.rosenbrock import METHODS, StepPoint, step
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
 
@@ -285,7 +285,7 @@ def fixed_steps(method: str, count: int) -> np.ndarray:
         return LV.rates(dict(zip(LV.states, rows, strict=True)))
 
     def one(_: int, y: Any) -> Any:
-        return step(tableau, structure, rates, none, Point(y, jnp.full(1, 3.0 / count), empty, empty, empty))[0]
+        return step(tableau, structure, rates, none, StepPoint(y, jnp.full(1, 3.0 / count), empty, empty, empty))[0]
 
     return np.asarray(jax.jit(lambda y: jax.lax.fori_loop(0, count, one, y))(jnp.array([[1.0], [1.2]])))
 

@@ -25,7 +25,7 @@ from nanomg import files
 from nanomg.errors import InputError
 from nanomg.results import file as result_file
 from nanomg.results import parts
-from nanomg.results.parts import Layout, Variable
+from nanomg.results.parts import PartLayout, Variable
 from nanomg.results.sweep_store import Store
 
 IDENTITY = {"config_hash": "c" * 64, "versions": {"jax": "1.0", "nanomg": "0.1"}, "precision": "float32"}
@@ -39,7 +39,7 @@ GROUPS = {"doses": xarray.Dataset({"amt": ("dose", [1.0, 2.0])})}
 TRAJECTORIES = 66
 
 
-def layout(part: int = 7) -> Layout:
+def layout(part: int = 7) -> PartLayout:
     status = result_file.flags("x", [0], ["solved", "step limit"], "status").attrs
     variables = {
         "auc": Variable((), "float64", {"units": "umol h / mL", "long_name": "AUC"}),
@@ -53,7 +53,7 @@ def layout(part: int = 7) -> Layout:
         "time": xarray.Variable("time", np.linspace(0.0, 24.0, 5), {"units": "h"}),
         "weight": xarray.Variable("subject", np.linspace(60.0, 80.0, 11), {"units": "kg"}),
     }
-    return Layout({"arm": 2, "carrier.k_release": 3, "subject": 11}, variables, part, {"time": 5}, coords)
+    return PartLayout({"arm": 2, "carrier.k_release": 3, "subject": 11}, variables, part, {"time": 5}, coords)
 
 
 def numbers(start: int, stop: int) -> dict[str, np.ndarray]:
@@ -269,11 +269,11 @@ def test_arrays_that_are_not_those_of_the_layout(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="10 of 10 parts are missing"):
             store.merge(GROUPS, ROOT)
     with pytest.raises(TypeError, match="integers or floats"):
-        Store.create(tmp_path / "out.h5", Layout({"subject": 2}, {"name": Variable((), "U3")}, 1), {})
+        Store.create(tmp_path / "out.h5", PartLayout({"subject": 2}, {"name": Variable((), "U3")}, 1), {})
 
 
 # ---------------------------------------------------------------- what is in the way
-def told(path: Path, identity: Any = IDENTITY, made: Layout | None = None, **how: bool) -> str:
+def told(path: Path, identity: Any = IDENTITY, made: PartLayout | None = None, **how: bool) -> str:
     with pytest.raises(InputError) as refusal:
         Store.create(path, made or layout(), identity, **how)
     return str(refusal.value)
@@ -293,7 +293,7 @@ def test_another_sweep_is_not_continued(tmp_path: Path) -> None:
     other = {**IDENTITY, "versions": {"jax": "2.0", "nanomg": "0.1"}}
     assert 'versions.jax was "1.0" and is now "2.0"' in told(path, other, resume=True)
     assert f'config_hash was "{"c" * 38}… and is now null' in told(path, {"precision": "float32"}, resume=True)
-    fewer = Layout({"subject": 66}, layout().variables, 7, {"time": 5})
+    fewer = PartLayout({"subject": 66}, layout().variables, 7, {"time": 5})
     assert "layout.dims was" in told(path, made=fewer, resume=True)
 
 
@@ -368,10 +368,10 @@ def room(most: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def large() -> tuple[Layout, list[dict[str, np.ndarray]]]:
+def large() -> tuple[PartLayout, list[dict[str, np.ndarray]]]:
     rng = np.random.default_rng(7)
     series = {"v": Variable(("time",)), "w": Variable(("time",)), "x": Variable()}
-    made = Layout({"subject": 1500}, series, 250, {"time": 100})
+    made = PartLayout({"subject": 1500}, series, 250, {"time": 100})
     return made, [{name: rng.normal(size=made.shape_in(p, name)) for name in series} for p in range(made.parts)]
 
 
@@ -422,7 +422,7 @@ def test_an_interrupted_merge_leaves_the_parts(tmp_path: Path, monkeypatch: pyte
 
 def test_memory_of_a_merge_is_that_of_a_part(tmp_path: Path) -> None:
     path = tmp_path / "out.h5"
-    made = Layout({"arm": 2, "subject": 500_000}, {"v": Variable(), "w": Variable()}, 20_000)
+    made = PartLayout({"arm": 2, "subject": 500_000}, {"v": Variable(), "w": Variable()}, 20_000)
     with Store.create(path, made, IDENTITY) as store:
         for part in store.missing():
             store.write(part, {name: np.full(made.shape_in(part, name), part, float) for name in "vw"})

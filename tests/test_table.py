@@ -81,7 +81,7 @@ def with_columns(records: tuple[Record, ...]) -> Subject:
     return Subject("1", tuple(replace(r, covariates=sizes(r.time)) for r in records), COLUMNS)
 
 
-def score(plan: event_lanes.Plan, lanes: event_lanes.Lanes, theta: Mapping[str, Any]) -> Any:
+def score(plan: event_lanes.EventPlan, lanes: event_lanes.EventLanes, theta: Mapping[str, Any]) -> Any:
     """A weighted sum of the central amounts at all records, one for each lane."""
     written = lanes.written._replace(**{n: theta[n] for n in WRITTEN})
     bound = {n: theta[n] for n in COLUMNS}
@@ -97,7 +97,7 @@ def test_gradients_against_central_differences(regimen: str) -> None:
     names = (*PARAMETERS, *(MODELLED if regimen == "plain" else ()))
     values = {**found.values, **START}
 
-    def prepared(count: int) -> tuple[event_lanes.Plan, event_lanes.Lanes]:
+    def prepared(count: int) -> tuple[event_lanes.EventPlan, event_lanes.EventLanes]:
         wide = {n: np.full(count, values[n]) for n in names}
         return event_lanes.prepare(
             found.model, {**values, **wide}, [subject] * count, varied=names, between={"pk.V2": "linear"}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from nanomg.jobs.sweep import tally
-from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import STATUS
 from nanomg.solver.status import Status
 
@@ -17,7 +17,7 @@ from nanomg.solver.status import Status
 def found(total: int, part: int, values: np.ndarray) -> dict[str, Any]:
     """Quantities of `values`, added in parts."""
     kept = SimpleNamespace(label="a:final", how="final", unit="mg")
-    said = tally.Tally(cast(Batch, SimpleNamespace(total=total, kept=[kept], dims={"point": total})))
+    said = tally.Tally(cast(Trajectories, SimpleNamespace(total=total, kept=[kept], dims={"point": total})))
     for start in range(0, total, part):
         some = values[start : start + part]
         ended = np.where(np.isfinite(some), Status.DONE, Status.TOO_MANY_STEPS).astype(np.int8)

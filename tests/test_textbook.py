@@ -166,7 +166,7 @@ def subject(records: list[Record], looks: tuple[float, ...] = LOOKS, **columns: 
 
 
 @functools.cache
-def solved(name: str) -> event_lanes.Table:
+def solved(name: str) -> event_lanes.EventSolution:
     """Every case as a lane of one block."""
     found = shipped(name)
     values = {

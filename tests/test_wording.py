@@ -22,11 +22,11 @@ from nanomg.results import limits
     ],
 )
 def test_numbers(value: float | None, text: str) -> None:
-    assert formatting.number(value) == text
+    assert formatting.format_number(value) == text
 
 
 def test_numbers_in_words() -> None:
-    assert [formatting.number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
+    assert [formatting.format_number(value, 3) for value in (1490.4, 12345.0, 999700.0)] == ["1490", "12300", "1e6"]
     assert [formatting.percent(share) for share in (-1e-9, 0.0033, 0.0149, 0.5, None)] == [
         "0 %",
         "0.3 %",
@@ -54,4 +54,4 @@ def test_state_of_limit(limit: float | None, slack: float | None, state: str) ->
     ("effect", "text"), [(0.0, "× 1"), (-0.6931471805599453, "× 0.5"), (None, ""), (1e6, "× 1.01e304")]
 )
 def test_factor(effect: float | None, text: str) -> None:
-    assert formatting.factor(effect) == text
+    assert formatting.format_factor(effect) == text

@@ -36,7 +36,7 @@ T = TypeVar("T")
 Run = Callable[[list[Any]], Any]  # from the leaves of the arguments to the result
 
 
-def kept(*static: int) -> Callable[[Callable[P, T]], Program[P, T]]:
+def compiled(*static: int) -> Callable[[Callable[P, T]], Program[P, T]]:
     """Compile a function as `jax.jit` with these static positions does, and keep what was compiled on disk."""
     return lambda function: Program(function, static)
 

@@ -70,7 +70,7 @@ _ROW_KEYS = {*_TEXTS, *_NUMBERS, *_MEASURE_KEYS, "bound", "sign"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Run:
+class ObservedRun:
     """What is simulated: a scenario, in one typical subject (`subjects` 0) or in several virtual ones."""
 
     name: str
@@ -83,7 +83,7 @@ class Run:
 class Measure:
     """A statistic of a signal of a run over a window [h], of the curve itself or of it against its value before time 0."""
 
-    run: Run
+    run: ObservedRun
     signal: str
     statistic: str
     start: float
@@ -141,7 +141,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class ObservationTable:
     """The observations of one domain."""
 
     name: str
@@ -151,7 +151,7 @@ class Table:
     path: Path
 
 
-def load(name: str, library: Library) -> Table:
+def load(name: str, library: Library) -> ObservationTable:
     """Read a shipped table by name, or any by path. Raises `InputError`, one sentence that says where."""
     if name in library.observations:
         path = library.observations[name]
@@ -174,7 +174,7 @@ def load(name: str, library: Library) -> Table:
         if row.thing:
             units.convert(1.0, row.unit, first.setdefault(row.thing, row.unit), f"{where}, thing {row.thing!r}")
     title = _text(data, "title", where) or path.stem
-    return Table(path.stem, title, LIMIT if math.isnan(limit) else limit, rows, path)
+    return ObservationTable(path.stem, title, LIMIT if math.isnan(limit) else limit, rows, path)
 
 
 def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
@@ -192,7 +192,7 @@ def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 # ---------------------------------------------------------------- runs
-def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, Run]:
+def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, ObservedRun]:
     """The `[run.…]` tables of a file."""
     entries = data.get("run", {})
     if not isinstance(entries, Mapping) or not all(isinstance(entry, Mapping) for entry in entries.values()):
@@ -200,7 +200,7 @@ def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, 
     return {name: _run(name, entry, library, f"{where}, run {name!r}") for name, entry in entries.items()}
 
 
-def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> Run:
+def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> ObservedRun:
     only(entry, _RUN_KEYS, (), where)
     counts = {key: entry.get(key, default) for key, default in (("subjects", 0), ("seed", 1))}
     for key, count in counts.items():
@@ -227,11 +227,11 @@ def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> R
     except InputError as error:
         inner = "" if error.where is None or error.where.startswith("scenario ") else f", {error.where}"
         raise InputError(error.message, where + inner) from None
-    return Run(name, made, counts["subjects"], counts["seed"])
+    return ObservedRun(name, made, counts["subjects"], counts["seed"])
 
 
 # ---------------------------------------------------------------- rows
-def row_of(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Row:
+def row_of(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Row:
     """One `[[row]]` table. Raises `InputError`, one sentence that says where."""
     if not isinstance(entry, Mapping):
         raise InputError("write each row as a table headed [[row]]", where)
@@ -300,7 +300,7 @@ def _per(unit: str, by: str) -> str:
     return unit if by in ("", "1") else f"1/({by})" if unit == "1" else f"({unit})/({by})"
 
 
-def _measure(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Measure:
+def _measure(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Measure:
     name = _text(entry, "run", where)
     if name not in runs:
         raise unknown("run", name, runs, where)
@@ -350,7 +350,7 @@ def _timed(value: Any) -> Any:
     return "0 h" if value == 0 and not isinstance(value, bool) else value
 
 
-def _against(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> tuple[Measure, str]:
+def _against(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> tuple[Measure, str]:
     other, at = entry["against"], f"{where}, against"
     if not isinstance(other, Mapping):
         raise InputError("this must be a table such as { run = 'control', how = 'ratio' }", at)

@@ -21,7 +21,7 @@ import numpy as np
 
 from nanomg.analysis.readouts import STATISTICS, Over
 from nanomg.compute import programs
-from nanomg.data.observations import Measure, Row, Run
+from nanomg.data.observations import Measure, ObservedRun, Row
 from nanomg.dosing.dose import Dose
 from nanomg.equations.model import Model, stack
 from nanomg.errors import unknown
@@ -60,7 +60,7 @@ class Group(NamedTuple):
     """Runs of one model: what is compiled, their lanes, and what is read off them."""
 
     plan: Plan
-    runs: Mapping[Run, slice]  # the lanes of each run
+    runs: Mapping[ObservedRun, slice]  # the lanes of each run
     lanes: Lanes
     order: np.ndarray | None  # (edge, lane), None where free parameters delay doses
     measures: tuple[Measure, ...]
@@ -73,9 +73,9 @@ class Prediction:
     """`values` (row, B) in the rows' units, NaN where nothing is predicted; `status` of runs; and all solved courses."""
 
     values: Any
-    status: Mapping[Run, np.ndarray]  # the worst of its subjects, (B,)
+    status: Mapping[ObservedRun, np.ndarray]  # the worst of its subjects, (B,)
     courses: Mapping[
-        tuple[Run, str], tuple[np.ndarray, np.ndarray]
+        tuple[ObservedRun, str], tuple[np.ndarray, np.ndarray]
     ]  # times (time,) and curve (time, subject), first of B
 
     def reason(self, row: Row) -> str:
@@ -122,7 +122,7 @@ class Predictor:
 
     def predict(self, values: Mapping[str, Any] | None = None) -> Prediction:
         """The same for concrete values, with the runs' status and courses."""
-        status: dict[Run, np.ndarray] = {}
+        status: dict[ObservedRun, np.ndarray] = {}
         courses, measured = {}, []
         for group, (seen, curves, ended) in zip(self.groups, self._seen(values or {}), strict=True):
             measured.append(seen)
@@ -161,7 +161,7 @@ class Predictor:
 
 
 # ---------------------------------------------------------------- what is fixed
-def _group(runs: Sequence[Run], measures: Sequence[Measure], free: Sequence[str], fine: int) -> Group:
+def _group(runs: Sequence[ObservedRun], measures: Sequence[Measure], free: Sequence[str], fine: int) -> Group:
     """All runs of one model as lanes."""
     model = runs[0].scenario.model
     counts = [_size(run) for run in runs]
@@ -183,12 +183,12 @@ def _group(runs: Sequence[Run], measures: Sequence[Measure], free: Sequence[str]
     return Group(plan, place, lanes, order, ordered, reading, curves)
 
 
-def _size(run: Run) -> int:
+def _size(run: ObservedRun) -> int:
     """How many lanes a run has."""
     return max(run.subjects, 1)
 
 
-def _reading(model: Model, measures: Sequence[Measure], place: Mapping[Run, slice]) -> tuple[Reading, Curves]:
+def _reading(model: Model, measures: Sequence[Measure], place: Mapping[ObservedRun, slice]) -> tuple[Reading, Curves]:
     """What to read for measures that are in the order of their statistics."""
     signals = tuple(dict.fromkeys(m.signal for m in measures))
     sizes = [_size(m.run) for m in measures]
@@ -208,7 +208,7 @@ def _reading(model: Model, measures: Sequence[Measure], place: Mapping[Run, slic
     return Reading(model, signals, tuple(taken.items()), over), curves
 
 
-def _values(runs: Sequence[Run], free: Sequence[str]) -> dict[str, Any]:
+def _values(runs: Sequence[ObservedRun], free: Sequence[str]) -> dict[str, Any]:
     """Every parameter, a scalar where all lanes agree and it is not free, else (lane,)."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in runs[0].scenario.parameters}
     for run in runs:
@@ -224,7 +224,7 @@ def _values(runs: Sequence[Run], free: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _times(run: Run, measures: Iterable[Measure], fine: int) -> np.ndarray:
+def _times(run: ObservedRun, measures: Iterable[Measure], fine: int) -> np.ndarray:
     """When a run is looked at: at the ends of every window, and along those windows that a statistic is taken over."""
     first, last = min(m.start for m in measures), max(m.stop for m in measures)
     looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1), np.linspace(first, last, fine + 1)]
@@ -259,7 +259,7 @@ def _slots(given: Sequence[Sequence[Dose]]) -> tuple[list[Dose], list[list[Dose]
     return slots, filled
 
 
-def _lanes(plan: Plan, runs: Sequence[Run], doses: Sequence[Sequence[Dose]], output: Any) -> Lanes:
+def _lanes(plan: Plan, runs: Sequence[ObservedRun], doses: Sequence[Sequence[Dose]], output: Any) -> Lanes:
     """One lane for each run, without its values."""
     windows = max(len(run.scenario.windows) for run in runs)
     each = []
@@ -310,7 +310,7 @@ def _freed(group: Group, name: str, free: Any) -> Any:
     return jnp.where(kept, own, jnp.minimum(free[:, None] * relative, most)).ravel()
 
 
-@programs.kept(0, 1)
+@programs.compiled(0, 1)
 def _read(
     read: Reading,
     batch: int,

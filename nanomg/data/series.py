@@ -357,12 +357,12 @@ def _pick(rows: Sequence[Line], entry: Mapping[str, Any], columns: Mapping[str, 
     for line, row in rows:
         chosen = all(_matches(row[column], value) for column, value in wanted.items())
         if chosen and row[columns["value"]].lower() not in _MISSING:
-            time = number(row, columns["time"], line, where) * to_hours + shift
-            sd = number(row, columns["sd"], line, where) if "sd" in columns else math.nan
+            time = parse_number(row, columns["time"], line, where) * to_hours + shift
+            sd = parse_number(row, columns["sd"], line, where) if "sd" in columns else math.nan
             if sd <= 0:
                 raise InputError(f"line {line}: a standard deviation must be above 0, not {sd:g}", where)
             if first - _ROUNDING <= time <= last + _ROUNDING:
-                picked.append((time, number(row, columns["value"], line, where), sd, row[per] if per else ""))
+                picked.append((time, parse_number(row, columns["value"], line, where), sd, row[per] if per else ""))
     if not picked:
         asked = ", ".join(f"{k} = {v!r}" for k, v in wanted.items()) or "a value"
         raise InputError(f"no row with {asked} lies in the window", where)
@@ -381,7 +381,7 @@ def _matches(cell: str, wanted: Any) -> bool:
     return cell == str(wanted)
 
 
-def number(row: Mapping[str, str], column: str, line: int, where: str) -> float:
+def parse_number(row: Mapping[str, str], column: str, line: int, where: str) -> float:
     """A cell as a finite number."""
     try:
         value = float(row[column])

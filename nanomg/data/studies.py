@@ -38,8 +38,8 @@ from typing import Any, NamedTuple
 
 from nanomg import units
 from nanomg.data import observations
-from nanomg.data.observations import Row, Run
-from nanomg.data.series import Series, number, read_csv
+from nanomg.data.observations import ObservedRun, Row
+from nanomg.data.series import Series, parse_number, read_csv
 from nanomg.errors import InputError, unknown
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
@@ -73,7 +73,7 @@ class Datum(NamedTuple):
     series: str
 
 
-class Free(NamedTuple):
+class FreeParameter(NamedTuple):
     """A parameter to be fitted: bounds, and the median and coefficient of variation of a prior."""
 
     name: str
@@ -89,9 +89,9 @@ class Study:
     name: str
     title: str
     source: str
-    runs: Mapping[str, Run]
+    runs: Mapping[str, ObservedRun]
     data: tuple[Datum, ...]
-    free: tuple[Free, ...]
+    free: tuple[FreeParameter, ...]
     card: str
     starts: int = 4
 
@@ -117,7 +117,7 @@ def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
     return Study(path.stem, str(data["title"]), str(data["source"]), runs, found, **fit)
 
 
-def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, Run]:
+def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, ObservedRun]:
     """The runs, with the card appended to those that do not have it."""
     if not card:
         raise InputError("name the card to fit", where)
@@ -130,7 +130,7 @@ def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, Ru
     return runs
 
 
-def _datum(entry: Mapping[str, Any], runs: Mapping[str, Run], where: str) -> Datum:
+def _datum(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Datum:
     """A row with its part and error."""
     part = entry.get("part", "fit")
     if not isinstance(part, str) or part not in _USES:
@@ -169,26 +169,26 @@ def _fit(table: Any, where: str) -> dict[str, Any]:
     }
 
 
-def _free(name: str, entry: Any, where: str) -> Free:
+def _free(name: str, entry: Any, where: str) -> FreeParameter:
     only(entry, _FREE, {"low", "high"}, where)
     prior = entry.get("prior")
     if prior is not None:
         only(prior, {"value", "cv"}, {"value", "cv"}, f"{where}, prior")
         prior = str(prior["value"]), _positive(prior["cv"], f"{where}, prior")
-    return Free(name, str(entry["low"]), str(entry["high"]), prior)
+    return FreeParameter(name, str(entry["low"]), str(entry["high"]), prior)
 
 
-def free_option(text: str) -> Free:
+def free_option(text: str) -> FreeParameter:
     """`"pk.CL=1..10 L/h"` as a free parameter; the lower bound takes the unit of the upper one where it has none."""
     name, sign, bounds = (part.strip() for part in text.partition("="))
     low, dots, high = (part.strip() for part in bounds.partition(".."))
     if not (name and sign and low and dots and high):
         raise InputError(f"{text!r} is not NAME=LOW..HIGH with a unit, such as pk.CL='1..10 L/h'", "--fit")
     value, unit = units.split_quantity(low, f"--fit, {name}")
-    return Free(name, low if unit else f"{value!r} {units.split_quantity(high, f'--fit, {name}')[1]}", high)
+    return FreeParameter(name, low if unit else f"{value!r} {units.split_quantity(high, f'--fit, {name}')[1]}", high)
 
 
-def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, card: str) -> Study:
+def from_csv(path: Path, scenario: str, free: Sequence[FreeParameter], library: Library, card: str) -> Study:
     """A study of a plain table with the columns time [h] and value, and where needed signal, unit, sd and run (a scenario).
 
     Without them a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
@@ -204,7 +204,7 @@ def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, 
     named = dict.fromkeys(row.get("run") or scenario for _, row in rows)
     if "" in named:
         raise InputError("name the scenario with --scenario, or in a column 'run'", where)
-    last = max(number(row, "time", line, where) for line, row in rows)
+    last = max(parse_number(row, "time", line, where) for line, row in rows)
     horizons = {name: max(scenario_file.load(name, library).horizon, last) for name in named}
     entries = {name: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
     runs = _runs(entries, library, card, where)
@@ -217,7 +217,7 @@ def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, 
             all_shown = ", ".join(shown[run]) or "none"
             raise InputError(f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", at)
         signal = row.get("signal") or next(iter(shown[run]))
-        time, value = (number(row, column, line, where) for column in ("time", "value"))
+        time, value = (parse_number(row, column, line, where) for column in ("time", "value"))
         entry: dict[str, Any] = {
             "quantity": f"{signal} at {time:g} h",
             "series": f"{run}, {signal}",
@@ -229,7 +229,7 @@ def from_csv(path: Path, scenario: str, free: Sequence[Free], library: Library, 
             "source": path.stem,
         }
         if row.get("sd"):
-            entry["sd"] = number(row, "sd", line, where)
+            entry["sd"] = parse_number(row, "sd", line, where)
         data.append(_datum(entry, runs, at))
     return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card)
 

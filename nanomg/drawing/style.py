@@ -179,7 +179,7 @@ def log_axis(axis: Any, which: str = "y") -> None:
     else:
         own.set_major_locator(FixedLocator(_log_ticks(low, high)))
     own.set_minor_locator(NullLocator())
-    own.set_major_formatter(FuncFormatter(lambda value, _: _tens().get(value) or formatting.number(value, 3)))
+    own.set_major_formatter(FuncFormatter(lambda value, _: _tens().get(value) or formatting.format_number(value, 3)))
     own.set_minor_formatter(NullFormatter())
 
 

@@ -27,7 +27,7 @@ from typing import Any
 
 from nanomg import units
 from nanomg.errors import InputError, unknown
-from nanomg.library.toml import load_toml, number
+from nanomg.library.toml import load_toml, read_number
 
 BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
 PROVENANCE = ("basis", "source", "place", "note")  # the fields that say how a value is known
@@ -97,7 +97,7 @@ def _parameter(name: str, entry: Any, card: str) -> Parameter:
     for key in entry:
         if key not in _FIELDS:
             raise unknown("field", key, _FIELDS, where)
-    value, low, high, cv = (number(entry, key, where) for key in ("value", "low", "high", "cv"))
+    value, low, high, cv = (read_number(entry, key, where) for key in ("value", "low", "high", "cv"))
     if value is None:
         raise InputError("the value is missing", where)
     known = provenance(entry, where)
@@ -137,7 +137,7 @@ def _scaled(
     for key in entry:
         if key not in _SCALED:
             raise unknown("field of a scaled value", key, _SCALED, where)
-    exponent = number(entry, "exponent", where)
+    exponent = read_number(entry, "exponent", where)
     if exponent is None:
         raise InputError("a scaled value needs the exponent of body weight", where)
     origin = other(str(entry["scaled_from"]), where)

@@ -17,7 +17,7 @@ from nanomg.library.card import Card, Parameter
 
 
 @dataclasses.dataclass(frozen=True)
-class Term:
+class ObjectiveTerm:
     """One term of an objective: `statistic` of `signal` (or of the doses into `cmt`) times `weight`."""
 
     name: str
@@ -39,7 +39,7 @@ class Limit:
 
 
 @dataclasses.dataclass(frozen=True)
-class Free:
+class FreeDose:
     """Doses into `cmt` that may be optimised: bounds on amounts [unit of the port] and times [h]."""
 
     cmt: str
@@ -52,7 +52,7 @@ class Free:
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
+class BoundColumn:
     """A column of an event table that sets a parameter: how it holds in time, and the factor to the parameter's unit."""
 
     name: str
@@ -78,10 +78,10 @@ class Scenario:
     every: float
     outputs: Mapping[str, str]
     shown: Mapping[str, str]  # unit in which doses into a port are shown, where it is not the port's own
-    terms: tuple[Term, ...]
+    terms: tuple[ObjectiveTerm, ...]
     limits: tuple[Limit, ...]
-    free: tuple[Free, ...]
-    columns: Mapping[str, Column]  # by parameter
+    free: tuple[FreeDose, ...]
+    columns: Mapping[str, BoundColumn]  # by parameter
     config: Mapping[str, Any]
 
     @property

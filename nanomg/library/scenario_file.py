@@ -33,7 +33,7 @@ from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Card, Parameter, merge
 from nanomg.library.library import Library
-from nanomg.library.scenario import STATISTICS, Column, Free, Limit, Scenario, Term, dosed_unit
+from nanomg.library.scenario import STATISTICS, BoundColumn, FreeDose, Limit, ObjectiveTerm, Scenario, dosed_unit
 from nanomg.library.toml import load_toml, only, table_in, tables_in
 
 _KEYS = {
@@ -253,7 +253,7 @@ def _outputs(model: Model, table: Mapping[str, Any], where: str) -> tuple[dict[s
     return outputs, shown
 
 
-def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, Column]:
+def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, BoundColumn]:
     """Parameters that columns of an event table set."""
     columns = {}
     for name, written in table.items():
@@ -267,7 +267,9 @@ def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, Co
             raise unknown("interpolation", between, INTERPOLATIONS, at)
         if not entry["column"].strip():
             raise InputError("the name of the column is empty", at)
-        columns[name] = Column(entry["column"].strip(), between, units.convert(1.0, entry.get("unit", unit), unit, at))
+        columns[name] = BoundColumn(
+            entry["column"].strip(), between, units.convert(1.0, entry.get("unit", unit), unit, at)
+        )
     return columns
 
 
@@ -282,7 +284,7 @@ def _window(model: Model, entry: Mapping[str, Any], where: str) -> Window:
     return Window(str(entry["name"]), value, start, stop)
 
 
-def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Term, ...]:
+def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[ObjectiveTerm, ...]:
     if not isinstance(objective, Mapping):
         raise InputError("[objective] is a table of terms", where)
     terms = []
@@ -298,13 +300,13 @@ def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Term
             amount = amount_in(entry["amount"], *port(entry["cmt"]), "amount", at)
             if not amount > 0:
                 raise InputError("amount must be above 0", at)
-            terms.append(Term(name, statistic, weight, cmt=entry["cmt"], amount=amount))
+            terms.append(ObjectiveTerm(name, statistic, weight, cmt=entry["cmt"], amount=amount))
         else:
             _only(entry, {"signal", "statistic", "weight", "unit"}, {"signal", "unit"}, at)
             if entry["signal"] not in model.signals and entry["signal"] not in model.states:
                 raise unknown("signal or state", entry["signal"], [*model.signals, *model.states], at)
             amount = units.convert(1.0, entry["unit"], model.unit(entry["signal"]), at)
-            terms.append(Term(name, statistic, weight, signal=entry["signal"], amount=amount))
+            terms.append(ObjectiveTerm(name, statistic, weight, signal=entry["signal"], amount=amount))
     return tuple(terms)
 
 
@@ -317,7 +319,7 @@ def _limit(model: Model, entry: Mapping[str, Any], where: str) -> Limit:
     return Limit(str(entry["name"]), str(entry["signal"]), maximum, unit)
 
 
-def _free(port: LookUp, entry: Mapping[str, Any], horizon: float, where: str) -> Free:
+def _free(port: LookUp, entry: Mapping[str, Any], horizon: float, where: str) -> FreeDose:
     allowed = {"cmt", "amount", "time", "interval", "total", "strength", "volume"}
     _only(entry, allowed, {"cmt", "amount", "time"}, where)
     cmt = str(entry["cmt"])
@@ -334,7 +336,7 @@ def _free(port: LookUp, entry: Mapping[str, Any], horizon: float, where: str) ->
         strength = _positive(entry["strength"], f"{unit}/mL", f"{where}, strength")
         volume = _positive(entry["volume"], "mL", f"{where}, volume")
         amount = amount[0], min(amount[1], strength * volume)
-    return Free(cmt, amount, time, interval, total, strength, volume)
+    return FreeDose(cmt, amount, time, interval, total, strength, volume)
 
 
 # ---------------------------------------------------------------- reading single values

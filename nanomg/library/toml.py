@@ -40,7 +40,7 @@ def tables_in(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str
     return value
 
 
-def number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
+def read_number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
     """The finite number under a key, None where there is none."""
     value = entry.get(key)
     if value is None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 
 
 class Cell(NamedTuple):
@@ -22,10 +22,10 @@ class Cell(NamedTuple):
     note: str = ""  # small print under it
 
 
-def figure(value: Any, digits: int = 4, key: str = "") -> Cell:
+def number_cell(value: Any, digits: int = 4, key: str = "") -> Cell:
     """A number as a cell."""
     value = None if value is None else float(value)
-    return Cell(number(value, digits), value if value is not None and math.isfinite(value) else None, key)
+    return Cell(format_number(value, digits), value if value is not None and math.isfinite(value) else None, key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Shares:
 
 
 @dataclasses.dataclass(frozen=True)
-class Code:
+class CodeBlock:
     """Text as typed."""
 
     kind: ClassVar[str] = "code"
@@ -91,7 +91,7 @@ class Code:
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class PageImage:
     """A picture as a data URI, and what the pointer reads off it: see nanomg.page.hover."""
 
     kind: ClassVar[str] = "picture"
@@ -129,7 +129,7 @@ def capped(block: Any) -> Any:
     """The block with the beginning of what is long, which says how much is left out: a page stays small whatever is in the file."""
     if isinstance(block, Folded):
         return dataclasses.replace(block, blocks=[capped(inner) for inner in block.blocks])
-    if isinstance(block, Text | Code):
+    if isinstance(block, Text | CodeBlock):
         return dataclasses.replace(block, text=_cut(block.text, _LETTERS))
     if isinstance(block, Items):
         left = [f"… and {len(block.items) - _ITEMS:,} more."] if len(block.items) > _ITEMS else []

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patches import StepPatch
 
-from nanomg.page.blocks import Picture
+from nanomg.page.blocks import PageImage
 
 _HEAVY = 300_000  # [bytes] of an SVG: above, a PNG is taken if it is smaller
 _POINTS = 240  # that a line hands on at most
@@ -32,7 +32,7 @@ _CSS = 96  # pixels of an inch
 _NAME = re.compile("[A-Za-z]{2}|[A-DF-Za-df-z]")  # what no number holds
 
 
-def picture(title: str, figure: Figure) -> Picture:
+def picture(title: str, figure: Figure) -> PageImage:
     """The figure as it stands, and what can be read off it."""
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": title}):
         image, kind = _saved(figure, "svg", metadata={"Date": None}), "svg+xml"
@@ -43,7 +43,7 @@ def picture(title: str, figure: Figure) -> Picture:
     below = {axes.get_xlim(): axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()}
     legend = _legend(figure)
     panels = [panel for axes in figure.axes if axes.get_visible() for panel in _panels(axes, below, legend)]
-    return Picture(title, uri, round(width), round(height), panels)
+    return PageImage(title, uri, round(width), round(height), panels)
 
 
 def _saved(figure: Figure, kind: str, **options: Any) -> bytes:

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from nanomg.formatting import span
-from nanomg.page.blocks import Table, Text, figure
-from nanomg.page.result import Facts
+from nanomg.page.blocks import Table, Text, number_cell
+from nanomg.page.result import ResultReader
 
 _TOP = 10  # rows of what matters or is known least
 
@@ -39,14 +39,14 @@ class _Pairs(NamedTuple):
         return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-def _ranked(facts: Facts, found: Mapping[str, Mapping[str, _Pairs]]) -> Iterator[Any]:
+def _ranked(facts: ResultReader, found: Mapping[str, Mapping[str, _Pairs]]) -> Iterator[Any]:
     """Rank correlations of what varied with what came out, by the words of each output."""
     known = {p["parameter"]: p for p in facts.parameters}
     units_of_pairs: set[str] = set()
     for text, pairs in found.items():
         rho = {name: each.correlation for name, each in pairs.items()}
         top = sorted((n for n, r in rho.items() if np.isfinite(r)), key=lambda n: -abs(rho[n]))[:_TOP]
-        rows = [(facts.name(n), figure(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
+        rows = [(facts.name(n), number_cell(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
         if rows:
             units_of_pairs |= {pairs[n].of for n in top}
             headers = ("", "rank correlation", "n", "range", "unit", "known")

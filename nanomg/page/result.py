@@ -16,13 +16,13 @@ from nanomg.errors import InputError
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import rebuild
-from nanomg.page.blocks import Cell, figure
+from nanomg.page.blocks import Cell, number_cell
 from nanomg.results import groups, kinds
 from nanomg.simulation.arms import AS_GIVEN
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class ResultReader:
     """A result file as one reads it, with a library that need not be the one that it was made with."""
 
     tree: xr.DataTree
@@ -77,7 +77,7 @@ class Facts:
 
     def cell(self, *path: str | int, digits: int = 4) -> Cell:
         """A number of the summary, which says where it stands."""
-        return figure(self.at(*path), digits, "/".join(map(str, path)))
+        return number_cell(self.at(*path), digits, "/".join(map(str, path)))
 
     def at(self, *path: str | int) -> Any:
         """What the summary holds at a place, None where it holds nothing."""

@@ -72,7 +72,7 @@ def _at_start(
     return sound, found
 
 
-@programs.kept(0, 1, 2)
+@programs.compiled(0, 1, 2)
 def _start(
     model: Model, varied: tuple[str, ...], names: tuple[str, ...], rows: Any, fixed: dict[str, Any]
 ) -> tuple[jax.Array, jax.Array]:

@@ -15,7 +15,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library.card import PROVENANCE, provenance
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.library.toml import load_toml, number, only, table_in, tables_in
+from nanomg.library.toml import load_toml, only, read_number, table_in, tables_in
 from nanomg.population.plausibility import Rule
 from nanomg.population.population import Covariate, Effect, Population, Spread, _by_card
 from nanomg.population.streams import spread
@@ -99,7 +99,7 @@ def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
         raise InputError("give median and cv (log-normal) or mean and sd (normal)", where)
     middle, width = forms[0]
     logarithmic = middle == "median"
-    value, low, high, size = (number(entry, key, where) for key in (middle, "low", "high", width))
+    value, low, high, size = (read_number(entry, key, where) for key in (middle, "low", "high", width))
     assert size is not None
     if not size > 0 or (value is not None and not value > 0):
         raise InputError(f"{middle} and {width} must be above 0", where)
@@ -139,7 +139,7 @@ def _effects(
     card = _card(entry, library, at)
     if not isinstance(within_cv, bool):
         raise InputError("within_cv must be true or false", at)
-    exponent = number(entry, "exponent", at)
+    exponent = read_number(entry, "exponent", at)
     assert exponent is not None
     reference = units.parse_quantity(entry["reference"], written[name].unit, at)
     if not reference > 0:
@@ -180,7 +180,7 @@ def _correlations(
     for entry in entries:
         only(entry, _CORRELATION, ("between", "rho"), where)
         provenance(entry, where)
-        between, rho = entry["between"], number(entry, "rho", where)
+        between, rho = entry["between"], read_number(entry, "rho", where)
         if not isinstance(between, list) or len(between) != 2 or not all(isinstance(name, str) for name in between):
             raise InputError(f"'between' must be a list of two names, not {between!r}", where)
         for name in between:
@@ -216,7 +216,7 @@ def _rule(name: str, entry: Any, library: Library, where: str) -> Rule:
     at = f"{where}, [plausible] {name}"
     only(entry, _RULE, ("low", "high"), at)
     provenance(entry, at)
-    low, high, unit = number(entry, "low", at), number(entry, "high", at), str(entry.get("unit", ""))
+    low, high, unit = read_number(entry, "low", at), read_number(entry, "high", at), str(entry.get("unit", ""))
     assert low is not None and high is not None
     if not low < high:
         raise InputError(f"low ({low:g}) must lie below high ({high:g})", at)

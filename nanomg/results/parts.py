@@ -36,7 +36,7 @@ class Variable:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PartLayout:
     """How trajectories are numbered, what is kept of each, and how many make a part.
 
     `dims` are the axes in order with their sizes, whose C order is the trajectory's number; `sizes` those of further dimensions.
@@ -81,7 +81,7 @@ class Layout:
         return {"dims": pairs(self.dims), "sizes": pairs(self.sizes), "variables": variables, "part": int(self.part)}
 
     @classmethod
-    def from_description(cls, described: Mapping[str, Any]) -> Layout:
+    def from_description(cls, described: Mapping[str, Any]) -> PartLayout:
         """The layout of a manifest. A list of numbers is of the variable's type, as CF asks of `flag_values`."""
         variables = {}
         for name, v in described["variables"].items():
@@ -135,7 +135,7 @@ class Parts:
     """The parts of a folder. `key` is what distinguishes them from those of another sweep; a part is whole or of no use."""
 
     folder: Path
-    layout: Layout
+    layout: PartLayout
     key: str
     finished: bool = False
 
@@ -265,4 +265,4 @@ def manifest(folder: Path) -> dict[str, Any]:
 def at(folder: Path) -> Parts:
     """The parts of a folder, finished or not."""
     told = manifest(folder)
-    return Parts(folder, Layout.from_description(told["layout"]), told["key"], told["finished"])
+    return Parts(folder, PartLayout.from_description(told["layout"]), told["key"], told["finished"])

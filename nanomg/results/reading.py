@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from nanomg import units
 from nanomg.errors import unknown
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 
 MOST = 9  # panels, where nothing is asked for
 BAND = (0.05, 0.5, 0.95)  # quantiles over subjects
@@ -23,7 +23,7 @@ _ROUNDING = 1e-9  # [h] by which a dose may come after the reset at its time
 _CONSTANT, _MODELLED = "as the steady state of a constant infusion", "over a modelled time"
 
 
-class Dose(NamedTuple):
+class DoseMark(NamedTuple):
     """Doses into one port: times and durations [h], amounts in `unit`, and how they are given where that is out of the ordinary.
 
     The steady state of a constant infusion has its rate for an amount, and no duration: at its time it is over.
@@ -40,7 +40,7 @@ class Dose(NamedTuple):
     def text(self) -> str:
         """The port and what it is given."""
         low, high = self.amounts.min(), self.amounts.max()
-        span = number(low, 3) if high <= low * 1.005 else f"{number(low, 3)}–{number(high, 3)}"
+        span = format_number(low, 3) if high <= low * 1.005 else f"{format_number(low, 3)}–{format_number(high, 3)}"
         times = f" × {len(self.times)}" if len(self.times) > 1 else ""
         return f"{self.port}: {span} {units.unit_text(self.unit)}{times}{self.how and f', {self.how}'}"
 
@@ -82,7 +82,7 @@ def all_failed(data: xr.Dataset) -> bool:
     return "status" in data and bool((data.status.values != 0).all())
 
 
-def doses_of(tree: xr.DataTree, regimen: str) -> list[Dose]:
+def doses_of(tree: xr.DataTree, regimen: str) -> list[DoseMark]:
     """The doses of a regimen by port; those of all subjects together, each of a series by itself, none that a reset cancels."""
     if "doses" not in tree.children:
         return []
@@ -105,7 +105,7 @@ def doses_of(tree: xr.DataTree, regimen: str) -> list[Dose]:
         elif row.rate_per_h > 0:
             given = {(row.time_h, 0.0, row.rate_per_h)}
             found.setdefault((str(row.cmt), f"{row.unit or 1}/h", _CONSTANT), set()).update(given)
-    return [Dose(*key, *np.array(sorted(own)).T) for key, own in found.items()]
+    return [DoseMark(*key, *np.array(sorted(own)).T) for key, own in found.items()]
 
 
 class _Row(NamedTuple):
@@ -143,5 +143,5 @@ def limits_of(name: str, config: Mapping[str, Any], unit: str) -> list[tuple[flo
         if limit.get("signal") == name:
             written, own = units.split_quantity(str(limit["max"]))
             value = written * units.convert_shown(own, unit)
-            found.append((value, f"limit {number(value, 3)}: {limit.get('name', name)}"))
+            found.append((value, f"limit {format_number(value, 3)}: {limit.get('name', name)}"))
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 from nanomg.models import library as find_library
-from nanomg.results import file as result_file
+from nanomg.results import file
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -22,9 +22,9 @@ class Run:
 
 def finish(groups: Mapping[str, xr.Dataset], summary: dict[str, Any], path: Path | None, **about: Any) -> Run:
     """The run of these groups, written to `path` if there is one; `about` are further arguments of `results.root_attributes`."""
-    attributes = result_file.root_attributes(summary=summary, **about)
+    attributes = file.root_attributes(summary=summary, **about)
     if path is not None:
-        result_file.write(path, groups, attributes, force=True)
+        file.write(path, groups, attributes, force=True)
     tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
     tree.attrs.update(attributes)
     return Run(tree, summary, path)

@@ -28,7 +28,7 @@ from nanomg import files
 from nanomg.errors import InputError
 from nanomg.results import file as result_file
 from nanomg.results import parts
-from nanomg.results.parts import Layout
+from nanomg.results.parts import PartLayout
 from nanomg.results.parts import Parts
 from nanomg.results.parts import Variable
 
@@ -64,7 +64,7 @@ class Store:
     def create(
         cls,
         path: files.StrPath,
-        layout: Layout,
+        layout: PartLayout,
         identity: Mapping[str, Any],
         *,
         resume: bool = False,
@@ -107,7 +107,7 @@ class Store:
             raise
 
     @classmethod
-    def _begun(cls, target: Path, folder: Path, layout: Layout, new: Mapping[str, Any], lock: int) -> Store:
+    def _begun(cls, target: Path, folder: Path, layout: PartLayout, new: Mapping[str, Any], lock: int) -> Store:
         _clear(folder)
         told = {"format": parts.FORMAT, "finished": False, "key": _sha256(result_file.to_json(new, sort_keys=True)), **new}
         frame = {parts.GROUP: xarray.Dataset(coords=dict(layout.coords))}
@@ -116,7 +116,7 @@ class Store:
         return cls(target, Parts(folder, layout, told["key"]), told, lock)
 
     @classmethod
-    def _resumed(cls, target: Path, folder: Path, layout: Layout, new: Mapping[str, Any], lock: int) -> Store:
+    def _resumed(cls, target: Path, folder: Path, layout: PartLayout, new: Mapping[str, Any], lock: int) -> Store:
         told = parts.manifest(folder)
         _check_same(told, new, str(folder))
         for abandoned in folder.glob(f"{files.TEMPORARY}*"):
@@ -388,7 +388,7 @@ def _attributes(title: str) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------- the same sweep
-def _as_begun(layout: Layout, told: Mapping[str, Any]) -> Layout:
+def _as_begun(layout: PartLayout, told: Mapping[str, Any]) -> PartLayout:
     return replace(layout, part=told["layout"]["part"])
 
 

@@ -34,7 +34,7 @@ _PAD = 32  # times are filled up to a multiple, so that similar tables share one
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class EventRuns:
     """Trajectories of the subjects' arms under hypotheses: `data` is (regimen, scenario, subject, time), `status` without time.
 
     `times` is empty where some subject's time goes back, and `close` says whether they follow every dose. `seen` has the
@@ -151,7 +151,7 @@ def _given_free(scenario: Scenario, subject: Subject) -> Subject:
 
 
 # ---------------------------------------------------------------- the run
-def run(scenario: Scenario, subjects: tuple[Subject, ...], precision: str = "float64") -> Found:
+def run(scenario: Scenario, subjects: tuple[Subject, ...], precision: str = "float64") -> EventRuns:
     """Solve every arm of every subject under every hypothesis."""
     arms = arms_of(scenario, subjects)
     bound = {name for subject in subjects for name in subject.bound}
@@ -172,7 +172,7 @@ def run(scenario: Scenario, subjects: tuple[Subject, ...], precision: str = "flo
     data = {name: np.concatenate([b[0][name] for b in blocks], 2)[:, :, :count] for name in names if len(times)}
     status = np.concatenate([block[1] for block in blocks], 2)[:, :, :count]
     seen = tuple(rows for block in blocks for rows in block[2])[:count]
-    return Found(arms, hypotheses, times, close, data, status, seen)
+    return EventRuns(arms, hypotheses, times, close, data, status, seen)
 
 
 def _solve(
@@ -253,7 +253,7 @@ def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
 
 
 # ---------------------------------------------------------------- for other tools
-def table_of(scenario: Scenario, found: Found) -> str:
+def table_of(scenario: Scenario, found: EventRuns) -> str:
     """The records as a CSV table: their own columns as they stand, and each output in the unit in which it is shown.
 
     A value of a trajectory that failed is an empty cell.

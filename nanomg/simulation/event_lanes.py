@@ -36,7 +36,7 @@ _PERIOD_RTOL = 1e-10  # of the period whose fixed point is a steady state
 _ANY_PERIOD = 1000.0  # [h] of a constant infusion
 
 
-class Plan(NamedTuple):
+class EventPlan(NamedTuple):
     """What a compiled table is made for. `varied` and `timed` include the constants that depend on them."""
 
     model: Model  # parameters with `linear` columns are among its states
@@ -62,7 +62,7 @@ class Period(NamedTuple):
     used: Any
 
 
-class Layout(NamedTuple):
+class EventLayout(NamedTuple):
     """What the host has decided, all integers. Actions `K`, records `R`, outputs `T`, lanes `B`."""
 
     actions: Edges  # (K, B)
@@ -74,7 +74,7 @@ class Layout(NamedTuple):
     period: Period
 
 
-class Lanes(NamedTuple):
+class EventLanes(NamedTuple):
     """Values of `B` lanes: what is not an integer may be traced. Records `R`, outputs `T`, input windows `W`, inputs `I`."""
 
     values: dict[str, Any]  # every parameter, a scalar or (B,)
@@ -85,7 +85,7 @@ class Lanes(NamedTuple):
     output: Any  # (T, B) [h]
     edge: Any  # (2 W, B) [h] ends and starts of the input windows
     change: Any  # (W, I) what a window adds to each input
-    layout: Layout | None = None
+    layout: EventLayout | None = None
 
 
 class Seen(NamedTuple):
@@ -102,7 +102,7 @@ class Seen(NamedTuple):
 
 
 # ---------------------------------------------------------------- one lane: no lane axis
-def _deliveries(plan: Plan, lane: Lanes) -> tuple[dict[str, Any], Values, Any]:
+def _deliveries(plan: EventPlan, lane: EventLanes) -> tuple[dict[str, Any], Values, Any]:
     """Parameters and constants at each record, its values as they arrive, and what of a dose reaches each channel (R, C)."""
     written, target = lane.written, lane.target
     x = plan.model.derive({**lane.values, **lane.bound})
@@ -146,7 +146,7 @@ def _lengths(starts: Any, ends: Any) -> Any:
     return length - jax.lax.stop_gradient(jnp.minimum(length, 0.0))
 
 
-def _forcing(plan: Plan, lane: Lanes, held: Mapping[str, Any]) -> Any:
+def _forcing(plan: EventPlan, lane: EventLanes, held: Mapping[str, Any]) -> Any:
     """Inputs and timed values (interval, row) on the interval that each action closes."""
     assert lane.layout is not None
     at, names = lane.layout.actions.at, plan.model.inputs
@@ -158,7 +158,7 @@ def _forcing(plan: Plan, lane: Lanes, held: Mapping[str, Any]) -> Any:
     return jnp.concatenate([inputs, *(jnp.broadcast_to(x[n], at.shape)[:, None] for n in plan.timed)], 1)
 
 
-def _lane(plan: Plan, lane: Lanes) -> tuple[Any, Intervals, Any, dict[str, Any]]:
+def _lane(plan: EventPlan, lane: EventLanes) -> tuple[Any, Intervals, Any, dict[str, Any]]:
     """State at the start, intervals without their steady states, largest amounts (state,), and bound values at each look."""
     layout, model = lane.layout, plan.model
     assert layout is not None
@@ -198,7 +198,7 @@ def _lane(plan: Plan, lane: Lanes) -> tuple[Any, Intervals, Any, dict[str, Any]]
     return y0, intervals, largest, bound
 
 
-def _period(plan: Plan, lane: Lanes, forcing: Any, period: Period) -> tuple[Any, Intervals]:
+def _period(plan: EventPlan, lane: EventLanes, forcing: Any, period: Period) -> tuple[Any, Intervals]:
     """State at which the search starts, and the intervals of one period, for one of the lane's steady states."""
     x, values, share = _deliveries(plan, lane)
     here = {n: jnp.broadcast_to(v, values.time.shape)[period.record] for n, v in x.items()}
@@ -221,11 +221,11 @@ def _period(plan: Plan, lane: Lanes, forcing: Any, period: Period) -> tuple[Any,
 
 
 # ---------------------------------------------------------------- all lanes
-def _by_lane(lanes: Lanes, change: Any, rest: Any) -> Lanes:
+def _by_lane(lanes: EventLanes, change: Any, rest: Any) -> EventLanes:
     """`change` of each array that has an axis for the lanes, which is its last one, and `rest` of the others."""
     layout = lanes.layout
     if layout is not None:
-        layout = Layout(*jax.tree.map(change, layout[:-2]), *jax.tree.map(rest, layout[-2:]))
+        layout = EventLayout(*jax.tree.map(change, layout[:-2]), *jax.tree.map(rest, layout[-2:]))
     many = lanes._replace(values={}, change=None, layout=None)
     return jax.tree.map(change, many)._replace(
         values={n: (change if jnp.ndim(v) else rest)(v) for n, v in lanes.values.items()},
@@ -234,13 +234,13 @@ def _by_lane(lanes: Lanes, change: Any, rest: Any) -> Lanes:
     )
 
 
-def _over_lanes(function: Any, lanes: Lanes, *more: Any) -> Any:
+def _over_lanes(function: Any, lanes: EventLanes, *more: Any) -> Any:
     """A function of one lane on all lanes; the lanes' axis is the last one of all arguments and results."""
     axes = _by_lane(lanes, lambda a: jnp.ndim(a) - 1, lambda a: None)
     return jax.vmap(function, in_axes=(axes, *(-1 for _ in more)), out_axes=-1)(lanes, *more)
 
 
-def trajectory(plan: Plan, lanes: Lanes, rtol: Any) -> Seen:
+def trajectory(plan: EventPlan, lanes: EventLanes, rtol: Any) -> Seen:
     """The solve as a traced function: differentiable in all values of `lanes`, of parameters in the plan's varied ones."""
     layout = lanes.layout
     assert layout is not None
@@ -277,7 +277,9 @@ def trajectory(plan: Plan, lanes: Lanes, rtol: Any) -> Seen:
     )
 
 
-def _settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integrate.Inputs) -> steady_state.Settled:
+def _settled(
+    plan: EventPlan, problem: integrate.Problem, lanes: EventLanes, inputs: integrate.Inputs
+) -> steady_state.Settled:
     """The steady states of all lanes as one block."""
     assert lanes.layout is not None
     period = lanes.layout.period
@@ -298,17 +300,17 @@ def _settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integ
     return found._replace(y=found.y.at[np.array(held, int)].set(0.0))  # their own jumps set them
 
 
-@programs.kept(0)
-def _run(plan: Plan, lanes: Lanes, rtol: Any) -> Seen:
+@programs.compiled(0)
+def _run(plan: EventPlan, lanes: EventLanes, rtol: Any) -> Seen:
     return trajectory(plan, lanes, rtol)
 
 
-@programs.kept(0)
-def _arriving(plan: Plan, lanes: Lanes) -> Values:
+@programs.compiled(0)
+def _arriving(plan: EventPlan, lanes: EventLanes) -> Values:
     return _over_lanes(lambda lane: _deliveries(plan, lane)[1], lanes)
 
 
-@programs.kept(0, 3)
+@programs.compiled(0, 3)
 def _observe(model: Model, values: dict[str, Any], seen: Seen, names: tuple[str, ...]) -> list[jax.Array]:
     x = simulation_lanes.observables(model, {**values, **seen.bound}, seen.y, seen.forcing)
     return [jnp.broadcast_to(x[name], seen.y[:, 0].shape) for name in names]
@@ -316,11 +318,11 @@ def _observe(model: Model, values: dict[str, Any], seen: Seen, names: tuple[str,
 
 # ---------------------------------------------------------------- on the host
 @dataclass(frozen=True)
-class Table:
+class EventSolution:
     """Subjects of a table that have been solved; lanes in the order of the subjects."""
 
-    plan: Plan
-    lanes: Lanes
+    plan: EventPlan
+    lanes: EventLanes
     subjects: tuple[Subject, ...]
     seen: Seen
 
@@ -364,11 +366,11 @@ class Table:
 
 def run(
     model: Model, values: Mapping[str, Any], subjects: Sequence[Subject], *, rtol: float = RTOL, **options: Any
-) -> Table:
+) -> EventSolution:
     """Solve subjects as lanes of one block; `options` as for `prepare`. Raises `InputError` for what makes no sense."""
     plan, lanes = prepare(model, values, subjects, **options)
     rtol = max(rtol, simulation_lanes.tightest(plan.precision))
-    return Table(plan, lanes, tuple(subjects), _run(plan, lanes, jnp.asarray(rtol)))
+    return EventSolution(plan, lanes, tuple(subjects), _run(plan, lanes, jnp.asarray(rtol)))
 
 
 def prepare(
@@ -383,7 +385,7 @@ def prepare(
     method: str = "rodas5p",
     max_steps: int = 20_000,
     precision: str = "float64",
-) -> tuple[Plan, Lanes]:
+) -> tuple[EventPlan, EventLanes]:
     """The plan and the lanes of a table.
 
     `values` gives every parameter, a number or one per lane where the name is in `varied`; `outputs` are further times [h] for all
@@ -431,7 +433,7 @@ def _plan(
     varied: tuple[str, ...],
     method: str,
     max_steps: int,
-) -> Plan:
+) -> EventPlan:
     """The plan for these subjects: bound parameters change in time, not between lanes."""
     linear = tuple(name for name, how in held if how == "linear")
     timed = simulation_lanes.with_dependants(model, tuple(name for name, _ in held if name not in linear))
@@ -443,12 +445,18 @@ def _plan(
     steady = any(record.doses and record.ss for subject in subjects for record in subject.records)
     reached = range(len(states)) if steady else simulation_lanes.channels(model, targets)
     channels = tuple(sorted({*reached, *(states.index(name) for name in linear)}))
-    return Plan(model, tuple(n for n in varied if n not in timed), timed, held, targets, channels, method, max_steps)
+    return EventPlan(
+        model, tuple(n for n in varied if n not in timed), timed, held, targets, channels, method, max_steps
+    )
 
 
 def _columns(
-    plan: Plan, values: Mapping[str, Any], subjects: Sequence[Subject], outputs: np.ndarray, windows: Sequence[Window]
-) -> Lanes:
+    plan: EventPlan,
+    values: Mapping[str, Any],
+    subjects: Sequence[Subject],
+    outputs: np.ndarray,
+    windows: Sequence[Window],
+) -> EventLanes:
     """What stands in the records, padded with rows that do nothing."""
     rows = _multiple(max(len(subject.records) for subject in subjects), 8)
 
@@ -475,7 +483,7 @@ def _columns(
     )
     inputs = plan.model.inputs
     change = [[(w.value - inputs[n].default) * (n == w.name) for n in inputs] for w in windows]
-    return Lanes(
+    return EventLanes(
         values=dict(values),
         written=written,
         mode=mode,
@@ -502,7 +510,7 @@ def _bound(model: Model, subject: Subject, name: str, how: str) -> np.ndarray:
     return found
 
 
-def _passed(subject: Subject, lanes: Lanes, lane: int) -> tuple[np.ndarray, np.ndarray]:
+def _passed(subject: Subject, lanes: EventLanes, lane: int) -> tuple[np.ndarray, np.ndarray]:
     """The edges of windows that a lane reaches, then all outputs: their times, and their numbers among edges and outputs."""
     times = np.concatenate([lanes.edge[:, lane], lanes.output[:, lane]])
     last = max([record.time for record in subject.records] + list(lanes.output[:, lane]))
@@ -510,7 +518,7 @@ def _passed(subject: Subject, lanes: Lanes, lane: int) -> tuple[np.ndarray, np.n
     return times[reached], reached
 
 
-def _expand(subjects: Sequence[Subject], lanes: Lanes, arrived: Values) -> list[Schedule]:
+def _expand(subjects: Sequence[Subject], lanes: EventLanes, arrived: Values) -> list[Schedule]:
     """The schedule of each lane; equal subjects with equal values share one."""
     known: dict[Any, Schedule] = {}
     found = []
@@ -528,7 +536,7 @@ def _expand(subjects: Sequence[Subject], lanes: Lanes, arrived: Values) -> list[
     return found
 
 
-def _layout(subjects: Sequence[Subject], schedules: Sequence[Schedule], lanes: Lanes) -> Layout:
+def _layout(subjects: Sequence[Subject], schedules: Sequence[Schedule], lanes: EventLanes) -> EventLayout:
     """The schedules as arrays of common sizes."""
     rows, others = len(lanes.mode), len(lanes.edge) + len(lanes.output)
     used = max(len(schedule.actions) for schedule in schedules)
@@ -552,7 +560,7 @@ def _layout(subjects: Sequence[Subject], schedules: Sequence[Schedule], lanes: L
             each[id(schedule)] = one(schedule, len(subject.records), _passed(subject, lanes, b)[1])
     together = jax.tree.map(lambda *a: np.stack(a, -1), *(each[id(schedule)] for schedule in schedules))
     acts, back, before, after, looks = together
-    return Layout(acts, back, before, after, looks, np.int32(used), _periods(schedules, actions))
+    return EventLayout(acts, back, before, after, looks, np.int32(used), _periods(schedules, actions))
 
 
 def _periods(schedules: Sequence[Schedule], beyond: int) -> Period:

@@ -20,7 +20,7 @@ from nanomg.solver.status import Status
 
 
 @dataclass(frozen=True)
-class Term:
+class RateTerm:
     """One flux of a state's equation; `amount` [unit of the state per hour] is what it adds, negative where it takes."""
 
     mechanism: str
@@ -38,7 +38,7 @@ class Diagnosis:
     state: str
     value: float
     rate: float  # of the state [its unit per hour]
-    terms: tuple[Term, ...]  # of the state, the largest first
+    terms: tuple[RateTerm, ...]  # of the state, the largest first
     undefined: tuple[str, ...]  # signals that are not finite there
 
 
@@ -60,15 +60,15 @@ def diagnose(model: Model, values: Mapping[str, Any], held: tuple[str, ...], sta
     return Diagnosis(Status(status), float(last.time), state, x[state], rates[state], tuple(found), undefined)
 
 
-def _terms(model: Model, x: Mapping[str, Any]) -> dict[str, list[Term]]:
+def _terms(model: Model, x: Mapping[str, Any]) -> dict[str, list[RateTerm]]:
     """The fluxes of every state."""
-    found: dict[str, list[Term]] = {name: [] for name in model.states}
+    found: dict[str, list[RateTerm]] = {name: [] for name in model.states}
     for mechanism, flux in model.fluxes(x):
         ends = [{end: 1.0} if isinstance(end, str) else dict(end or {}) for end in (flux.source, flux.target)]
         source, target = (" + ".join(end) or "outside" for end in ends)
         for sign, end in zip((-1.0, 1.0), ends, strict=True):
             for state, coefficient in end.items():
-                found[state].append(Term(mechanism.__name__, source, target, sign * float(coefficient * flux.rate)))
+                found[state].append(RateTerm(mechanism.__name__, source, target, sign * float(coefficient * flux.rate)))
     return found
 
 

@@ -205,7 +205,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     return Trajectory(y, forcing, solution.status, solution.accepted, solution.rejected, solution.stop)
 
 
-@programs.kept(0)
+@programs.compiled(0)
 def edges(plan: Plan, lanes: Lanes) -> jax.Array:
     """The times of all edges (edge, lane), unsorted."""
     return intervals.edges(events_of(plan, lanes, plan.model.derive(lanes.values)))
@@ -223,13 +223,13 @@ def edge_order(plan: Plan, lanes: Lanes) -> np.ndarray:
     return intervals.order_of(np.asarray(edges(plan, lanes)))
 
 
-@programs.kept(0)
+@programs.compiled(0)
 def derived(model: Model, values: dict[str, Any]) -> dict[str, Any]:
     """Parameters and the constants that follow from them, for concrete values."""
     return model.derive(values)
 
 
-@programs.kept(0)
+@programs.compiled(0)
 def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Trajectory:
     return trajectory(plan, lanes, order, rtol)
 
@@ -275,7 +275,7 @@ def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Tra
     return blocks.solve_in_blocks(solve, batch, defer)
 
 
-@programs.kept(0, 4)
+@programs.compiled(0, 4)
 def _observe(
     plan: Plan, values: dict[str, Any], y: jax.Array, forcing: jax.Array, names: tuple[str, ...]
 ) -> list[jax.Array]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from nanomg.equations.model import Model
 from nanomg.solver.intervals import Intervals
-from nanomg.solver.rosenbrock import METHODS, Point, Rates, step, step_adjoint
+from nanomg.solver.rosenbrock import METHODS, Rates, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
 
@@ -141,12 +141,12 @@ def _add(a: jax.Array, k: jax.Array, more: jax.Array) -> jax.Array:
 
 def _point(
     problem: Problem, inputs: Inputs, y: jax.Array, k: jax.Array, share: jax.Array, first: jax.Array, moves: jax.Array
-) -> Point:
+) -> StepPoint:
     at, begins = inputs.intervals, first & moves
     y = jnp.where(begins, y * _row(at.keep, k), y)
     y = y.at[np.array(problem.channels)].add(jnp.where(begins, _row(at.jump, k), 0.0))
     h = jnp.where(moves, share * _row(at.length, k), 0.0)
-    return Point(y, h, _row(at.inflow, k), _row(at.forcing, k), inputs.varied)
+    return StepPoint(y, h, _row(at.inflow, k), _row(at.forcing, k), inputs.varied)
 
 
 def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution, _Record, jax.Array]:

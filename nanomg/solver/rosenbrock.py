@@ -105,7 +105,7 @@ METHODS = {"rodas4": RODAS4, "rodas5p": RODAS5P}
 Rates = Callable[[list[jax.Array], Any, Any], list[jax.Array]]  # rows of (state, forcing, varied) -> rows of rates
 
 
-class Point(NamedTuple):
+class StepPoint(NamedTuple):
     """Where a step is taken: rows by batch, except the step `h` (batch,) [h]."""
 
     y: jax.Array
@@ -126,12 +126,12 @@ def _flag(h: jax.Array) -> jax.Array:
     return h[0] < jnp.inf
 
 
-def _field(rates: Rates, channels: np.ndarray, p: Point, y: jax.Array) -> jax.Array:
+def _field(rates: Rates, channels: np.ndarray, p: StepPoint, y: jax.Array) -> jax.Array:
     rows = behind_boundary(lambda y, f, v: rates(list(y), f, v), _flag(p.h), y, p.forcing, p.varied)
     return jnp.stack(rows).at[channels].add(p.inflow)
 
 
-def _stages(tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: Point) -> _Stages:
+def _stages(tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: StepPoint) -> _Stages:
     dtype = p.y.dtype
 
     def entries(y: jax.Array, forcing: jax.Array, varied: jax.Array) -> list[jax.Array]:
@@ -153,7 +153,7 @@ def _stages(tableau: Tableau, structure: Structure, rates: Rates, channels: np.n
 
 
 def step(
-    tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: Point
+    tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: StepPoint
 ) -> tuple[jax.Array, jax.Array]:
     """State after the step and its error estimate, both (state, batch)."""
     U = _stages(tableau, structure, rates, channels, p).U
@@ -162,8 +162,8 @@ def step(
 
 
 def step_adjoint(
-    tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: Point, y1_bar: jax.Array
-) -> Point:
+    tableau: Tableau, structure: Structure, rates: Rates, channels: np.ndarray, p: StepPoint, y1_bar: jax.Array
+) -> StepPoint:
     """Cotangents of everything in `p` for the cotangent of the state after the step."""
     dtype, g = p.y.dtype, tableau.g
     stages = _stages(tableau, structure, rates, channels, p)
@@ -184,7 +184,9 @@ def step_adjoint(
         like = (y, p.forcing, p.varied)
         return [jnp.stack(rows) if rows else jnp.zeros_like(a) for rows, a in zip(found, like, strict=True)]
 
-    def stage(carry: tuple[jax.Array, Point, jax.Array], row: Any) -> tuple[tuple[jax.Array, Point, jax.Array], None]:
+    def stage(
+        carry: tuple[jax.Array, StepPoint, jax.Array], row: Any
+    ) -> tuple[tuple[jax.Array, StepPoint, jax.Array], None]:
         U_bar, bar, W = carry
         a, c, s = row
         adjoint = structure.solve(stages.V, U_bar[s], transposed=True)
@@ -192,7 +194,7 @@ def step_adjoint(
         Y_bar, forcing_bar, varied_bar = pulled(pull, p.y + jnp.tensordot(a, stages.U, 1), F_bar)
         U_bar = U_bar + a[:, None, None] * Y_bar + g * c[:, None, None] * adjoint
         W = W + adjoint[structure.rows] * stages.U[s][structure.columns]
-        bar = Point(
+        bar = StepPoint(
             bar.y + Y_bar,
             bar.h + g * jnp.sum(adjoint * stages.F[s], 0),
             bar.inflow + F_bar[channels],
@@ -207,7 +209,7 @@ def step_adjoint(
     rows = jnp.asarray(tableau.A, dtype), jnp.asarray(tableau.C, dtype), jnp.arange(count)
     (_, bar, W), _ = jax.lax.scan(stage, start, rows, reverse=True)
     y_bar, forcing_bar, varied_bar = pulled(pull_entries, p.y, g * p.h * W)
-    return Point(
+    return StepPoint(
         bar.y + y_bar,
         bar.h + g * jnp.sum(W * stages.values, 0),
         bar.inflow,

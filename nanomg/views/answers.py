@@ -12,11 +12,11 @@ from nanomg.jobs.sensitivity.page import _sensitivity, _sensitivity_sentence
 from nanomg.jobs.simulate.page import _simulation
 from nanomg.jobs.sweep.page import _sweep
 from nanomg.jobs.validate.page import _validation, _validation_sentence
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 from nanomg.results import kinds
 
 
-def sentence(facts: Facts) -> str:
+def sentence(facts: ResultReader) -> str:
     """The answer in plain words: the verdict of the summary where the run gave one."""
     if "verdict" in facts.summary:
         return str(facts.summary["verdict"])
@@ -26,18 +26,18 @@ def sentence(facts: Facts) -> str:
     )
 
 
-def blocks(facts: Facts) -> Iterator[Any]:
+def blocks(facts: ResultReader) -> Iterator[Any]:
     """Tiles and tables that carry the answer; nothing where the file has no summary."""
     if facts.summary and facts.kind in _BLOCKS:
         yield from _BLOCKS[facts.kind](facts)
 
 
-_SENTENCES: Mapping[str, Callable[[Facts], str]] = {
+_SENTENCES: Mapping[str, Callable[[ResultReader], str]] = {
     kinds.VALIDATE: _validation_sentence,
     kinds.CALIBRATE: _calibration_sentence,
     kinds.SENSITIVITY: _sensitivity_sentence,
 }
-_BLOCKS: Mapping[str, Callable[[Facts], Iterator[Any]]] = {
+_BLOCKS: Mapping[str, Callable[[ResultReader], Iterator[Any]]] = {
     kinds.SIMULATE: _simulation,
     kinds.OPTIMIZE: _optimum,
     kinds.SWEEP: _sweep,

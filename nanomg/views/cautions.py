@@ -10,8 +10,8 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.errors import InputError
-from nanomg.formatting import number, percent
-from nanomg.page.result import LACKING, Facts, lacks
+from nanomg.formatting import format_number, percent
+from nanomg.page.result import LACKING, ResultReader, lacks
 from nanomg.results import file, groups, kinds, parts
 from nanomg.results.limits import EXCEEDED, UNKNOWN, state_of_limit
 
@@ -30,7 +30,7 @@ class Caution(NamedTuple):
     well: bool = False
 
 
-def cautions(facts: Facts) -> list[Caution]:
+def cautions(facts: ResultReader) -> list[Caution]:
     """Every warning, and what was checked without one."""
     found: list[Caution] = []
     for check in (_schema, _holes, _failures, _limits, _toxicity, _search, _bounds, _fit, _ranges):
@@ -42,7 +42,7 @@ def cautions(facts: Facts) -> list[Caution]:
 
 
 # ---------------------------------------------------------------- the file itself
-def _schema(facts: Facts) -> Iterator[Caution]:
+def _schema(facts: ResultReader) -> Iterator[Caution]:
     version = facts.attribute("nanomg_schema_version")
     if version != str(file.SCHEMA_VERSION):
         yield Caution(
@@ -62,7 +62,7 @@ _NEEDED = {
 }
 
 
-def _holes(facts: Facts) -> Iterator[Caution]:
+def _holes(facts: ResultReader) -> Iterator[Caution]:
     there = {*facts.tree.children} | ({"simulation"} if "records" in facts.tree.children else set())
     gone = [name for name in _NEEDED.get(facts.kind, ()) if name not in there]
     if gone:
@@ -77,7 +77,7 @@ def _holes(facts: Facts) -> Iterator[Caution]:
         yield Caution("The file holds no summary, so this page has no verdict and no tables of its numbers.")
 
 
-def _not_computed(facts: Facts) -> int:
+def _not_computed(facts: ResultReader) -> int:
     """Trajectories of a folder of parts whose parts are missing."""
     data = facts.group("sweep")
     if data is None or "status" not in data:
@@ -88,7 +88,7 @@ def _not_computed(facts: Facts) -> int:
 
 
 # ---------------------------------------------------------------- what did not work
-def _failures(facts: Facts) -> Iterator[Caution]:
+def _failures(facts: ResultReader) -> Iterator[Caution]:
     status = facts.at("status") or {}
     total, failed = status.get("trajectories") or facts.at("trajectories"), status.get("failed", facts.at("failed"))
     if total and failed is not None:
@@ -127,7 +127,7 @@ def _counted(rules: Mapping[str, int]) -> str:
 
 
 # ---------------------------------------------------------------- what the treatment does
-def _limits(facts: Facts) -> Iterator[Caution]:
+def _limits(facts: ResultReader) -> Iterator[Caution]:
     """Limits of the scenario against the courses of the regimen that the answer is about."""
     courses = _courses(facts)
     if courses is None:
@@ -146,7 +146,8 @@ def _limits(facts: Facts) -> Iterator[Caution]:
             row = found[0] if chosen else max(passing, key=lambda row: row.highest)
             where = "The" if chosen else f"Under {row.hypothesis} the"
             yield Caution(
-                f"{where} limit {name} of {number(allowed)} {unit} is passed: {number(row.highest)} {unit} is reached."
+                f"{where} limit {name} of {format_number(allowed)} {unit} is passed: "
+                f"{format_number(row.highest)} {unit} is reached."
             )
         elif any(row.state == UNKNOWN for row in found):
             yield Caution(f"Whether the limit {name} is kept is not known: a trajectory failed.")
@@ -178,7 +179,7 @@ def _reached(course: xr.DataArray, allowed: float, unit: str) -> list[_Reached]:
     return found
 
 
-def _toxicity(facts: Facts) -> Iterator[Caution]:
+def _toxicity(facts: ResultReader) -> Iterator[Caution]:
     courses = _courses(facts)
     if courses is None:
         return
@@ -187,7 +188,7 @@ def _toxicity(facts: Facts) -> Iterator[Caution]:
         passed = round(grade)
         if passed:
             yield Caution(
-                f"Serum Mg passes the level of {passed} of 6 signs of hypermagnesaemia (highest grade {number(grade, 2)})."
+                f"Serum Mg passes the level of {passed} of 6 signs of hypermagnesaemia (highest grade {format_number(grade, 2)})."
             )
         else:
             yield Caution("Serum Mg stays below the level of every sign of hypermagnesaemia.", True)
@@ -196,10 +197,12 @@ def _toxicity(facts: Facts) -> Iterator[Caution]:
     for name in courses:
         if str(name).startswith(MARGIN) and (room := _extreme(courses, name, np.fmin)) is not None and room < 0:
             about = courses[name].attrs
-            yield Caution(f"Passed by {number(-room, 3)} {about.get('units', '')}: {about.get('long_name', name)}.")
+            yield Caution(
+                f"Passed by {format_number(-room, 3)} {about.get('units', '')}: {about.get('long_name', name)}."
+            )
 
 
-def _courses(facts: Facts) -> xr.Dataset | None:
+def _courses(facts: ResultReader) -> xr.Dataset | None:
     """The courses of the regimen that the answer is about."""
     courses = facts.group("simulation")
     if courses is None or "regimen" not in courses.dims or facts.arm not in courses.get("regimen", ()):
@@ -216,7 +219,7 @@ def _extreme(courses: xr.Dataset, name: Any, of: np.ufunc) -> float | None:
 
 
 # ---------------------------------------------------------------- what a search or fit ran into
-def _search(facts: Facts) -> Iterator[Caution]:
+def _search(facts: ResultReader) -> Iterator[Caution]:
     if facts.kind != kinds.OPTIMIZE:
         return
     if facts.at("feasible") is False:
@@ -225,7 +228,7 @@ def _search(facts: Facts) -> Iterator[Caution]:
         yield Caution("The search stopped before it converged: a better regimen may exist.")
 
 
-def _bounds(facts: Facts) -> Iterator[Caution]:
+def _bounds(facts: ResultReader) -> Iterator[Caution]:
     """Free doses of an optimum at the ends of what was allowed."""
     if facts.kind != kinds.OPTIMIZE or not facts.file.get("free"):
         return
@@ -242,12 +245,12 @@ def _bounds(facts: Facts) -> Iterator[Caution]:
                 if count and end > 0:  # nothing lies beyond 0
                     yield Caution(
                         f"{count} of {len(own)} doses of {facts.glossary.get(free.cmt, free.cmt)} "
-                        f"{'lies' if count == 1 else 'lie'} at the {side} bound of the {what} ({number(end)} {of}): "
+                        f"{'lies' if count == 1 else 'lie'} at the {side} bound of the {what} ({format_number(end)} {of}): "
                         "the optimum may lie beyond it."
                     )
 
 
-def _fit(facts: Facts) -> Iterator[Caution]:
+def _fit(facts: ResultReader) -> Iterator[Caution]:
     if facts.kind == kinds.CALIBRATE:
         for name, p in (facts.at("parameters") or {}).items():
             if p.get("bound"):
@@ -262,21 +265,22 @@ def _fit(facts: Facts) -> Iterator[Caution]:
             yield Caution(f"In {entry['title']} {entry['failed']} rows could not be predicted.")
         if entry.get("stands") is False:
             yield Caution(
-                f"{entry['title']} falls short: mean fold error {number(entry['gmfe'], 3)}, allowed {number(entry['allowed'], 3)}."
+                f"{entry['title']} falls short: mean fold error {format_number(entry['gmfe'], 3)}, "
+                f"allowed {format_number(entry['allowed'], 3)}."
             )
 
 
-def _ranges(facts: Facts) -> Iterator[Caution]:
+def _ranges(facts: ResultReader) -> Iterator[Caution]:
     """Parameters outside what their cards hold possible."""
     for p in () if facts.parameters_are_of_now else facts.parameters:
         low, high, value = (p.get(key, np.nan) for key in ("low", "high", "value"))
         if value < low or value > high:
-            ends = f"{number(low)} to {number(high)} {p.get('unit', '')}".rstrip()
+            ends = f"{format_number(low)} to {format_number(high)} {p.get('unit', '')}".rstrip()
             yield Caution(
-                f"{_called(facts, p['parameter'])} is {number(value)}, outside the range of its card ({ends})."
+                f"{_called(facts, p['parameter'])} is {format_number(value)}, outside the range of its card ({ends})."
             )
 
 
-def _called(facts: Facts, name: str) -> str:
+def _called(facts: ResultReader, name: str) -> str:
     text = facts.glossary.get(name)
     return f"{text[:1].upper()}{text[1:]} ({name})" if text else name

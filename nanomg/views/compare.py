@@ -27,7 +27,7 @@ from nanomg.dosing.dose import Dose
 from nanomg.dosing.prescription import describe
 from nanomg.errors import InputError
 from nanomg.files import StrPath
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 from nanomg.jobs.calibrate.page import _of_calibration
 from nanomg.jobs.feasibility.page import _of_feasibility
 from nanomg.jobs.sensitivity.page import _of_sensitivity
@@ -257,7 +257,7 @@ def _parameters(sets: Sequence[Mapping[str, tuple[float, str]]]) -> Iterator[Dif
 
 
 def _amount(value: float, unit: str) -> str:
-    return f"{number(value, 6)} {unit}".removesuffix(" 1").strip()
+    return f"{format_number(value, 6)} {unit}".removesuffix(" 1").strip()
 
 
 def _doses(tree: xr.DataTree, config: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ from nanomg.simulation.failure import Diagnosis, diagnose
 from nanomg.solver.status import Status
 
 
-class Trajectory(NamedTuple):
+class StoppedTrajectory(NamedTuple):
     """Which trajectory of a file: subject (an ID, the number of a draw or that in a sweep), regimen and hypothesis, or the point of
     a sweep; `code` is its status."""
 
@@ -90,7 +90,9 @@ def _check(what: str, asked: str | None, known: Iterable[str], where: str) -> No
 
 
 # ---------------------------------------------------------------- a sweep
-def _of_sweep(data: xr.Dataset, subject: str | None, regimen: str | None, where: str) -> tuple[int, list[Trajectory]]:
+def _of_sweep(
+    data: xr.Dataset, subject: str | None, regimen: str | None, where: str
+) -> tuple[int, list[StoppedTrajectory]]:
     """How many trajectories a sweep has, and those that failed."""
     status = data[STATUS]
     arms = [str(arm) for arm in data[REGIMEN].values] if REGIMEN in data.coords else [simulation_arms.AS_GIVEN]
@@ -103,7 +105,7 @@ def _of_sweep(data: xr.Dataset, subject: str | None, regimen: str | None, where:
         place = dict(zip(status.dims, at, strict=True))
         number = np.ravel_multi_index(at, codes.shape)
         point = ", ".join(f"{dim} {_label(data, str(dim), i)}" for dim, i in place.items() if dim != REGIMEN)
-        failed.append(Trajectory(str(number), arms[place.get(REGIMEN, 0)], point, int(codes[at])))
+        failed.append(StoppedTrajectory(str(number), arms[place.get(REGIMEN, 0)], point, int(codes[at])))
     return codes.size, failed
 
 
@@ -123,22 +125,22 @@ def _replay_swept(config: Mapping[str, Any], number: int, library: Library) -> t
 
 
 # ---------------------------------------------------------------- the trajectories of a file
-def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, Any]) -> Iterator[Trajectory]:
+def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, Any]) -> Iterator[StoppedTrajectory]:
     if "feasibility" in tree:
         status = tree["feasibility"].to_dataset()["status"]
         for draw, code in zip(status["draw"].values, status.values, strict=True):
             for regimen in (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT):
-                yield Trajectory(str(draw), regimen, simulation_arms.AS_SET, int(code))
+                yield StoppedTrajectory(str(draw), regimen, simulation_arms.AS_SET, int(code))
     elif "simulation" in tree:
         status = tree["simulation"].to_dataset()["status"]
         names = [[str(v) for v in status[dim].values] for dim in status.dims]
         for at, code in np.ndenumerate(status.values):
             regimen, hypothesis, *rest = (values[i] for values, i in zip(names, at, strict=True))
-            yield Trajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
+            yield StoppedTrajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
     elif "events" in config:  # no common times: only the summary counts what failed
         found = event_arms.run(scenario, _subjects(scenario, config))
         for (r, h, i), code in np.ndenumerate(found.status):
-            yield Trajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
+            yield StoppedTrajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
 
 
 def _subjects(scenario: Scenario, config: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -156,7 +158,7 @@ class _Lane(NamedTuple):
 
 
 def _replay(
-    scenario: Scenario, config: Mapping[str, Any], tree: xr.DataTree, which: Trajectory
+    scenario: Scenario, config: Mapping[str, Any], tree: xr.DataTree, which: StoppedTrajectory
 ) -> tuple[_Lane, Diagnosis]:
     values: dict[str, Any] = dict(scenario.values)
     if which.scenario in roles.HYPOTHESES:
@@ -192,7 +194,7 @@ def _replay(
     return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
 
 
-def _doses(scenario: Scenario, tree: xr.DataTree, which: Trajectory) -> tuple[Dose, ...]:
+def _doses(scenario: Scenario, tree: xr.DataTree, which: StoppedTrajectory) -> tuple[Dose, ...]:
     """The single doses of a regimen of the file."""
     if "doses" not in tree:
         return dict(simulation_arms.arms_of(scenario, scenario.doses))[which.regimen]
@@ -207,7 +209,7 @@ def _doses(scenario: Scenario, tree: xr.DataTree, which: Trajectory) -> tuple[Do
 
 
 # ---------------------------------------------------------------- what is said
-def _finding(scenario: Scenario, which: Trajectory, lane: _Lane, found: Diagnosis) -> dict[str, Any]:
+def _finding(scenario: Scenario, which: StoppedTrajectory, lane: _Lane, found: Diagnosis) -> dict[str, Any]:
     model, unit = lane.model, lane.model.unit(found.state)
     owner = found.terms[0].mechanism if found.terms else ""
     return {

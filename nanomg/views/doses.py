@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nanomg.formatting import MISSING, number
-from nanomg.page.blocks import Cell, Folded, Items, Table, Text, figure
-from nanomg.page.result import Facts
+from nanomg.formatting import MISSING, format_number
+from nanomg.page.blocks import Cell, Folded, Items, Table, Text, number_cell
+from nanomg.page.result import ResultReader
 from nanomg.results import kinds
 from nanomg.results.kinds import BASELINE
 from nanomg.units import unit_text
@@ -24,7 +24,7 @@ _RESET_AND_DOSE = 4  # EVID
 Row = Mapping[str, Any]
 
 
-def blocks(facts: Facts) -> list[Any]:
+def blocks(facts: ResultReader) -> list[Any]:
     """The doses of the regimen that the answer is about; those of the other arms are folded away.
 
     Of a sweep they are those of the scenario, and what the sweep varies of them stands above.
@@ -46,16 +46,16 @@ def blocks(facts: Facts) -> list[Any]:
     return shown + ([Folded(f"The other arms: {', '.join(rest)}", list(map(table, rest)))] if rest else [])
 
 
-def _varied(facts: Facts) -> Iterator[str]:
+def _varied(facts: ResultReader) -> Iterator[str]:
     """What a sweep varies of the doses, and over which values."""
     data = facts.group("sweep") if facts.kind == kinds.SWEEP else None
     known = {p["parameter"] for p in facts.parameters}
     for name, axis in data.coords.items() if data is not None else ():
         if str(name).startswith("dose.") and name not in known:
             values, unit = np.unique(axis.values), unit_text(str(axis.attrs.get("units", "1"))).replace(MISSING, "")
-            shown = ", ".join(map(number, values))
+            shown = ", ".join(map(format_number, values))
             if len(values) > _LISTED:
-                shown = f"{len(values):,} values from {number(values[0])} to {number(values[-1])}"
+                shown = f"{len(values):,} values from {format_number(values[0])} to {format_number(values[-1])}"
             yield f"The sweep varies the {axis.attrs.get('long_name', name)}: {shown} {unit}".rstrip() + "."
 
 
@@ -67,13 +67,13 @@ def _given(doses: Any, regimen: int) -> Iterator[Row]:
             yield row
 
 
-def _table(facts: Facts, rows: Sequence[Row], caption: str) -> Any:
+def _table(facts: ResultReader, rows: Sequence[Row], caption: str) -> Any:
     if not rows:
         return Text(f"{caption}: nothing is given.")
     return _records(facts, rows, caption) if "evid" in rows[0] else _schedule(facts, rows, caption)
 
 
-def _schedule(facts: Facts, rows: Sequence[Row], caption: str) -> Table:
+def _schedule(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
     """Equal doses by the same way in one row, with the total of each way."""
     same: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:
@@ -87,18 +87,18 @@ def _schedule(facts: Facts, rows: Sequence[Row], caption: str) -> Table:
         cells.append(
             (
                 facts.name(cmt) if total is not None else "",
-                figure(amount),
+                number_cell(amount),
                 unit,
                 days(times),
-                "at once" if not hours else f"over {number(hours, 3)} h",
+                "at once" if not hours else f"over {format_number(hours, 3)} h",
                 str(len(times)),
-                Cell("") if total is None else figure(total),
+                Cell("") if total is None else number_cell(total),
             )
         )
     return Table(("what and how", "dose", "unit", "on", "given", "doses", "total"), "pruplrr", cells, caption)
 
 
-def _records(facts: Facts, rows: Sequence[Row], caption: str) -> Table:
+def _records(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
     """Records of an event table, as they stand."""
     headers = (
         "subject",
@@ -116,11 +116,11 @@ def _records(facts: Facts, rows: Sequence[Row], caption: str) -> Table:
             str(row.get("subject", "")),
             days([float(row["time_h"])]),
             facts.name(str(row["cmt"])) if row["cmt"] else _EMPTIED,
-            figure(row["amt"]) if row["cmt"] and row["amt"] else "",
+            number_cell(row["amt"]) if row["cmt"] and row["amt"] else "",
             str(row["unit"]),
             _given_how(facts, row),
-            number(row["addl"]) if row["addl"] else "",
-            figure(row["ii_h"]) if row["ii_h"] else "",
+            format_number(row["addl"]) if row["addl"] else "",
+            number_cell(row["ii_h"]) if row["ii_h"] else "",
             _STEADY.get(int(row["ss"]), ""),
         )
         for row in rows[:_MOST]
@@ -134,27 +134,27 @@ _STEADY = {1: "yes, in place of what was there", 2: "yes, on top of what was the
 _MODELLED = {-1.0: "at a rate that the model sets", -2.0: "over a time that the model sets"}
 
 
-def _given_how(facts: Facts, row: Row) -> str:
+def _given_how(facts: ResultReader, row: Row) -> str:
     """Over how long a record gives its dose, and whether a reset comes before it."""
     if not row["cmt"]:
         return ""
     amount, rate, hours = (float(row[key]) for key in ("amt", "rate_per_h", "duration_h"))
-    at = f"{number(rate)} {unit_text(str(row['unit']))}/h"
+    at = f"{format_number(rate)} {unit_text(str(row['unit']))}/h"
     if rate in _MODELLED:
         how = _MODELLED[rate]
     elif rate > 0 and not amount:
         how = f"at {at} all the time before, until now"
     elif rate > 0:
         times = ", times its bioavailability" if _is_scaled(facts, str(row["cmt"])) else ""
-        how = f"over {number(amount / rate, 3)} h{times}, at {at}"
+        how = f"over {format_number(amount / rate, 3)} h{times}, at {at}"
     elif hours:
-        how = f"over {number(hours, 3)} h"
+        how = f"over {format_number(hours, 3)} h"
     else:
         how = "at once" if amount else "nothing"
     return f"{how}, after a {_EMPTIED}" if row["evid"] == _RESET_AND_DOSE else how
 
 
-def _is_scaled(facts: Facts, cmt: str) -> bool:
+def _is_scaled(facts: ResultReader, cmt: str) -> bool:
     """Whether an infusion at a given rate into a port lasts longer or shorter by the port's bioavailability."""
     scenario = facts.scenario
     share = scenario.model.ports[cmt].F if scenario is not None and cmt in scenario.model.ports else None
@@ -167,7 +167,7 @@ def days(times: Sequence[float]) -> str:
     """Times [h] as days, the first being day 1: `days 2, 9, 16, 23`, `day 3 + 14.4 h`; equal steps of many are summed up."""
     steps = np.diff(times)
     if len(times) > 4 and np.allclose(steps, steps[0]) and steps[0] > 0:
-        step = f"{number(steps[0] / _DAY, 3)} d" if steps[0] >= _DAY else f"{number(steps[0], 3)} h"
+        step = f"{format_number(steps[0] / _DAY, 3)} d" if steps[0] >= _DAY else f"{format_number(steps[0], 3)} h"
         return f"{_day(times[0])} to {_day(times[-1])}, every {step}"
     if len(times) > 1 and all(time % _DAY < _WHOLE for time in times):
         return "days " + ", ".join(str(int(time // _DAY) + 1) for time in times)
@@ -178,4 +178,4 @@ def _day(time: float) -> str:
     if not math.isfinite(time):
         return MISSING
     day, rest = divmod(round(time, 3), _DAY)
-    return f"day {int(day) + 1}" + (f" + {number(rest, 3)} h" if rest > _WHOLE else "")
+    return f"day {int(day) + 1}" + (f" + {format_number(rest, 3)} h" if rest > _WHOLE else "")

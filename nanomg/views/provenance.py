@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nanomg import units
-from nanomg.formatting import number
-from nanomg.page.blocks import Cell, Code, Folded, Table, Text, figure
-from nanomg.page.result import Facts
+from nanomg.formatting import format_number
+from nanomg.page.blocks import Cell, CodeBlock, Folded, Table, Text, number_cell
+from nanomg.page.result import ResultReader
 from nanomg.results import kinds
 
 _JOBS = {
@@ -26,7 +26,7 @@ _JOBS = {
 
 
 # ---------------------------------------------------------------- what was asked
-def asked(facts: Facts) -> Iterator[Any]:
+def asked(facts: ResultReader) -> Iterator[Any]:
     """The settings of the job, and for a search what it was to do."""
     file = facts.file
     rows: list[Any]
@@ -37,7 +37,7 @@ def asked(facts: Facts) -> Iterator[Any]:
                 name,
                 str(term.get("statistic", "")),
                 facts.name(str(term.get("signal") or term.get("cmt"))),
-                figure(term.get("weight")),
+                number_cell(term.get("weight")),
             )
             for name, term in objective.items()
         ]
@@ -66,7 +66,7 @@ def _range(ends: Any) -> str:
     return " to ".join(map(str, ends)) if isinstance(ends, list) else ""
 
 
-def _settings(facts: Facts) -> Iterator[tuple[str, Cell | str]]:
+def _settings(facts: ResultReader) -> Iterator[tuple[str, Cell | str]]:
     file, config = facts.file, facts.config
     yield "job", _JOBS.get(facts.kind, "unknown")
     if scenario := config.get("scenario") or facts.at("scenario"):
@@ -113,11 +113,11 @@ def _horizon(written: str, hours: float | None) -> str:
     """The horizon of the scenario, or the shorter one of a run [h] beside it."""
     if hours is None or math.isclose(hours, units.parse_quantity(written, "h"), rel_tol=1e-9):
         return written
-    return f"the first {number(hours)} h of the scenario's {written}"
+    return f"the first {format_number(hours)} h of the scenario's {written}"
 
 
 # ---------------------------------------------------------------- on what it rests
-def sources(facts: Facts) -> Iterator[Any]:
+def sources(facts: ResultReader) -> Iterator[Any]:
     """The sources of what was used, readable, and as BibTeX."""
     keys = sorted(set(_keys(facts)))
     if not keys:
@@ -125,10 +125,10 @@ def sources(facts: Facts) -> Iterator[Any]:
     known = [key for key in keys if key in facts.library.references]
     yield Table(("key", "source"), "lp", [(key, _reference(facts.library.references.get(key, ""))) for key in keys])
     if known:
-        yield Folded("As BibTeX", [Code("\n".join(facts.library.references[key] for key in known))])
+        yield Folded("As BibTeX", [CodeBlock("\n".join(facts.library.references[key] for key in known))])
 
 
-def _keys(facts: Facts) -> Iterator[str]:
+def _keys(facts: ResultReader) -> Iterator[str]:
     for p in facts.parameters:
         yield from _split(p.get("source", ""))
     if (rows := facts.group("rows")) is not None and "source" in rows:
@@ -161,11 +161,11 @@ def _reference(entry: str) -> str:
 
 
 # ---------------------------------------------------------------- how to repeat it
-def again(facts: Facts) -> Iterator[Any]:
+def again(facts: ResultReader) -> Iterator[Any]:
     """The command, what it ran on, and the whole configuration."""
     made, _, command = facts.attribute("history").partition(" ")
     if command:
-        yield Code(command)
+        yield CodeBlock(command)
     entries = {
         "made": made or facts.attribute("date_created"),
         "seed": facts.attribute("rng_seed"),
@@ -185,7 +185,7 @@ def again(facts: Facts) -> Iterator[Any]:
     if facts.config:
         short = _shortened(facts.config)
         title = "The whole configuration" if short == facts.config else "The configuration, without what is long in it"
-        yield Folded(title, [Code(_written(short))])
+        yield Folded(title, [CodeBlock(_written(short))])
 
 
 _ITEMS, _LETTERS = 20, 1000  # of a list and of a text of the configuration that are shown

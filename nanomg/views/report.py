@@ -26,7 +26,7 @@ from nanomg.library.library import Library
 from nanomg.models import library as find_library
 from nanomg.page import browser, hover
 from nanomg.page.blocks import Items, Section, Text, capped
-from nanomg.page.result import LACKING, Facts, lacks
+from nanomg.page.result import LACKING, ResultReader, lacks
 from nanomg.results import file
 from nanomg.units import unit_text
 from nanomg.views import answers, cautions, doses, drivers, plots, provenance
@@ -65,7 +65,7 @@ def report(
         output = Path(found).with_suffix(".html")
     page, printed = _outputs(found, Path(output), pdf, force)
     tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
-    facts = Facts(tree, library or find_library())
+    facts = ResultReader(tree, library or find_library())
     text = render(facts)
     files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
     for path, content in files.items():
@@ -93,7 +93,7 @@ def _outputs(found: StrPath | xr.DataTree, page: Path, pdf: bool, force: bool) -
     return page, printed
 
 
-def render(facts: Facts) -> str:
+def render(facts: ResultReader) -> str:
     """The page as HTML."""
     made = facts.attribute("date_created").replace("T", " ").replace("Z", " UTC")
     return _template().render(
@@ -131,7 +131,7 @@ def _held(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {key: summary[key] for key in sizes} | ({"left_out_of_this_page": left} if left else {})
 
 
-def _sentence(facts: Facts) -> str:
+def _sentence(facts: ResultReader) -> str:
     """The answer in one sentence, or what the summary lacks for one."""
     try:
         return answers.sentence(facts)
@@ -139,7 +139,7 @@ def _sentence(facts: Facts) -> str:
         return f"The answer cannot be put in words: {lacks(missing)}."
 
 
-def _sections(facts: Facts) -> Iterator[Section]:
+def _sections(facts: ResultReader) -> Iterator[Section]:
     """What stands on the page, in order; a section without anything is left out."""
     numbers = _made(facts, answers.blocks)
     large = [block for block in numbers if block.kind == "tiles"]
@@ -159,7 +159,7 @@ def _sections(facts: Facts) -> Iterator[Section]:
             yield dataclasses.replace(section, blocks=[capped(block) for block in section.blocks])
 
 
-def _made(facts: Facts, blocks: Callable[[Facts], Iterable[Any]]) -> list[Any]:
+def _made(facts: ResultReader, blocks: Callable[[ResultReader], Iterable[Any]]) -> list[Any]:
     """The blocks of a section, as far as the file has what they need."""
     found: list[Any] = []
     try:
@@ -169,7 +169,7 @@ def _made(facts: Facts, blocks: Callable[[Facts], Iterable[Any]]) -> list[Any]:
     return found
 
 
-def _minded(facts: Facts) -> Iterator[Items]:
+def _minded(facts: ResultReader) -> Iterator[Items]:
     found = cautions.cautions(facts)
     for tone, well in (("warning", False), ("good", True)):
         if items := [c.text for c in found if c.well is well]:

@@ -13,7 +13,7 @@ import xarray as xr
 from nanomg import units as units_module
 from nanomg.drawing import style
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 
 _PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("kept aside to judge", "s", COLOURS[1])}
 _DECADES = 20.0  # a panel that spans more than this factor is logarithmic
@@ -129,7 +129,7 @@ def _values(found: xr.Dataset, told: Mapping[str, Any]) -> Picture:
             axis.plot(relative(estimate), i, "o", color=COLOURS[0], ms=7)
             axis.plot([relative(b) for b in entry["bounds"]], [i, i], "|", color="black", ms=13, mew=1.2)
             spans += [relative(estimate)]
-            text = f"{number(estimate, 3)} {unit} ({number(entry['low'], 3)} to {number(entry['high'], 3)})"
+            text = f"{format_number(estimate, 3)} {unit} ({format_number(entry['low'], 3)} to {format_number(entry['high'], 3)})"
             text += f", at its {entry['bound']} bound" if entry["bound"] else ""
             axis.text(1.02, i, style.wrapped(text, 2.8), transform=axis.get_yaxis_transform(), va="center", fontsize=9)
         axis.axvline(1.0, color=GREY, lw=1.0, ls=LINES[1])

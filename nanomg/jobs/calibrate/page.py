@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nanomg.formatting import number, percent, span
+from nanomg.formatting import format_number, percent, span
 from nanomg.page.blocks import _LARGE, Cell, Folded, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 from nanomg.units import unit_text
 
 if TYPE_CHECKING:
     pass
 
 
-def _calibration_sentence(facts: Facts) -> str:
+def _calibration_sentence(facts: ResultReader) -> str:
     error = next((e for e in facts.at("errors") or [] if e["part"] == "fit" and not e["series"]), None)
     fitted = f"{facts.at('card')} fitted to {facts.at('title')}"
     if error is None:
         return f"{fitted}."
-    before, after = (number(error[key], 3) for key in ("gmfe_at_start", "gmfe"))
+    before, after = (format_number(error[key], 3) for key in ("gmfe_at_start", "gmfe"))
     return f"{fitted}: the mean fold error over {error['n']} rows went from {before} to {after}. {facts.at('identifiability')}"
 
 
-def _calibration(facts: Facts) -> Iterator[Any]:
+def _calibration(facts: ResultReader) -> Iterator[Any]:
     starts = facts.at("starts") or {}
     yield Tiles(
         [
             Tile(
                 facts.glossary.get(name, name),
                 Cell(
-                    number(p["estimate"], 3),
+                    format_number(p["estimate"], 3),
                     p["estimate"],
                     f"parameters/{name}/estimate",
                     f"{span(p['low'], p['high'])}, 5–95 %",
@@ -108,13 +108,13 @@ def _of_calibration(found: Mapping[str, Any]) -> Numbers:
 _POOR = 0.5  # coefficient of variation above which a fitted value is hardly known
 
 
-def _of_fit(facts: Facts) -> Iterator[str]:
+def _of_fit(facts: ResultReader) -> Iterator[str]:
     for name, p in (facts.at("parameters") or {}).items():
         if p.get("bound"):
             yield f"A wider {p['bound']} bound of {name}."
         elif (p.get("cv") or 0.0) > _POOR:
             yield f"Further data that tell {name}: its coefficient of variation is {100 * p['cv']:.0f} %."
         if p.get("prior"):
-            yield f"Another prior of {name}, which is taken to be near {number(p['prior']['value'])} {unit_text(p['unit'])}."
+            yield f"Another prior of {name}, which is taken to be near {format_number(p['prior']['value'])} {unit_text(p['unit'])}."
     if not any(e["part"] == "judge" for e in facts.at("errors") or ()):
         yield "Data kept aside: no row judges this fit, so its error says how close it comes, not how well it predicts."

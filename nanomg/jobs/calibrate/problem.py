@@ -23,7 +23,7 @@ from nanomg.jobs.calibrate.least_squares import Optimum, Progress
 from nanomg.library.card import Card
 
 
-class Problem(NamedTuple):
+class FitProblem(NamedTuple):
     """Rows to fit and free parameters, in the units that the models declare; `prior` holds the centre and sd of ln by place."""
 
     study: Study
@@ -36,7 +36,7 @@ class Problem(NamedTuple):
     prior: Mapping[int, tuple[float, float]]
 
 
-def problem_of(study: Study, card: Card) -> Problem:
+def problem_of(study: Study, card: Card) -> FitProblem:
     """The problem of a study; the free parameters start at the values of its runs."""
     where = f"study {study.name!r}, free"
     fitted = tuple(datum for datum in study.data if datum.part == "fit")
@@ -74,7 +74,7 @@ def problem_of(study: Study, card: Card) -> Problem:
             priors[i] = math.log(centre), math.sqrt(math.log1p(free.prior[1] ** 2))
         rows.append((unit, parameter.value, low, high))
     unit_of, starts, lows, highs = zip(*rows, strict=True)
-    return Problem(study, fitted, tuple(names), unit_of, np.array(starts), np.array(lows), np.array(highs), priors)
+    return FitProblem(study, fitted, tuple(names), unit_of, np.array(starts), np.array(lows), np.array(highs), priors)
 
 
 # ---------------------------------------------------------------- residuals
@@ -135,7 +135,7 @@ class Part:
         return np.asarray(found), np.asarray(jacobian)
 
 
-def search(problem: Problem, starts: int, seed: int, progress: Progress | None = None) -> Optimum:
+def search(problem: FitProblem, starts: int, seed: int, progress: Progress | None = None) -> Optimum:
     """The fit of a problem, with the residuals of the priors last."""
     index = parts_of(problem.fitted)
     parts = [Part([problem.fitted[i] for i in rows], problem.names) for rows in index]
@@ -156,7 +156,7 @@ def search(problem: Problem, starts: int, seed: int, progress: Progress | None =
     return least_squares.fit(values, slopes, start, low, high, starts=starts, seed=seed, progress=progress)
 
 
-def at_bound(problem: Problem, z: np.ndarray) -> np.ndarray:
+def at_bound(problem: FitProblem, z: np.ndarray) -> np.ndarray:
     """-1 or 1 for a parameter that ended at its lower or upper bound, else 0."""
     low, high = np.log(problem.low), np.log(problem.high)
     return (z >= high).astype(int) - (z <= low)

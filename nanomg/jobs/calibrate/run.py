@@ -24,7 +24,7 @@ from nanomg.data.studies import P95, Datum, Study
 from nanomg.errors import InputError, SimulationError, unknown
 from nanomg.jobs.calibrate import least_squares
 from nanomg.jobs.calibrate.least_squares import Optimum, Progress, Uncertainty
-from nanomg.jobs.calibrate.problem import Problem, at_bound, free_in, problem_of, residual, search
+from nanomg.jobs.calibrate.problem import FitProblem, at_bound, free_in, problem_of, residual, search
 from nanomg.library import card_editing
 from nanomg.library.card import Card, Parameter
 from nanomg.library.library import Library
@@ -124,7 +124,7 @@ def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Seq
     return study
 
 
-def _predict(problem: Problem, found: Optimum) -> tuple[np.ndarray, list[str]]:
+def _predict(problem: FitProblem, found: Optimum) -> tuple[np.ndarray, list[str]]:
     """All rows of the study (row, 2), before and after the fit, and why one has none after it."""
     data, free = problem.study.data, free_in(problem.study.data, problem.names)
     predictor = Predictor([d.row for d in data], free)
@@ -154,7 +154,7 @@ def _reason(datum: Datum, predicted: float, off: float) -> str:
 
 # ---------------------------------------------------------------- what is said of it
 def _summary(
-    problem: Problem, card: Card, found: Optimum, known: Uncertainty, predicted: np.ndarray, reasons: Sequence[str]
+    problem: FitProblem, card: Card, found: Optimum, known: Uncertainty, predicted: np.ndarray, reasons: Sequence[str]
 ) -> dict[str, Any]:
     study = problem.study
     bound = at_bound(problem, found.z)
@@ -251,7 +251,7 @@ def _gmfe(folds: Sequence[float]) -> float:
     return float(np.exp(np.mean(logs))) if len(logs) else math.nan
 
 
-def _identifiability(problem: Problem, z: np.ndarray, known: Uncertainty) -> str:
+def _identifiability(problem: FitProblem, z: np.ndarray, known: Uncertainty) -> str:
     """One paragraph: how many directions the data determine, and which parameters they leave open or hardly know."""
     names, bound = problem.names, at_bound(problem, z)
     moving = int((bound == 0).sum())
@@ -275,7 +275,7 @@ def _identifiability(problem: Problem, z: np.ndarray, known: Uncertainty) -> str
     return " ".join(said)
 
 
-def _fitted(problem: Problem, card: Card, summary: Mapping[str, Any]) -> dict[str, Parameter]:
+def _fitted(problem: FitProblem, card: Card, summary: Mapping[str, Any]) -> dict[str, Parameter]:
     """The fitted parameters as the card will hold them."""
     error = next(e for e in summary["errors"] if e["part"] == "fit" and e["series"] is None)
     fitted = {}
@@ -301,7 +301,7 @@ def _fitted(problem: Problem, card: Card, summary: Mapping[str, Any]) -> dict[st
     return fitted
 
 
-def _dataset(problem: Problem, found: Optimum, known: Uncertainty, predicted: np.ndarray) -> xr.Dataset:
+def _dataset(problem: FitProblem, found: Optimum, known: Uncertainty, predicted: np.ndarray) -> xr.Dataset:
     data = problem.study.data
     text = lambda values: np.array(list(values), object)
     stated = np.asarray(residual(data, predicted[:, 1]))

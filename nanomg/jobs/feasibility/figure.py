@@ -9,7 +9,7 @@ import xarray as xr
 
 from nanomg.drawing import style
 from nanomg.drawing.style import COLOURS, LINES, Picture
-from nanomg.formatting import number, percent
+from nanomg.formatting import format_number, percent
 from nanomg.results import reading
 from nanomg.results.reading import BAND
 from nanomg.simulation.roles import RELEVANT
@@ -100,7 +100,7 @@ def _reached(rise: xr.DataArray) -> Picture:
         _targets(axis)
         axis.set_xlabel("rise of free Mg over its best 24 h [mmol/L]")
         axis.set_ylabel("share of draws that reach it [%]")
-        reach = " and ".join(f"+{number(t, 3)}" for t in RELEVANT.values())
+        reach = " and ".join(f"+{format_number(t, 3)}" for t in RELEVANT.values())
         style.legend(part, handles, f"share of draws that reach {reach} mmol/L")
 
     return Picture("How many draws reach a rise", 3.6, draw)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 from nanomg.page.blocks import Cell, Folded, Table, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.ranks import _Pairs, _ranked
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 
 if TYPE_CHECKING:
     pass
 
 
-def _feasibility(facts: Facts) -> Iterator[Any]:
+def _feasibility(facts: ResultReader) -> Iterator[Any]:
     quantities = facts.at("feasibility", "quantities") or {}
     first = "total, day"
     if first in quantities:
@@ -62,12 +62,12 @@ _P = ("5", "50", "95")
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{number(100 * value, 3)} %"
+    return "–" if value is None else f"{format_number(100 * value, 3)} %"
 
 
-def _percentiles(facts: Facts, *path: str) -> Cell:
+def _percentiles(facts: ResultReader, *path: str) -> Cell:
     cell = facts.cell(*path, "50", digits=2)
-    ends = (number(facts.at(*path, p), 2) for p in ("5", "95"))
+    ends = (format_number(facts.at(*path, p), 2) for p in ("5", "95"))
     return Cell(cell.text, cell.value, cell.key, f"5–95 %: {' – '.join(ends)}")
 
 
@@ -79,7 +79,7 @@ def _of_feasibility(found: Mapping[str, Any]) -> Numbers:
             yield Quantity("share of draws", name, f"reaches +{label}", "1"), target["share"]
 
 
-def _of_draws(facts: Facts) -> Iterator[Any]:
+def _of_draws(facts: ResultReader) -> Iterator[Any]:
     data = facts.group("feasibility")
     if data is None or not {"value", "rise"} <= set(data) or "total, day" not in data.get("quantity", ()):
         return
@@ -89,9 +89,9 @@ def _of_draws(facts: Facts) -> Iterator[Any]:
     yield from _ranked(facts, {"rise of tumour free Mg over its best 24 h": pairs})
 
 
-def _of_targets(facts: Facts) -> Iterator[str]:
+def _of_targets(facts: ResultReader) -> Iterator[str]:
     for label, target in (facts.at("feasibility", "quantities", "total, day", "targets") or {}).items():
         typical, best = (target.get("shortfall", {}).get(q) for q in ("50", "5"))
         if typical and typical > 1:
-            ends = f"; the best 5 % of the draws {number(best, 2)} times" if best and best > 1 else ""
-            yield f"To hold +{label} mmol/L for 24 h, the typical draw needs {number(typical, 2)} times its rise{ends}."
+            ends = f"; the best 5 % of the draws {format_number(best, 2)} times" if best and best > 1 else ""
+            yield f"To hold +{label} mmol/L for 24 h, the typical draw needs {format_number(typical, 2)} times its rise{ends}."

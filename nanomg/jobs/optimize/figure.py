@@ -10,11 +10,11 @@ import xarray as xr
 from nanomg import units
 from nanomg.drawing import style
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 from nanomg.results import reading
 from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.limits import ACTIVE, EXCEEDED, state_of_limit
-from nanomg.results.reading import Dose
+from nanomg.results.reading import DoseMark
 
 _FEW = 5  # steps of a search that are dots
 _WAS, _IS = "#8C8C8C", COLOURS[0]
@@ -66,18 +66,18 @@ def _schedule(tree: xr.DataTree) -> Picture:
     return Picture("Schedule before and after", _PANEL * len(ports) + 0.7, draw)
 
 
-def _horizon(tree: xr.DataTree, doses: list[Dose]) -> float:
+def _horizon(tree: xr.DataTree, doses: list[DoseMark]) -> float:
     if "simulation" in tree.children:
         return float(tree["simulation"].time.values[-1])
     return max(float(dose.times.max()) for dose in doses) + 24.0
 
 
-def _total(dose: Dose) -> str:
+def _total(dose: DoseMark) -> str:
     visits = f"{len(dose.times)} dose{'s' if len(dose.times) > 1 else ''}"
-    return f"{visits}, {number(float(dose.amounts.sum()), 3)} {units.unit_text(dose.unit)} in all"
+    return f"{visits}, {format_number(float(dose.amounts.sum()), 3)} {units.unit_text(dose.unit)} in all"
 
 
-def _stems(axis: Any, dose: Dose, hours: float, colour: str, marker: str, shift: float) -> None:
+def _stems(axis: Any, dose: DoseMark, hours: float, colour: str, marker: str, shift: float) -> None:
     scale = style.time_scale(hours)
     face, line = ("white", LINES[1]) if colour == _WAS else (colour, LINES[0])
     at = (dose.times + shift) * scale
@@ -104,13 +104,13 @@ def _limits(found: xr.Dataset) -> Picture:
             axis.barh(i, 100 * share, 0.62, **_STATES[state])
         axis.axvline(100.0, color="black", lw=1.0, ls=LINES[1])
         names = [
-            style.wrapped(f"{name}: {number(float(at), 3)}\u00a0{u}", 3.2)
+            style.wrapped(f"{name}: {format_number(float(at), 3)}\u00a0{u}", 3.2)
             for name, at, u in zip(found.constraint.values, limit, unit, strict=True)
         ]
         axis.set_yticks(range(count), names, fontsize=9)
         axis.tick_params(axis="y", length=0)
         for i, (v, u) in enumerate(zip(value, unit, strict=True)):
-            text = f"{number(float(v), 3)} {u}"
+            text = f"{format_number(float(v), 3)} {u}"
             axis.text(1.01, i, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9)
         axis.set(ylim=(count - 0.4, -0.6), xlim=(0.0, max(112.0, 105.0 * float(np.nanmax([*used, 0.0])))))
         axis.set_xlabel("used of the limit [%]")
@@ -133,7 +133,7 @@ def _objective(found: xr.Dataset) -> Picture:
             axis.barh(
                 i, after - before, 0.62, color=COLOURS[0] if better else COLOURS[1], hatch="" if better else "///"
             )
-            text = f"{number(float(before), 3)} → {number(float(after), 3)}"
+            text = f"{format_number(float(before), 3)} → {format_number(float(after), 3)}"
             axis.text(1.01, i, text, transform=axis.get_yaxis_transform(), va="center", fontsize=9)
         axis.axvline(0.0, color="black", lw=0.8)
         axis.set_yticks(range(len(rows)), [style.wrapped(name, 2.4) for name, *_ in rows])

@@ -19,7 +19,7 @@ import numpy as np
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
-from nanomg.library.scenario import Free, Limit, Scenario, Term
+from nanomg.library.scenario import FreeDose, Limit, ObjectiveTerm, Scenario
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.lanes import Lanes, Plan
 from nanomg.solver import intervals
@@ -31,13 +31,13 @@ OFFSETS = (-1e-6, 0.0, 0.02, 0.25, 1.0, 3.0, 8.0, 20.0)
 RTOL = 1e-5  # while searching; what is found is looked at again at a tight tolerance
 
 
-class Design(NamedTuple):
+class DosingSpec(NamedTuple):
     """The static part of a problem: hashable, so that a compiled program belongs to it."""
 
     plan: Plan
-    free: tuple[Free, ...]
+    free: tuple[FreeDose, ...]
     members: tuple[tuple[int, ...], ...]  # doses of each entry of `free`
-    terms: tuple[Term, ...]
+    terms: tuple[ObjectiveTerm, ...]
     limits: tuple[Limit, ...]
     regular: int  # output times on the regular grid; the rest follow doses
 
@@ -47,10 +47,10 @@ class Design(NamedTuple):
         return 2 * sum(len(m) for m in self.members)
 
 
-class Problem(NamedTuple):
+class DosingProblem(NamedTuple):
     """A design with the values that go into it."""
 
-    design: Design
+    design: DosingSpec
     scenario: Scenario
     lanes: Lanes  # of the baseline, with one lane for each start
 
@@ -72,7 +72,7 @@ class Evaluation(NamedTuple):
 
 
 # ---------------------------------------------------------------- variables
-def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -> Problem:
+def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -> DosingProblem:
     """The optimisation problem of a scenario; `varied` parameters may differ between lanes and be differentiated.
 
     Raises `InputError` where the scenario has no objective, or nothing free, or doses that do not fit their bounds.
@@ -85,10 +85,10 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, varied)
     regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
     extra = len(scenario.doses) * len(OFFSETS)
-    design = Design(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))
+    design = DosingSpec(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))
     output = np.concatenate([regular, np.zeros(extra)])
     lanes = simulation_lanes.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, output, batch)
-    problem = Problem(design, scenario, lanes)
+    problem = DosingProblem(design, scenario, lanes)
     for entry, doses in zip(scenario.free, members, strict=True):
         if (len(doses) - 1) * entry.interval > entry.time[1] - entry.time[0]:
             raise InputError(
@@ -102,7 +102,7 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
     return problem
 
 
-def encode(design: Design, doses: Sequence[Dose]) -> np.ndarray:
+def encode(design: DosingSpec, doses: Sequence[Dose]) -> np.ndarray:
     """Scaled variables (variable,) of a regimen: amounts, then times, of each free entry in turn."""
     parts = []
     for entry, members in zip(design.free, design.members, strict=True):
@@ -114,7 +114,7 @@ def encode(design: Design, doses: Sequence[Dose]) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def decode(design: Design, z: Any, amount: Any, time: Any) -> tuple[Any, Any]:
+def decode(design: DosingSpec, z: Any, amount: Any, time: Any) -> tuple[Any, Any]:
     """Amounts and times (dose, lane) with the free ones taken from `z` (variable, lane)."""
     at = 0
     for entry, members in zip(design.free, design.members, strict=True):
@@ -153,8 +153,8 @@ def _spaced(t: jax.Array, gap: float) -> jax.Array:
     return jnp.clip(rows, 0.0, 1.0 - gap * (n - 1)) + shift
 
 
-@programs.kept(0)
-def project(design: Design, z: jax.Array) -> jax.Array:
+@programs.compiled(0)
+def project(design: DosingSpec, z: jax.Array) -> jax.Array:
     """Nearest variables (variable, lane) that keep bounds, intervals and totals."""
     parts, at = [], 0
     for entry, members in zip(design.free, design.members, strict=True):
@@ -168,7 +168,7 @@ def project(design: Design, z: jax.Array) -> jax.Array:
 
 
 # ---------------------------------------------------------------- objective and limits
-def place(design: Design, lanes: Lanes, z: Any) -> Lanes:
+def place(design: DosingSpec, lanes: Lanes, z: Any) -> Lanes:
     """Lanes with the regimen that `z` stands for, and with the output times that follow its doses."""
     amount, time = decode(design, z, jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
     regular = jnp.asarray(lanes.output)[: design.regular]
@@ -179,7 +179,7 @@ def place(design: Design, lanes: Lanes, z: Any) -> Lanes:
     return lanes._replace(amount=amount, time=time, output=output)
 
 
-def evaluate(design: Design, lanes: Lanes, z: Any, order: Order, rtol: Any) -> Evaluation:
+def evaluate(design: DosingSpec, lanes: Lanes, z: Any, order: Order, rtol: Any) -> Evaluation:
     """Objective and limits of every lane; traced, differentiable in `z` and in the lanes' varied values."""
     placed = place(design, lanes, z)
     solved = simulation_lanes.trajectory(design.plan, placed, order.edges, rtol)
@@ -189,7 +189,7 @@ def evaluate(design: Design, lanes: Lanes, z: Any, order: Order, rtol: Any) -> E
     shape = y[:, 0].shape
     times = jnp.take_along_axis(placed.output, order.outputs, 0)
 
-    def term(t: Term) -> jax.Array:
+    def term(t: ObjectiveTerm) -> jax.Array:
         if t.cmt:
             doses = placed.amount[np.array([i for i, c in enumerate(design.plan.cmt) if c == t.cmt], int)] / t.amount
             return t.weight * jnp.sum(doses if t.statistic == "amount" else -jnp.expm1(-doses), 0)
@@ -214,9 +214,9 @@ def lagrangian(found: Evaluation, multiplier: jax.Array, penalty: jax.Array, sca
     return found.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
 
 
-@programs.kept(0)
+@programs.compiled(0)
 def gradient(
-    design: Design,
+    design: DosingSpec,
     lanes: Lanes,
     z: jax.Array,
     order: Order,
@@ -236,17 +236,17 @@ def gradient(
     return jnp.where(jnp.isfinite(slope), slope, 0.0), found
 
 
-@programs.kept(0)
-def _evaluate(design: Design, lanes: Lanes, z: jax.Array, order: Order, rtol: jax.Array) -> Evaluation:
+@programs.compiled(0)
+def _evaluate(design: DosingSpec, lanes: Lanes, z: jax.Array, order: Order, rtol: jax.Array) -> Evaluation:
     return evaluate(design, lanes, z, order, rtol)
 
 
-@programs.kept(0)
-def _edges(design: Design, lanes: Lanes, z: jax.Array) -> jax.Array:
+@programs.compiled(0)
+def _edges(design: DosingSpec, lanes: Lanes, z: jax.Array) -> jax.Array:
     return simulation_lanes.edges(design.plan, place(design, lanes, z))
 
 
-def edge_order(design: Design, lanes: Lanes, z: Any) -> Order:
+def edge_order(design: DosingSpec, lanes: Lanes, z: Any) -> Order:
     """The order of the edges and of the output times of the regimens that `z` stands for."""
     edges = intervals.order_of(np.asarray(_edges(design, lanes, jnp.asarray(z))))
     outputs = lanes.output.shape[0]
@@ -254,7 +254,7 @@ def edge_order(design: Design, lanes: Lanes, z: Any) -> Order:
     return Order(edges, np.stack([lane[lane >= first] - first for lane in edges.T], 1))
 
 
-def evaluate_many(problem: Problem, z: np.ndarray, rtol: float = RTOL) -> Evaluation:
+def evaluate_many(problem: DosingProblem, z: np.ndarray, rtol: float = RTOL) -> Evaluation:
     """Evaluate regimens `z` (variable, regimen), all in one block."""
     lanes = widen(problem.lanes, z.shape[1])
     design = problem.design
@@ -268,7 +268,7 @@ def widen(lanes: Lanes, batch: int) -> Lanes:
     return Lanes(values=lanes.values, **rows)
 
 
-def regimen_of(problem: Problem, z: np.ndarray) -> tuple[Dose, ...]:
+def regimen_of(problem: DosingProblem, z: np.ndarray) -> tuple[Dose, ...]:
     """The regimen of variables `z` (variable,), with doses of nothing left out, sorted by time."""
     lanes = widen(problem.lanes, 1)
     amount, time = decode(problem.design, jnp.asarray(z)[:, None], jnp.asarray(lanes.amount), jnp.asarray(lanes.time))

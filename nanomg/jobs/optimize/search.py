@@ -22,7 +22,7 @@ from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, SimulationError
 from nanomg.jobs.optimize import problem as optimize_problem
-from nanomg.jobs.optimize.problem import Design, Evaluation, Problem, project, regimen_of
+from nanomg.jobs.optimize.problem import DosingProblem, DosingSpec, Evaluation, project, regimen_of
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.solver.status import Status
@@ -85,7 +85,7 @@ class _State(NamedTuple):
     history: np.ndarray
 
 
-def _starts(problem: Problem, seed: int) -> tuple[jax.Array, jax.Array]:
+def _starts(problem: DosingProblem, seed: int) -> tuple[jax.Array, jax.Array]:
     """The baseline and the best of some random regimens (variable, start), and the spread of the objective among them."""
     design = problem.design
     rng = np.random.default_rng(seed)
@@ -99,16 +99,20 @@ def _starts(problem: Problem, seed: int) -> tuple[jax.Array, jax.Array]:
     return jnp.concatenate([baseline, drawn[:, best]], 1), jnp.asarray(spread if spread > 1e-12 else 1.0)
 
 
-@programs.kept(0)
-def _residual(design: Design, z: jax.Array, slope: jax.Array, found: Evaluation, multiplier: jax.Array) -> jax.Array:
+@programs.compiled(0)
+def _residual(
+    design: DosingSpec, z: jax.Array, slope: jax.Array, found: Evaluation, multiplier: jax.Array
+) -> jax.Array:
     """KKT residual per start: projected gradient step, excess over a limit, slack of a limit that a multiplier presses on."""
     move = jnp.abs(project(design, z - slope) - z).max(0)
     pressed = jnp.where(multiplier > 1e-6, jnp.abs(found.excess), jnp.maximum(found.excess, 0.0)).max((0, 1))
     return jnp.maximum(move, pressed)
 
 
-@programs.kept(0, 5)
-def _descend(design: Design, was: _Descent, z: jax.Array, slope: jax.Array, value: jax.Array, fresh: bool) -> _Descent:
+@programs.compiled(0, 5)
+def _descend(
+    design: DosingSpec, was: _Descent, z: jax.Array, slope: jax.Array, value: jax.Array, fresh: bool
+) -> _Descent:
     """Take or shorten the trial step of each start; `fresh` takes it whatever its value (the Lagrangian has changed)."""
     value = jnp.where(jnp.isfinite(value), value, jnp.inf)
     expected = was.length * jnp.sum(was.gradient * was.direction, 0)
@@ -136,7 +140,7 @@ def _idle(z: jax.Array) -> _Descent:
     )
 
 
-def _initial(problem: Problem, optimizer: Any, seed: int) -> _State:
+def _initial(problem: DosingProblem, optimizer: Any, seed: int) -> _State:
     z, scale = _starts(problem, seed)
     shape = (max(len(problem.design.limits), 1), problem.lanes.output.shape[0], STARTS)
     never = jnp.full(STARTS, jnp.inf)
@@ -144,7 +148,7 @@ def _initial(problem: Problem, optimizer: Any, seed: int) -> _State:
     return _State(0, z, moments, _idle(z), jnp.zeros(shape), jnp.asarray(PENALTY), scale, z, never, never, empty)
 
 
-def _advance(problem: Problem, optimizer: Any, state: _State, explore: int) -> _State:
+def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int) -> _State:
     """Evaluate the trial of every start once, and decide on the next."""
     design, lanes = problem.design, problem.lanes
     order = optimize_problem.edge_order(design, lanes, state.z)
@@ -218,7 +222,7 @@ def optimize(
     return _conclude(problem, state, clock.perf_counter() - began)
 
 
-def _conclude(problem: Problem, state: _State, seconds: float) -> Outcome:
+def _conclude(problem: DosingProblem, state: _State, seconds: float) -> Outcome:
     """Pull the best point of each start just inside its limits, look at all at tight tolerance, and take the best."""
     design, scenario = problem.design, problem.scenario
     amounts = np.zeros(design.size, bool)
@@ -272,7 +276,7 @@ def _write(path: Path, state: _State, steps: int, seed: int, config_hash: str) -
     temporary.replace(path)
 
 
-def _read(path: Path, problem: Problem, like: _State, steps: int, seed: int) -> _State:
+def _read(path: Path, problem: DosingProblem, like: _State, steps: int, seed: int) -> _State:
     if not path.exists():
         raise InputError("there is no checkpoint to resume from", str(path))
     count, structure = len(jax.tree.leaves(like)), jax.tree.structure(like)

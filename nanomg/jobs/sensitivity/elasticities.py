@@ -98,7 +98,7 @@ def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulat
     return Slopes(factor * np.asarray(found)[:size], factor[:, None] * parameter, factor[:, None] * amount)
 
 
-@programs.kept(0)
+@programs.compiled(0)
 def _pulled(
     plan: Plan, lanes: Lanes, order: Any, index: Any, how: Any, rtol: Any
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array], jax.Array]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nanomg.formatting import capital, factor, number, span
+from nanomg.formatting import capital, format_factor, format_number, span
 from nanomg.page.blocks import Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 from nanomg.units import unit_text
 
 if TYPE_CHECKING:
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 _SHOWN = 12  # rows that a table of the most important shows
 
 
-def _sensitivity_sentence(facts: Facts) -> str:
+def _sensitivity_sentence(facts: ResultReader) -> str:
     said = []
     for output in facts.at("outputs") or []:
-        value = (
-            f"{capital(output['text'])} is {number(output['value'])} {unit_text(output['unit']).strip('–')}".rstrip()
-        )
+        value = f"{capital(output['text'])} is {format_number(output['value'])} {unit_text(output['unit']).strip('–')}".rstrip()
         measure, rows = _moving(facts, output["output"])
-        most = [(facts.glossary.get(r["parameter"], r["parameter"]), number(r[measure], 2)) for _, r in rows[:3]]
+        most = [(facts.glossary.get(r["parameter"], r["parameter"]), format_number(r[measure], 2)) for _, r in rows[:3]]
         if measure == "elasticity":
             moved = "What moves it most, for 1 % more of each: " + ", ".join(f"{name} ({by} %)" for name, by in most)
         else:
@@ -33,14 +31,14 @@ def _sensitivity_sentence(facts: Facts) -> str:
     return " ".join(said)
 
 
-def _moving(facts: Facts, output: str) -> tuple[str, list[tuple[int, Mapping[str, Any]]]]:
+def _moving(facts: ResultReader, output: str) -> tuple[str, list[tuple[int, Mapping[str, Any]]]]:
     """The elasticities of an output with their place in the summary, the largest first; its slopes where it is 0 and has none."""
     own = [(i, r) for i, r in enumerate(facts.at("elasticities") or []) if r["output"] == output]
     measure = "elasticity" if any(r["elasticity"] for _, r in own) else "slope"
     return measure, sorted((item for item in own if item[1][measure]), key=lambda item: -abs(item[1][measure]))
 
 
-def _sensitivity(facts: Facts) -> Iterator[Any]:
+def _sensitivity(facts: ResultReader) -> Iterator[Any]:
     outputs = facts.at("outputs") or []
     yield Tiles([Tile(o["text"], facts.cell("outputs", i, "value"), o["unit"]) for i, o in enumerate(outputs)])
     for output in outputs:
@@ -52,7 +50,7 @@ def _sensitivity(facts: Facts) -> Iterator[Any]:
                 facts.cell("elasticities", i, "value"),
                 r["unit"],
                 span(r["low"], r["high"]) if r["low"] is not None else "",
-                factor(r["range_effect"]),
+                format_factor(r["range_effect"]),
                 r["basis"],
             )
             for i, r in moving[:_SHOWN]
@@ -93,10 +91,10 @@ def _of_sensitivity(found: Mapping[str, Any]) -> Numbers:
             yield Quantity("elasticities", row["parameter"], row["output"], "1"), row["elasticity"]
 
 
-def _of_slopes(facts: Facts) -> Iterator[str]:
+def _of_slopes(facts: ResultReader) -> Iterator[str]:
     for output in facts.at("outputs") or ():
         own = [r for r in facts.at("elasticities") or () if r["output"] == output["output"] and r["range_effect"]]
         for r in sorted(own, key=lambda r: -abs(r["range_effect"]))[:3]:
             what = f"{capital(r['text'])} ({r['parameter']}, {r['basis']})"
             over = f"from {span(r['low'], r['high']).replace(' – ', ' to ')} {unit_text(r['unit'])}".replace(" –", "")
-            yield f"{what}: {over} the {output['text']} is multiplied by {factor(r['range_effect'])[2:]}, to first order."
+            yield f"{what}: {over} the {output['text']} is multiplied by {format_factor(r['range_effect'])[2:]}, to first order."

@@ -15,7 +15,7 @@ import numpy as np
 
 from nanomg.errors import InputError, SimulationError, unknown
 from nanomg.jobs.sweep.axes import of_values
-from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import STATUS, Keep
 from nanomg.library.scenario import Scenario
 from nanomg.population.plausibility import unphysical
@@ -147,7 +147,7 @@ def evaluate(
     scenario: Scenario, values: Mapping[str, np.ndarray], outputs: Sequence[Keep], progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Outputs (output, trajectory) for `values` (trajectory,) of parameters, NaN where it failed; and the status (trajectory,)."""
-    batch = Batch(scenario, of_values(values, scenario), outputs)
+    batch = Trajectories(scenario, of_values(values, scenario), outputs)
     parts = []
     for start in range(0, batch.total, _CHUNK):
         if progress:

@@ -15,9 +15,19 @@ from nanomg.drawing import style as drawing_style
 from nanomg.drawing.dose_strip import draw_doses
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.errors import unknown
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 from nanomg.results.kinds import BASELINE, OPTIMUM
-from nanomg.results.reading import BAND, Dose, all_failed, chosen, config_of, doses_of, failures, limits_of, outputs_of
+from nanomg.results.reading import (
+    BAND,
+    DoseMark,
+    all_failed,
+    chosen,
+    config_of,
+    doses_of,
+    failures,
+    limits_of,
+    outputs_of,
+)
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT
 from nanomg.simulation.roles import CONCENTRATION, RELEVANT
 
@@ -151,7 +161,7 @@ class _Panel(NamedTuple):
                 above = y.max() > top
                 texts.append((top if above else bottom, f"{'↑' if above else '↓'} {level.text}"))
         if FREE in self.curves and self.curves[FREE].max() > top:
-            texts.append((top, f"↑ {number(float(self.curves[FREE].max()), 3)}: given free"))
+            texts.append((top, f"↑ {format_number(float(self.curves[FREE].max()), 3)}: given free"))
         drawing_style.beside(self.axis, texts, _PANEL * 0.75)
 
 
@@ -161,7 +171,7 @@ def _panel(
     config: Mapping[str, Any],
     name: str,
     side: str,
-    given: Sequence[Dose],
+    given: Sequence[DoseMark],
     inches: float,
     last: bool,
 ) -> _Panel:
@@ -206,7 +216,7 @@ def _curves(axis: Any, times: np.ndarray, y: np.ndarray, regimen: str, i: int) -
     return {regimen: line, "band": drawing_style.block(color=GREY, alpha=0.3, label="5 to 95 % of subjects")}
 
 
-def _guides(axis: Any, given: Sequence[Dose], hours: float, scale: float) -> None:
+def _guides(axis: Any, given: Sequence[DoseMark], hours: float, scale: float) -> None:
     """Faint lines where a dose is given."""
     times = sorted({t for dose in given for t in dose.times if t <= hours})
     if len(times) <= _GUIDES:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nanomg.formatting import number, percent, span
+from nanomg.formatting import format_number, percent, span
 from nanomg.jobs.simulate.verdict import local_share
 from nanomg.page.blocks import _LARGE, Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 from nanomg.results.kinds import OPTIMUM
 from nanomg.simulation.roles import HOURS, RELEVANT
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     pass
 
 
-def _simulation(facts: Facts) -> Iterator[Any]:
+def _simulation(facts: ResultReader) -> Iterator[Any]:
     yield Tiles(_mg_tiles(facts) if facts.at("mg") else _output_tiles(facts))
     yield _signals(facts)
     if facts.at("mg"):
         yield _mg_table(facts)
 
 
-def _output_tiles(facts: Facts) -> list[Tile]:
+def _output_tiles(facts: ResultReader) -> list[Tile]:
     """How high the first outputs rise, where there is no effect of Mg to show."""
     return [
         Tile(
             f"{facts.glossary.get(name, name)}, highest",
-            facts.cell("signals", name, "max")._replace(note=f"at the end: {number(signal['final'])}"),
+            facts.cell("signals", name, "max")._replace(note=f"at the end: {format_number(signal['final'])}"),
             signal["unit"],
         )
         for name, signal in list((facts.at("signals") or {}).items())[:_LARGE]
     ]
 
 
-def _mg_tiles(facts: Facts) -> list[Tile]:
+def _mg_tiles(facts: ResultReader) -> list[Tile]:
     hours = [
         Tile(f"tumour free Mg above +{label} mmol/L", _ends(facts, "mg", key), "h/day") for key, label in HOURS.items()
     ]
@@ -51,7 +51,7 @@ def _mg_tiles(facts: Facts) -> list[Tile]:
     ]
 
 
-def _ends(facts: Facts, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
+def _ends(facts: ResultReader, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
     """The span over hypotheses of a number of the summary."""
     values = [v * scale for v in (facts.at(*path) or {}).values() if v is not None]
     if not values:
@@ -60,7 +60,7 @@ def _ends(facts: Facts, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
     return Cell(low if low == high else f"{low} to {high}", note=f"across {', '.join(sorted(facts.at(*path)))}")
 
 
-def _mg_table(facts: Facts) -> Table:
+def _mg_table(facts: ResultReader) -> Table:
     hypotheses = sorted(facts.summary["mg"]["mean_competence_gain"])
     arms = {"as dosed": ("mg",)} | ({"given free": ("mg", "free")} if facts.at("mg", "free") else {})
     lines = {key: f"hours per day above +{label} mmol/L" for key, label in HOURS.items()}
@@ -82,16 +82,16 @@ def _mg_table(facts: Facts) -> Table:
     )
 
 
-def _percent_of(facts: Facts, *path: str) -> Cell:
+def _percent_of(facts: ResultReader, *path: str) -> Cell:
     """A share of the summary in per cent."""
     cell = facts.cell(*path)
-    return cell._replace(text=number(None if cell.value is None else 100 * cell.value, 2))
+    return cell._replace(text=format_number(None if cell.value is None else 100 * cell.value, 2))
 
 
 _MEASURES = {"initial": "at the start", "final": "at the end", "min": "lowest", "max": "highest", "auc": "area (× h)"}
 
 
-def _signals(facts: Facts) -> Any:
+def _signals(facts: ResultReader) -> Any:
     rows = []
     signals = facts.at("signals") or {}
     for name, signal in signals.items():
@@ -138,7 +138,7 @@ def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
     yield Quantity("magnesium", "local share of the rise", arm.strip() or "as dosed", "1"), effect["share_local"]
 
 
-def _of_effect(facts: Facts) -> Iterator[str]:
+def _of_effect(facts: ResultReader) -> Iterator[str]:
     gains = facts.at("mg", "mean_competence_gain") or {}
     if len(gains) > 1:
         each = ", ".join(f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
@@ -146,11 +146,11 @@ def _of_effect(facts: Facts) -> Iterator[str]:
     peak = facts.at("mg", "peak_rise", "value")
     short = [level for level in RELEVANT.values() if peak and 0 < peak < level]
     if short:
-        more = f"{number(short[0] / peak, 2)} times as much as now, its highest rise would reach +{short[0]:g} mmol/L"
+        more = f"{format_number(short[0] / peak, 2)} times as much as now, its highest rise would reach +{short[0]:g} mmol/L"
         yield f"A carrier or dose that raises tumour free Mg further: at {more}."
     if (local := local_share(facts.at("mg") or {})) is not None:
         yield f"Where the carrier frees its Mg: {100 * local:.0f} % of the mean rise is local, the rest comes through serum."
 
 
 def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{number(value, 2)}"
+    return f"{'+' if value > 0 else ''}{format_number(value, 2)}"

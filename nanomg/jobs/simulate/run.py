@@ -110,7 +110,9 @@ def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table:
     return finish(groups, summary, path, **_origin(scenario, 0, command))
 
 
-def _judge_subjects(scenario: Scenario, found: event_arms.Found) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
+def _judge_subjects(
+    scenario: Scenario, found: event_arms.EventRuns
+) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
     """The verdict on one subject, or the verdicts by subject, with the sentence."""
     if not len(found.times):
         why = "time goes back at a reset, so there are no common times and values are at the records alone"

@@ -9,7 +9,7 @@ import numpy as np
 from nanomg import units
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import Arms
-from nanomg.simulation.event_arms import Found
+from nanomg.simulation.event_arms import EventRuns
 from nanomg.solver.status import Status
 
 _MEASURES = ("initial", "final", "min", "max", "auc")
@@ -22,7 +22,7 @@ def of_status(status: np.ndarray) -> dict[str, Any]:
     return {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": int(status.size)}
 
 
-def of_subjects(found: Found) -> dict[str, Any]:
+def of_subjects(found: EventRuns) -> dict[str, Any]:
     """The same over all subjects, with the reason for each one that has a trajectory that failed."""
     failed = {s.id: found.failures(i) for i, s in enumerate(found.subjects)}
     each = {name: {"failed": len(why), "reason": max(why).reason} for name, why in failed.items() if why}
@@ -38,7 +38,7 @@ def signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
     return table
 
 
-def signals_of_subjects(scenario: Scenario, found: Found) -> dict[str, Any]:
+def signals_of_subjects(scenario: Scenario, found: EventRuns) -> dict[str, Any]:
     """Each output as given under the chosen hypothesis: of one subject, or the median over those that were solved with
     their range. Where there are no common times, at the records alone."""
     table = {}

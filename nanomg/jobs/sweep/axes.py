@@ -56,7 +56,7 @@ class Axis(NamedTuple):
         return np.asarray(low + (high - low) * share)
 
 
-class Column(NamedTuple):
+class AxisColumn(NamedTuple):
     """What a parameter or a property of doses is along a dimension, in the model's unit."""
 
     dim: str
@@ -64,11 +64,11 @@ class Column(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Design:
+class SweepDesign:
     """The points of a sweep in the order of `dims`, the last one fastest; `columns` by parameter or property of doses."""
 
     dims: Mapping[str, int]
-    columns: Mapping[str, Column]
+    columns: Mapping[str, AxisColumn]
     coords: Mapping[str, xr.Variable]
 
     @property
@@ -200,7 +200,7 @@ def lay_out(
     points: int | None = None,
     seed: int = 0,
     paired: bool = False,
-) -> Design:
+) -> SweepDesign:
     """The design that axes as written make. `points` is the number of samples, and of values of a range without one in a grid.
 
     With `paired`, every point is solved as given and without Mg, along the dimension `regimen`.
@@ -226,15 +226,15 @@ def lay_out(
             raise InputError("nothing in this regimen brings Mg, so there is no arm without it", "--paired")
         arms = (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT)
         dims[REGIMEN] = len(arms)
-        columns[REGIMEN] = Column(REGIMEN, np.arange(len(arms)))
+        columns[REGIMEN] = AxisColumn(REGIMEN, np.arange(len(arms)))
         coords[REGIMEN] = xr.Variable((REGIMEN,), np.array(arms, object), {"long_name": "arm"})
-    found = Design(dims, columns, coords)
+    found = SweepDesign(dims, columns, coords)
     if found.points > _MOST:
         raise InputError(f"the axes span {found.points:,} points; {_MOST:,} at most", "--vary")
     return found
 
 
-def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> Design:
+def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> SweepDesign:
     """The design whose points take these values, (point,) each, in the model's units."""
     for name in values:
         if name not in scenario.parameters:
@@ -245,16 +245,16 @@ def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> Design:
     attributes = {
         name: _about(scenario.model.parameters[name].unit, scenario.model.parameters[name].text) for name in values
     }
-    return Design(
+    return SweepDesign(
         {POINT: shape[0]},
-        {name: Column(POINT, np.asarray(v, float)) for name, v in values.items()},
+        {name: AxisColumn(POINT, np.asarray(v, float)) for name, v in values.items()},
         {name: xr.Variable((POINT,), np.asarray(v, float), attributes[name]) for name, v in values.items()},
     )
 
 
 def _grid(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -> tuple[dict[str, Any], ...]:
     dims: dict[str, int] = {}
-    columns: dict[str, Column] = {}
+    columns: dict[str, AxisColumn] = {}
     coords: dict[str, xr.Variable] = {}
     if points is not None and all(axis.values for axis in axes):
         raise InputError("no axis is a range that takes its number of values from it; leave it out", "--points")
@@ -284,7 +284,7 @@ def _sampled(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -
         unit = qmc.Sobol(len(axes), rng=seed).random_base2((points - 1).bit_length())[:points]
     else:
         unit = qmc.LatinHypercube(len(axes), rng=seed).random(points)
-    columns: dict[str, Column] = {}
+    columns: dict[str, AxisColumn] = {}
     coords: dict[str, xr.Variable] = {}
     for axis, share in zip(axes, unit.T, strict=True):
         columns |= _columns(axis, POINT, axis.at(share))
@@ -292,10 +292,10 @@ def _sampled(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -
     return {POINT: points}, columns, coords
 
 
-def _columns(axis: Axis, dim: str, values: np.ndarray) -> dict[str, Column]:
+def _columns(axis: Axis, dim: str, values: np.ndarray) -> dict[str, AxisColumn]:
     if axis.name == HYPOTHESIS:
-        return {name: Column(dim, (values == h).astype(float)) for h, name in roles.HYPOTHESES.items()}
-    return {axis.name: Column(dim, values.astype(float) * axis.factor)}
+        return {name: AxisColumn(dim, (values == h).astype(float)) for h, name in roles.HYPOTHESES.items()}
+    return {axis.name: AxisColumn(dim, values.astype(float) * axis.factor)}
 
 
 def _coordinate(axis: Axis, dim: str, values: np.ndarray) -> xr.Variable:

@@ -21,7 +21,7 @@ import numpy as np
 from nanomg.analysis import readouts
 from nanomg.compute import blocks, devices, programs
 from nanomg.errors import InputError
-from nanomg.jobs.sweep.axes import Design
+from nanomg.jobs.sweep.axes import SweepDesign
 from nanomg.jobs.sweep.keep import _ALONG, SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.regimens import Regimens, regimens
 from nanomg.library.scenario import Scenario
@@ -53,7 +53,7 @@ class _Reduced(NamedTuple):
     status: Any
 
 
-class Batch:
+class Trajectories:
     """All trajectories of a sweep. `subjects` 0: the typical subject alone, at each point of the design.
 
     `memory` [bytes] is what a core may use for trajectories under way; `most` how many are asked for at once, if that is known.
@@ -63,7 +63,7 @@ class Batch:
     def __init__(
         self,
         scenario: Scenario,
-        design: Design,
+        design: SweepDesign,
         kept: Sequence[Keep],
         *,
         subjects: int = 0,
@@ -224,7 +224,7 @@ class Batch:
         return Times(np.take_along_axis(every, order, 0), np.argsort(order, 0, kind="stable")[: len(regular)])
 
 
-@programs.kept(0, 1)
+@programs.compiled(0, 1)
 def _reduced(
     plan: Plan,
     kept: tuple[Keep, ...],

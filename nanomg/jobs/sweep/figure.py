@@ -20,9 +20,9 @@ from nanomg.analysis import across_subjects
 from nanomg.drawing import dose_strip
 from nanomg.drawing import style as drawing_style
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
-from nanomg.formatting import number
+from nanomg.formatting import format_number
 from nanomg.results import reading
-from nanomg.results.reading import BAND, Dose
+from nanomg.results.reading import BAND, DoseMark
 
 _READ = 1_000_000  # numbers of a variable that are read
 _SIDE = 200  # values of an axis of a map
@@ -331,7 +331,7 @@ def _told(along: xr.DataArray, value: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return number(float(value), 3) if isinstance(value, int | float | np.number) else str(value)
+    return format_number(float(value), 3) if isinstance(value, int | float | np.number) else str(value)
 
 
 def _map(axis: Any, x: xr.DataArray, y: xr.DataArray, values: np.ndarray, norm: Any, kept: _Number) -> Any:
@@ -481,7 +481,7 @@ def _distributions(space: _Space, numbers: Sequence[_Number], note: str) -> Pict
                     continue
                 _histogram(axis, y, kept, k)
                 low, middle, high = np.quantile(y, BAND)
-                said = f"median {number(middle, 3)} ({number(low, 3)} to {number(high, 3)})"
+                said = f"median {format_number(middle, 3)} ({format_number(low, 3)} to {format_number(high, 3)})"
                 told.append(f"{label}: {said}" if label else said)
                 look = {"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)]}
                 name = drawing_style.plain(label) or f"{len(y):,} subjects"
@@ -577,7 +577,7 @@ def _courses(tree: xr.DataTree, data: xr.Dataset, space: _Space, name: str, log:
     return Picture(kept.text, strip + _ROW + 0.8, draw)
 
 
-def _common_doses(tree: xr.DataTree, data: xr.Dataset) -> tuple[list[Dose], str]:
+def _common_doses(tree: xr.DataTree, data: xr.Dataset) -> tuple[list[DoseMark], str]:
     """The doses that all trajectories have, and a note of those that are varied."""
     given = reading.doses_of(tree, "")
     axes = [str(name).split(".")[1:-1] for name in data.coords if str(name).startswith("dose.")]

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from nanomg.formatting import number, percent, span
+from nanomg.formatting import format_number, percent, span
 from nanomg.jobs.sweep.keep import SUBJECT, VALUE
 from nanomg.jobs.sweep.regimens import REGIMEN
 from nanomg.page.blocks import Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.ranks import _Pairs, _ranked
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 from nanomg.units import unit_text
 
 if TYPE_CHECKING:
     pass
 
 
-def _sweep(facts: Facts) -> Iterator[Any]:
+def _sweep(facts: ResultReader) -> Iterator[Any]:
     quantities = facts.at("sweep") or {}
     yield Tiles(
         [
@@ -53,14 +53,14 @@ def _sweep(facts: Facts) -> Iterator[Any]:
         yield Text(f"Subjects: {who.get('title')}; {who.get('varied')} parameters vary between them; {turned}.")
 
 
-def _middle(facts: Facts, name: str) -> Cell:
+def _middle(facts: ResultReader, name: str) -> Cell:
     cell = facts.cell("sweep", name, "median")
     return Cell(
         cell.text, cell.value, cell.key, f"5–95 %: {span(*(facts.at('sweep', name, q) for q in ('q05', 'q95')))}"
     )
 
 
-def _kept(facts: Facts, label: str) -> Cell:
+def _kept(facts: ResultReader, label: str) -> Cell:
     """What a sweep keeps, in words."""
     group = facts.group("sweep")
     text = group[label].attrs.get("long_name") if group is not None and label in group else None
@@ -81,7 +81,7 @@ def _of_sweep(found: Mapping[str, Any]) -> Numbers:
 _ENOUGH = 20_000  # trajectories that a rank correlation rests on at most
 
 
-def _drivers_of_sweep(facts: Facts) -> Iterator[Any]:
+def _drivers_of_sweep(facts: ResultReader) -> Iterator[Any]:
     data = facts.group("sweep")
     if data is None or "status" not in data:
         return
@@ -134,15 +134,15 @@ def _long(data: xr.Dataset, name: str) -> str:
     return str(data[name].attrs.get("long_name", name))
 
 
-def _of_axes(facts: Facts) -> Iterator[str]:
+def _of_axes(facts: ResultReader) -> Iterator[str]:
     data = facts.group("sweep")
     if data is None:
         return
     for axis in (str(d) for d in data.sizes if d in data.coords and data[d].dtype.kind == "f" and d != "time"):
         for name, kept in data.items():
             if kept.dtype.kind == "f" and axis in kept.dims and "time" not in kept.dims and ":" in str(name):
-                first, last = (number(_median(kept.isel({axis: i}).values)) for i in (0, -1))
-                low, high = (number(float(data[axis][i])) for i in (0, -1))
+                first, last = (format_number(_median(kept.isel({axis: i}).values)) for i in (0, -1))
+                low, high = (format_number(float(data[axis][i])) for i in (0, -1))
                 over = f"{_long(data, axis)} from {low} to {high} {_shown(data[axis])}".strip()
                 yield (
                     f"The {over}: the median of the {_long(data, str(name))} goes from {first} to {last} {_shown(kept)}".strip()

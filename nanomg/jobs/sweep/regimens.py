@@ -10,7 +10,7 @@ import numpy as np
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
-from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import arms
 
 HYPOTHESIS, REGIMEN, POINT = "hypothesis", "regimen", "point"
 _DOSED = ("amount", "scale", "start", "interval", "duration", "count")
@@ -53,7 +53,7 @@ def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Re
         own = sorted((i for i, d in enumerate(doses) if d.cmt == cmt), key=lambda i: doses[i].time)
         _set(found, what, np.array(own), doses, np.asarray(at[name], float), name)
     if REGIMEN in at:
-        brings = np.array([bool(simulation_arms.carries(scenario.model, d.cmt)) for d in doses])
+        brings = np.array([bool(arms.carries(scenario.model, d.cmt)) for d in doses])
         found.amount[brings[:, None] & (at[REGIMEN] == 1)] = 0.0
     late = found.time > scenario.horizon
     if late.any():

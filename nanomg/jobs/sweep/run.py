@@ -32,7 +32,7 @@ from nanomg.errors import InputError
 from nanomg.jobs.request import resolve
 from nanomg.jobs.sweep import axes, batch
 from nanomg.jobs.sweep import keep as sweep_keep
-from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import SERIES, STATUS, TEXTS
 from nanomg.jobs.sweep.tally import Tally, population
 from nanomg.library.library import Library
@@ -81,7 +81,7 @@ class Recipe(NamedTuple):
     memory: float = batch.MEMORY
     most: int | None = None
 
-    def batch(self, library: Library | None = None) -> Batch:
+    def batch(self, library: Library | None = None) -> Trajectories:
         """The batch that it describes, from another library if one is given.
 
         Raises `InputError` where equations or population are others here than those that are meant.
@@ -102,7 +102,7 @@ class Request:
     """What is to be swept, checked, and how it is cut into parts. `recipe` is what another process builds the same batch from."""
 
     scenario: Scenario
-    batch: Batch
+    batch: Trajectories
     recipe: Recipe
     part: int
 
@@ -167,7 +167,7 @@ def _hash(population: Population) -> str:
 
 def _batch(
     scenario: Scenario, library: Library, asked: Mapping[str, Any], memory: float, most: int | None = None
-) -> Batch:
+) -> Trajectories:
     lanes.tightest(asked["precision"])
     if not 0 < asked["rtol"] < 1:
         raise InputError(f"the relative tolerance must lie between 0 and 1, not be {asked['rtol']}", "--rtol")
@@ -183,7 +183,7 @@ def _batch(
     else:
         points = axes.of_values(asked["values"], scenario)
     who = load_population(population, library, scenario) if population else None
-    return Batch(
+    return Trajectories(
         scenario,
         points,
         sweep_keep.kept_of(asked["keep"], scenario, who),
@@ -198,7 +198,7 @@ def _batch(
     )
 
 
-def _part_of(found: Batch) -> int:
+def _part_of(found: Trajectories) -> int:
     """Trajectories of a part: whole blocks, some seconds of work, and no more than the memory holds several times over."""
     each = _COPIES * (found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters)))
     most = min(max(_PART, found.block), int(found.memory / each))
@@ -341,7 +341,7 @@ def _about(todo: Request, tally: Tally) -> dict[str, Any]:
 _SAME = ("model_hash", "device")
 
 
-def _layout(todo: Request) -> results_parts.Layout:
+def _layout(todo: Request) -> results_parts.PartLayout:
     """What the file holds of each trajectory."""
     found = todo.batch
     variables = {}
@@ -358,7 +358,7 @@ def _layout(todo: Request) -> results_parts.Layout:
     coords = dict(found.design.coords)
     if series:
         coords["time"] = xr.Variable(("time",), found.regular, results_groups.about("h", "time since the start"))
-    return results_parts.Layout(
+    return results_parts.PartLayout(
         found.dims, variables, todo.part, {"time": len(found.regular)} if series else {}, coords
     )
 
@@ -427,7 +427,7 @@ def _in_threads(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _timed(found: Batch, number: int, start: int, stop: int) -> tuple[dict[str, np.ndarray], float]:
+def _timed(found: Trajectories, number: int, start: int, stop: int) -> tuple[dict[str, np.ndarray], float]:
     """A part, and the seconds that it took. Every few parts free memory goes back to the system."""
     began = time.perf_counter()
     arrays = found.solve(start, stop)
@@ -436,7 +436,7 @@ def _timed(found: Batch, number: int, start: int, stop: int) -> tuple[dict[str, 
     return arrays, time.perf_counter() - began
 
 
-_own: dict[str, Batch] = {}  # the batch that this worker process has built
+_own: dict[str, Trajectories] = {}  # the batch that this worker process has built
 
 
 def _by_worker(shared: tuple[str, Recipe], piece: tuple[int, int, int]) -> tuple[dict[str, np.ndarray], float]:

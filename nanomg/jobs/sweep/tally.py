@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nanomg.jobs.sweep.batch import Batch
+from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import SERIES, STATUS, SUBJECT
 from nanomg.population.population import draw
 from nanomg.solver.status import Status
@@ -22,7 +22,7 @@ _PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesi
 class Tally:
     """What is known of the trajectories so far: how many, how they ended, and the numbers kept, or some of them."""
 
-    def __init__(self, found: Batch):
+    def __init__(self, found: Trajectories):
         self.found = found
         self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how != SERIES}
         self._ends = dict.fromkeys(self._numbers, (np.inf, -np.inf))
@@ -88,7 +88,7 @@ class Tally:
         return f"{what}: {self.failed:,} of {self.done:,} trajectories failed ({reasons}) and are NaN in the result."
 
 
-def population(found: Batch) -> dict[str, Any] | None:
+def population(found: Trajectories) -> dict[str, Any] | None:
     """Who the subjects are, and the share of candidates that were not plausible, of the first subjects."""
     if not found.subjects:
         return None

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.ticker import NullFormatter
 
 from nanomg import units
-from nanomg.data.observations import Row, Run, Table, courses_of
+from nanomg.data.observations import ObservationTable, ObservedRun, Row, courses_of
 from nanomg.drawing import style as drawing_style
 from nanomg.drawing.style import COLOURS, GREY, LINES, MARKERS, Picture
 
@@ -23,10 +23,10 @@ _DECADES = 30.0  # a course that spans more than this factor is drawn on a logar
 _ROW, _WIDE = 0.36, 11.0  # [inch] of a domain, and of the figure
 _FOLDS = (0.01, 0.1, 0.2, 0.5, 0.8, 1, 1.25, 2, 5, 10, 100)
 
-Courses = Mapping[tuple[Run, str], tuple[np.ndarray, np.ndarray]]
+Courses = Mapping[tuple[ObservedRun, str], tuple[np.ndarray, np.ndarray]]
 
 
-class Point(NamedTuple):
+class ScoredPoint(NamedTuple):
     """A published value with its prediction, in the same unit, its domain and its use."""
 
     domain: str
@@ -40,7 +40,7 @@ def pictures(tree: xr.DataTree) -> list[Picture]:
     rows = tree["rows"].to_dataset()
     uses = str(rows.use.attrs["flag_meanings"]).split()
     points = [
-        Point(str(domain), float(o), float(p), uses[int(use)])
+        ScoredPoint(str(domain), float(o), float(p), uses[int(use)])
         for domain, o, p, use, bound, sign in zip(
             *(rows[key].values for key in ("domain", "value", "predicted", "use", "bound", "sign")), strict=True
         )
@@ -54,11 +54,11 @@ def pictures(tree: xr.DataTree) -> list[Picture]:
 
 def observed(path: Path, points: Sequence[tuple[str, Row, float]]) -> None:
     """Write a picture of rows of these domains with their predictions."""
-    known = [Point(domain, row.value, p, row.use) for domain, row, p in points if not row.bound]
+    known = [ScoredPoint(domain, row.value, p, row.use) for domain, row, p in points if not row.bound]
     drawing_style.save(drawing_style.sheet([against(known)]), path)
 
 
-def against(points: Sequence[Point]) -> Picture:
+def against(points: Sequence[ScoredPoint]) -> Picture:
     """Observed against predicted with identity and twofold lines, and beside it how far off each row of a domain is."""
     shown = [point for point in points if not _why_not(point)]
     domains = sorted({point.domain for point in points})
@@ -103,7 +103,7 @@ def against(points: Sequence[Point]) -> Picture:
     return Picture("Observed against predicted", max(5.0, _ROW * len(domains) + 1.6), draw, _WIDE)
 
 
-def _why_not(point: Point) -> str:
+def _why_not(point: ScoredPoint) -> str:
     """Why a point has no place on logarithmic axes; empty where it has."""
     if not math.isfinite(point.predicted):
         return "whose prediction failed"
@@ -160,7 +160,7 @@ def _domains(found: xr.Dataset) -> Picture:
     return Picture("Fold errors of the domains", 0.3 * len(names) + 1.2, draw)
 
 
-def courses(path: Path, table: Table, solved: Courses) -> None:
+def courses(path: Path, table: ObservationTable, solved: Courses) -> None:
     """One panel for each course of a table: points as published, the line as predicted; of subjects median and 5 to 95 %."""
     panels = courses_of(table.rows)
     columns = min(_COLUMNS, len(panels))

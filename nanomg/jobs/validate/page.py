@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nanomg.formatting import number, percent, span
+from nanomg.formatting import format_number, percent, span
 from nanomg.page.blocks import Cell, Folded, Table, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
-from nanomg.page.result import Facts
+from nanomg.page.result import ResultReader
 
 if TYPE_CHECKING:
     pass
@@ -17,7 +17,7 @@ _JUDGES = "validate"
 _USES = {_JUDGES: "kept aside", "calibrate": "fitted", "look": "looked at"}
 
 
-def _validation_sentence(facts: Facts) -> str:
+def _validation_sentence(facts: ResultReader) -> str:
     domains = _judging(facts)
     judged = [d for d in domains if d.get("stands") is not None]
     stands = (
@@ -29,18 +29,18 @@ def _validation_sentence(facts: Facts) -> str:
     return f"{stands}: the model against {count} published numbers kept aside to judge it, of which it misses {missed}."
 
 
-def _judging(facts: Facts) -> list[Mapping[str, Any]]:
+def _judging(facts: ResultReader) -> list[Mapping[str, Any]]:
     """The entries of domains for their rows that judge the model."""
     return [d for d in facts.at("domains") or () if d["use"] == _JUDGES]
 
 
-def _missed_of(facts: Facts, domains: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+def _missed_of(facts: ResultReader, domains: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """How many of the rows that judge the model are missed, and how many there are."""
     missed = sum(row["use"] == _JUDGES for row in facts.at("misses") or ())
     return missed, sum(d["n"] for d in domains)
 
 
-def _validation(facts: Facts) -> Iterator[Any]:
+def _validation(facts: ResultReader) -> Iterator[Any]:
     signs = facts.at("signs") or {}
     domains = list(enumerate(facts.at("domains") or []))
     judged = [(i, d) for i, d in domains if d["use"] == _JUDGES]
@@ -85,7 +85,7 @@ def _validation(facts: Facts) -> Iterator[Any]:
             yield Folded(f"{title}: {len(found)}", [Table(listed, "pllrrlurlp", found)])
 
 
-def _missed(facts: Facts, key: str, i: int, row: Mapping[str, Any]) -> Sequence[Any]:
+def _missed(facts: ResultReader, key: str, i: int, row: Mapping[str, Any]) -> Sequence[Any]:
     numbers = [facts.cell(key, i, which, digits=3) for which in ("predicted", "observed")]
     ends = span(row.get("low"), row.get("high")) if None not in (row.get("low"), row.get("high")) else ""
     source = " ".join(filter(None, (row.get("source"), row.get("place"))))
@@ -108,11 +108,11 @@ def _of_validation(found: Mapping[str, Any]) -> Numbers:
             yield Quantity(f"{entry['use']}d rows", entry["name"], text, "1"), entry[key]
 
 
-def _of_domains(facts: Facts) -> Iterator[str]:
+def _of_domains(facts: ResultReader) -> Iterator[str]:
     domains = [d for d in facts.at("domains") or () if d.get("use") == "validate"]
     for d in domains:
         if d.get("stands") is False:
-            errors = f"{number(d['allowed'], 3)} in place of {number(d['gmfe'], 3)}"
+            errors = f"{format_number(d['allowed'], 3)} in place of {format_number(d['gmfe'], 3)}"
             yield f"{d['title']} would stand with a mean fold error of {errors}."
     for verdict, wanted in (
         (NO_ROW, "Published numbers for what nothing judges yet"),
@@ -122,7 +122,7 @@ def _of_domains(facts: Facts) -> Iterator[str]:
             yield f"{wanted}: {'; '.join(titles)}."
     for m in sorted((m for m in facts.at("misses") or () if m.get("fold")), key=lambda m: -m["fold"])[:3]:
         why = f": {m['reason']}" if m.get("reason") else ""
-        yield f"Among the largest misses: {m['quantity']} ({m['domain']}), off by a factor of {number(m['fold'], 3)}{why}."
+        yield f"Among the largest misses: {m['quantity']} ({m['domain']}), off by a factor of {format_number(m['fold'], 3)}{why}."
 
 
 NO_ROW, UNJUDGED = "no validated row", "directions and bounds only"

@@ -28,7 +28,7 @@ import xarray as xr
 
 from nanomg import files
 from nanomg.data import observations
-from nanomg.data.observations import USES, Row, Table
+from nanomg.data.observations import USES, ObservationTable, Row
 from nanomg.data.prediction import Prediction, Predictor
 from nanomg.data.scores import NEAR, SCORED, TWICE, Score, noise_floor
 from nanomg.errors import InputError
@@ -88,7 +88,7 @@ def validate(
     return run
 
 
-def scored(tables: Sequence[Table]) -> tuple[list[Score], Prediction]:
+def scored(tables: Sequence[ObservationTable]) -> tuple[list[Score], Prediction]:
     """Every row of the tables with its prediction."""
     rows = [(table.name, row) for table in tables for row in table.rows]
     prediction = Predictor([row for _, row in rows], fine=_FINE).predict()
@@ -102,7 +102,7 @@ def scored(tables: Sequence[Table]) -> tuple[list[Score], Prediction]:
 
 
 # ---------------------------------------------------------------- what is said
-def report(tables: Sequence[Table], scores: Sequence[Score]) -> dict[str, Any]:
+def report(tables: Sequence[ObservationTable], scores: Sequence[Score]) -> dict[str, Any]:
     """Domains by use, directions, misses, rows by use, and the rows that are looked at only.
 
     Every domain has an entry for its validated rows, with `n` 0 where there is none and nothing is judged.
@@ -123,7 +123,7 @@ def report(tables: Sequence[Table], scores: Sequence[Score]) -> dict[str, Any]:
     }
 
 
-def _domain(table: Table, use: str, scores: Sequence[Score]) -> dict[str, Any]:
+def _domain(table: ObservationTable, use: str, scores: Sequence[Score]) -> dict[str, Any]:
     folds = np.array([s.fold for s in scores])
     known = folds[np.isfinite(folds)]
     failed = [s for s in scores if s.failed]
@@ -173,13 +173,13 @@ def _listed(score: Score) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- what is written
-def _pictures(path: Path, tables: Sequence[Table]) -> list[Path]:
+def _pictures(path: Path, tables: Sequence[ObservationTable]) -> list[Path]:
     """The files of the figures beside the result."""
     names = ["observed", *(f"curves-{table.name}" for table in _with_curves(tables))]
     return [path.with_name(f"{path.stem}-{name}.png") for name in names]
 
 
-def _with_curves(tables: Sequence[Table]) -> list[Table]:
+def _with_curves(tables: Sequence[ObservationTable]) -> list[ObservationTable]:
     return [table for table in tables if observations.courses_of(table.rows)]
 
 
