@@ -42,8 +42,8 @@ def _show(found: Mapping[str, Any]) -> None:
     if not found["same_equations"]:
         render.paragraph("The equations have changed since the file was written; the replay is with those of today.")
     if failed:
-        rows = [(t["subject"], t["regimen"], t["scenario"], t["reason"]) for t in failed[:20]]
-        render.section("Failed", ("subject", "regimen", "scenario", "reason"), "llll", rows)
+        rows = [(t["subject"], t["regimen"], t["hypothesis"], t["reason"]) for t in failed[:20]]
+        render.section("Failed", ("subject", "regimen", "hypothesis", "reason"), "llll", rows)
         if len(failed) > len(rows):
             render.paragraph(f"and {len(failed) - len(rows)} more")
     if finding is None:
@@ -70,7 +70,7 @@ def _show(found: Mapping[str, Any]) -> None:
 
 
 def _sentence(finding: Mapping[str, Any]) -> str:
-    who = f"Subject {finding['subject']}, {finding['regimen']}, {finding['scenario']}"
+    who = f"Subject {finding['subject']}, {finding['regimen']}, {finding['hypothesis']}"
     if finding["solved_alone"]:
         return f"{who}: {finding['reason']} in its block; alone it is solved to the end, so run it with fewer others."
     state = finding["state"]

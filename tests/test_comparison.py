@@ -68,10 +68,12 @@ GROUPS = {
 def tree_of(summary: dict[str, Any], config: dict[str, Any] | None = None, seed: int = 0, amount: float = 1.0) -> Any:
     """A result as a job would make it, with little in its groups."""
     course = xr.DataArray(
-        amount * np.ones((1, 1, 3)), dims=("regimen", "scenario", "time"), attrs={"units": "mm3", "long_name": "volume"}
+        amount * np.ones((1, 1, 3)),
+        dims=("regimen", "hypothesis", "time"),
+        attrs={"units": "mm3", "long_name": "volume"},
     )
     times = xr.Variable("time", [0.0, 1.0, 2.0], {"units": "h"})
-    simulation = xr.Dataset({"tumour.volume": course}, {"regimen": ["as given"], "scenario": ["H1"], "time": times})
+    simulation = xr.Dataset({"tumour.volume": course}, {"regimen": ["as given"], "hypothesis": ["H1"], "time": times})
     doses = xr.Dataset(
         {
             "time_h": (("regimen", "dose"), [[0.0, 24.0]]),

@@ -122,7 +122,7 @@ def test_a_trajectory_of_a_sweep_by_its_number(folder: Path) -> None:
         assert at is not None
         found = examine(at, library=shelves)
         assert found["trajectories"] == 4 and found["same_equations"]
-        assert [(row["subject"], row["scenario"]) for row in found["failed"]] == [
+        assert [(row["subject"], row["hypothesis"]) for row in found["failed"]] == [
             ("3", "runaway.growth 0.1, dose.amount 1")
         ]
         assert found["finding"]["time_h"] == pytest.approx(12.0, abs=1e-3)

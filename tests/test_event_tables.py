@@ -322,7 +322,7 @@ def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
         for time in (0.0, 1.0, 3.0, 13.02, 48.0):
             one = series["magnesium.total"].sel(regimen=regimen, subject="1", time=time).item()
             assert one == pytest.approx(alone["magnesium.total"].sel(regimen=regimen, time=time).item(), rel=2e-5)
-    nothing = series["magnesium.total"].sel(regimen="without Mg", scenario="as set")
+    nothing = series["magnesium.total"].sel(regimen="without Mg", hypothesis="as set")
     assert np.ptp(nothing.values, axis=0) == pytest.approx(0.0, abs=1e-9)
     assert series["magnesium.total"].sel(subject="3").max() > nothing.max() * 1.01
 

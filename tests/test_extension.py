@@ -94,7 +94,7 @@ def test_the_drug_lowers_the_tumour(run: results_run.Run, folder: Path) -> None:
 
 
 def test_its_kinetics_are_those_of_one_compartment(run: results_run.Run) -> None:
-    simulated = run.tree["simulation"].to_dataset().isel(regimen=0, scenario=0)
+    simulated = run.tree["simulation"].to_dataset().isel(regimen=0, hypothesis=0)
     t = simulated.time.values
     k, dose = 100.0 / 25.0, 0.05 / 0.5
     expected = sum(np.where(t >= at, dose * np.exp(-k * np.maximum(t - at, 0.0)), 0.0) for at in (24.0, 72.0, 120.0))

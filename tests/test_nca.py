@@ -190,7 +190,7 @@ def simulated(name: str, horizon: float, doses: int = 1) -> tuple[Mapping[str, f
     found = dataclasses.replace(scenario_file.load(name, library()), horizon=horizon, every=0.25)
     run = simulation_arms.run_arms(found, arms(doses))
     shown = groups.trajectories(found.model, run.regimens, run.hypotheses, run.times, run.data, run.status)
-    return {k: float(v) for k, v in found.values.items()}, shown["pk.C"].isel(scenario=0)
+    return {k: float(v) for k, v in found.values.items()}, shown["pk.C"].isel(hypothesis=0)
 
 
 def rates(p: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:

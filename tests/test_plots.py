@@ -332,8 +332,8 @@ def test_arms_and_hypotheses_lie_side_by_side() -> None:
     y = np.stack([np.full((2, 25), 1.0 + 0.1 * i) for i in range(3)]) + 0.01 * times
     about = {"units": "mmol L-1", "long_name": "free Mg"}
     data = xr.Dataset(
-        {"interstitium.C": (("regimen", "scenario", "time"), y, about)},
-        {"regimen": ["as given", "without Mg", "same Mg given free"], "scenario": ["H1", "H2"], "time": times},
+        {"interstitium.C": (("regimen", "hypothesis", "time"), y, about)},
+        {"regimen": ["as given", "without Mg", "same Mg given free"], "hypothesis": ["H1", "H2"], "time": times},
     )
     found = tree({"simulation": data})
     side = plots.plot(found, by="hypothesis")
@@ -348,8 +348,8 @@ def test_arms_and_hypotheses_lie_side_by_side() -> None:
 def test_hypotheses_of_a_row_share_one_axis(log: bool | None) -> None:
     times = np.linspace(0.0, 24.0, 25)
     y = np.stack([1.0 + 0.01 * times, np.geomspace(1.0, 1e4, 25), np.full(25, np.nan)])[None]
-    coords = {"regimen": ["as given"], "scenario": ["H1", "H2", "H3"], "time": times}
-    data = xr.Dataset({"C": (("regimen", "scenario", "time"), y, {"units": "mg L-1"})}, coords)
+    coords = {"regimen": ["as given"], "hypothesis": ["H1", "H2", "H3"], "time": times}
+    data = xr.Dataset({"C": (("regimen", "hypothesis", "time"), y, {"units": "mg L-1"})}, coords)
     row = [axis for axis in plots.plot(tree({"simulation": data}), by="hypothesis", log=log).axes if axis.lines][-2:]
     assert [axis.get_yscale() for axis in row] == ["linear" if log is False else "log"] * 2
     assert row[0].get_ylim() == row[1].get_ylim()
@@ -362,9 +362,9 @@ def test_subjects_are_a_median_and_a_band() -> None:
     y[0, 0, 3] = np.nan
     status = np.zeros((1, 1, 20), np.int8)
     status[0, 0, 3] = 1
-    dims = ("regimen", "scenario", "subject", "time")
+    dims = ("regimen", "hypothesis", "subject", "time")
     ended = file.flags(dims[:-1], status, ["done", "too many steps"], "how the trajectory ended")
-    coords = {"regimen": ["as given"], "scenario": ["as set"], "time": times}
+    coords = {"regimen": ["as given"], "hypothesis": ["as set"], "time": times}
     data = xr.Dataset({"C": (dims, y, {"units": "mg L-1"}), "status": ended}, coords)
     said = texts(plots.plot(tree({"simulation": data})))
     assert any("median of 19 subjects" in text for text in said)

@@ -66,12 +66,12 @@ def courses(**values: Sequence[float] | Sequence[Sequence[float]]) -> xr.Dataset
     wide, long = next(iter(rows.values())).shape
     units = {"safety.grade": "1"}
     variables = {
-        k: (("regimen", "scenario", "time"), v[None], {"units": units.get(k, "mmol L-1"), "long_name": k})
+        k: (("regimen", "hypothesis", "time"), v[None], {"units": units.get(k, "mmol L-1"), "long_name": k})
         for k, v in rows.items()
     }
     hypotheses = [f"H{i + 1}" for i in range(wide)]
     return xr.Dataset(
-        variables, {"regimen": ["as given"], "scenario": hypotheses, "time": np.arange(long, dtype=float)}
+        variables, {"regimen": ["as given"], "hypothesis": hypotheses, "time": np.arange(long, dtype=float)}
     )
 
 

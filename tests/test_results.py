@@ -27,15 +27,17 @@ def groups() -> dict[str, xarray.Dataset]:
     simulation = xarray.Dataset(
         {
             "tumour.volume": (
-                ("regimen", "scenario", "time"),
+                ("regimen", "hypothesis", "time"),
                 rng.random((2, 3, 2000)),
                 {"units": "mm3", "long_name": "tumour volume"},
             ),
-            "status": result_file.flags(("regimen", "scenario"), np.zeros((2, 3)), ["solved", "step limit"], "status"),
+            "status": result_file.flags(
+                ("regimen", "hypothesis"), np.zeros((2, 3)), ["solved", "step limit"], "status"
+            ),
         },
         coords={
             "regimen": ["as given", "without Mg, µ"],
-            "scenario": ["H1", "H2", "H3"],
+            "hypothesis": ["H1", "H2", "H3"],
             "time": ("time", np.linspace(0.0, 672.0, 2000), {"units": "h", "long_name": "time"}),
         },
     )
@@ -298,3 +300,10 @@ def test_no_summary(tmp_path: Path) -> None:
     path = result_file.write(tmp_path / "run.h5", {}, bare)
     with pytest.raises(InputError, match="no summary"):
         result_file.read_summary(path)
+
+
+def test_the_hypotheses_of_an_older_file_are_called_so(tmp_path: Path) -> None:
+    old = {"simulation": groups()["simulation"].rename(hypothesis="scenario")}
+    path = result_file.write(tmp_path / "old.h5", old, attributes(nanomg_schema_version=1))
+    opened = result_file.open(path)["simulation"].to_dataset()
+    xarray.testing.assert_identical(opened, groups()["simulation"])

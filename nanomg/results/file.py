@@ -32,7 +32,7 @@ from nanomg.results import parts
 if TYPE_CHECKING:
     from nanomg.equations.model import Model
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: the dimension `hypothesis` was called `scenario`
 OLDEST_SCHEMA_VERSION = 1
 
 
@@ -178,12 +178,13 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
     NaN and flags `not_computed`. With `older` a file of an older schema is opened, too, for readers that bear what it lacks.
     Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
     """
-    read_attributes(path, older)
+    version = read_attributes(path, older)["nanomg_schema_version"]
     folder = parts.at(Path(path)) if Path(path).is_dir() else None
     try:
         tree = xarray.open_datatree(_head(path), engine="h5netcdf")
         if folder is not None:
             tree[parts.GROUP].update(folder.variables())
+        _upgrade(tree, version)
         if tree.nbytes >= _LAZY_FROM:
             return _lazy(tree)
         try:
@@ -192,6 +193,14 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
             tree.close()
     except (OSError, RuntimeError, KeyError, ValueError):
         raise InputError("the file is damaged and cannot be read", str(path)) from None
+
+
+def _upgrade(tree: xarray.DataTree, version: int) -> None:
+    """Give the groups of an older file the names of today."""
+    if version < 2:
+        for node in tree.subtree:
+            if "scenario" in node.dims:
+                node.dataset = node.to_dataset(inherit=False).rename(scenario="hypothesis")
 
 
 def _lazy(tree: xarray.DataTree) -> xarray.DataTree:

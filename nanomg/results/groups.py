@@ -68,8 +68,8 @@ def trajectories(
     status: np.ndarray,
     subjects: Sequence[str] | None = None,
 ) -> xr.Dataset:
-    """Arrays (regimen, scenario[, subject], time) with their units."""
-    dims: tuple[str, ...] = ("regimen", "scenario", "time") if subjects is None else (*_DIMS, "subject", "time")
+    """Arrays (regimen, hypothesis[, subject], time) with their units."""
+    dims: tuple[str, ...] = ("regimen", "hypothesis", "time") if subjects is None else (*_DIMS, "subject", "time")
     ended = file.flags(dims[:-1], status, [s.reason for s in Status], "how the trajectory ended")
     variables: dict[str, Any] = {"status": ended}
     for name, y in data.items():
@@ -77,7 +77,7 @@ def trajectories(
         variables[name] = (dims, y, attributes)
     coordinates: dict[str, Any] = {
         "regimen": list(regimens),
-        "scenario": list(hypotheses),
+        "hypothesis": list(hypotheses),
         "time": ("time", times, {"units": "h", "long_name": "time since the start"}),
     }
     if subjects is not None:
@@ -100,7 +100,7 @@ def records(scenario: Scenario, subjects: Sequence[Subject], seen: Sequence[Mapp
     return xr.Dataset(variables)
 
 
-_DIMS = ("regimen", "scenario")
+_DIMS = ("regimen", "hypothesis")
 _RECORD_COLUMNS = {
     "row": ("1", "line of the event table"),
     "time": ("h", "time of the record"),

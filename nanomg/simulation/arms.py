@@ -24,7 +24,7 @@ AS_SET = "as set"
 
 @dataclasses.dataclass(frozen=True)
 class Arms:
-    """Trajectories of arms under hypotheses: `data[name]` and `status` are (regimen, scenario[, time])."""
+    """Trajectories of arms under hypotheses: `data[name]` and `status` are (regimen, hypothesis[, time])."""
 
     regimens: tuple[str, ...]
     hypotheses: tuple[str, ...]

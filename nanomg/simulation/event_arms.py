@@ -35,7 +35,7 @@ _PAD = 32  # times are filled up to a multiple, so that similar tables share one
 
 @dataclasses.dataclass(frozen=True)
 class EventRuns:
-    """Trajectories of the subjects' arms under hypotheses: `data` is (regimen, scenario, subject, time), `status` without time.
+    """Trajectories of the subjects' arms under hypotheses: `data` is (regimen, hypothesis, subject, time), `status` without time.
 
     `times` is empty where some subject's time goes back, and `close` says whether they follow every dose. `seen` has the
     outputs in their display units at each record of a subject, as given and under the first hypothesis.

@@ -170,8 +170,8 @@ def _reached(course: xr.DataArray, allowed: float, unit: str) -> list[_Reached]:
     and none that was solved passes the limit."""
     scale = units.convert_shown(str(course.attrs["units"]), unit)
     found = []
-    for hypothesis in course["scenario"].values:
-        values = course.sel(scenario=hypothesis)
+    for hypothesis in course["hypothesis"].values:
+        values = course.sel(hypothesis=hypothesis)
         highest = scale * float(values.max())
         state = state_of_limit(allowed, allowed - highest)
         known = state == EXCEEDED or bool(values.notnull().all())

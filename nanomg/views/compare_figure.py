@@ -63,7 +63,7 @@ def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset
         if name not in found:
             continue
         regimens = list(found.regimen.values)
-        signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, scenario=0)
+        signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, hypothesis=0)
         if "subject" in signal.dims:
             signal = signal.median("subject")
         factor, drawn = units_module.display_unit(str(found[name].attrs.get("units", "1")), unit)

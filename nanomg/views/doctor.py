@@ -39,7 +39,7 @@ class StoppedTrajectory(NamedTuple):
 
     subject: str
     regimen: str
-    scenario: str
+    hypothesis: str
     code: int
 
 
@@ -161,8 +161,8 @@ def _replay(
     scenario: Scenario, config: Mapping[str, Any], tree: xr.DataTree, which: StoppedTrajectory
 ) -> tuple[_Lane, Diagnosis]:
     values: dict[str, Any] = dict(scenario.values)
-    if which.scenario in roles.HYPOTHESES:
-        values |= {name: float(h == which.scenario) for h, name in roles.HYPOTHESES.items()}
+    if which.hypothesis in roles.HYPOTHESES:
+        values |= {name: float(h == which.hypothesis) for h, name in roles.HYPOTHESES.items()}
     if "feasibility" in tree:
         drawn = tree["feasibility"].to_dataset().sel(draw=int(which.subject))["value"]
         values |= {str(name): float(drawn.sel(parameter=name)) for name in drawn["parameter"].values}

@@ -50,7 +50,7 @@ def _at_baseline(facts: ResultReader, name: str) -> str:
     courses = facts.group("simulation")
     if courses is None or name not in courses or BASELINE not in courses.get("regimen", ()):
         return ""
-    course = courses[name].sel(regimen=BASELINE).isel(scenario=0, time=-1)
+    course = courses[name].sel(regimen=BASELINE).isel(hypothesis=0, time=-1)
     scale, _ = display_unit(str(course.attrs.get("units", "")), facts.at("signals", name, "unit"))
     return f"baseline: {format_number(float(course) * scale)}"
 

@@ -71,7 +71,7 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: st
     names = chosen(data, signals, outputs_of(tree))
     if not names:
         return [drawing_style.message("Courses", "The file holds no signals.")]
-    sides = list(data.scenario.values) if by == HYPOTHESIS else [data.scenario.values[0]]
+    sides = list(data.hypothesis.values) if by == HYPOTHESIS else [data.hypothesis.values[0]]
     given = doses_of(tree, OPTIMUM if OPTIMUM in data.regimen.values else str(data.regimen.values[0]))
     columns = len(sides) if len(sides) > 1 else _columns(len(names))
     rows = len(names) if len(sides) > 1 else math.ceil(len(names) / columns)
@@ -104,7 +104,7 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: st
             _heights(panels[i : i + len(sides)], log)
         for panel in panels:
             panel.mark()
-        notes = [f"under hypothesis {sides[0]}"] if len(sides) == 1 and data.sizes["scenario"] > 1 else []
+        notes = [f"under hypothesis {sides[0]}"] if len(sides) == 1 and data.sizes["hypothesis"] > 1 else []
         notes += [f"left out: {'; '.join(reasons)}"] if reasons else []
         drawing_style.legend(part, [*handles.values()], "; ".join(notes))
 
@@ -117,9 +117,9 @@ def course(
     """Draw one signal of a simulation into an axis of one's own; gives back what a legend needs."""
     data, config = tree["simulation"].to_dataset(), config_of(tree)
     chosen(data, [signal], ())
-    side = hypothesis or str(data.scenario.values[0])
-    if side not in data.scenario.values:
-        raise unknown("hypothesis", side, map(str, data.scenario.values))
+    side = hypothesis or str(data.hypothesis.values[0])
+    if side not in data.hypothesis.values:
+        raise unknown("hypothesis", side, map(str, data.hypothesis.values))
     first = str(data.regimen.values[0])
     panel = _panel(axis, data, config, signal, side, doses_of(tree, first), 5.0, True)
     _heights([panel], log)
@@ -176,7 +176,7 @@ def _panel(
     last: bool,
 ) -> _Panel:
     """One signal under one hypothesis, its vertical axis as it comes."""
-    signal = data[name].sel(scenario=side)
+    signal = data[name].sel(hypothesis=side)
     factor, unit = units.display_unit(str(signal.attrs.get("units", "1")), config.get("outputs", {}).get(name))
     hours = float(data.time.values[-1])
     scale = drawing_style.time_scale(hours)

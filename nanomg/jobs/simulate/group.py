@@ -37,7 +37,7 @@ def of_verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str,
         "mean_competence_gain": ("1", "mean gain of T-cell competence over the arm without Mg"),
     }
     variables: dict[str, Any] = {
-        name: (("regimen", "scenario"), [[r[name][h] for h in arms.hypotheses] for r in rows.values()], about(*words))
+        name: (("regimen", "hypothesis"), [[r[name][h] for h in arms.hypotheses] for r in rows.values()], about(*words))
         for name, words in by_hypothesis.items()
     }
     shares = {
@@ -51,4 +51,4 @@ def of_verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str,
         "peak_rise": "highest rise of tumour free Mg",
     }.items():
         variables[name] = (("regimen",), [r[name]["value"] for r in rows.values()], about("mmol L-1", text))
-    return {"verdict": xr.Dataset(variables, {"regimen": list(rows), "scenario": list(arms.hypotheses)})}
+    return {"verdict": xr.Dataset(variables, {"regimen": list(rows), "hypothesis": list(arms.hypotheses)})}
