@@ -16,7 +16,7 @@ from nanomg.cli.main import commands
 from nanomg.library import scenario_file
 from nanomg.results import kinds
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "results" / "README.md", ROOT / "CONTRIBUTING.md"]
 MANUAL = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *PAGES)}
 GROUP = get_command(commands)

@@ -152,7 +152,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_store import GROUPS, IDENTITY, ROOT, Store, layout, write
+from test_sweep_store import GROUPS, IDENTITY, ROOT, Store, layout, write
 
 random.seed(7)
 path, killed = Path(sys.argv[2]), 0

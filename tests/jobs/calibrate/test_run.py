@@ -24,7 +24,7 @@ from nanomg.models import library as read_library
 from nanomg.results import file
 from nanomg.views import report
 
-RAW = Path(os.environ.get("NANOMG_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+RAW = Path(os.environ.get("NANOMG_DATA") or Path(__file__).resolve().parents[4] / "shared" / "data")
 needs_raw = pytest.mark.skipif(not RAW.is_dir(), reason=f"the raw data are not at {RAW} (set NANOMG_DATA)")
 
 

@@ -15,7 +15,7 @@ from nanomg import attainment, quantiles, time_above
 from nanomg.analysis import noncompartmental
 from nanomg.errors import InputError
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def population(count: int = 40, failed: int = 3) -> xr.DataArray:

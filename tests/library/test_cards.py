@@ -22,7 +22,7 @@ from nanomg.library.toml import load_toml
 from nanomg.models.coat import Coat
 from nanomg.models.liposome import Liposome
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 MODELS = Path(str(resources.files(nanomg.models)))
 PATHS = sorted((MODELS / "cards").glob("*.toml"))
 SHIPPED = nanomg.models.library()

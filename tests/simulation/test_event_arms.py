@@ -377,7 +377,7 @@ def test_the_verdict_on_a_table_is_that_on_the_same_doses(tmp_path: Path) -> Non
 
 
 # ---------------------------------------------------------------- the page of the manual
-PAGE = (Path(__file__).resolve().parents[1] / "docs" / "dosing.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "dosing.md").read_text(encoding="utf-8")
 
 
 def blocks(kind: str) -> list[str]:

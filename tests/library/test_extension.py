@@ -25,7 +25,7 @@ from nanomg.models import library
 from nanomg.results import file
 from nanomg.results import run as results_run
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
 # The page's own example: each file is a block whose first line names it.
 BLOCKS = re.findall(r"```\w+\n[#%] (\S+\.\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 FILES = dict(BLOCKS)
