@@ -6,7 +6,6 @@ variable length, flags are int8 with `flag_values` and `flag_meanings`, attribut
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -16,17 +15,17 @@ import math
 import os
 import platform
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
+
 import h5py
 import numpy as np
 import xarray
+
 from nanomg import __version__
 from nanomg.errors import InputError
-from nanomg.files import StrPath
-from nanomg.files import check_output
-from nanomg.files import replace_file
+from nanomg.files import StrPath, check_output, replace_file
 from nanomg.results import parts
 
 if TYPE_CHECKING:

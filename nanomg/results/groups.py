@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
 import numpy as np
 import xarray as xr
+
 from nanomg import units
 from nanomg.dosing.dose import Dose
 from nanomg.dosing.event_table import Subject
 from nanomg.equations.model import Model
-from nanomg.library.scenario import Scenario
-from nanomg.library.scenario import dosed_unit
+from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.results import file
 from nanomg.solver.status import Status
+
 
 def shown(scenario: Scenario, cmt: str) -> tuple[str, float]:
     """The unit in which doses into `cmt` are shown, and the factor to it."""

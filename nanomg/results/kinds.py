@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-import numpy as np
-import xarray as xr
 from collections.abc import Mapping
 from typing import Any
+
+import xarray as xr
+
 from nanomg.errors import InputError
 
 SIMULATE, OPTIMIZE, SWEEP, VALIDATE = "simulate", "optimize", "sweep", "validate"

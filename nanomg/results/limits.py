@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 _ACTIVE, _ROUNDING = 0.01, 1e-9  # shares of a limit: a smaller room makes it active, a smaller excess is none
 
 ACTIVE, EXCEEDED, UNKNOWN = "active", "exceeded", "unknown"

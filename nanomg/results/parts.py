@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
 import h5py
 import numpy as np
 import xarray
+
 from nanomg.errors import InputError
 
 FORMAT = 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
 import numpy as np
 import xarray as xr
+
 from nanomg import units
 from nanomg.errors import unknown
 from nanomg.formatting import format_number

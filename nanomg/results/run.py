@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-import numpy as np
+from typing import Any
+
 import xarray as xr
-from nanomg.models import library as find_library
+
 from nanomg.results import file
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:

@@ -1,7 +1,7 @@
 """Where a sweep's numbers are kept while it runs: parts on disk, each written whole, and one file made of them at the end.
 
-Beside `OUT.h5` lies the folder `OUT.h5.parts` (nanomg.results.parts). A sweep that was killed goes on from it; a part that cannot be
-read is computed again. Merging reads part after part, so that its memory does not grow with the number of trajectories.
+Beside `OUT.h5` lies the folder `OUT.h5.parts` (nanomg.results.parts). A sweep that was killed goes on from it; a part that cannot
+be read is computed again. Merging reads part after part, so that its memory does not grow with the number of trajectories.
 """
 
 from __future__ import annotations
@@ -19,20 +19,19 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
+
 import h5netcdf
 import h5py
 import numpy as np
 import xarray
-from nanomg import __version__
-from nanomg import files
+
+from nanomg import __version__, files
 from nanomg.errors import InputError
 from nanomg.results import file as result_file
 from nanomg.results import parts
-from nanomg.results.parts import PartLayout
-from nanomg.results.parts import Parts
-from nanomg.results.parts import Variable
+from nanomg.results.parts import PartLayout, Parts, Variable
 
-__all__ = ["Layout", "Store", "Variable"]
+__all__ = ["PartLayout", "Store", "Variable"]
 
 _CHUNK = 512 * 2**10  # [bytes] of a variable in the merged file that are compressed together
 _MANIFEST = "manifest_json"  # the attribute of the group that says what a merged file was made from
@@ -109,7 +108,12 @@ class Store:
     @classmethod
     def _begun(cls, target: Path, folder: Path, layout: PartLayout, new: Mapping[str, Any], lock: int) -> Store:
         _clear(folder)
-        told = {"format": parts.FORMAT, "finished": False, "key": _sha256(result_file.to_json(new, sort_keys=True)), **new}
+        told = {
+            "format": parts.FORMAT,
+            "finished": False,
+            "key": _sha256(result_file.to_json(new, sort_keys=True)),
+            **new,
+        }
         frame = {parts.GROUP: xarray.Dataset(coords=dict(layout.coords))}
         result_file.write(folder / parts.FRAME, frame, _attributes(f"unfinished sweep {target.name}"))
         _write_manifest(folder, told)  # last: without it the folder holds nothing
@@ -406,7 +410,9 @@ def _difference(old: Any, new: Any, name: str) -> str | None:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         found = (_difference(old.get(key), new.get(key), f"{name}{key}.") for key in {**old, **new})
         return next((text for text in found if text), None)
-    shown = [text if len(text) <= 40 else f"{text[:39]}…" for text in (result_file.to_json(old), result_file.to_json(new))]
+    shown = [
+        text if len(text) <= 40 else f"{text[:39]}…" for text in (result_file.to_json(old), result_file.to_json(new))
+    ]
     return f"{name.removesuffix('.')} was {shown[0]} and is now {shown[1]}" if old != new else None
 
 
