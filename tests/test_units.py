@@ -180,3 +180,21 @@ def test_any_text_is_a_unit_or_one_sentence(text: str) -> None:
     except InputError as error:
         message = str(error)
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("unit", "text"),
+    [
+        ("mmol L-1", "mmol/L"),
+        ("mm^3", "mm³"),
+        ("1e6", "10⁶"),
+        ("1e9 mL-1", "10⁹/mL"),
+        ("umol/g", "µmol/g"),
+        ("mg kg-1 h-1", "mg/kg/h"),
+        ("h-1", "1/h"),
+        ("cm2", "cm²"),
+        ("1", "–"),
+    ],
+)
+def test_units_are_written_as_the_field_writes_them(unit: str, text: str) -> None:
+    assert units.unit_text(unit) == text
