@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+_ALIKE, _STARTS = 0.6, 0.85  # likeness of whole names, and of what was typed with the beginning of a name
+_NEARLY = 0.05  # how far behind the best a name may be
 
 
 def _one_line(text: str) -> str:
@@ -38,12 +41,61 @@ class InfeasibleError(NanomgError):
 
 
 def unknown(kind: str, name: str, known: Iterable[str], where: str | None = None) -> InputError:
-    """The error for a name that does not exist, with the nearest names that do."""
+    """The error for a name that does not exist, with the nearest names that do.
+
+    Args:
+        kind: what the name should be one of, such as `"parameter"`.
+        name: the name that was given.
+        known: the names that exist.
+        where: the place of the mistake, such as a file or an option.
+
+    Example:
+        >>> unknown("card", "Mouse", ["human", "mouse", "mouse-old"]).message
+        "there is no card 'Mouse'; did you mean 'mouse' or 'mouse-old'?"
+    """
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    if near:
-        hint = f"did you mean {' or '.join(repr(n) for n in near)}?"
+    if near := nearest(name, names):
+        *others, last = map(repr, near)
+        hint = f"did you mean {' or '.join(filter(None, (', '.join(others), last)))}?"
     else:
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
         hint = f"known: {shown or 'none'}."
     return InputError(f"there is no {kind} {name!r}; {hint}", where)
+
+
+def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The names most like `name`, the best first. Upper and lower case are the same.
+
+    First those that begin with it, the shortest first; then those with a word that begins with it (`volume`, `tumour.volume`);
+    then those that differ by few letters, in all or in as much as was typed (`tumor`, `tumour.volume`).
+
+    Args:
+        name: what was typed.
+        known: the names to choose from.
+        most: how many names to give at most.
+
+    Example:
+        >>> nearest("tumor", ["tumour.volume", "magnesium.GFR"])
+        ['tumour.volume']
+    """
+    typed = name.casefold()
+    names = sorted(known, key=lambda candidate: (len(candidate), candidate))
+    folded = {candidate: candidate.casefold() for candidate in names}
+    begins = [n for n in names if typed and folded[n].startswith(typed)]
+    if not begins:
+        begins = [n for n in names if typed and any(gap + typed in folded[n] for gap in ".-_ ")]
+    alike = _alike(typed, folded, _ALIKE)
+    started = _alike(typed, {n: text[: len(typed) + 1] for n, text in folded.items()}, _STARTS)
+    return (begins or list(dict.fromkeys([*alike, *started])))[:most]
+
+
+def _alike(typed: str, texts: Mapping[str, str], least: float) -> list[str]:
+    """The names whose text is at least so much like what was typed, and nearly as much as the best, which comes first."""
+    matcher = difflib.SequenceMatcher(b=typed)
+    likeness = {}
+    for name, text in texts.items():
+        matcher.set_seq1(text)
+        if matcher.real_quick_ratio() >= least and matcher.quick_ratio() >= least:
+            likeness[name] = matcher.ratio()
+    least = max(least, max(likeness.values(), default=0.0) - _NEARLY)
+    return sorted((n for n, ratio in likeness.items() if ratio >= least), key=lambda n: -likeness[n])
