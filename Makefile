@@ -12,10 +12,6 @@ SCENARIO ?= mouse-mc38-depot
 WORKERS ?= 2
 BIN := .venv/bin
 
-# Compiled solves are kept between runs and shared by the test workers.
-export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.cache/jax
-export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.5
-
 # The quick tests compile hundreds of programs and run most of them once: XLA's plainer generator of code takes half the time.
 # The slow ones are compiled as users have it.
 test: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0

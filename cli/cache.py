@@ -17,9 +17,10 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False, json: options.Json = False
 ) -> None:
     """Show or remove the compiled programs kept for later runs."""
+    from nanomg import user_cache
     from nanomg.compute import program_store
 
-    place = program_store.folder()
+    place = user_cache.folder()
     found: dict[str, Any] = {"folder": str(place) if place else None}
     if clear:
         removed, freed = program_store.clear()

@@ -7,18 +7,21 @@ Amounts of countable things have their own dimensions, so that cells are never a
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import math
 import re
 import sys
+import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pint
-
+from nanomg import user_cache
 from nanomg.errors import InputError
 
-_registry: pint.UnitRegistry = pint.UnitRegistry(cache_folder=None)
-for _definition in (
+if TYPE_CHECKING:
+    import pint
+
+_DEFINITIONS = (
     "cell = [cell_count]",
     "Mcell = 1e6 * cell",
     "particle = [particle_count]",
@@ -27,9 +30,9 @@ for _definition in (
     "Gsite = 1e9 * site",
     "TCID50 = [infectious_units]",
     "@alias week = wk",
-):
-    _registry.define(_definition)
-_registry._build_cache()  # pint knows a particle as a part of a mole and would remember that
+)
+_pint_lock = threading.RLock()  # pint does not say that threads may share a registry
+_known = user_cache.Table("units", lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}")
 
 Dimension = tuple[tuple[str, float], ...]
 
@@ -77,13 +80,24 @@ def _unreadable(text: str) -> InputError:
 
 
 @functools.cache
+def _registry() -> pint.UnitRegistry:
+    """Units with our own, made when a unit is met that was not converted before: pint takes as long to load as a simulation."""
+    import pint
+
+    registry: pint.UnitRegistry = pint.UnitRegistry(cache_folder=None)
+    for definition in _DEFINITIONS:
+        registry.define(definition)
+    registry._build_cache()  # pint knows a particle as a part of a mole and would remember that
+    return registry
+
+
 def _unit(text: str) -> pint.Unit:
     plain = _readable(text)
     try:
-        unit = _registry.Unit("percent" if plain == "%" else plain)
+        unit = _registry().Unit("percent" if plain == "%" else plain)
     except Exception:  # pint raises half a dozen kinds for unreadable text
         raise _unreadable(text) from None
-    if _registry.Quantity(0.0, unit).to_base_units().magnitude != 0.0:
+    if _registry().Quantity(0.0, unit).to_base_units().magnitude != 0.0:
         raise InputError(f"{text!r} has an offset or is a logarithm; nanomg takes units that scale, such as 'K'")
     return unit
 
@@ -91,8 +105,14 @@ def _unit(text: str) -> pint.Unit:
 @functools.cache
 def dimension(unit: str) -> Dimension:
     """The exponents of the base dimensions, sorted: `dimension("L/h") == (("[length]", 3), ("[time]", -1))`."""
-    dims: Any = _registry.get_dimensionality(_unit(unit))
-    return tuple(sorted((str(k), float(v)) for k, v in dims.items() if v))
+    powers = _known.get(f"dimension {unit}", lambda: _powers(unit))
+    return tuple((name, power) for name, power in powers)
+
+
+def _powers(unit: str) -> list[tuple[str, float]]:
+    with _pint_lock:
+        powers: Any = _registry().get_dimensionality(_unit(unit))
+    return sorted((str(name), float(power)) for name, power in powers.items() if power)
 
 
 @functools.cache
@@ -100,7 +120,14 @@ def factor(unit: str, to: str) -> float:
     """Multiply a number in `unit` by this to have it in `to`. Raises `InputError` naming both units if they differ in dimension."""
     if dimension(unit) != dimension(to):
         raise InputError(f"the unit {unit or '1'!r} cannot be converted to {to or '1'!r}: their dimensions differ")
-    return float(_registry.Quantity(1.0, _unit(unit)).to(_unit(to)).magnitude)
+    return float(_known.get(f"factor {unit} -> {to}", lambda: _magnitude(unit, to)))
+
+
+def _magnitude(unit: str, to: str | None = None) -> float:
+    """What 1 `unit` is in `to`, or in the base units of the registry."""
+    with _pint_lock:
+        one = _registry().Quantity(1.0, _unit(unit))
+        return float((one.to_base_units() if to is None else one.to(_unit(to))).magnitude)
 
 
 def convert(value: float, unit: str, to: str, where: str | None = None) -> float:
@@ -140,16 +167,12 @@ def parse_quantity(text: str | float, to: str, where: str | None = None) -> floa
     return converted
 
 
-@functools.cache
-def _to_base(unit: str) -> float:
-    magnitude: Any = _registry.Quantity(1.0, _unit(unit)).to_base_units().magnitude
-    return float(magnitude)
-
-
 def scale_of(unit: str, base: Mapping[str, float]) -> float:
     """What a number in `unit` becomes where every base dimension is counted in another unit, `base[dimension]` times smaller
     than the SI one. Equations whose declared units are coherent are unchanged by it; a lost factor 1000 is not."""
-    return _to_base(unit) * math.prod(base[name] ** power for name, power in dimension(unit))
+    return float(_known.get(f"base {unit}", lambda: _magnitude(unit))) * math.prod(
+        base[name] ** power for name, power in dimension(unit)
+    )
 
 
 _CF_COUNTS = {"Mcell": 6, "Gparticle": 9, "Gsite": 9, "cell": 0, "particle": 0, "site": 0, "TCID50": 0}  # powers of ten

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import xarray as xr
 
 from nanomg import units
 from nanomg.errors import InputError
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 _CHUNK = "32 MiB"  # of lazy data at once; sorting takes some times that
 
-Data = TypeVar("Data", xr.DataArray, xr.Dataset)
+Data = TypeVar("Data", "xr.DataArray", "xr.Dataset")
 
 
 def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "subject") -> Data:
@@ -27,6 +29,8 @@ def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "su
     coordinate `failed`; in a dataset, whose variables may differ, it is the variable `NAME.failed` beside each `NAME`.
     Raises `InputError` where there is no such dimension, or where a quantile is not between 0 and 1.
     """
+    import xarray as xr
+
     if not all(0.0 <= level <= 1.0 for level in q):
         raise InputError(f"quantiles lie between 0 and 1, not {', '.join(f'{level:g}' for level in q)}", "quantiles")
     _check_dim(data, dim, "quantiles")
@@ -42,6 +46,8 @@ def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "su
 
 def _quantiles_of(data: xr.DataArray, q: Sequence[float], dim: str) -> tuple[xr.DataArray, xr.DataArray]:
     """The quantiles, and how many failed."""
+    import xarray as xr
+
     found: xr.DataArray = xr.apply_ufunc(
         _quantiles,
         _along(data, dim),
@@ -72,6 +78,8 @@ def attainment(
     neither hits nor misses. Lazy where `data` is.
     Raises `InputError` where there is no such dimension, or a target does not fit the data.
     """
+    import xarray as xr
+
     _check_dim(data, dim, "attainment")
     unit = data.attrs.get("units", "1")
     given = [target] if isinstance(target, str | int | float) else target
@@ -101,6 +109,8 @@ def time_above(data: xr.DataArray, threshold: str | float) -> xr.DataArray:
     Between samples the curve is straight; a curve with a NaN has no such time.
     Raises `InputError` for a threshold that does not fit the data.
     """
+    import xarray as xr
+
     _check_dim(data, "time", "time_above")
     unit = data.attrs.get("units", "1")
     times = np.asarray(data["time"], float)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from nanomg.compute.machine import cores
+from nanomg.compute.process import cores
 from nanomg.solver.status import Status
 
 T = TypeVar("T", bound=Any)  # a named tuple: lanes along the last axis of each array, `status` among them, and counts

@@ -10,14 +10,11 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import logging
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
-from importlib.machinery import ModuleSpec
-from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
+from nanomg.compute import process
 from nanomg.errors import InputError
 
 Piece = TypeVar("Piece")
@@ -142,8 +139,8 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
     """
     if scheduler is None:
         with (
-            _apart_from_main(),
-            _unstoppable(distributed) as loop,
+            process.main_not_run_again(),
+            _quiet_loop(distributed) as loop,
             distributed.LocalCluster(
                 loop=loop,
                 n_workers=workers,
@@ -172,27 +169,11 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
 
 
 @contextlib.contextmanager
-def _apart_from_main() -> Iterator[None]:
-    """Processes that are started do not run the user's script once more, so it needs no `if __name__ == "__main__"`."""
-    main = sys.modules["__main__"]
-    before = main.__spec__
-    main.__spec__ = ModuleSpec("__main__", None)  # multiprocessing imports a main module by its name, but not this one
-    try:
-        yield
-    finally:
-        main.__spec__ = before
-
-
-@contextlib.contextmanager
-def _unstoppable(distributed: Any) -> Iterator[Any]:
+def _quiet_loop(distributed: Any) -> Iterator[Any]:
     """An event loop whose processes do not see Ctrl-C: this process ends them, without a word of theirs."""
-    resource_tracker.ensure_running()  # when it starts it lets signals through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        runner = distributed.utils.LoopRunner()
+    runner = distributed.utils.LoopRunner()
+    with process.interrupts_blocked():
         runner.start()  # a thread, and what it starts, takes over what is blocked
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield runner.loop
     finally:

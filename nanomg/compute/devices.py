@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nanomg.compute import blocks, machine
+from nanomg.compute import blocks, process
 from nanomg.errors import InputError, unknown
 
 ASKED = ("auto", "cpu", "gpu")
@@ -39,7 +39,7 @@ class Choice(NamedTuple):
     @property
     def side(self) -> int:
         """Pieces of work that are solved side by side: one on each core of a CPU, one on all GPUs together."""
-        return machine.cores() if self.platform == "cpu" and len(self.devices) == 1 else 1
+        return process.cores() if self.platform == "cpu" and len(self.devices) == 1 else 1
 
 
 def choose(asked: str = "auto", trajectories: int = _FILLS_A_GPU) -> Choice:

@@ -1,26 +1,20 @@
 """What a compiled program is known by: a text that is the same in every process that would compile the same program.
 
-It names the function, its static arguments, the source files that its equations come from, and what compiles and runs it. A source
-file counts by its content: all of nanomg's own, those of the mechanisms, and those that these import beside the standard
-library and installed packages of other names.
+It names the function, its static arguments, the syntax of all that these reach (nanomg.compute.reached), and what compiles and
+runs the program. The standard library and installed packages of other names count by their versions.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import dataclasses
 import enum
 import functools
 import hashlib
-import importlib.util
-import itertools
 import os
 import platform
 import sys
-import sysconfig
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,9 +22,11 @@ from typing import Any
 import jax
 import jaxlib.version
 
+from nanomg.compute import reached
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
 
+_FORMAT = "2"  # of keys and entries
 _BEGAN = time.time()
 _settings: Any = jax.config
 
@@ -44,22 +40,23 @@ def of(function: Any, fixed: tuple[Any, ...], shapes: tuple[str, ...]) -> tuple[
 
     Raises `Unnameable`.
     """
-    modules = {_home(function)}
-    subject = ", ".join(_text(value, modules) for value in fixed)
+    roots = [_home(function)]
+    subject = ", ".join(_text(value, roots) for value in fixed)
     if any(" at 0x" in shape for shape in shapes):
         raise Unnameable("the structure of an argument is told by an address")
     name = f"{function.__module__}.{function.__qualname__}"
-    parts = name, subject, *shapes, str(_settings.jax_enable_x64), _machine(), _sources(frozenset(modules))
+    sources = _sources(tuple(dict.fromkeys(roots)))
+    parts = _FORMAT, name, subject, *shapes, str(_settings.jax_enable_x64), _machine(), sources
     return hashlib.sha256("\n".join(parts).encode()).hexdigest(), subject
 
 
-def _text(value: Any, modules: set[ModuleType]) -> str:
-    """A static argument in words; `modules` collects where its classes come from."""
+def _text(value: Any, roots: list[reached.Name]) -> str:
+    """A static argument in words; `roots` collects the definitions of its classes."""
     if value is None or type(value) in (bool, int, float, str):
         return repr(value)
     if isinstance(value, type):
         theirs = (c for c in value.__mro__ if issubclass(c, AbstractMechanism) or not _installed(_module(c)))
-        modules.update(map(_home, theirs))
+        roots.extend(map(_home, theirs))
         return value.__qualname__
     if isinstance(value, Model):
         inner: Any = value.key
@@ -71,16 +68,16 @@ def _text(value: Any, modules: set[ModuleType]) -> str:
         inner = [getattr(value, field.name) for field in dataclasses.fields(value)]
     else:
         raise Unnameable(f"a {type(value).__name__} among the static arguments")
-    name = "" if type(value) is tuple else _text(type(value), modules)
-    return f"{name}({', '.join(_text(v, modules) for v in inner)})"
+    name = "" if type(value) is tuple else _text(type(value), roots)
+    return f"{name}({', '.join(_text(v, roots) for v in inner)})"
 
 
 def _module(thing: Any) -> ModuleType | None:
     return sys.modules.get(thing.__module__)
 
 
-def _home(thing: Any) -> ModuleType:
-    """The module that a class or function is found in by its name."""
+def _home(thing: Any) -> reached.Name:
+    """The module that a class or function is found in by its name, and the top-level definition that it belongs to."""
     module = _module(thing)
     if module is None or thing.__module__ == "__main__":  # a notebook's cells have no file, or an outdated one
         raise Unnameable(f"{thing.__qualname__} belongs to no module")
@@ -89,61 +86,38 @@ def _home(thing: Any) -> ModuleType:
         found = getattr(found, part, None)
     if found is not thing:
         raise Unnameable(f"{thing.__qualname__} is not found by its name in {thing.__module__}")
-    return module
+    return thing.__module__, thing.__qualname__.partition(".")[0]
 
 
-# ---------------------------------------------------------------- source files
-_STANDARD = Path(sysconfig.get_path("stdlib"))
+# ---------------------------------------------------------------- syntax
+# what finds, keeps and loads programs is in none of them: a change of it that changes what is kept changes _FORMAT
+_KEEPERS = {
+    f"nanomg.compute.{name}" for name in ("outlines", "process", "program_key", "program_store", "programs", "reached")
+}
+_KEEPERS.add("nanomg.user_cache")
 
 
 def _installed(module: ModuleType | None) -> bool:
     """Whether a module is of the standard library or of an installed package, which change with their versions only."""
     file = getattr(module, "__file__", None)
-    if not file:
-        return True
-    path = Path(file)
-    return path.is_relative_to(_STANDARD) or not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+    return not file or reached.installed(Path(file))
 
 
 @functools.cache
-def _sources(modules: frozenset[ModuleType]) -> str:
-    """A hash of the files of the modules and of all that these import and that may change without a version."""
-    files: set[Path] = set()
-    families = {module.__name__.partition(".")[0] for module in modules}
-    todo = list(modules)
-    while todo:
-        module = todo.pop()
-        path = Path(module.__file__ or "")
-        if path.suffix != ".py":
-            raise Unnameable(f"{module.__name__} has no source file")
-        if path not in files:
-            files.add(path)
-            reached = (sys.modules[name] for name in _imports(module, path) if name in sys.modules)
-            todo += [
-                m for m in reached if not _installed(m) or (m.__name__.partition(".")[0] in families and m.__file__)
-            ]
+def _sources(roots: tuple[reached.Name, ...]) -> str:
+    """A hash of the syntax of what was asked for and of all that it reaches and that may change without a version."""
+    families = {module.partition(".")[0] for module, _ in roots}
+
+    def followed(module: str, path: Path) -> bool:
+        return module not in _KEEPERS and (not reached.installed(path) or module.partition(".")[0] in families)
+
     try:
+        digest, files = reached.reached(roots, followed)
         if max(path.stat().st_mtime for path in files) > _BEGAN:
             raise Unnameable("a source file was changed since this process began")
-        return " ".join(sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in files))
-    except OSError as error:
-        raise Unnameable(f"a source file cannot be read ({error})") from None
-
-
-def _imports(module: ModuleType, path: Path) -> Iterator[str]:
-    """Names that a module may import, wherever in its text."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            if node.level:
-                base = importlib.util.resolve_name(base, module.__package__ or None)
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            yield from itertools.accumulate(name.split("."), "{}.{}".format)
+    except (reached.SourceMissing, OSError) as error:
+        raise Unnameable(str(error)) from None
+    return digest
 
 
 # ---------------------------------------------------------------- what compiles and runs it

@@ -9,27 +9,28 @@ left to `jax.jit`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import pickle
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 from jax.experimental import serialize_executable
-from jax.experimental.compilation_cache import compilation_cache
 
-from nanomg.compute import program_key, program_store
+from nanomg import user_cache
+from nanomg.compute import process, program_key, program_store
+
+process.prepare_jax()
 
 log = logging.getLogger(__name__)
 _settings: Any = jax.config
 _MOST = 128  # programs in memory: a large one is 400 pieces of mapped memory, and Linux grants a process 65,530
 _used: OrderedDict[tuple[Any, Any], None] = OrderedDict()  # function and signature, the one used last at the end
-_first_calls = threading.RLock()  # threads that solve blocks of one shape share what the first of them compiles
+_bookkeeping = threading.RLock()  # held while the two lists of programs in memory change
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,9 +44,10 @@ def compiled(*static: int) -> Callable[[Callable[P, T]], Program[P, T]]:
 
 def forget() -> None:
     """Let go of every compiled program in memory, JAX's own included; what is on disk stays and is loaded when needed again."""
-    for program, _ in _used:
-        program.compiled.clear()
-    _used.clear()
+    with _bookkeeping:
+        for program, _ in _used:
+            program.compiled.clear()
+        _used.clear()
     jax.clear_caches()
 
 
@@ -70,7 +72,7 @@ class Program(Generic[P, T]):
         try:
             run = self._again(signature)
         except KeyError:
-            with _first_calls:
+            with process.compiling:
                 if signature in self.compiled:
                     run = self._again(signature)
                 else:
@@ -81,21 +83,23 @@ class Program(Generic[P, T]):
         return self.jitted(*args) if run is None else run(leaves)
 
     def _again(self, signature: Any) -> Run | None:
-        run = self.compiled[signature]
-        _used[self, signature] = None
-        _used.move_to_end((self, signature))
+        with _bookkeeping:
+            run = self.compiled[signature]
+            _used[self, signature] = None
+            _used.move_to_end((self, signature))
         return run
 
     def _remember(self, signature: Any, run: Run | None) -> None:
-        self.compiled[signature] = run
-        _used[self, signature] = None
-        while len(_used) > _MOST:
-            (program, oldest), _ = _used.popitem(last=False)
-            program.compiled.pop(oldest, None)
+        with _bookkeeping:
+            self.compiled[signature] = run
+            _used[self, signature] = None
+            while len(_used) > _MOST:
+                (program, oldest), _ = _used.popitem(last=False)
+                program.compiled.pop(oldest, None)
 
     def _first(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Run | None, Any]:
         """The program, loaded or compiled, and its first result; no program where it cannot be kept."""
-        if program_store.trusted() is None:
+        if user_cache.trusted() is None:
             return None, None
         types = [str(jax.typeof(leaf)) for leaf in leaves]
         try:
@@ -135,8 +139,7 @@ class Program(Generic[P, T]):
             return out
 
         flat.__name__ = self.function.__name__
-        with _without_jax_cache():
-            compiled = jax.jit(flat).lower(*leaves).compile()
+        compiled = jax.jit(flat).lower(*leaves).compile()
         run = _runner(compiled, structure)
         example = jax.tree.unflatten(structure, range(structure.num_leaves))
         try:
@@ -166,16 +169,3 @@ def _ordinary(leaves: list[Any]) -> bool:
         not isinstance(leaf, jax.core.Tracer) and (not isinstance(leaf, jax.Array) or leaf.devices() == here)
         for leaf in leaves
     )
-
-
-@contextlib.contextmanager
-def _without_jax_cache() -> Iterator[None]:
-    """What JAX took from its own cache on disk lacks parts when it is serialised again, so it is not asked here."""
-    used = _settings.jax_enable_compilation_cache
-    _settings.update("jax_enable_compilation_cache", False)
-    compilation_cache.reset_cache()
-    try:
-        yield
-    finally:
-        _settings.update("jax_enable_compilation_cache", used)
-        compilation_cache.reset_cache()

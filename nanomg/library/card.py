@@ -21,6 +21,7 @@ What has no value of its own is scaled from another card by body weight to a pow
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,7 @@ def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
     """Read and check one card; `other` finds the cards that values are scaled from, by name and place of use."""
     data = load_toml(path)
     where = f"card {path.stem!r}"
+    other = functools.cache(other)  # one card gives many values, and its file is looked at once
     weight = units.parse_quantity(data["weight"], "g", where) if "weight" in data else None
     parameters = {}
     for group, table in data.items():

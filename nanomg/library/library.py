@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -62,9 +63,12 @@ class Library:
         return self.mechanisms[name]
 
 
+_importing = threading.RLock()  # a module that one thread is still importing is half a module to another
+
+
 def _modules(folder: Path) -> Iterator[ModuleType]:
     """The folder's Python files as modules; a file of an installed package is imported under its own name."""
-    package = next((name for name, module in list(sys.modules.items()) if _folder(module) == folder.resolve()), None)
+    package = _package_of(folder.resolve())
     for path in sorted(folder.glob("*.py")):
         if path.stem.startswith("__"):
             continue
@@ -85,9 +89,19 @@ def _modules(folder: Path) -> Iterator[ModuleType]:
         yield sys.modules[name]
 
 
+def _package_of(folder: Path) -> str | None:
+    """The imported package whose files lie in a folder."""
+    return next((name for name, module in list(sys.modules.items()) if _folder(module) == folder), None)
+
+
 def _folder(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
-    return Path(file).resolve().parent if file and Path(file).name == "__init__.py" else None
+    return _parent(file) if file and file.endswith("__init__.py") else None
+
+
+@functools.cache
+def _parent(file: str) -> Path:
+    return Path(file).resolve().parent
 
 
 def _mechanisms(folder: Path) -> Iterator[type[AbstractMechanism]]:
@@ -111,7 +125,8 @@ def scan(*folders: Path) -> Library:
     for folder in folders:
         if not folder.is_dir():
             raise InputError("there is no such library folder", str(folder))
-        mechanisms.update((m.__name__, m) for m in _mechanisms(folder))
+        with _importing:
+            mechanisms.update((m.__name__, m) for m in _mechanisms(folder))
         for kind, shelf in shelves.items():
             shelf.update((path.stem, path) for path in sorted((folder / kind).glob("*.toml")))
         if (folder / "references.bib").is_file():

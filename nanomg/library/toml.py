@@ -1,4 +1,7 @@
-"""Readers of TOML files and their tables."""
+"""TOML files, and the values in their tables.
+
+A file is parsed once in a process: its content is taken from memory as long as its time of change, size and inode are the same.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,36 @@ from typing import Any
 
 from nanomg.errors import InputError, unknown
 
+_parsed: dict[
+    Path, tuple[tuple[int, int, int], dict[str, Any]]
+] = {}  # by path: what the file was known by, its content
+
 
 def load_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; a missing, unreadable or broken one is an `InputError` of one sentence."""
+    """The content of a TOML file, as a copy that may be changed. A missing, unreadable or broken file is an `InputError`."""
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        status = path.stat()
+        known_by = status.st_mtime_ns, status.st_size, status.st_ino
+        key = path.absolute()
+        known, content = _parsed.get(key, (None, {}))
+        if known != known_by:
+            with path.open("rb") as file:
+                content = tomllib.load(file)
+            _parsed[key] = known_by, content
     except FileNotFoundError:
         raise InputError("there is no such file", str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the file cannot be read ({error})", str(path)) from None
     except (ValueError, RecursionError) as error:  # broken, or with a number or nesting beyond what Python reads
         raise InputError(f"this is not valid TOML: {error}", str(path)) from None
+    return _copied(content)
+
+
+def _copied(value: Any) -> Any:
+    """Tables and lists anew, everything else as it is."""
+    if isinstance(value, dict):
+        return {key: _copied(entry) for key, entry in value.items()}
+    return [_copied(entry) for entry in value] if isinstance(value, list) else value
 
 
 def table_in(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
-import inspect
 import json
 import math
 import os
@@ -19,16 +18,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-import xarray
 
 from nanomg import __version__
 from nanomg.errors import InputError
 from nanomg.files import StrPath, check_output, replace_file
 from nanomg.results import parts
+from nanomg.results.model_hash import model_hash
 
 if TYPE_CHECKING:
+    import xarray
+
     from nanomg.equations.model import Model
 
 SCHEMA_VERSION = 2  # 1: the dimension `hypothesis` was called `scenario`
@@ -53,15 +53,16 @@ def root_attributes(
     command: str = "",
     summary: Mapping[str, Any] | None = None,
     device: str = "",
+    ended: datetime.datetime | None = None,
 ) -> dict[str, str | int]:
     """Attributes of the root: what the file is, when, by which command, software and input it was made.
 
     `model` is what was solved, or each of several; `summary` the object that `--json` prints, which `nanomg summary` shows again
-    without computing, and `device` where it was computed if that is not where JAX computes by itself.
+    without computing, `device` where it was computed if that is not where JAX computes by itself, and `ended` when (in UTC).
     """
     import jax  # a file is read without it
 
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = (ended or datetime.datetime.now(datetime.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     config_json = to_json(config, sort_keys=True)
     first = jax.devices()[0]
     versions = {"python": platform.python_version(), "nanomg": __version__}
@@ -85,16 +86,10 @@ def root_attributes(
     return attributes if summary is None else attributes | {"summary_json": to_json(summary)}
 
 
-def model_hash(*models: Model) -> str:
-    """SHA-256 of the mechanisms' names, in order, and of the source files that hold their equations."""
-    mechanisms = dict.fromkeys(mechanism for model in models for mechanism in model.mechanisms)
-    modules = {mechanism.__module__: inspect.getmodule(mechanism) for mechanism in mechanisms}
-    sources = [inspect.getsource(module) for _, module in sorted(modules.items()) if module is not None]
-    return _sha256("\n".join([*(mechanism.__name__ for mechanism in mechanisms), *sources]))
-
-
 def flags(dims: str | Sequence[str], codes: Any, meanings: Sequence[str], long_name: str) -> xarray.Variable:
     """An int8 variable of codes 0, 1, 2, …, one per meaning. CF separates meanings by blanks, so blanks inside become `_`."""
+    import xarray
+
     attributes = {
         "long_name": long_name,
         "flag_values": np.arange(len(meanings), dtype=np.int8),
@@ -144,6 +139,8 @@ def write(
 
 def image(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
     """The bytes of a file of these groups and root attributes. Raises `TypeError` as `write` does."""
+    import xarray
+
     nodes = {"/": xarray.Dataset(attrs=dict(attributes))} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
     for name, dataset in nodes.items():
         for holder, attrs in [(name, dataset.attrs), *((f"{name}/{v}", dataset[v].attrs) for v in dataset.variables)]:
@@ -177,6 +174,8 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
     NaN and flags `not_computed`. With `older` a file of an older schema is opened, too, for readers that bear what it lacks.
     Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
     """
+    import xarray
+
     version = read_attributes(path, older)["nanomg_schema_version"]
     folder = parts.at(Path(path)) if Path(path).is_dir() else None
     try:
@@ -220,6 +219,8 @@ def _head(path: StrPath) -> Path:
 
 def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     """The root's attributes of a result file or a folder of parts, after the checks of `open`."""
+    import h5py
+
     where = str(path)
     if Path(path).is_dir():
         parts.manifest(Path(path))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from nanomg.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 SIMULATE, OPTIMIZE, SWEEP, VALIDATE = "simulate", "optimize", "sweep", "validate"
 CALIBRATE, FEASIBILITY, SENSITIVITY = "calibrate", "feasibility", "sensitivity"
@@ -39,8 +40,8 @@ def kind_of(found: xr.DataTree | Mapping[str, Any]) -> str:
 
     Raises `InputError` for one that no job of nanomg has made.
     """
-    tree = isinstance(found, xr.DataTree)
-    there = found.children if isinstance(found, xr.DataTree) else found
+    children = getattr(found, "children", None)
+    tree, there = children is not None, found if children is None else children
     for name, kind in (_GROUPS if tree else _KEYS).items():
         if name in there:
             return kind

@@ -12,13 +12,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-import xarray
 
 from nanomg.errors import InputError
+
+if TYPE_CHECKING:
+    import xarray
 
 FORMAT = 1
 GROUP = "sweep"  # where the variables lie in the one dataset
@@ -153,6 +154,8 @@ class Parts:
 
     def read(self, part: int, name: str) -> np.ndarray:
         """A variable of a part, (trajectory, …). Raises `InputError` where it is missing, damaged or of another sweep."""
+        import h5py
+
         path = self.path(part)
         try:
             with h5py.File(path, "r") as file:
@@ -175,6 +178,7 @@ class Parts:
     def variables(self) -> dict[str, xarray.Variable]:
         """The variables of the whole, read when needed; those parts that are not there now are NaN, and flags say so."""
         import dask.array  # most files are read without it
+        import xarray
 
         there = frozenset(part for part in range(self.layout.parts) if self.path(part).exists())
         found = {}

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import datetime
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import xarray as xr
+from typing import TYPE_CHECKING, Any
 
 from nanomg.results import file
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    Groups = Mapping[str, xr.Dataset]
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A finished run: the result as an xarray tree, what `--json` prints, and the file if one was written."""
 
-    tree: xr.DataTree
     summary: dict[str, Any]
     path: Path | None
+    make_tree: Callable[[], xr.DataTree] = dataclasses.field(repr=False)
+
+    @functools.cached_property
+    def tree(self) -> xr.DataTree:
+        """Everything that was computed, made when it is asked for: the command line needs the summary alone."""
+        return self.make_tree()
 
 
-def finish(groups: Mapping[str, xr.Dataset], summary: dict[str, Any], path: Path | None, **about: Any) -> Run:
-    """The run of these groups, written to `path` if there is one; `about` are further arguments of `results.root_attributes`."""
-    attributes = file.root_attributes(summary=summary, **about)
+def finish(groups: Groups | Callable[[], Groups], summary: dict[str, Any], path: Path | None, **about: Any) -> Run:
+    """The run of these groups, or of those that a function makes, written to `path` if there is one.
+
+    `about` are further arguments of `results.file.root_attributes`.
+    """
+    ended = datetime.datetime.now(datetime.UTC)
+
+    @functools.cache
+    def content() -> tuple[Groups, dict[str, Any]]:
+        made = groups() if callable(groups) else groups
+        return made, file.root_attributes(summary=summary, ended=ended, **about)
+
+    def make_tree() -> xr.DataTree:
+        import xarray as xr
+
+        data, attributes = content()
+        tree = xr.DataTree.from_dict({f"/{name}": dataset for name, dataset in data.items()})
+        tree.attrs.update(attributes)
+        return tree
+
     if path is not None:
-        file.write(path, groups, attributes, force=True)
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs.update(attributes)
-    return Run(tree, summary, path)
+        file.write(path, *content(), force=True)
+    return Run(summary, path, make_tree)

@@ -12,12 +12,9 @@ import hashlib
 import io
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any, BinaryIO
 
 import h5netcdf
@@ -26,6 +23,7 @@ import numpy as np
 import xarray
 
 from nanomg import __version__, files
+from nanomg.compute import process
 from nanomg.errors import InputError
 from nanomg.results import file as result_file
 from nanomg.results import parts
@@ -167,7 +165,7 @@ class Store:
                 raise ValueError(f"{name} of part {part} is {self.layout.shape_in(part, name)}, not {values.shape}")
             attributes = {**variable.attributes, "sha256": self._parts.checksum(part, name, values)}
             found[name] = (("trajectory", *variable.dims), values, attributes)
-        with _kept(), _uninterrupted():
+        with _kept(), process.interrupts_deferred():
             result_file.write(
                 self._parts.path(part),
                 {"/": found.assign_attrs(_attributes(f"part {part} of a sweep"))},
@@ -307,23 +305,6 @@ def _kept() -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{error.message}; finished parts are kept, continue with --resume", error.where) from None
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits for the end: raised inside of HDF5's libraries, where objects are being deleted, it would be lost."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    late: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *told: late.append(told))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    for told in late[:1]:
-        handler(*told)
 
 
 # ---------------------------------------------------------------------- the folder

@@ -23,8 +23,6 @@ from nanomg.equations.model import Model, stack
 from nanomg.errors import unknown
 from nanomg.solver import integrate, intervals, sparsity
 
-jax.config.update("jax_enable_x64", True)  # amounts span ten decades; float32 is a choice to make, not a default
-
 RTOL = 1e-6  # of the solver; the error that it achieves is measured in benchmarks/
 TIGHT = 1e-9
 PRECISIONS = {"float64": 0.0, "float32": 3e-6}  # the tightest rtol that each can keep
@@ -83,9 +81,12 @@ def with_dependants(model: Model, varied: tuple[str, ...]) -> tuple[str, ...]:
     """`varied` and the constants that depend on them."""
     names = list(model.parameters)
     constants = list(model.constants)
-    jaxpr = jax.make_jaxpr(
-        lambda *p: [jnp.asarray(model.derive(dict(zip(names, p, strict=True)))[c]) for c in constants]
-    )
+
+    def derived_constants(*values: Any) -> list[Any]:
+        x = model.derive(dict(zip(names, values, strict=True)))
+        return [jnp.asarray(x[name]) for name in constants]
+
+    jaxpr = jax.make_jaxpr(derived_constants)
     depends = sparsity.dependencies(jaxpr(*np.ones(len(names))).jaxpr, [frozenset([i]) for i in range(len(names))])
     chosen = {names.index(v) for v in varied}
     return (*varied, *(c for c, on in zip(constants, depends, strict=True) if on & chosen))

@@ -26,6 +26,7 @@ from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.library.scenario_file import rebuild
 from nanomg.models import library as find_library
 from nanomg.results import file, parts
+from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, event_lanes, roles
 from nanomg.simulation import lanes as simulation_lanes
@@ -76,11 +77,18 @@ def examine(
     return {
         "file": str(path),
         "scenario": scenario.name,
-        "same_equations": attributes["model_hash"] == file.model_hash(scenario.model),
+        "same_equations": _same_equations(attributes, scenario),
         "trajectories": count,
         "failed": [t._asdict() | {"reason": Status(t.code).reason} for t in failed],
         "finding": finding,
     }
+
+
+def _same_equations(attributes: Mapping[str, Any], scenario: Scenario) -> bool | None:
+    """Whether the file's equations are those of today; None for a file of schema 1, whose hash was of whole source files."""
+    if attributes["nanomg_schema_version"] < 2:
+        return None
+    return bool(attributes["model_hash"] == model_hash(scenario.model))
 
 
 def _check(what: str, asked: str | None, known: Iterable[str], where: str) -> None:

@@ -170,7 +170,7 @@ def run_of(summary: dict[str, Any], calls: list[dict[str, Any]]) -> Callable[...
 
     def call(scenario: str, **given: Any) -> results_run.Run:
         calls.append({"scenario": scenario, **given})
-        return results_run.Run(xarray.DataTree(), summary, None)
+        return results_run.Run(summary, None, xarray.DataTree)
 
     return call
 

@@ -101,7 +101,7 @@ def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch:
 
 @pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:1", "tcp://no.such.host.invalid:8786"])
 def test_an_address_without_a_scheduler_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nanomg.cluster._WAIT", 0.5)
+    monkeypatch.setattr("nanomg.compute.cluster._WAIT", 0.5)
     with pytest.raises(InputError, match=f"^{address}: no Dask scheduler answers there"):
         list(cluster.each(operator.mul, 2, [1, 2], scheduler=address))
 
@@ -205,7 +205,7 @@ def test_a_scheduler_and_its_worker(
     quietly = ("--host", "127.0.0.1", "--port", port, "--dashboard-address", "127.0.0.1:0")
     with started("distributed.cli.dask_scheduler", *quietly) as scheduler:
         wait_for(lambda: listens(port))
-        monkeypatch.setattr("nanomg.cluster._WAIT", 2)
+        monkeypatch.setattr("nanomg.compute.cluster._WAIT", 2)
         with pytest.raises(InputError, match="no worker for 2 s"):
             nanomg.sweep("drain", scheduler=address, library=shelves, **ASKED)
         monkeypatch.undo()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 from typer.testing import CliRunner
 
@@ -89,6 +91,15 @@ def test_time_state_and_term_are_found(failed: Path, folder: Path) -> None:
     assert finding["terms"][0]["mechanism"] == "Runaway" and finding["terms"][0]["source"] == "outside"
     assert finding["terms"][0]["amount"] == pytest.approx(finding["state"]["rate_per_h"], rel=1e-3)
     assert finding["outside_range"] == []
+
+
+def test_the_equations_of_a_file_are_compared(failed: Path, folder: Path) -> None:
+    changed = folder / "changed.h5"
+    for key, value, same in (("model_hash", "0" * 64, False), ("nanomg_schema_version", [1], None)):
+        shutil.copy(failed, changed)
+        with h5py.File(changed, "r+") as file:
+            file.attrs[key] = value
+        assert examine(changed, library=library(folder))["same_equations"] is same
 
 
 def test_what_was_set_is_replayed_and_named(folder: Path) -> None:

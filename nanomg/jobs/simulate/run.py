@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanomg import files
 from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
 from nanomg.jobs.request import _about, _origin, resolve
-from nanomg.jobs.simulate import group, verdict
 from nanomg.jobs.simulate import summary as simulate_summary
+from nanomg.jobs.simulate import verdict
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.results import groups as results_groups
 from nanomg.results.run import Run, finish
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, lanes
 from nanomg.simulation.arms import AS_GIVEN
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 def simulate(
@@ -52,13 +54,10 @@ def simulate(
         return _simulate_events(chosen, Path(events), path, table, command)
     if chosen.plain:
         arms = simulation_arms.run_arms(chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=precision)
-        rows = None
+        given = None
     else:
         found = event_arms.run(chosen, (event_arms.subject_of(chosen),), precision)
-        arms = found.of(0)
-        rows = {
-            name: results_groups.record_rows(chosen, subjects, with_id=False) for name, subjects in found.arms.items()
-        }
+        arms, given = found.of(0), found.arms
     mg, sentence = verdict.judge(chosen, arms)
     summary = {
         **_about(chosen, path),
@@ -67,7 +66,16 @@ def simulate(
         "verdict": sentence,
         "mg": mg,
     }
-    groups = {**group.of_arms(chosen, arms, rows), **group.of_verdict(mg, arms, AS_GIVEN)}
+
+    def groups() -> dict[str, xr.Dataset]:
+        from nanomg.jobs.simulate import group
+        from nanomg.results.groups import record_rows
+
+        rows = None
+        if given is not None:
+            rows = {name: record_rows(chosen, subjects, with_id=False) for name, subjects in given.items()}
+        return {**group.of_arms(chosen, arms, rows), **group.of_verdict(mg, arms, AS_GIVEN)}
+
     return finish(groups, summary, path, **_origin(chosen, 0, command))
 
 
@@ -91,20 +99,24 @@ def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table:
         "mg": mg,
         "mg_of_subjects": effects,
     }
-    names = [subject.id for subject in subjects]
-    groups = {
-        "records": results_groups.records(scenario, subjects, found.seen),
-        "doses": results_groups.doses(
-            {arm: results_groups.record_rows(scenario, given) for arm, given in found.arms.items()}
-        ),
-        "parameters": results_groups.parameters(scenario),
-    }
-    if len(found.times):
-        groups["simulation"] = results_groups.trajectories(
-            scenario.model, list(found.arms), found.hypotheses, found.times, found.data, found.status, names
-        )
-    if mg is not None:
-        groups |= group.of_verdict(mg, found.of(0), AS_GIVEN)
+
+    def groups() -> dict[str, xr.Dataset]:
+        from nanomg.jobs.simulate import group
+        from nanomg.results import groups as results_groups
+
+        rows = {arm: results_groups.record_rows(scenario, given) for arm, given in found.arms.items()}
+        made = {
+            "records": results_groups.records(scenario, subjects, found.seen),
+            "doses": results_groups.doses(rows),
+            "parameters": results_groups.parameters(scenario),
+        }
+        if len(found.times):
+            names = [subject.id for subject in subjects]
+            made["simulation"] = results_groups.trajectories(
+                scenario.model, list(found.arms), found.hypotheses, found.times, found.data, found.status, names
+            )
+        return made | group.of_verdict(mg, found.of(0), AS_GIVEN) if mg is not None else made
+
     if table is not None:
         files.replace_file(table, event_arms.table_of(scenario, found).encode())
     return finish(groups, summary, path, **_origin(scenario, 0, command))

@@ -27,7 +27,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg import units
-from nanomg.compute import cluster, machine
+from nanomg.compute import cluster, process
 from nanomg.errors import InputError
 from nanomg.jobs.request import resolve
 from nanomg.jobs.sweep import axes, batch
@@ -44,6 +44,7 @@ from nanomg.population.population_file import load_population
 from nanomg.results import file, sweep_store
 from nanomg.results import groups as results_groups
 from nanomg.results import parts as results_parts
+from nanomg.results.model_hash import model_hash
 from nanomg.results.run import Run
 from nanomg.simulation import lanes
 from nanomg.simulation.arms import AS_GIVEN
@@ -89,7 +90,7 @@ class Recipe(NamedTuple):
         library = library or find_library(*self.folders)
         found = _batch(rebuild(self.config, library), library, self.asked, self.memory, self.most)
         for what, meant, here in (
-            ("equations", self.equations, file.model_hash(found.scenario.model)),
+            ("equations", self.equations, model_hash(found.scenario.model)),
             ("population or ranges of cards", self.population, _hash(found.population)),
         ):
             if meant and meant != here:
@@ -157,7 +158,7 @@ def request(
     found = _batch(chosen, shelves, asked, budget)
     shipped = find_library().folders
     further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
-    meant = file.model_hash(chosen.model), _hash(found.population)
+    meant = model_hash(chosen.model), _hash(found.population)
     return Request(chosen, found, Recipe(chosen.config, asked, further, *meant, budget), _part_of(found))
 
 
@@ -242,14 +243,15 @@ def sweep(
         raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
     if output is not None:
         at, summary = _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
-        return Run(file.open(at) if read else xr.DataTree(), summary, at)
+        return Run(summary, at, lambda: file.open(at) if read else xr.DataTree())
     if resume or parts:
         raise InputError("name the output file; without it nothing is written", "--output")
     with tempfile.TemporaryDirectory() as folder:
         at, summary = _swept(
             todo, Path(folder) / "sweep.h5", False, False, False, workers, scheduler, command, progress
         )
-        return Run(file.open(at).load(), {**summary, "output": None}, None)
+        tree = file.open(at).load()
+        return Run({**summary, "output": None}, None, lambda: tree)
 
 
 def _swept(
@@ -432,7 +434,7 @@ def _timed(found: Trajectories, number: int, start: int, stop: int) -> tuple[dic
     began = time.perf_counter()
     arrays = found.solve(start, stop)
     if number % math.ceil(_TRIM / (stop - start)) == 0:
-        machine.trim()
+        process.trim()
     return arrays, time.perf_counter() - began
 
 

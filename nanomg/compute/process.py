@@ -1,0 +1,115 @@
+"""Everything that nanomg changes in the process that it runs in, in one place.
+
+| what | when | for whom |
+| --- | --- | --- |
+| JAX counts in float64 (`jax_enable_x64`) | once, when nanomg.compute.programs is imported | the whole process |
+| JAX's own cache on disk is off | at the same time, unless `NANOMG_CACHE` is `off` | the whole process |
+| programs are compiled one at a time | while one is compiled | threads of nanomg |
+| Ctrl-C waits for the end of a write | while a part of a sweep is written | the main thread alone |
+| `__main__` is not run again by new processes | while workers of `--workers` live | the whole process |
+| Ctrl-C is blocked | while the thread of a cluster starts | the calling thread, and threads that it starts |
+| memory that lies free goes back to the system | between parts of a sweep | the whole process |
+
+None of it is undone and done again by threads that do not know of each other, so one process may run many jobs at a time, in as
+many threads. What lies elsewhere: the units of pint are a registry of our own behind a lock (nanomg.units), files of a library are
+imported behind a lock (nanomg.library.library), and garbage is collected less often by the command line alone
+(nanomg.cli.main). matplotlib's state is its own affair: figures are drawn by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from types import FrameType
+from typing import Any
+
+from nanomg import user_cache
+
+compiling = threading.RLock()  # held while a program is compiled or loaded: threads share what the first of them makes
+
+_starting = threading.Lock()
+_apart = 0  # how many clusters of this process want `__main__` left alone
+_main_spec: ModuleSpec | None = None
+
+
+def prepare_jax() -> None:
+    """Let JAX count in float64, and keep its hands off the disk: what it takes from its own cache there lacks parts when nanomg
+    keeps it again."""
+    import jax
+
+    settings: Any = jax.config
+    settings.update("jax_enable_x64", True)  # amounts span ten decades; float32 is a choice to make, not a default
+    if user_cache.folder() is not None and settings.jax_enable_compilation_cache:
+        settings.update("jax_enable_compilation_cache", False)
+        if settings.jax_compilation_cache_dir:  # JAX remembers whether it used its cache before
+            from jax.experimental.compilation_cache import compilation_cache
+
+            compilation_cache.reset_cache()
+
+
+def cores() -> int:
+    """Cores that this process may use: on a CPU, a block is solved on each."""
+    return len(os.sched_getaffinity(0))
+
+
+def trim() -> None:
+    """Give memory that lies free back to the system, where the C library can: between arrays of many sizes it fragments."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextlib.contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the body. Only the main thread gets it, so in other threads there is nothing to do."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    late: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda *arguments: late.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    for arguments in late[:1]:
+        handler(*arguments)
+
+
+@contextlib.contextmanager
+def main_not_run_again() -> Iterator[None]:
+    """Let processes that are started meanwhile not run the user's script once more, so it needs no `if __name__ == "__main__"`."""
+    global _apart, _main_spec
+    main = sys.modules["__main__"]
+    with _starting:
+        if _apart == 0:
+            _main_spec = main.__spec__
+            main.__spec__ = ModuleSpec(
+                "__main__", None
+            )  # multiprocessing imports a main module by name, but not this one
+        _apart += 1
+    try:
+        yield
+    finally:
+        with _starting:
+            _apart -= 1
+            if _apart == 0:
+                main.__spec__ = _main_spec
+
+
+@contextlib.contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from this thread, and for good from the threads and processes that it starts meanwhile."""
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # when it starts it lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

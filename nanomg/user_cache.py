@@ -1,0 +1,127 @@
+"""The user's cache folder: what nanomg keeps from one process to the next. Everything in it can be made again.
+
+It holds compiled programs (nanomg.compute.program_store) and tables, which are JSON files of what was worked out before: the
+conversions of units, the outlines of source files. What lies there is believed, so it is taken only from a folder that belongs
+to the user and that nobody else may write to. `NANOMG_CACHE` names another folder, or is `off`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import stat
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+TABLE, PART = ".table", ".part"  # how the names of a table and of a half-written file end
+
+
+def folder() -> Path | None:
+    """The cache folder, whether it exists or not; None where nothing is kept."""
+    chosen = os.environ.get("NANOMG_CACHE", "")
+    if chosen == "off":
+        return None
+    if chosen:
+        return Path(chosen).absolute()
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if base.is_absolute():
+        return base / "nanomg"
+    try:
+        return Path.home() / ".cache" / "nanomg"
+    except RuntimeError:  # a user without a home
+        return None
+
+
+def trusted(create: bool = True) -> Path | None:
+    """The folder, made where it is missing; None, with a warning, where others could have put something into it."""
+    place = folder()
+    if place is None:
+        return None
+    try:
+        if create:
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = place.stat()
+    except OSError:
+        return None
+    if status.st_uid != os.geteuid():
+        fault = "it belongs to another user"
+    elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        fault = "others may write to it (chmod go-w makes it yours)"
+    else:
+        return place
+    warnings.warn(f"compiled programs are not kept in {str(place)!r}: {fault}", stacklevel=2)
+    return None
+
+
+def write(place: Path, name: str, content: bytes) -> None:
+    """Write a file of the folder, whole or not at all. A full or read-only disk is no error."""
+    part = None
+    try:
+        handle, text = tempfile.mkstemp(suffix=PART, dir=place)
+        part = Path(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        part.replace(place / name)
+    except OSError:
+        if part is not None:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+class Table:
+    """JSON values by key, for many threads: read from the folder at first use, written back when the process ends.
+
+    Args:
+        name: of the file, without its ending.
+        version: returns a text that names everything that the values depend on beside their keys.
+        most: values that are kept; of a fuller table only those used by this process remain.
+    """
+
+    def __init__(self, name: str, version: Callable[[], str], most: int = 10_000):
+        self._file, self._version, self._most = name + TABLE, version, most
+        self._lock = threading.Lock()
+        self._values: dict[str, Any] | None = None
+        self._used: set[str] = set()
+        self._changed = False
+
+    def get(self, key: str, make: Callable[[], Any]) -> Any:
+        """The value of `key`; where there is none it is made, and kept. Two threads may make the same value."""
+        values = self._loaded()
+        self._used.add(key)
+        if key not in values:
+            values[key] = make()
+            self._changed = True
+        return values[key]
+
+    def _loaded(self) -> dict[str, Any]:
+        if self._values is None:
+            with self._lock:
+                if self._values is None:
+                    self._values = self._read()
+                    atexit.register(self.save)
+        return self._values
+
+    def _read(self) -> dict[str, Any]:
+        place = trusted(create=False)
+        try:
+            content = json.loads((place / self._file).read_bytes()) if place is not None else {}
+            return dict(content["values"]) if content["version"] == self._version() else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def save(self) -> None:
+        """Write the table back, with what other processes added to it since it was read."""
+        if not self._changed or self._values is None or (place := trusted()) is None:
+            return
+        values = {**self._read(), **self._values}
+        if len(values) > self._most:
+            values = {key: value for key, value in values.items() if key in self._used}
+        text = json.dumps({"version": self._version(), "values": values}, ensure_ascii=False)
+        write(place, self._file, text.encode())
+        self._changed = False
