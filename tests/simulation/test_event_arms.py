@@ -137,7 +137,7 @@ def test_records_keep_rows_and_columns_and_add_the_outputs(program: Callable[...
     series, at = tree["simulation"].to_dataset(), tree["records"].to_dataset()
     assert list(series.subject.values) == ["b7", "1"] and series["pk.C"].dims == (
         "regimen",
-        "scenario",
+        "hypothesis",
         "subject",
         "time",
     )

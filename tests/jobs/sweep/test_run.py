@@ -254,7 +254,7 @@ def test_worker_processes_give_the_same_and_one_that_dies_is_replaced(mouse: str
 def test_what_is_wrong_is_one_sentence(
     mouse: str, asked: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nanomg.cluster._WAIT", 1)
+    monkeypatch.setattr("nanomg.compute.cluster._WAIT", 1)
     with pytest.raises(InputError, match=says):
         nanomg.sweep(mouse, **asked)
 
