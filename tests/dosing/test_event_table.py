@@ -152,11 +152,7 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 
 NUMBERS = ["", ".", "0", "1", "2", "0.5", "4", "12", "1e3"]
-
-
 ODD = ["-1", "-2", "nan", "inf", "1e999", "x", "1e-300", "1e300", "99999", '"', "µ", " 7 "]
-
-
 CELLS = {
     "ID": ["1", "1", "1", "2"],
     "TIME": ["0", "0", "1", "2.5", "12", "24"],

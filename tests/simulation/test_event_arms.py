@@ -1,30 +1,26 @@
-"""Tables of events from the command line and from scripts: what is read, what is written beside each row, what is refused."""
+"""Event tables from file to summary: what is written beside each row, arms, failures, and tables at random."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
 import re
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from program import Program
+from textbook import ACCURATE, MG, K, V, bolus, oral, rows_of, textbook, written
 
 import nanomg
-from nanomg.cli.main import app
 from nanomg.dosing.event_table import Record, Subject
 from nanomg.errors import InputError
-from nanomg.jobs.feasibility import run as feasibility_run
-from nanomg.jobs.optimize import run as optimize_run
 from nanomg.jobs.simulate import run as simulate_run
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
@@ -32,70 +28,6 @@ from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, event_lanes
 from nanomg.simulation import lanes as simulation_lanes
-
-CL, V, KA = 4.0, 35.0, 1.2  # of the textbook's card
-K = CL / V
-ACCURATE = {"rel": 1e-6, "abs": 1e-9}
-
-
-class Outcome(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
-    """The program in this process."""
-
-    def run(*arguments: Any) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["nanomg", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            app()
-        out, err = capsys.readouterr()
-        return Outcome(int(stop.value.code or 0), out, err)
-
-    return run
-
-
-def written(folder: Path, text: str, name: str = "doses.csv") -> Path:
-    """A table whose cells may be parted by blanks for brevity."""
-    path = folder / name
-    path.write_text("\n".join(",".join(line.split()) for line in text.strip().splitlines()) + "\n", encoding="utf-8")
-    return path
-
-
-def rows_of(path: Path) -> tuple[list[str], list[list[str]]]:
-    header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
-    return header, rows
-
-
-def textbook(folder: Path, extra: str = "", horizon: str = "48 h") -> str:
-    """The one-compartment scenario as a file, with a shorter horizon and whatever is added."""
-    path = folder / "mine.toml"
-    path.write_text(
-        f"""title = "Mine"
-mechanisms = ["OneCompartment"]
-cards = ["textbook"]
-horizon = "{horizon}"
-every = "6 h"
-{extra}
-[outputs]
-"pk.C" = "ug/L"
-"pk.central" = "mg"
-""",
-        encoding="utf-8",
-    )
-    return str(path)
-
-
-def bolus(t: float, k: float = K) -> float:
-    return math.exp(-k * t) if t >= 0 else 0.0
-
-
-def oral(t: float) -> float:
-    return KA / (KA - K) * (math.exp(-K * t) - math.exp(-KA * t)) if t >= 0 else 0.0
-
 
 # ---------------------------------------------------------------- records out
 TABLE = """
@@ -109,7 +41,7 @@ no   b7   31   70   .   .         0    .  .    .  out
 """
 
 
-def test_records_keep_rows_and_columns_and_add_the_outputs(program: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_records_keep_rows_and_columns_and_add_the_outputs(program: Program, tmp_path: Path) -> None:
     events, out, run = written(tmp_path, TABLE), tmp_path / "out.csv", tmp_path / "run.h5"
     code, shown, err = program("simulate", "textbook-1cpt", "--events", events, "--records", out, "-o", run, "--json")
     assert (code, err) == (0, "")
@@ -162,7 +94,7 @@ def test_outputs_are_in_the_unit_of_the_scenario(tmp_path: Path) -> None:
     assert run.summary["mg"] is None and "range" not in run.summary["signals"]["pk.C"]
 
 
-def test_the_screen_shows_the_range_over_subjects(program: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_the_screen_shows_the_range_over_subjects(program: Program, tmp_path: Path) -> None:
     events = written(tmp_path, "ID TIME AMT CMT\n1 0 70 2\n2 0 35 2\n3 0 700 2")
     code, out, _ = program("simulate", "textbook-1cpt", "--events", events, "--records", tmp_path / "out.csv")
     assert code == 0
@@ -195,7 +127,7 @@ def test_many_subjects_are_solved_in_blocks(tmp_path: Path, monkeypatch: pytest.
     assert list(series.subject.values) == ["0", "1", "2", "3", "4"]
 
 
-def test_a_clock_that_starts_again_leaves_only_the_records(program: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_clock_that_starts_again_leaves_only_the_records(program: Program, tmp_path: Path) -> None:
     events = written(tmp_path, "TIME AMT CMT EVID\n0 70 2 1\n20 . . 0\n0 35 2 4\n5 . . 0")
     code, out, _ = program("simulate", "textbook-1cpt", "--events", events, "-o", tmp_path / "run.h5")
     assert code == 0 and "time goes back at a reset" in out
@@ -205,103 +137,6 @@ def test_a_clock_that_starts_again_leaves_only_the_records(program: Callable[...
     assert tree["records"]["pk.C"].values == pytest.approx(expected, **ACCURATE)
     summary = json.loads(tree.attrs["summary_json"])["signals"]["pk.C"]
     assert summary["max"] == pytest.approx(2.0, **ACCURATE) and summary["auc"] is None
-
-
-# ---------------------------------------------------------------- columns
-BOUND = "TIME AMT CMT CLR\n0 70 2 50\n4 . . 100\n10 . . 25"
-MINUTES = 60 / 1000  # L/h in one mL/min
-
-
-@pytest.mark.parametrize(
-    ("between", "clearance"),
-    [
-        ("nocb", lambda t: 100 * min(t, 4) + 25 * (t - min(t, 4))),
-        ("locf", lambda t: 50 * min(t, 4) + 100 * (t - min(t, 4))),
-        ("linear", lambda t: 75 * 4 + (100 + 25) / 2 * 6 if t == 10 else 75 * 4),
-    ],
-)
-def test_a_column_sets_a_parameter_in_time(between: str, clearance: Callable[[float], float], tmp_path: Path) -> None:
-    name = textbook(tmp_path, f'[columns]\n"pk.CL" = {{ column = "clr", between = "{between}", unit = "mL/min" }}\n')
-    run = simulate_run.simulate(name, events=written(tmp_path, BOUND))
-    expected = [70.0, *(70 * math.exp(-clearance(t) * MINUTES / V) for t in (4, 10))]
-    assert run.tree["records"]["pk.central"].values == pytest.approx(expected, rel=5e-6)
-
-
-def test_a_column_by_its_name_is_in_the_declared_unit(tmp_path: Path) -> None:
-    name = textbook(tmp_path, '[columns]\n"pk.CL" = "CLR"\n"pk.F_central" = "BIO"\n')
-    events = written(tmp_path, "ID TIME AMT CMT CLR BIO\n1 0 70 2 7 0.5\n1 5 . . . .\n2 0 70 2 3.5 1\n2 5 . . . .")
-    run = simulate_run.simulate(name, events=events)
-    expected = [35.0, 35 * bolus(5, 0.2), 70.0, 70 * bolus(5, 0.1)]
-    assert run.tree["records"]["pk.central"].values == pytest.approx(expected, **ACCURATE)
-
-
-def test_columns_do_nothing_without_a_table(tmp_path: Path) -> None:
-    extra = '[columns]\n"pk.CL" = "CLR"\n[[dose]]\ncmt = "pk.central"\namt = "70 mg"\nss = 1\nii = "12 h"\n'
-    run = simulate_run.simulate(textbook(tmp_path, extra))
-    assert run.summary["signals"]["pk.central"]["initial"] == pytest.approx(70 / -math.expm1(-12 * K), **ACCURATE)
-
-
-# ---------------------------------------------------------------- from TOML and text
-REGIMENS: dict[str, tuple[str, Callable[[float], float]]] = {
-    "a bolus at steady state": (
-        'cmt = "pk.central"\namt = "70 mg"\nii = "12 h"\nss = 1\naddl = 1',
-        lambda t: 70 * (bolus(t) / -math.expm1(-12 * K) + bolus(t - 12)),
-    ),
-    "the same in words": (
-        'cmt = "pk.central"\ntext = "70 mg q 12 h x 2 ss"',
-        lambda t: 70 * (bolus(t) / -math.expm1(-12 * K) + bolus(t - 12)),
-    ),
-    "a constant infusion that ends": (
-        'cmt = "pk.central"\namt = "0 mg"\nrate = "8 mg/h"\nss = 1',
-        lambda t: 8 / K * bolus(t),
-    ),
-    "a reset": (
-        'cmt = "pk.central"\ntext = "70 mg q 6 h x 4"\n[[dose]]\nevid = 3\ntime = "8 h"',
-        lambda t: (70 * (bolus(t) + bolus(t - 6))) * (t < 8),
-    ),
-    "a reset and a dose": (
-        'cmt = "pk.central"\ntext = "70 mg then 7 mg reset from 8 h"',
-        lambda t: 70 * bolus(t) if t < 8 else 7 * bolus(t - 8),
-    ),
-    "a modelled rate": (
-        'cmt = "pk.central"\namt = "70 mg"\nrate = "modelled"\n[parameters]\n"pk.rate_central" = "35 mg/h"',
-        lambda t: 35 / K * (bolus(max(t - 2, 0)) - bolus(t)),
-    ),
-    "a modelled duration": (
-        'cmt = "pk.central"\ntext = "70 mg over modelled"\n[parameters]\n"pk.duration_central" = "2 h"',
-        lambda t: 35 / K * (bolus(max(t - 2, 0)) - bolus(t)),
-    ),
-    "a rate under bioavailability": (
-        'cmt = "pk.central"\ntext = "70 mg rate 35 mg/h"\n[parameters]\n"pk.F_central" = 2',
-        lambda t: 35 / K * (bolus(max(t - 4, 0)) - bolus(t)),
-    ),
-}
-
-
-@pytest.mark.parametrize("what", REGIMENS)
-def test_regimens_against_closed_forms(what: str, tmp_path: Path) -> None:
-    text, expected = REGIMENS[what]
-    name = textbook(tmp_path, f"[[dose]]\n{text}\n")
-    run = simulate_run.simulate(name)
-    assert not run.summary["status"]["failed"]
-    series = run.tree["simulation"].to_dataset()["pk.central"][0, 0]
-    at = [float(t) for t in series.time.values if t not in (2.0, 8.0)]
-    values = [float(series.sel(time=t)) for t in at]
-    assert values == pytest.approx([expected(t) for t in at], rel=1e-6, abs=1e-6)
-    for job in (optimize_run.optimize, feasibility_run.feasibility):
-        with pytest.raises(InputError, match="takes single doses alone"):
-            job(name)
-
-
-# ---------------------------------------------------------------- arms with and without Mg
-MG = """title = "Mg in the mouse"
-mechanisms = ["Magnesium"]
-cards = ["mouse"]
-horizon = "2 d"
-every = "6 h"
-[outputs]
-"magnesium.total" = "mmol/L"
-"""
 
 
 def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
@@ -376,43 +211,8 @@ def test_the_verdict_on_a_table_is_that_on_the_same_doses(tmp_path: Path) -> Non
     assert mg["mean_rise"]["value"] == pytest.approx(expected["mean_rise"]["value"], rel=0.01)
 
 
-# ---------------------------------------------------------------- the page of the manual
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "dosing.md").read_text(encoding="utf-8")
-
-
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
-
-
-def test_every_line_of_text_on_the_page_is_a_dose(library: Library) -> None:
-    (lines,) = (text.splitlines() for text in blocks("text"))
-    for line in lines:
-        assert scenario_file.load("textbook-1cpt", library, doses=[line]).doses, line
-    assert {dose.resets for dose in scenario_file.load("textbook-1cpt", library, doses=lines).doses} == {True, False}
-
-
-def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
-    regimen, columns = blocks("toml")
-    run = simulate_run.simulate(textbook(tmp_path, regimen, "7 d"))
-    assert run.summary["status"]["failed"] == 0
-    series = run.tree["simulation"]["pk.central"][0, 0]
-    assert float(series.sel(time=96.0)) > 5 / K and float(series.sel(time=120.0)) == 0 < float(series.sel(time=150.0))
-
-    events = tmp_path / "doses.csv"
-    (text,) = blocks("csv")
-    events.write_text(text, encoding="utf-8")
-    columns = "\n".join(line for line in columns.splitlines() if "VOLUME" not in line)
-    simulate_run.simulate(textbook(tmp_path, columns), events=events, records=tmp_path / "out.csv")
-    header, rows = rows_of(tmp_path / "out.csv")
-    assert header == [*text.splitlines()[0].split(","), "pk.C", "pk.central"]
-    k = 2.5 / V  # of the row at which the steady state holds
-    steady = 50 / k * -math.expm1(-2 * k) * math.exp(-22 * k) / -math.expm1(-24 * k)
-    assert float(rows[2][-1]) == pytest.approx(steady, **ACCURATE)
-    assert len(rows) == 4
-
-
 # ---------------------------------------------------------------- failures
-def test_a_subject_that_fails_is_named_and_the_others_stay(program: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_subject_that_fails_is_named_and_the_others_stay(program: Program, tmp_path: Path) -> None:
     name, out = textbook(tmp_path, '[columns]\n"pk.V" = "V"\n'), tmp_path / "out.csv"
     good = "1 0 70 2 35\n1 5 . . 35\n"
     events = written(tmp_path, f"ID TIME AMT CMT V\n{good}x 0 70 2 0\nx 5 . . 0\n2 0 35 2 35")
@@ -430,72 +230,6 @@ def test_a_subject_that_fails_is_named_and_the_others_stay(program: Callable[...
     code, shown, _ = program("simulate", name, "--events", events)
     assert code == 1
     assert re.search(r"3 subjects, 1 of 3 trajectories failed: .*\nsubject x: 1 failed: ", shown)
-
-
-# ---------------------------------------------------------------- mistakes
-BROKEN = {
-    "no such file": (None, r"doses\.csv: the event table cannot be read"),
-    "unknown compartment": ("TIME AMT CMT CLR\n0 1 pk.centrl 4", r"row 2, column CMT: .*did you mean 'pk\.central'"),
-    "negative amount": ("TIME AMT CMT CLR\n0 -1 2 4", r"row 2, column AMT: AMT must not be negative"),
-    "time goes back": ("TIME AMT CMT CLR\n3 1 2 4\n0 . . 4", r"row 3, column TIME: time goes back"),
-    "no value": ("TIME AMT CMT CLR\n0 1 2 .", r"row 2, column CLR: subject 1 has no value"),
-    "no column": ("TIME AMT CMT WT\n0 1 2 70", r"bound to pk\.CL: there is no column 'CLR'"),
-    "text in a bound column": ("TIME AMT CMT CLR\n0 1 2 much", r"row 2, column CLR: 'much' is not a finite number"),
-    "negative parameter": ("TIME AMT CMT CLR\n0 1 2 4\n1 . . -4", r"row 3, column CLR: pk\.CL must be 0 or more"),
-    "too large": ("TIME AMT CMT CLR\n0 1 2 1e308", r"row 2, column CLR: pk\.CL must be 0 or more, and finite"),
-    "steady state without interval": ("TIME AMT CMT SS CLR\n0 1 2 1 4", r"row 2, column II: SS = 1 needs"),
-    "no modelled rate": ("TIME AMT CMT RATE CLR\n0 1 2 -1 4", r"row 2, column RATE: RATE = -1 needs a modelled rate"),
-    "no end": ("TIME AMT CMT CLR\n0 1 2 4\n1e9 . . .", r"more than 100000 steps"),
-    "column to be added": ("TIME AMT CMT CLR PK.c\n0 1 2 4 1", r"doses\.csv: .*a column PK\.C already"),
-}
-
-
-@pytest.mark.parametrize("what", BROKEN)
-def test_a_mistake_in_a_table_is_one_line(what: str, program: Callable[..., Outcome], tmp_path: Path) -> None:
-    text, told = BROKEN[what]
-    events = written(tmp_path, text) if text else tmp_path / "doses.csv"
-    name = textbook(tmp_path, '[columns]\n"pk.CL" = { column = "CLR", unit = "mL/s" }\n')
-    code, out, err = program("simulate", name, "--events", events, "--records", tmp_path / "out.csv")
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert str(events) in err and re.search(told, err), err
-    assert not (tmp_path / "out.csv").exists()
-
-
-def test_a_value_above_the_highest_of_its_parameter(tmp_path: Path) -> None:
-    (tmp_path / "mg.toml").write_text(MG + '[columns]\n"magnesium.F_im" = "ION"\n', encoding="utf-8")
-    events = written(tmp_path, "TIME AMT CMT ION\n0 1 magnesium.iv 0.5\n1 . . 1.5")
-    with pytest.raises(InputError, match=r"row 3, column ION: magnesium\.F_im must be between 0 and 1, not 1\.5"):
-        simulate_run.simulate(str(tmp_path / "mg.toml"), events=events)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--events", "doses.csv", "--dose", "pk.depot: 1 mg"], "not both"),
-        (["--records", "out.csv"], "--events"),
-        (["--events", "doses.csv", "--records", "kept.csv"], "--force"),
-        (["--events", "doses.csv", "-o", "kept.csv"], "--force"),
-        (["--events", "doses.csv", "--records", "none/out.csv"], "does not exist"),
-        (["--events", "doses.csv", "--records", "doses.csv", "--force"], "different files"),
-        (["--events", "doses.csv", "-o", "./doses.csv", "--force"], "different files"),
-        (["--events", "doses.csv", "--records", "out.csv", "-o", "out.csv"], "different files"),
-    ],
-)
-def test_options_that_do_not_go_together(
-    arguments: list[str],
-    told: str,
-    program: Callable[..., Outcome],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(event_arms, "run", lambda *_: pytest.fail("checked only after computing"))
-    for name in ("doses.csv", "kept.csv"):
-        written(tmp_path, "TIME AMT CMT\n0 1 2", name)
-    code, out, err = program("simulate", "textbook-1cpt", *arguments)
-    assert (code, out, err.count("\n")) == (2, "", 1)
-    assert told in err
-    assert (tmp_path / "kept.csv").read_text() == (tmp_path / "doses.csv").read_text() == "TIME,AMT,CMT\n0,1,2\n"
 
 
 # ---------------------------------------------------------------- any table

@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from nanomg.dosing.event_table import Record, Subject
 
 halves = st.integers(0, 60).map(lambda n: n / 2)
-
-
 lags = st.sampled_from([0.0, 0.5, 1.0, 2.5])
-
-
 bioavailabilities = st.sampled_from([1.0, 0.5, 0.25])
 
 

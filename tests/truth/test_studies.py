@@ -13,8 +13,6 @@ from nanomg.jobs.calibrate import run
 from nanomg.models import library as read_library
 
 RAW = Path(os.environ.get("NANOMG_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data")
-
-
 needs_raw = pytest.mark.skipif(not RAW.is_dir(), reason=f"the raw data are not at {RAW} (set NANOMG_DATA)")
 
 

@@ -91,14 +91,8 @@ def test_a_dose_may_be_split_over_two_records(dose: Record, part: float, lag: fl
 
 
 ENGINE = Model(OneCompartment)
-
-
 PARAMETERS = dict.fromkeys(ENGINE.parameters, 0.0) | {"pk.ka": 1.0, "pk.CL": K, "pk.V": 1.0, "pk.F_depot": 1.0}
-
-
 VARIED = ("pk.F_central", "pk.Tlag_central")
-
-
 BLOCK = 12
 
 

@@ -22,8 +22,6 @@ from nanomg.results import file
 from nanomg.views import report
 
 TRUE = {"pk.ka": 0.9, "pk.CL": 5.0, "pk.V": 40.0}
-
-
 TIMES = np.array([0.5, 1, 2, 3, 4, 6, 8, 12, 16, 20, 23])
 
 

@@ -86,11 +86,7 @@ def test_a_course_goes_into_an_axis_of_ones_own(simulated: xr.DataTree) -> None:
 
 
 RECORD = {"time_h": 6.0, "evid": 1, "cmt": "pk.c", "amt": 100.0, "unit": "mg"}
-
-
 RECORD |= {"duration_h": 0.0, "rate_per_h": 0.0, "ii_h": 0.0, "addl": 0, "ss": 0}
-
-
 RESET = RECORD | {"time_h": 20.0, "evid": 3, "cmt": "", "amt": 0.0, "unit": ""}
 
 
