@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import small_sweep
 import xarray
-from hypothesis import given
-from hypothesis import strategies as st
+from small_sweep import GROUPS, IDENTITY, ROOT, TRAJECTORIES, begun, expected, layout, numbers, same, told, write
 
 from nanomg import files
 from nanomg.errors import InputError
@@ -27,97 +27,6 @@ from nanomg.results import file as result_file
 from nanomg.results import parts
 from nanomg.results.parts import PartLayout, Variable
 from nanomg.results.sweep_store import Store
-
-IDENTITY = {"config_hash": "c" * 64, "versions": {"jax": "1.0", "nanomg": "0.1"}, "precision": "float32"}
-ROOT = {
-    "title": "t",
-    "source": "nanomg",
-    "nanomg_schema_version": result_file.SCHEMA_VERSION,
-    "summary_json": '{"a": 1}',
-}
-GROUPS = {"doses": xarray.Dataset({"amt": ("dose", [1.0, 2.0])})}
-TRAJECTORIES = 66
-
-
-def layout(part: int = 7) -> PartLayout:
-    status = result_file.flags("x", [0], ["solved", "step limit"], "status").attrs
-    variables = {
-        "auc": Variable((), "float64", {"units": "umol h / mL", "long_name": "AUC"}),
-        "tumour.volume": Variable(("time",), "float32", {"units": "cm3", "long_name": "tumour volume"}),
-        "status": Variable((), "int8", status),
-        "steps": Variable((), "int32"),
-    }
-    coords = {
-        "arm": xarray.Variable("arm", ["as given", "without Mg, µ"]),
-        "carrier.k_release": xarray.Variable("carrier.k_release", [0.1, 0.3, 1.0], {"units": "1/h"}),
-        "time": xarray.Variable("time", np.linspace(0.0, 24.0, 5), {"units": "h"}),
-        "weight": xarray.Variable("subject", np.linspace(60.0, 80.0, 11), {"units": "kg"}),
-    }
-    return PartLayout({"arm": 2, "carrier.k_release": 3, "subject": 11}, variables, part, {"time": 5}, coords)
-
-
-def numbers(start: int, stop: int) -> dict[str, np.ndarray]:
-    """What trajectories come to, each for itself."""
-    streams = [np.random.default_rng(number) for number in range(start, stop)]
-    return {
-        "auc": np.array([rng.normal() if rng.random() > 0.1 else np.nan for rng in streams]),
-        "tumour.volume": np.array([rng.lognormal(size=5) for rng in streams], dtype=np.float32),
-        "status": np.array([rng.integers(2) for rng in streams], dtype=np.int8),
-        "steps": np.array([rng.integers(10_000) for rng in streams], dtype=np.int32),
-    }
-
-
-def expected() -> xarray.Dataset:
-    made = layout()
-    found = xarray.Dataset(coords=dict(made.coords))
-    for name, values in numbers(0, TRAJECTORIES).items():
-        dims = made.dims_of(name)
-        found[name] = (tuple(dims), values.reshape(tuple(dims.values())), dict(made.variables[name].attributes))
-    return found
-
-
-def write(store: Store, which: Iterable[int]) -> None:
-    for part in which:
-        store.write(part, numbers(*store.range(part)))
-
-
-def begun(path: Path, *done: int) -> Path:
-    """A folder with some parts of a sweep."""
-    with Store.create(path, layout(), IDENTITY, force=True) as store:
-        write(store, done)
-    return parts.folder_of(path)
-
-
-def sweep(path: Path) -> xarray.Dataset:
-    return result_file.open(path)["sweep"].to_dataset().drop_attrs(deep=False)
-
-
-def same(path: Path) -> None:
-    xarray.testing.assert_identical(sweep(path), expected())
-
-
-# ---------------------------------------------------------------- numbers and boxes
-SHAPES = st.lists(st.integers(1, 7), min_size=1, max_size=4)
-
-
-@given(SHAPES, st.data())
-def test_boxes_hold_each_number_once_and_in_order(shape: list[int], data: st.DataObject) -> None:
-    total = math.prod(shape)
-    start, stop = sorted(data.draw(st.tuples(st.integers(0, total), st.integers(0, total))))
-    found = list(parts.boxes(shape, start, stop))
-    grid = np.arange(total).reshape(shape)
-    assert [n for box in found for n in grid[box].ravel()] == list(range(start, stop))
-    assert len(found) <= 2 * len(shape) - 1
-
-
-@given(SHAPES, st.integers(1, 8), st.lists(st.integers(1, 500), min_size=2, max_size=2))
-def test_blocks_are_of_consecutive_numbers(shape: list[int], itemsize: int, most: list[int]) -> None:
-    small, large = (parts.block(shape, itemsize, bytes_) for bytes_ in sorted(most))
-    grid = np.arange(math.prod(shape)).reshape(shape)
-    first = grid[tuple(slice(0, size) for size in small)].ravel()
-    assert first.tolist() == list(range(first.size))
-    assert first.size * itemsize <= max(min(most), itemsize)
-    assert all(a <= b and (b % a == 0 or b == size) for a, b, size in zip(small, large, shape, strict=True))
 
 
 # ---------------------------------------------------------------- the same numbers, however they came about
@@ -152,7 +61,9 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_sweep_store import GROUPS, IDENTITY, ROOT, Store, layout, write
+from small_sweep import GROUPS, IDENTITY, ROOT, layout, write
+
+from nanomg.results.sweep_store import Store
 
 random.seed(7)
 path, killed = Path(sys.argv[2]), 0
@@ -182,7 +93,7 @@ def test_killed_at_any_moment(tmp_path: Path) -> None:
 
 
 def run(script: str, *arguments: str) -> str:
-    here = str(Path(__file__).parent)
+    here = str(Path(small_sweep.__file__).parent)
     done = subprocess.run(
         [sys.executable, "-P", "-c", script, here, *arguments], capture_output=True, text=True, timeout=120, check=False
     )
@@ -270,13 +181,6 @@ def test_arrays_that_are_not_those_of_the_layout(tmp_path: Path) -> None:
             store.merge(GROUPS, ROOT)
     with pytest.raises(TypeError, match="integers or floats"):
         Store.create(tmp_path / "out.h5", PartLayout({"subject": 2}, {"name": Variable((), "U3")}, 1), {})
-
-
-# ---------------------------------------------------------------- what is in the way
-def told(path: Path, identity: Any = IDENTITY, made: PartLayout | None = None, **how: bool) -> str:
-    with pytest.raises(InputError) as refusal:
-        Store.create(path, made or layout(), identity, **how)
-    return str(refusal.value)
 
 
 def test_an_unfinished_sweep_is_not_lost(tmp_path: Path) -> None:
@@ -433,98 +337,3 @@ def test_memory_of_a_merge_is_that_of_a_part(tmp_path: Path) -> None:
     assert most < 2_000_000  # one variable has 8 MB
     with h5py.File(path) as file:
         assert np.array_equal(file["sweep/w"][1, :20_000], np.full(20_000, 25.0))
-
-
-# ---------------------------------------------------------------- a folder as one dataset
-@pytest.fixture
-def always_lazy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(result_file, "_LAZY_FROM", 0)
-    monkeypatch.setattr(result_file, "_LAZY_VARIABLE", 0)
-
-
-def finished(path: Path) -> Path:
-    with Store.create(path, layout(), IDENTITY) as store:
-        write(store, store.missing())
-        return store.finish(GROUPS, ROOT)
-
-
-def test_left_as_parts(tmp_path: Path) -> None:
-    path = tmp_path / "out.h5"
-    folder = finished(path)
-    same(folder)
-    tree = result_file.open(folder)
-    assert tree["sweep"]["auc"].chunks is None  # small: in memory
-    assert tree.attrs == ROOT
-    assert result_file.read_attributes(folder)["title"] == "t"
-    assert result_file.read_summary(folder) == {"a": 1}
-    xarray.testing.assert_identical(tree["doses"].to_dataset(), GROUPS["doses"])
-    with pytest.raises(InputError, match=r"no such file; the parts .*out.h5.parts"):
-        result_file.open(path)
-    assert "finished sweep are there" in told(path)
-    with Store.create(path, layout(), IDENTITY, resume=True) as store:
-        assert store.complete and store.at == folder
-        store.merge(GROUPS, ROOT)
-    same(path)
-
-
-@pytest.mark.usefixtures("always_lazy")
-@pytest.mark.parametrize("read_at_once", [16, 200, 10**6])
-def test_a_large_folder_is_read_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_at_once: int) -> None:
-    monkeypatch.setattr(parts, "READ_AT_ONCE", read_at_once)
-    found, known = sweep(finished(tmp_path / "out.h5")), expected()
-    assert found["tumour.volume"].chunks is not None
-    xarray.testing.assert_identical(found.load(), known)
-    found = sweep(tmp_path / "out.h5.parts")
-    for index in (
-        {"subject": 3},
-        {"subject": [5, 2, 9], "time": -1},
-        {"arm": 1, "time": slice(None, None, 2)},
-        {"subject": 4, "arm": [0]},
-    ):
-        xarray.testing.assert_identical(found.isel(index).load(), known.isel(index))
-    xarray.testing.assert_allclose(found["auc"].mean("subject"), known["auc"].mean("subject"))
-
-
-def test_an_unfinished_folder_opens(tmp_path: Path) -> None:
-    found, known = sweep(begun(tmp_path / "out.h5", 0, 3)), expected()
-    done = np.isin(np.arange(TRAJECTORIES) // 7, [0, 3]).reshape(2, 3, 11)
-    xarray.testing.assert_equal(found["auc"], known["auc"].where(done))
-    xarray.testing.assert_equal(found["tumour.volume"], known["tumour.volume"].where(done[..., None]))
-    status = found["status"]
-    assert status.dtype == status.attrs["flag_values"].dtype == np.int8
-    assert status.attrs["flag_meanings"].split()[2] == parts.NOT_COMPUTED
-    assert np.array_equal(status == 2, ~done)
-    assert np.array_equal(status.values[done], known["status"].values[done])
-    assert found.coords.identical(known.coords)
-
-
-def test_a_damaged_part_is_not_shown(tmp_path: Path) -> None:
-    folder = finished(tmp_path / "out.h5")
-    (folder / "part-000002.h5").write_bytes(b"")
-    with pytest.raises(InputError, match=r"part-000002.h5: this part is damaged; --resume"):
-        result_file.open(folder)
-
-
-@pytest.mark.usefixtures("always_lazy")
-def test_a_large_file_is_read_when_needed(tmp_path: Path) -> None:
-    path = tmp_path / "out.h5"
-    with Store.create(path, layout(), IDENTITY) as store:
-        write(store, store.missing())
-        store.merge({**GROUPS, "names": xarray.Dataset({"name": ("n", ["a", "µ"])})}, ROOT)
-    tree = result_file.open(path)
-    assert tree["sweep"]["tumour.volume"].chunks is not None
-    assert float(tree["sweep"]["auc"].sum()) == pytest.approx(float(expected()["auc"].sum()))
-    tree.close()
-    with h5py.File(path, "r+"):  # HDF5 refuses this while the file is open for reading
-        pass
-
-
-@pytest.mark.parametrize(
-    ("manifest", "word"), [("{", "cannot be read"), ('{"format": 99}', "format 99"), ("[]", "cannot be read")]
-)
-def test_a_manifest_that_cannot_be_used(tmp_path: Path, manifest: str, word: str) -> None:
-    folder = begun(tmp_path / "out.h5", 0)
-    (folder / "manifest.json").write_text(manifest)
-    with pytest.raises(InputError, match=word):
-        result_file.open(folder)
-    assert word in told(tmp_path / "out.h5", resume=True)
