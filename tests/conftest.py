@@ -18,7 +18,7 @@ from nanomg.models import library as read_library
 if os.environ.get("NANOMG_CACHE") != "off":  # shared by the workers and kept between runs, but not the user's own
     os.environ["NANOMG_CACHE"] = str(Path(__file__).resolve().parents[1] / ".cache" / "programs")
 
-pytest_plugins = ["program", "small_results"]  # in tests/support
+pytest_plugins = ["program", "shelf", "small_results"]  # in tests/support
 
 SHIPPED = read_library()
 MECHANISMS = {name: frozenset(load_toml(path)["mechanisms"]) for name, path in sorted(SHIPPED.scenarios.items())}

@@ -1,0 +1,50 @@
+"""Numbers read off a course, against those of a falling exponential."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from shelf import K
+
+from nanomg.analysis import readouts
+
+
+def test_statistics_of_a_falling_exponential() -> None:
+    t = np.union1d(np.linspace(0, 48, 2001), [3.0, 20.0])[:, None]
+    y = jnp.exp(-K * t)
+    whole, part = (0.0, 48.0), (3.0, 20.0)
+    known = {
+        ("at", part): math.exp(-K * 20),
+        ("mean", part): (math.exp(-K * 3) - math.exp(-K * 20)) / K / 17,
+        ("max", part): math.exp(-K * 3),
+        ("min", part): math.exp(-K * 20),
+        ("time of max", part): 3.0,
+        ("auc", whole): (1 - math.exp(-K * 48)) / K,
+        ("half-life", part): math.log(2) / K,
+        ("slope", part): -K,
+        ("change", part): math.exp(-K * 17) - 1,
+        ("mrt", whole): 1 / K - 48 * math.exp(-K * 48) / (1 - math.exp(-K * 48)),
+    }
+    assert {name for name, _ in known} == set(readouts.STATISTICS) == set(readouts.UNITS)
+    for (name, (start, stop)), expected in known.items():
+        assert readouts.STATISTICS[name](t, y, np.full(1, start), np.full(1, stop)) == pytest.approx(
+            expected, rel=1e-4
+        ), name
+
+
+def test_statistics_have_finite_slopes_and_take_repeated_times() -> None:
+    t = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0])[:, None]
+    y = jnp.exp(-t)
+    for name, read in readouts.STATISTICS.items():
+        slope = jax.grad(lambda y, read=read: read(t, y, np.ones(1), np.full(1, 4.0))[0])(y)
+        assert np.isfinite(slope).all(), name
+        assert np.any(slope != 0) == (name != "time of max"), name
+
+
+def test_what_does_not_fall_has_no_half_life() -> None:
+    t = np.linspace(0, 4, 9)[:, None]
+    assert np.isnan(readouts.half_life(t, np.exp(t), np.zeros(1), np.full(1, 4.0)))[0]

@@ -1,0 +1,72 @@
+"""Predictions of rows and their gradients, against closed forms."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from shelf import AMOUNT, CL, TEXTS, K, Shelf, V, row
+
+from nanomg import models
+from nanomg.data import observations
+from nanomg.data.prediction import Predictor
+from nanomg.errors import InputError
+from nanomg.library.card import Parameter
+from nanomg.population import streams
+
+
+def test_virtual_subjects() -> None:
+    cards = [Parameter("a.b", 2.0, "L", "assumed", cv=0.4), Parameter("a.c", 2.0, "L", "assumed")]
+    many = streams.factors(cards, 4000, 1)
+    assert list(many) == ["a.b"]
+    assert np.median(many["a.b"]) == pytest.approx(1, rel=0.03)
+    assert many["a.b"].std() / many["a.b"].mean() == pytest.approx(0.4, rel=0.05)
+    np.testing.assert_array_equal(streams.factors(cards[:1], 10, 1)["a.b"], many["a.b"][:10])
+    assert not np.array_equal(streams.factors(cards, 10, 2)["a.b"], many["a.b"][:10])
+
+
+def test_gradients_and_lanes(shelf: Shelf) -> None:
+    texts = [
+        *TEXTS[:2],
+        row(run="own", signal="pk.C", time="4 h"),
+        row(run="many", signal="pk.C", time="4 h", over="q95"),
+    ]
+    runs = '\n[run.own]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 100 mg"]\nset = { "pk.CL" = "4 L/h" }\n'
+    runs += '\n[run.many]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 100 mg"]\nsubjects = 3\n'
+    predict = Predictor(observations.load("textbook", shelf(runs, *texts)).rows, free=("pk.CL",))
+    clearance = np.array([CL, 2 * CL])
+    value = predict({"pk.CL": clearance})
+    slopes = jax.jit(jax.jacrev(lambda v: predict({"pk.CL": v}).sum(1)))(clearance)
+    exact = AMOUNT / V * np.exp(-np.outer([4, 8, 4, 4], clearance) / V)
+    exact[2] = exact[2, 0]  # a run that sets the parameter keeps it
+    np.testing.assert_allclose(value, exact, rtol=1e-5)
+    np.testing.assert_allclose(slopes, -np.array([[4], [8], [0], [4]]) / V * exact, rtol=1e-4)
+    with pytest.raises(InputError, match="there is no parameter"):
+        Predictor(predict.rows, free=("pk.Cl",))
+
+
+def test_a_free_lag_moves_doses(shelf: Shelf) -> None:
+    predict = Predictor(observations.load("textbook", shelf(*TEXTS[:2])).rows, free=("pk.Tlag_central",))
+    lag = np.array([1.0, 5.0])  # the second dose comes after the first row
+    given = lambda v: predict({"pk.Tlag_central": v})
+    value, slopes = jax.jit(lambda v: (given(v), jax.jacrev(lambda v: given(v).sum(1))(v)))(lag)
+    exact = AMOUNT / V * np.exp(-K * np.array([[3, np.inf], [7, 3]]))
+    np.testing.assert_allclose(value, exact, rtol=1e-5)
+    np.testing.assert_allclose(given(lag), exact, rtol=1e-5)
+    np.testing.assert_allclose(slopes, K * exact, rtol=1e-4)
+
+
+def test_virtual_subjects_of_a_run(shelf: Shelf) -> None:
+    card = '[pk]\nV = { value = 35, unit = "L", cv = 0.3, basis = "assumed", note = "an example" }\n'
+    text = '\n[run.x]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 100 mg"]\nsubjects = 40\ncards = ["vary"]\n'
+    at_once = {"run": "x", "signal": "pk.C", "time": "0 h"}
+    overs = ("median", "mean", "sd", "q05", "share above 3 mg/L")
+    library = shelf(text, *(row(**at_once, over=over, unit="1" if "share" in over else "mg/L") for over in overs))
+    folder = library.observations["textbook"].parents[1] / "cards"
+    folder.mkdir()
+    (folder / "vary.toml").write_text(card, encoding="utf-8")
+    rows = observations.load("textbook", models.library(folder.parent)).rows
+    assert rows[0].measure is not None
+    C = AMOUNT / (V * streams.factors(rows[0].measure.run.scenario.parameters.values(), 40, 1)["pk.V"])
+    expected = [np.median(C), C.mean(), C.std(ddof=1), np.quantile(C, 0.05), np.mean(C > 3)]
+    np.testing.assert_allclose(Predictor(rows)()[:, 0], expected, rtol=1e-6)
