@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 import nanomg
-from nanomg.analysis.noncompartmental import CODES
+from nanomg.analysis.cdisc import CODES
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

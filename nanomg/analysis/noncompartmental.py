@@ -13,62 +13,12 @@ import numpy as np
 import xarray as xr
 
 from nanomg import units
+from nanomg.analysis.cdisc import CODES, Code, codes_of
 from nanomg.errors import InputError, unknown
 
 Route = Literal["iv bolus", "infusion", "extravascular"]
 Method = Literal["linear-up log-down", "linear", "log"]
 Missing = Literal["failed", "skipped"]
-
-
-class Code(NamedTuple):
-    """A parameter: its name in the terminology, its unit of concentration C, time t and volume V, and all that it is given for."""
-
-    text: str
-    unit: str
-    when: str = ""
-
-
-CODES = {
-    "CMAX": Code("Max Conc", "C"),
-    "TMAX": Code("Time of CMAX", "t"),
-    "C0": Code("Initial Conc", "C", "bolus"),
-    "CLST": Code("Last Nonzero Conc", "C", "single"),
-    "TLST": Code("Time of Last Nonzero Conc", "t", "single"),
-    "LAMZ": Code("Lambda z", "t-1"),
-    "LAMZHL": Code("Half-Life Lambda z", "t"),
-    "LAMZNPT": Code("Number of Points for Lambda z", "1"),
-    "LAMZLL": Code("Lambda z Lower Limit", "t"),
-    "LAMZUL": Code("Lambda z Upper Limit", "t"),
-    "R2ADJ": Code("R Squared Adjusted", "1"),
-    "AUCLST": Code("AUC to Last Nonzero Conc", "C t", "single"),
-    "AUCIFO": Code("AUC Infinity Obs", "C t", "single"),
-    "AUCIFP": Code("AUC Infinity Pred", "C t", "single"),
-    "AUCPEO": Code("AUC %Extrapolation Obs", "%", "single"),
-    "AUCPBEO": Code("AUC %Back Extrapolation Obs", "%", "single bolus"),
-    "AUMCLST": Code("AUMC to Last Nonzero Conc", "C t2", "single"),
-    "AUMCIFO": Code("AUMC Infinity Obs", "C t2", "single"),
-    "AUMCPEO": Code("AUMC % Extrapolation Obs", "%", "single"),
-    "MRTIBIFO": Code("MRT IV Bolus Infinity Obs", "t", "single bolus"),
-    "MRTICIFO": Code("MRT IV Cont Inf Infinity Obs", "t", "single infusion"),
-    "MRTEVIFO": Code("MRT Extravasc Infinity Obs", "t", "single extravascular"),
-    "CLO": Code("Total CL Obs", "V t-1", "single iv dose"),
-    "CLFO": Code("Total CL Obs by F", "V t-1", "single extravascular dose"),
-    "VZO": Code("Vz Obs", "V", "single iv dose"),
-    "VZFO": Code("Vz Obs by F", "V", "single extravascular dose"),
-    "VSSO": Code("Vol Dist Steady State Obs", "V", "single iv dose"),
-    "AUCTAU": Code("AUC Over Dosing Interval", "C t", "steady"),
-    "CAVG": Code("Average Concentration", "C", "steady"),
-    "CMIN": Code("Min Conc", "C", "steady"),
-    "TMIN": Code("Time of CMIN Observation", "t", "steady"),
-    "CTROUGH": Code("Conc Trough", "C", "steady"),
-    "FLUCP": Code("Fluctuation%", "%", "steady"),
-    "SWING": Code("Swing", "1", "steady"),
-    "CLTAU": Code("Total CL for Dose Int", "V t-1", "steady iv dose"),
-    "CLFTAU": Code("Total CL by F for Dose Int", "V t-1", "steady extravascular dose"),
-    "VZTAU": Code("Vz for Dose Int", "V", "steady iv dose"),
-    "VZFTAU": Code("Vz for Dose Int by F", "V", "steady extravascular dose"),
-}
-_WORDS = {"iv bolus": {"bolus", "iv"}, "infusion": {"infusion", "iv"}, "extravascular": {"extravascular"}}
 
 REASONS = (
     "calculated",
@@ -99,8 +49,7 @@ class _Rules:
 
     def codes(self, dosed: bool) -> dict[str, Code]:
         """What is given in this situation."""
-        words = _WORDS[self.route] | {"single" if self.tau is None else "steady"} | ({"dose"} if dosed else set())
-        return {code: c for code, c in CODES.items() if words.issuperset(c.when.split())}
+        return codes_of(self.route, steady=self.tau is not None, dosed=dosed)
 
     @property
     def text(self) -> dict[str, str]:

@@ -1,0 +1,62 @@
+"""Parameters of noncompartmental analysis in the CDISC terminology (codelist PKPARMCD)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """A parameter: its name in the terminology, its unit of concentration C, time t and volume V, and all that it is given for."""
+
+    text: str
+    unit: str
+    when: str = ""
+
+
+CODES = {
+    "CMAX": Code("Max Conc", "C"),
+    "TMAX": Code("Time of CMAX", "t"),
+    "C0": Code("Initial Conc", "C", "bolus"),
+    "CLST": Code("Last Nonzero Conc", "C", "single"),
+    "TLST": Code("Time of Last Nonzero Conc", "t", "single"),
+    "LAMZ": Code("Lambda z", "t-1"),
+    "LAMZHL": Code("Half-Life Lambda z", "t"),
+    "LAMZNPT": Code("Number of Points for Lambda z", "1"),
+    "LAMZLL": Code("Lambda z Lower Limit", "t"),
+    "LAMZUL": Code("Lambda z Upper Limit", "t"),
+    "R2ADJ": Code("R Squared Adjusted", "1"),
+    "AUCLST": Code("AUC to Last Nonzero Conc", "C t", "single"),
+    "AUCIFO": Code("AUC Infinity Obs", "C t", "single"),
+    "AUCIFP": Code("AUC Infinity Pred", "C t", "single"),
+    "AUCPEO": Code("AUC %Extrapolation Obs", "%", "single"),
+    "AUCPBEO": Code("AUC %Back Extrapolation Obs", "%", "single bolus"),
+    "AUMCLST": Code("AUMC to Last Nonzero Conc", "C t2", "single"),
+    "AUMCIFO": Code("AUMC Infinity Obs", "C t2", "single"),
+    "AUMCPEO": Code("AUMC % Extrapolation Obs", "%", "single"),
+    "MRTIBIFO": Code("MRT IV Bolus Infinity Obs", "t", "single bolus"),
+    "MRTICIFO": Code("MRT IV Cont Inf Infinity Obs", "t", "single infusion"),
+    "MRTEVIFO": Code("MRT Extravasc Infinity Obs", "t", "single extravascular"),
+    "CLO": Code("Total CL Obs", "V t-1", "single iv dose"),
+    "CLFO": Code("Total CL Obs by F", "V t-1", "single extravascular dose"),
+    "VZO": Code("Vz Obs", "V", "single iv dose"),
+    "VZFO": Code("Vz Obs by F", "V", "single extravascular dose"),
+    "VSSO": Code("Vol Dist Steady State Obs", "V", "single iv dose"),
+    "AUCTAU": Code("AUC Over Dosing Interval", "C t", "steady"),
+    "CAVG": Code("Average Concentration", "C", "steady"),
+    "CMIN": Code("Min Conc", "C", "steady"),
+    "TMIN": Code("Time of CMIN Observation", "t", "steady"),
+    "CTROUGH": Code("Conc Trough", "C", "steady"),
+    "FLUCP": Code("Fluctuation%", "%", "steady"),
+    "SWING": Code("Swing", "1", "steady"),
+    "CLTAU": Code("Total CL for Dose Int", "V t-1", "steady iv dose"),
+    "CLFTAU": Code("Total CL by F for Dose Int", "V t-1", "steady extravascular dose"),
+    "VZTAU": Code("Vz for Dose Int", "V", "steady iv dose"),
+    "VZFTAU": Code("Vz for Dose Int by F", "V", "steady extravascular dose"),
+}
+_SITUATIONS = {"iv bolus": {"bolus", "iv"}, "infusion": {"infusion", "iv"}, "extravascular": {"extravascular"}}
+
+
+def codes_of(route: str, steady: bool, dosed: bool) -> dict[str, Code]:
+    """The parameters of a route, after a single dose or at steady state; those of clearance and volume need a dose."""
+    situation = _SITUATIONS[route] | {"steady" if steady else "single"} | ({"dose"} if dosed else set())
+    return {code: parameter for code, parameter in CODES.items() if situation.issuperset(parameter.when.split())}
