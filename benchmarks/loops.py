@@ -31,6 +31,8 @@ from nanomg.equations.model import Model, stack
 from nanomg.library import scenario_file
 from nanomg.models import library
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.dose_course import events_of
+from nanomg.simulation.plan import Plan, channels
 from nanomg.solver import integrate, intervals
 from nanomg.solver.rosenbrock import METHODS
 from nanomg.solver.sparsity import structure_of
@@ -49,7 +51,7 @@ class Case(NamedTuple):
     output: np.ndarray
 
     @property
-    def plan(self) -> simulation_lanes.Plan:
+    def plan(self) -> Plan:
         """Every n-th parameter above 0 is varied."""
         names = [n for n, v in self.values.items() if v > 0]
         return simulation_lanes.plan_for(self.model, self.doses, names[:: max(1, len(names) // VARIED)][:VARIED])
@@ -58,7 +60,7 @@ class Case(NamedTuple):
     def problem(self) -> integrate.Problem:
         """What both loops are compiled for."""
         plan = self.plan
-        return integrate.Problem(self.model, plan.varied, simulation_lanes.channels(self.model, plan.cmt), plan.method)
+        return integrate.Problem(self.model, plan.varied, channels(self.model, plan.cmt), plan.method)
 
     def inputs(self, batch: int, seed: int, alike: bool = False) -> integrate.Inputs:
         """Lanes with values drawn from a seed, all with the same ones if `alike`."""
@@ -71,7 +73,7 @@ class Case(NamedTuple):
             )
         lanes = simulation_lanes.lanes_for(plan, values, self.doses, (), self.output, batch)
         x = self.model.derive(values)
-        found = simulation_lanes.events_of(plan, lanes, x)
+        found = events_of(plan, lanes, x)
         between = intervals.intervals(found, intervals.order_of(np.asarray(intervals.edges(found))))
         y0 = stack(self.model.initial(x), (batch,))
         largest = jnp.abs(y0).at[np.array(problem.channels)].add(jnp.sum(found.amount, 0))

@@ -16,6 +16,8 @@ from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.dose_course import events_of
+from nanomg.simulation.plan import Lanes, Plan, channels
 
 SCENARIO = "mouse-mc38-depot"
 REGIMEN = {
@@ -51,11 +53,11 @@ class Problem:
         """Values of the varied parameters of subjects 0, 1, ...; the first are the same however many are asked for."""
         return draw(self.scenario, self.subjects)
 
-    def plan(self, **options: Any) -> simulation_lanes.Plan:
+    def plan(self, **options: Any) -> Plan:
         """The plan of nanomg."""
         return simulation_lanes.plan_for(self.scenario.model, self.scenario.doses, tuple(self.population), **options)
 
-    def lanes(self, plan: simulation_lanes.Plan, batch: int) -> simulation_lanes.Lanes:
+    def lanes(self, plan: Plan, batch: int) -> Lanes:
         """The first `batch` subjects as lanes of nanomg."""
         s = self.scenario
         values = {**s.values, **draw(s, batch)}
@@ -68,7 +70,7 @@ class Problem:
         x = model.derive(lanes.values)
         wide = {n: np.broadcast_to(np.asarray(x[n], float), self.subjects) for n in self.names}
         start = np.array([np.broadcast_to(np.asarray(v, float), self.subjects) for v in model.initial(x)])
-        return simulation_lanes.events_of(plan, lanes, x), wide, start
+        return events_of(plan, lanes, x), wide, start
 
     def values(self, subject: int) -> np.ndarray:
         """What the code calls p0, p1, ..."""
@@ -109,7 +111,7 @@ def build(name: str = SCENARIO, subjects: int = 64) -> Problem:
     return Problem(
         scenario,
         plan.varied,
-        simulation_lanes.channels(scenario.model, plan.cmt),
+        channels(scenario.model, plan.cmt),
         simulation_lanes.output_times(scenario.horizon, scenario.every),
         export.program_of(scenario.model, values, plan.varied),
         subjects,

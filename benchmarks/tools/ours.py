@@ -8,6 +8,7 @@ from problem import Problem
 
 import nanomg
 from nanomg.simulation import lanes
+from nanomg.simulation.plan import Trajectory
 
 _SETTINGS = [(m * 10.0**-e, 0.0) for e in range(2, 7) for m in (1.0, 0.5, 0.25)]
 
@@ -25,14 +26,14 @@ class Nanomg:
         self.lanes = problem.lanes(self.plan, subjects)
         self.run(1e-2, 0.0)
 
-    def run(self, rtol: float, atol: float) -> lanes.Trajectory:
+    def run(self, rtol: float, atol: float) -> Trajectory:
         """All lanes."""
         return jax.block_until_ready(lanes.run(self.plan, self.lanes, rtol))
 
-    def states(self, result: lanes.Trajectory) -> np.ndarray:
+    def states(self, result: Trajectory) -> np.ndarray:
         """The first lanes; one whose status is not 0 is NaN."""
         return np.asarray(result.y[:, :, : self.measured], float).transpose(2, 0, 1)
 
-    def steps(self, result: lanes.Trajectory) -> str:
+    def steps(self, result: Trajectory) -> str:
         """Of the slowest lane."""
         return f"{int(result.accepted.max())} + {int(result.rejected.max())} rejected"

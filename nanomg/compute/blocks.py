@@ -37,9 +37,9 @@ def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
     return _with_late(solve, batch, min(batch, size), few, cores() if on_cpu else 1, defer)
 
 
-def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int) -> T:
-    """The same, one after the other, in blocks of `size` lanes and of `late` for those deferred: two programs for any `batch`."""
-    return _with_late(solve, batch, size, lambda _: late, 1, True)
+def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int, workers: int = 1) -> T:
+    """The same in blocks of `size` lanes and of `late` for those deferred: two programs for any `batch`; `workers` side by side."""
+    return _with_late(solve, batch, size, lambda _: late, workers, size >= _FEWEST)
 
 
 def _with_late(solve: Solve[T], batch: int, size: int, late_size: Callable[[int], int], workers: int, defer: bool) -> T:

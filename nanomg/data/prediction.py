@@ -27,7 +27,8 @@ from nanomg.equations.model import Model, stack
 from nanomg.errors import unknown
 from nanomg.population import streams
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.lanes import Lanes, Plan
+from nanomg.simulation.dose_course import edges
+from nanomg.simulation.plan import Lanes, Plan, with_dependants
 from nanomg.solver.status import Status
 
 _PAD = 32  # output times are filled up to a multiple, so that similar tables share one compiled solve
@@ -275,7 +276,7 @@ def _delays(plan: Plan, free: Sequence[str]) -> bool:
     """Whether the times of doses depend on a free parameter, so that the order of events is not known before."""
     lags = {port.lag for name in plan.cmt if (port := plan.model.ports.get(name)) is not None}
     chosen = tuple(name for name in free if name in plan.model.parameters)
-    return bool(lags & set(simulation_lanes.with_dependants(plan.model, chosen)))
+    return bool(lags & set(with_dependants(plan.model, chosen)))
 
 
 # ---------------------------------------------------------------- the solve
@@ -292,7 +293,7 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
         hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), known_order))
         lanes = hidden._replace(values=lanes.values)
         if order is None:
-            order = jnp.argsort(jax.lax.stop_gradient(simulation_lanes.edges(group.plan, lanes)), axis=0, stable=True)
+            order = jnp.argsort(jax.lax.stop_gradient(edges(group.plan, lanes)), axis=0, stable=True)
         solved = simulation_lanes.trajectory(group.plan, lanes, order.astype(jnp.int32), simulation_lanes.RTOL)
     else:
         solved = simulation_lanes.run(group.plan, lanes, defer=False)

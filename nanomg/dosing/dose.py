@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from nanomg import units
@@ -54,6 +54,11 @@ class Dose:
     def resets(self) -> bool:
         """Whether doses that began before have no effect from here on."""
         return self.evid in (3, 4) or self.ss == 1
+
+
+def movable(doses: Iterable[Dose], ports: Mapping[str, Any]) -> bool:
+    """Whether doses into these ports may be moved: no steady state, no reset, and no rate that a port changes."""
+    return all(dose.plain and not (dose.rate and getattr(ports.get(dose.cmt), "F", None)) for dose in doses)
 
 
 @dataclasses.dataclass(frozen=True)

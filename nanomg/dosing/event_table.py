@@ -15,19 +15,18 @@ With `dur` the duration is given and F scales the rate; with RATE > 0 the rate i
 from __future__ import annotations
 
 import csv
-import enum
 import io
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import numpy as np
-
+from nanomg.dosing import event_columns
 from nanomg.dosing.dose import MOST_DOSES, count_until
+from nanomg.dosing.event_record import Mode, Record, Subject
+from nanomg.dosing.record_columns import Rows
 from nanomg.errors import InputError, unknown
 
 if TYPE_CHECKING:
@@ -35,74 +34,10 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("ID", "TIME", "EVID", "AMT", "CMT", "RATE", "II", "ADDL", "SS", "MDV", "DV", "UNTIL", "DUR")
 _ALIASES = {name: name for name in _COLUMNS} | {"TINF": "DUR"}
-INTERPOLATIONS = ("nocb", "locf", "linear")
 
 _EXTRAS = ("DUR", "TINF", "UNTIL")  # these columns are covariates where a parameter is bound to them
+_LETTER = re.compile(r"[^\W\d_]")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-
-
-class Mode(enum.IntEnum):
-    """How a dose is given: at once, at a rate (RATE or modelled), or over a time (`dur` or modelled)."""
-
-    BOLUS = 0
-    RATE = 1
-    DURATION = 2
-
-
-@dataclass(frozen=True)
-class Record:
-    """One row of an event table; `cmt` is the name of a port or state, and empty where none is given."""
-
-    row: int
-    time: float  # [h]
-    evid: int = 0
-    amt: float = 0.0
-    cmt: str = ""
-    rate: float = 0.0  # -1: the modelled rate, -2: the modelled duration
-    ii: float = 0.0  # [h]
-    addl: int = 0
-    ss: int = 0
-    mdv: int = 0
-    dv: float | None = None
-    duration: float = 0.0  # [h]
-    covariates: Mapping[str, float | None] = field(default_factory=dict)  # by column in capitals; None: missing
-    cells: Mapping[str, str] = field(default_factory=dict)  # the row as it stands in the file
-
-    @property
-    def doses(self) -> bool:
-        """Whether the record gives a dose."""
-        return self.evid in (1, 4)
-
-    @property
-    def resets(self) -> bool:
-        """Whether the record empties every state."""
-        return self.evid in (3, 4)
-
-    @property
-    def constant(self) -> bool:
-        """Whether the record is the steady state of a constant infusion, which ends with it."""
-        return self.doses and self.amt == 0
-
-    @property
-    def mode(self) -> Mode:
-        """How the dose is given."""
-        if self.rate > 0 or self.rate == -1:
-            return Mode.RATE
-        return Mode.DURATION if self.rate == -2 or self.duration > 0 else Mode.BOLUS
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The records of one ID in the order of the file; `bound` maps parameters to covariate columns."""
-
-    id: str
-    records: tuple[Record, ...]
-    bound: Mapping[str, str] = field(default_factory=dict)
-    source: str = "events"
-
-    def where(self, record: Record, column: str) -> str:
-        """The place of a record's column, for errors."""
-        return f"{self.source}, row {record.row}, column {column}"
 
 
 def read_events(path: str | Path, model: Model, bindings: Mapping[str, str] | None = None) -> tuple[Subject, ...]:
@@ -121,10 +56,60 @@ def parse_events(
     header_row, header = next(lines, (1, []))
     columns = _columns(header, f"{source}, row {header_row}")
     bound = _bound(bindings or {}, columns, model, source)
+    return _at_once(lines, columns, bound, model, source) or _by_row(text, columns, bound, model, source)
+
+
+def header_of(text: str, source: str) -> list[str]:
+    """The columns of an event table as they are written."""
+    return next(_lines(text, source), (1, []))[1]
+
+
+def rows_of(text: str, source: str) -> Iterator[list[str]]:
+    """The cells of each record of an event table as they are written."""
+    lines = _lines(text, source)
+    comments = next(lines)[1][:1] in (["C"], ["c"])
+    return (cells for _, cells in lines if not (comments and _LETTER.search(cells[0])))
+
+
+def _at_once(
+    lines: Iterator[tuple[int, list[str]]],
+    columns: tuple[str, ...],
+    bound: Mapping[str, str],
+    model: Model,
+    source: str,
+) -> tuple[Subject, ...]:
+    """All subjects read by column; none where some row has to be looked at by itself."""
+    states = tuple(model.states)
+
+    def cmt_of(text: str) -> str | None:
+        if not _NUMBER.fullmatch(text):
+            return text if text in model.states or text in model.ports else None
+        number = float(text)
+        if not number:
+            return ""
+        return states[int(number) - 1] if number.is_integer() and 0 < number <= len(states) else None
+
+    meaning = _meaning(columns, bound.values())
+    found = event_columns.read_columns(lines, columns, meaning, bound.values(), cmt_of, states[0])
+    if found is None:
+        return ()
+    ids, bounds, table = found
+    return tuple(
+        Subject(name, Rows(table, int(start), int(stop)), bound, source)
+        for name, start, stop in zip(ids, bounds, bounds[1:], strict=False)
+    )
+
+
+def _by_row(
+    text: str, columns: tuple[str, ...], bound: Mapping[str, str], model: Model, source: str
+) -> tuple[Subject, ...]:
+    """All subjects read row by row, which says what is wrong and where."""
+    lines = _lines(text, source)
+    next(lines)
     groups: dict[str, list[Record]] = {}
     label = ""
     for number, cells in lines:
-        if columns[0] == "C" and re.search(r"[^\W\d_]", cells[0]):
+        if columns[0] == "C" and _LETTER.search(cells[0]):
             continue
         if len(cells) != len(columns):
             raise InputError(f"there are {len(cells)} cells under {len(columns)} columns", f"{source}, row {number}")
@@ -133,7 +118,7 @@ def parse_events(
         if name in groups and name != label:
             row.fail("ID", f"subject {name} came to an end before; keep all rows of a subject together")
         label, records = name, groups.setdefault(name, [])
-        records.append(_record(row, model, dict(zip(header, cells, strict=True))))
+        records.append(_record(row, model))
         _check_time(row, records)
     if not groups:
         raise InputError("the table has a header but no records", source)
@@ -199,13 +184,18 @@ def _bound(bindings: Mapping[str, str], columns: tuple[str, ...], model: Model, 
     return {name: column.upper() for name, column in bindings.items()}
 
 
+def _meaning(columns: tuple[str, ...], bound: Collection[str]) -> dict[str, str]:
+    """Which column TIME, AMT and so on are."""
+    return {_ALIASES[c]: c for c in columns if c in _ALIASES and not (c in _EXTRAS and c in bound)}
+
+
 class _Row:
     """The cells of one row by the plain name of their column."""
 
     def __init__(self, source: str, number: int, columns: tuple[str, ...], cells: list[str], bound: frozenset[str]):
         self.source, self.number, self.bound = source, number, bound
         self.cells = {c: "" if cell == "." else cell for c, cell in zip(columns, cells, strict=True)}
-        self.column = {_ALIASES[c]: c for c in columns if c in _ALIASES and not (c in _EXTRAS and c in bound)}
+        self.column = _meaning(columns, bound)
 
     def where(self, name: str) -> str:
         return f"{self.source}, row {self.number}, column {self.column.get(name, name)}"
@@ -258,7 +248,7 @@ class _Row:
         return found
 
 
-def _record(row: _Row, model: Model, cells: Mapping[str, str]) -> Record:
+def _record(row: _Row, model: Model) -> Record:
     """The record of one row, checked by itself."""
     time = row.value("TIME")
     if time is None:
@@ -288,7 +278,6 @@ def _record(row: _Row, model: Model, cells: Mapping[str, str]) -> Record:
         dv=dv,
         duration=duration,
         covariates=row.covariates(),
-        cells=cells,
     )
     _check_dose(row, record)
     return record
@@ -354,21 +343,3 @@ def _check_time(row: _Row, records: list[Record]) -> None:
             row.fail(
                 "TIME", f"time goes back from {before.time:g} h to {record.time:g} h without a reset (EVID 3 or 4)"
             )
-
-
-def filled(subject: Subject, column: str, how: str = "nocb") -> np.ndarray:
-    """A column's value at each record; missing ones come from the next or the last value, or from between the two."""
-    if how not in INTERPOLATIONS:
-        raise unknown("interpolation", how, INTERPOLATIONS)
-    read = [record.covariates.get(column) for record in subject.records]
-    known = np.array([i for i, value in enumerate(read) if value is not None])
-    if not len(known):
-        raise InputError(f"subject {subject.id} has no value", subject.where(subject.records[0], column))
-    values = np.array([value for value in read if value is not None])
-    rows = np.arange(len(read))
-    if how == "linear":
-        time = np.array([record.time for record in subject.records])
-        clock = np.cumsum(np.maximum(np.diff(time, prepend=time[:1]), 0.0))
-        return np.interp(clock, clock[known], values)
-    place = np.searchsorted(known, rows) if how == "nocb" else np.searchsorted(known, rows, "right") - 1
-    return values[np.clip(place, 0, len(known) - 1)]

@@ -34,7 +34,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from nanomg.dosing.dose import MOST_DOSES
-from nanomg.dosing.event_table import Mode, Subject, filled
+from nanomg.dosing.event_record import Mode, Subject
+from nanomg.dosing.record_columns import filled
 from nanomg.errors import InputError
 
 _MOST_IN_PERIOD = 1000  # doses in one period of a steady state, and infusions that overlap in it
@@ -168,7 +169,11 @@ def dose_values(
     """The concrete values of a subject. Lag, F, modelled rate and duration are numbers or one per record; NaN: there is none."""
     written, mode = given(subject)
     rows = (np.broadcast_to(np.asarray(value, float), mode.shape) for value in (lag, F, rate, duration))
-    values = arriving(written, mode, *rows)
+    return checked(subject, arriving(written, mode, *rows))
+
+
+def checked(subject: Subject, values: Values) -> Values:
+    """The values, if every dose can be given with them. Raises `InputError` where one cannot."""
     for i, record in enumerate(subject.records):
         if not record.doses:
             continue

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nanomg.dosing.dose import Dose, Window
-from nanomg.dosing.event_table import INTERPOLATIONS
+from nanomg.dosing.dose import Dose, Window, movable
+from nanomg.dosing.event_record import INTERPOLATIONS
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Card, Parameter
@@ -92,8 +92,7 @@ class Scenario:
     @property
     def plain(self) -> bool:
         """Whether the regimen is single doses alone: no steady state, no reset, no rate that the port modifies."""
-        scaled = {name for name, port in self.model.ports.items() if port.F is not None}
-        return all(dose.plain and not (dose.rate and dose.cmt in scaled) for dose in self.doses)
+        return movable(self.doses, self.model.ports)
 
     def needs_plain(self, job: str) -> None:
         """Refuse a regimen that is more than single doses."""

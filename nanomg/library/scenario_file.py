@@ -26,7 +26,7 @@ from typing import Any
 from nanomg import units
 from nanomg.dosing.dose import LookUp, Window, amount_in
 from nanomg.dosing.dose_tables import parse_records
-from nanomg.dosing.event_table import INTERPOLATIONS
+from nanomg.dosing.event_record import INTERPOLATIONS
 from nanomg.dosing.prescription import parse_dose_options
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model

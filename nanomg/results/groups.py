@@ -10,7 +10,8 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.dosing.dose import Dose
-from nanomg.dosing.event_table import Subject
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.record_columns import columns_of
 from nanomg.equations.model import Model
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.results import file
@@ -39,9 +40,9 @@ def record_rows(scenario: Scenario, subjects: Sequence[Subject], with_id: bool =
     """Records that give a dose or reset, in the units in which the scenario shows them."""
     rows = []
     for subject in subjects:
-        for record in subject.records:
-            if not record.doses and not record.resets:
-                continue
+        columns, _ = columns_of([subject])
+        for i in np.flatnonzero(columns.doses | columns.resets):
+            record = subject.records[int(i)]
             unit, scale = shown(scenario, record.cmt) if record.doses else ("", 1.0)
             rows.append(
                 ({"subject": subject.id} if with_id else {})
@@ -87,18 +88,20 @@ def trajectories(
     return xr.Dataset(variables, coordinates)
 
 
-def records(scenario: Scenario, subjects: Sequence[Subject], seen: Sequence[Mapping[str, np.ndarray]]) -> xr.Dataset:
+def records(scenario: Scenario, subjects: Sequence[Subject], seen: Mapping[str, np.ndarray]) -> xr.Dataset:
     """Every record of the subjects with the outputs at it, each (record,)."""
-    rows = [(subject.id, record) for subject in subjects for record in subject.records]
+    columns, bounds = columns_of(subjects)
     dims = ("record",)
-    variables: dict[str, Any] = {"subject": (dims, np.array([i for i, _ in rows], object), {"long_name": "ID"})}
+    ids = np.repeat(np.array([subject.id for subject in subjects], object), np.diff(bounds))
+    variables: dict[str, Any] = {"subject": (dims, ids, {"long_name": "ID"})}
     for name, (unit, text) in _RECORD_COLUMNS.items():
-        kind = object if name == "cmt" else np.int64 if name in _WHOLE else float
-        column = np.array([getattr(record, name) for _, record in rows], kind)
-        variables[name] = (dims, column, {"long_name": text} if name == "cmt" else about(unit, text))
+        if name == "cmt":
+            variables[name] = (dims, np.array([*columns.names, ""], object)[columns.cmt], {"long_name": text})
+            continue
+        column = getattr(columns, name).astype(np.int64 if name in _WHOLE else float, copy=False)
+        variables[name] = (dims, column, about(unit, text))
     for name, unit in scenario.outputs.items():
-        values = np.concatenate([found[name] for found in seen])
-        variables[name] = (dims, values, about(units.cf(unit), scenario.model.declaration(name).text))
+        variables[name] = (dims, seen[name], about(units.cf(unit), scenario.model.declaration(name).text))
     return xr.Dataset(variables)
 
 

@@ -28,7 +28,7 @@ from nanomg.models import library as find_library
 from nanomg.results import file, parts
 from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, event_lanes, roles
+from nanomg.simulation import event_arms, event_lanes, event_runs, roles
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.failure import Diagnosis, diagnose
 from nanomg.solver.status import Status
@@ -146,7 +146,7 @@ def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, An
             regimen, hypothesis, *rest = (values[i] for values, i in zip(names, at, strict=True))
             yield StoppedTrajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
     elif "events" in config:  # no common times: only the summary counts what failed
-        found = event_arms.run(scenario, _subjects(scenario, config))
+        found = event_runs.run(scenario, _subjects(scenario, config))
         for (r, h, i), code in np.ndenumerate(found.status):
             yield StoppedTrajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
 
@@ -181,7 +181,7 @@ def _replay(
         number = [s.id for s in subjects].index(which.subject)
         subject = event_arms.arms_of(scenario, subjects)[which.regimen][number]
         between = {name: scenario.columns[name].between for name in subject.bound}
-        times, _ = event_arms.times_of(scenario, subjects)
+        times, _ = event_runs.times_of(scenario, subjects)
         solved = event_lanes.run(
             scenario.model,
             values,
@@ -192,7 +192,7 @@ def _replay(
             precision=config["precision"],
         )
         lane = _Lane(solved.plan.model, values, solved.plan.timed)
-        return lane, diagnose(*lane, int(solved.status[0]), solved.seen.stop)
+        return lane, diagnose(*lane, int(solved.status[0]), solved.solved.stop)
     doses = _doses(scenario, tree, which)
     plan = simulation_lanes.plan_for(scenario.model, doses, precision=config.get("precision", "float64"))
     times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)

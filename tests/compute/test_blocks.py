@@ -17,6 +17,7 @@ from nanomg.library import scenario_file
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.plan import Trajectory
 from nanomg.solver.status import Status
 
 Values = Mapping[str, Any]
@@ -51,7 +52,7 @@ LANES = 200
 BAD = [17, 120]  # one per cent
 
 
-def troubled(growth: Any = 0.0, frequency: Any = 0.0, **options: Any) -> tuple[simulation_lanes.Trajectory, list[str]]:
+def troubled(growth: Any = 0.0, frequency: Any = 0.0, **options: Any) -> tuple[Trajectory, list[str]]:
     """Magnesium in mice of different clearance, some of them in trouble."""
     shipped = scenario_file.load("mouse-mc38-iv", library())
     model, doses = Model(Magnesium, Trouble), [Dose(24.0 * day, 50.0, "magnesium.iv") for day in range(4)]

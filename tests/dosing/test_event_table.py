@@ -11,13 +11,14 @@ from event_strategies import lags
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nanomg.dosing import event_table
 from nanomg.dosing.event_table import read_events
 from nanomg.dosing.schedule import Kind, Schedule, dose_values, expand
 from nanomg.errors import InputError
 
 
 def test_a_table_is_read_with_all_its_columns() -> None:
-    subjects = read(
+    text = (
         "\ufeffC,Id,time,evid,AMT,cmt,Rate,ii,addl,ss,mdv,dv,dur,until,WT,note\r\n"
         "a comment\r\n"
         ".,1,0,.,100,2,,12,3,.,,.,,.,70,first\r\n"
@@ -26,17 +27,17 @@ def test_a_table_is_read_with_all_its_columns() -> None:
         "C,broken,row,,,,,,,,,,,,,\r\n"
         ".,b,-1.5,4,5,pk.iv,,8.5,,1,,,2,24,1e2,'x'\r\n"
     )
+    subjects = read(text)
     assert [s.id for s in subjects] == ["1", "b"]
     dose, seen = subjects[0].records
     assert (dose.row, dose.time, dose.evid, dose.amt, dose.cmt) == (3, 0.0, 1, 100.0, "pk.central")
     assert (dose.ii, dose.addl, dose.ss, dose.mdv, dose.dv) == (12.0, 3, 0, 1, None)
     assert dose.covariates == {"C": None, "WT": 70.0, "NOTE": None}
     assert (seen.row, seen.evid, seen.cmt, seen.mdv, seen.dv, seen.covariates["WT"]) == (5, 0, "", 0, 4.25, None)
-    assert (
-        list(dose.cells)[:4] == ["C", "Id", "time", "evid"]
-        and dose.cells["evid"] == "."
-        and dose.cells["note"] == "first"
-    )
+    plain = text.removeprefix("\ufeff")
+    assert event_table.header_of(plain, "doses.csv")[:4] == ["C", "Id", "time", "evid"]
+    cells = list(event_table.rows_of(plain, "doses.csv"))
+    assert [row[1] for row in cells] == ["1", "1.0", "b"] and cells[0][3] == "." and cells[0][-1] == "first"
     (last,) = subjects[1].records
     assert (last.cmt, last.addl, last.duration, last.ss) == ("pk.iv", 2, 2.0, 1)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from event_reference import K, one, response, simulate
 
-from nanomg.dosing.event_table import filled
+from nanomg.dosing.record_columns import filled
 from nanomg.dosing.schedule import Kind, action_times, covariate, delivery, dose_values, edges, expand
 from nanomg.errors import InputError
 

@@ -21,6 +21,8 @@ from nanomg.library.scenario_file import load
 from nanomg.models.checkpoint import AntiPD1
 from nanomg.models.liposome import Liposome
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.dose_course import events_of
+from nanomg.simulation.plan import channels
 
 Quantity = tuple[str, float]  # unit and value
 
@@ -160,9 +162,9 @@ def test_rates_signals_and_their_gradients_are_finite(covering: Scenario) -> Non
     before = np.array([float(v) for v in model.initial(known)])
     plan = simulation_lanes.plan_for(model, scenario.doses)
     lanes = simulation_lanes.lanes_for(plan, values, scenario.doses, scenario.windows, np.array([0.0]))
-    brought = np.asarray(simulation_lanes.events_of(plan, lanes, known).amount).sum((0, 2))
+    brought = np.asarray(events_of(plan, lanes, known).amount).sum((0, 2))
     dosed = before.copy()
-    dosed[np.array(simulation_lanes.channels(model, plan.cmt))] += brought
+    dosed[np.array(channels(model, plan.cmt))] += brought
     rng = np.random.default_rng(0)
     filled = np.array(list(plausible_state(model, known, rng).values()))
     points = {"before doses": before, "with all doses in": dosed, "with every state filled": filled}

@@ -8,9 +8,9 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,14 +19,15 @@ from program import Program
 from textbook import ACCURATE, MG, K, V, bolus, oral, rows_of, textbook, written
 
 import nanomg
-from nanomg.dosing.event_table import Record, Subject
+from nanomg.compute import blocks as compute_blocks
+from nanomg.dosing.event_record import Record, Subject
 from nanomg.errors import InputError
 from nanomg.jobs.simulate import run as simulate_run
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, event_lanes
+from nanomg.simulation import event_arms, event_runs, layout
 from nanomg.simulation import lanes as simulation_lanes
 
 # ---------------------------------------------------------------- records out
@@ -116,15 +117,15 @@ def test_a_run_goes_on_to_the_last_record(tmp_path: Path) -> None:
 
 
 def test_many_subjects_are_solved_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    name, amounts = textbook(tmp_path), (70, 35, 7, 14, 1)
+    name, amounts = textbook(tmp_path), range(1, 20)
     rows = "\n".join(f"{i} 0 {amt} 2\n{i} 5 . ." for i, amt in enumerate(amounts))
-    monkeypatch.setattr(event_arms, "_MOST_LANES", 2)
+    monkeypatch.setattr(event_runs, "MEMORY", 1.0)  # blocks of 8
     run = simulate_run.simulate(name, events=written(tmp_path, f"ID TIME AMT CMT\n{rows}"))
     expected = [amt * share for amt in amounts for share in (1, bolus(5))]
     assert run.tree["records"]["pk.central"].values == pytest.approx(expected, **ACCURATE)
     series = run.tree["simulation"]["pk.central"][0, 0].sel(time=24.0)
     assert series.values == pytest.approx([amt * bolus(24) for amt in amounts], **ACCURATE)
-    assert list(series.subject.values) == ["0", "1", "2", "3", "4"]
+    assert list(series.subject.values) == [str(i) for i in range(19)]
 
 
 def test_a_clock_that_starts_again_leaves_only_the_records(program: Program, tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
 
 def test_too_many_doses_to_follow_closely_get_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
-    monkeypatch.setattr(event_arms, "_MOST_EDGES", 3)
+    monkeypatch.setattr(event_runs, "_MOST_EDGES", 3)
     events = written(tmp_path, "TIME AMT CMT II ADDL\n1 5 magnesium.iv 7 4")
     run = simulate_run.simulate(str(tmp_path / "mg.toml"), events=events)
     assert run.summary["verdict"].startswith("No verdict: too many different times of doses")
@@ -334,19 +335,22 @@ def test_any_table_gives_a_result_or_one_sentence(
 ) -> None:
     """A thousand tables, each from the file to the summary; those that can be read are solved."""
     lanes, count = 4, {"solved": 0, "refused": 0, "failed": 0}
-    real = event_lanes.run
+    plan_of, lanes_of = layout.plan_of, layout.lanes_of
 
-    def padded(model: Any, values: Any, subjects: Any, **options: Any) -> Any:
-        assert len(subjects) < lanes
-        more = [ballast(subjects[0].bound)] * (lanes - len(subjects))
-        solved = real(model, values, [*subjects, *more], **options)
-        return SimpleNamespace(
-            status=solved.status[: len(subjects)],
-            at_records=solved.at_records,
-            at_outputs=lambda names: {n: y[:, : len(subjects)] for n, y in solved.at_outputs(names).items()},
+    def block(solve: Any, batch: int, *_: Any) -> Any:
+        assert batch < lanes
+        return jax.tree.map(lambda a: a[..., :batch], solve(np.arange(batch), False))
+
+    def padded(plan: Any, values: Any, subjects: Any, *args: Any, **options: Any) -> Any:
+        return lanes_of(
+            plan, values, [*subjects, *[ballast(subjects[0].bound)] * (lanes - len(subjects))], *args, **options
         )
 
-    monkeypatch.setattr(event_lanes, "run", padded)
+    monkeypatch.setattr(compute_blocks, "solve_in_like_blocks", block)
+    monkeypatch.setattr(
+        layout, "plan_of", lambda model, who, *a, **k: plan_of(model, [*who, ballast(who[0].bound)], *a, **k)
+    )
+    monkeypatch.setattr(layout, "lanes_of", padded)
     monkeypatch.setattr(simulation_lanes, "PROBES", ())
     events, out, told = tmp_path / "doses.csv", tmp_path / "out.csv", list[str]()
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nanomg.dosing.dose import Window
-from nanomg.dosing.event_table import Record, Subject
+from nanomg.dosing.event_record import Record, Subject
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
@@ -21,8 +21,9 @@ from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
-from nanomg.simulation import event_lanes
+from nanomg.simulation import event_lanes, layout
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.status import Status
 
 CLOSE = 1e-5  # of a gradient, relative to its largest component of the kind
@@ -81,12 +82,14 @@ def with_columns(records: tuple[Record, ...]) -> Subject:
     return Subject("1", tuple(replace(r, covariates=sizes(r.time)) for r in records), COLUMNS)
 
 
-def score(plan: event_lanes.EventPlan, lanes: event_lanes.EventLanes, theta: Mapping[str, Any]) -> Any:
+def score(plan: Plan, lanes: Lanes, theta: Mapping[str, Any]) -> Any:
     """A weighted sum of the central amounts at all records, one for each lane."""
-    written = lanes.written._replace(**{n: theta[n] for n in WRITTEN})
-    bound = {n: theta[n] for n in COLUMNS}
+    records = lanes.records._replace(**{n: theta[n] for n in ("ii", "rate")}, bound={n: theta[n] for n in COLUMNS})
+    written = {"time": theta["time"], "amount": theta["amt"], "duration": theta["duration"]}
     values = {**lanes.values, **{n: theta[n][0] for n in plan.varied if n in theta}}
-    y = event_lanes.trajectory(plan, lanes._replace(written=written, bound=bound, values=values), TIGHT).y[:, 1]
+    y = simulation_lanes.trajectory(
+        plan, lanes._replace(**written, records=records, values=values), lanes.order, TIGHT
+    ).y[:, 1]
     return jnp.tensordot(jnp.sin(1.0 + jnp.arange(len(y))), y, 1)
 
 
@@ -97,15 +100,17 @@ def test_gradients_against_central_differences(regimen: str) -> None:
     names = (*PARAMETERS, *(MODELLED if regimen == "plain" else ()))
     values = {**found.values, **START}
 
-    def prepared(count: int) -> tuple[event_lanes.EventPlan, event_lanes.EventLanes]:
+    def prepared(count: int) -> tuple[Plan, Lanes]:
         wide = {n: np.full(count, values[n]) for n in names}
         return event_lanes.prepare(
             found.model, {**values, **wide}, [subject] * count, varied=names, between={"pk.V2": "linear"}
         )
 
     plan, lanes = prepared(1)
-    theta = {n: jnp.asarray(getattr(lanes.written, n)) for n in WRITTEN}
-    theta |= {n: jnp.asarray(lanes.bound[n]) for n in COLUMNS} | {n: jnp.full((1, 1), values[n]) for n in names}
+    written = {"time": lanes.time, "amt": lanes.amount, "duration": lanes.duration}
+    written |= {"ii": lanes.records.ii, "rate": lanes.records.rate}
+    theta = {n: jnp.asarray(written[n]) for n in WRITTEN}
+    theta |= {n: jnp.asarray(lanes.records.bound[n]) for n in COLUMNS} | {n: jnp.full((1, 1), values[n]) for n in names}
     slopes = jax.jit(jax.grad(lambda t: score(plan, lanes, t)[0]))(theta)
 
     # every value that is used is moved up and down in lanes of its own
@@ -240,7 +245,9 @@ def test_a_lane_without_a_steady_state_is_marked_and_the_others_are_not_touched(
 
     plan, lanes = event_lanes.prepare(found.model, values, subjects, varied=("pk.CL",))
     last = lambda CL: jnp.nansum(
-        event_lanes.trajectory(plan, lanes._replace(values={**values, "pk.CL": CL}), TIGHT).y[3, 1, np.array([0, 3])]
+        simulation_lanes.trajectory(plan, lanes._replace(values={**values, "pk.CL": CL}), lanes.order, TIGHT).y[
+            3, 1, np.array([0, 3])
+        ]
     )
     slopes = jax.jit(jax.grad(last))(jnp.asarray(clearance))
     assert np.isfinite(slopes).all() and (np.asarray(slopes)[[0, 3]] < 0).all() and not np.asarray(slopes)[1:3].any()
@@ -286,7 +293,7 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
     both = [Record(2, 0.0, 1, 50.0, "pk.depot"), Record(2, 3.0, 1, 50.0, "pk.central")]
     solve(*both)
     counts = [
-        len(program.compiled) + program.jitted._cache_size() for program in (event_lanes._run, event_lanes._arriving)
+        len(program.compiled) + program.jitted._cache_size() for program in (simulation_lanes._run, layout._arriving)
     ]
     fresh = solve(
         replace(both[1], time=1.0, ii=5.0, addl=3, duration=7.0),
@@ -296,7 +303,7 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
     )
     assert fresh[-1] > 0
     assert counts == [
-        len(program.compiled) + program.jitted._cache_size() for program in (event_lanes._run, event_lanes._arriving)
+        len(program.compiled) + program.jitted._cache_size() for program in (simulation_lanes._run, layout._arriving)
     ]
 
 

@@ -11,7 +11,7 @@ from textbook import MG, textbook, written
 
 from nanomg.errors import InputError
 from nanomg.jobs.simulate import run as simulate_run
-from nanomg.simulation import event_arms
+from nanomg.simulation import event_runs
 
 BROKEN = {
     "no such file": (None, r"doses\.csv: the event table cannot be read"),
@@ -69,7 +69,7 @@ def test_options_that_do_not_go_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(event_arms, "run", lambda *_: pytest.fail("checked only after computing"))
+    monkeypatch.setattr(event_runs, "run", lambda *_: pytest.fail("checked only after computing"))
     for name in ("doses.csv", "kept.csv"):
         written(tmp_path, "TIME AMT CMT\n0 1 2", name)
     code, out, err = program("simulate", "textbook-1cpt", *arguments)

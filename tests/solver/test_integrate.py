@@ -17,6 +17,8 @@ from nanomg.dosing.prescription import parse_dose_option
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.dose_course import events_of
+from nanomg.simulation.plan import Lanes, Plan, Trajectory, channels
 from nanomg.solver import integrate
 from nanomg.solver.intervals import intervals
 from nanomg.solver.rosenbrock import METHODS
@@ -121,8 +123,8 @@ OUTPUT = np.linspace(0.25, 24.0, 20)
 
 
 class Case(NamedTuple):
-    plan: simulation_lanes.Plan
-    lanes: simulation_lanes.Lanes
+    plan: Plan
+    lanes: Lanes
 
 
 @functools.cache
@@ -139,7 +141,7 @@ def textbook() -> Case:
     return Case(plan, changed)
 
 
-def expected_central(lanes: simulation_lanes.Lanes, theta: Mapping[str, Any] | None = None) -> Any:
+def expected_central(lanes: Lanes, theta: Mapping[str, Any] | None = None) -> Any:
     """Closed form (output, lane); `theta` replaces values, time, amount or duration."""
     at = {
         "values": lanes.values,
@@ -342,7 +344,7 @@ def weighted(y: Any) -> Any:
     return jnp.sum(y * jnp.cos(jnp.arange(y.shape[0]))[:, None])
 
 
-def gradient_of(case: Case, observed: Callable[[simulation_lanes.Trajectory], Any]) -> Callable[[Any, float], Any]:
+def gradient_of(case: Case, observed: Callable[[Trajectory], Any]) -> Callable[[Any, float], Any]:
     order = simulation_lanes.edge_order(case.plan, case.lanes)
 
     def loss(theta: dict[str, Any], rtol: Any) -> Any:
@@ -422,10 +424,10 @@ def test_a_dead_lane_leaves_the_gradients_of_the_living_as_they_are() -> None:
 
 def test_a_gradient_in_a_fixed_value_is_refused() -> None:
     plan, lanes = textbook()
-    problem = integrate.Problem(PK, (), simulation_lanes.channels(PK, plan.cmt))
+    problem = integrate.Problem(PK, (), channels(PK, plan.cmt))
     single = jax.tree.map(lambda a: np.asarray(a)[..., :1], lanes)
     values = {name: jnp.asarray(value) for name, value in PARAMETERS.items()}
-    found = simulation_lanes.events_of(plan, single, values)
+    found = events_of(plan, single, values)
     between = intervals(found, jnp.asarray(simulation_lanes.edge_order(plan, single)))
     fixed, varied = integrate.pack(problem, values, 1)
 

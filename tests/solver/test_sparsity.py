@@ -15,7 +15,7 @@ from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Var
 from nanomg.equations.model import Model
 from nanomg.library import scenario, scenario_file
 from nanomg.models import library
-from nanomg.simulation import lanes
+from nanomg.simulation.plan import channels
 from nanomg.solver import sparsity
 
 SHIPPED = (  # a carrier by vein and into the tumour, another carrier, small models
@@ -42,7 +42,7 @@ def around(name: str) -> tuple[Model, dict[str, Any], np.ndarray]:
     x.update({n: var.default for n, var in model.inputs.items()})
     start = np.array([float(v) for v in model.initial(x)])
     random = np.random.default_rng(1)
-    for row in lanes.channels(model, [d.cmt for d in loaded.doses]):
+    for row in channels(model, [d.cmt for d in loaded.doses]):
         start[row] += 1.0
     others = 0.1 * random.random((len(start), BATCH))
     return model, x, start[:, None] * np.exp(0.3 * random.standard_normal(others.shape)) + others

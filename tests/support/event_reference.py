@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg.dosing.event_table import Subject, read_events
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.event_table import read_events
 from nanomg.dosing.schedule import Kind, action_times, delivery, dose_values, edges, expand
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
 from nanomg.equations.model import Model

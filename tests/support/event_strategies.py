@@ -6,7 +6,7 @@ import dataclasses
 
 from hypothesis import strategies as st
 
-from nanomg.dosing.event_table import Record, Subject
+from nanomg.dosing.event_record import Record, Subject
 
 halves = st.integers(0, 60).map(lambda n: n / 2)
 lags = st.sampled_from([0.0, 0.5, 1.0, 2.5])

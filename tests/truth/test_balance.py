@@ -9,7 +9,7 @@ from nanomg.dosing.dose import Dose
 from nanomg.equations.model import INLET, OUTLET, Model
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.lanes import Lanes, Plan
+from nanomg.simulation.plan import Lanes, Plan
 
 HEAVY = 3.0  # times the scenario's doses, and as many of the typical amounts through every other port
 TYPICAL = {

@@ -18,7 +18,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import load
 from nanomg.models import library as read_library
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.lanes import Lanes
+from nanomg.simulation.plan import Lanes
 
 STEP = 5e-4  # of the logarithm of a value
 TIME_STEP = 0.003  # [h]

@@ -12,7 +12,7 @@ from event_strategies import bioavailabilities, doses, halves, lags, subjects
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanomg.dosing.event_table import Record, Subject
+from nanomg.dosing.event_record import Record, Subject
 from nanomg.equations.model import Model
 from nanomg.models.textbook import OneCompartment
 from nanomg.simulation import event_lanes

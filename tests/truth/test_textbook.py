@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from nanomg.dosing.event_table import Record, Subject
+from nanomg.dosing.event_record import Record, Subject
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario

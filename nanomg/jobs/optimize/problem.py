@@ -20,8 +20,9 @@ from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
 from nanomg.library.scenario import FreeDose, Limit, ObjectiveTerm, Scenario
+from nanomg.simulation import dose_course
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.lanes import Lanes, Plan
+from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver import intervals
 
 # When signals are looked at around a dose or the end of its infusion [h]: just before, at its peak, and while it fades.
@@ -243,7 +244,7 @@ def _evaluate(design: DosingSpec, lanes: Lanes, z: jax.Array, order: Order, rtol
 
 @programs.compiled(0)
 def _edges(design: DosingSpec, lanes: Lanes, z: jax.Array) -> jax.Array:
-    return simulation_lanes.edges(design.plan, place(design, lanes, z))
+    return dose_course.edges(design.plan, place(design, lanes, z))
 
 
 def edge_order(design: DosingSpec, lanes: Lanes, z: Any) -> Order:
@@ -264,8 +265,7 @@ def evaluate_many(problem: DosingProblem, z: np.ndarray, rtol: float = RTOL) -> 
 def widen(lanes: Lanes, batch: int) -> Lanes:
     """Lanes like the first one, `batch` of them."""
     repeat = lambda a: np.broadcast_to(np.asarray(a)[..., :1], (*np.shape(a)[:-1], batch))
-    rows = {name: repeat(getattr(lanes, name)) for name in Lanes._fields if name != "values"}
-    return Lanes(values=lanes.values, **rows)
+    return jax.tree.map(repeat, lanes._replace(values={}))._replace(values=lanes.values)
 
 
 def regimen_of(problem: DosingProblem, z: np.ndarray) -> tuple[Dose, ...]:

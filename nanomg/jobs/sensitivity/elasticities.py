@@ -23,7 +23,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.population.ranges import Range, range_of
 from nanomg.results import groups
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.lanes import Lanes, Plan
+from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.status import Status
 
 _TAKEN: Mapping[str, Callable[..., jax.Array]] = {

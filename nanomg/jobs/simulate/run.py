@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanomg import files
+from nanomg.dosing import event_table
 from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
 from nanomg.jobs.request import _about, _origin, resolve
@@ -17,7 +18,7 @@ from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.results.run import Run, finish
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, lanes
+from nanomg.simulation import event_arms, event_runs, lanes
 from nanomg.simulation.arms import AS_GIVEN
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def simulate(
         arms = simulation_arms.run_arms(chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=precision)
         given = None
     else:
-        found = event_arms.run(chosen, (event_arms.subject_of(chosen),), precision)
+        found = event_runs.run(chosen, (event_arms.subject_of(chosen),), precision)
         arms, given = found.of(0), found.arms
     mg, sentence = verdict.judge(chosen, arms)
     summary = {
@@ -83,11 +84,12 @@ def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table:
     """The simulation of an event table."""
     text = read_text(events)
     subjects = event_arms.subjects_in(scenario, text, str(events))
-    taken = {name.upper() for name in subjects[0].records[0].cells} & {name.upper() for name in scenario.outputs}
+    header = event_table.header_of(text, str(events))
+    taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
     if table is not None and taken:
         raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
     scenario = dataclasses.replace(scenario, config={**scenario.config, "events": {"name": events.name, "text": text}})
-    found = event_arms.run(scenario, subjects, scenario.config["precision"])
+    found = event_runs.run(scenario, subjects, scenario.config["precision"])
     mg, effects, sentence = _judge_subjects(scenario, found)
     summary = {
         **_about(scenario, path),
@@ -118,12 +120,14 @@ def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table:
         return made | group.of_verdict(mg, found.of(0), AS_GIVEN) if mg is not None else made
 
     if table is not None:
-        files.replace_file(table, event_arms.table_of(scenario, found).encode())
+        with files.replacing(table) as file:
+            for rows in event_runs.table_of(scenario, found, text, str(events)):
+                file.write(rows.encode())
     return finish(groups, summary, path, **_origin(scenario, 0, command))
 
 
 def _judge_subjects(
-    scenario: Scenario, found: event_arms.EventRuns
+    scenario: Scenario, found: event_runs.EventRuns
 ) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
     """The verdict on one subject, or the verdicts by subject, with the sentence."""
     if not len(found.times):

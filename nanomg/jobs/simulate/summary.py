@@ -9,7 +9,7 @@ import numpy as np
 from nanomg import units
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import Arms
-from nanomg.simulation.event_arms import EventRuns
+from nanomg.simulation.event_runs import EventRuns
 from nanomg.solver.status import Status
 
 _MEASURES = ("initial", "final", "min", "max", "auc")
@@ -24,7 +24,8 @@ def of_status(status: np.ndarray) -> dict[str, Any]:
 
 def of_subjects(found: EventRuns) -> dict[str, Any]:
     """The same over all subjects, with the reason for each one that has a trajectory that failed."""
-    failed = {s.id: found.failures(i) for i, s in enumerate(found.subjects)}
+    some = np.flatnonzero((found.status != Status.DONE).any((0, 1))).tolist()
+    failed = {found.subjects[i].id: found.failures(i) for i in some}
     each = {name: {"failed": len(why), "reason": max(why).reason} for name, why in failed.items() if why}
     return {**of_status(found.status), "subjects": len(found.subjects), "failed_subjects": each}
 
@@ -42,13 +43,13 @@ def signals_of_subjects(scenario: Scenario, found: EventRuns) -> dict[str, Any]:
     """Each output as given under the chosen hypothesis: of one subject, or the median over those that were solved with
     their range. Where there are no common times, at the records alone."""
     table = {}
-    solved = np.flatnonzero(found.status[0, 0] == Status.DONE)
+    solved = np.flatnonzero(found.status[0, 0] == Status.DONE).tolist()
     for name, unit in scenario.outputs.items():
         if len(found.times):
             scale = units.factor(scenario.model.unit(name), unit)
             rows = [_measures(found.data[name][0, 0, i] * scale, found.times) for i in solved]
         else:
-            rows = [_measures(found.seen[i][name], None) for i in solved]
+            rows = [_measures(found.seen_by(i)[name], None) for i in solved]
         columns = {key: [row[key] for row in rows] or [np.nan] for key in _MEASURES}
         table[name] = _with_units({key: float(np.median(column)) for key, column in columns.items()}, unit)
         if len(found.subjects) > 1:

@@ -27,7 +27,7 @@ from nanomg.jobs.sweep.regimens import Regimens, regimens
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population, default_population, draw
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.lanes import Lanes, Plan, Trajectory
+from nanomg.simulation.plan import Lanes, Plan, Trajectory
 from nanomg.solver.status import Status
 
 METHOD, RTOL = "rodas4", 3e-5  # the quickest whose worst error is below 1e-3 in benchmarks/

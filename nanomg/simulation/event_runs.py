@@ -1,0 +1,237 @@
+"""Event tables through a scenario: every arm of every subject under every hypothesis, in blocks on all cores or GPUs."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nanomg import units
+from nanomg.compute import blocks, devices
+from nanomg.dosing import event_table
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.record_columns import columns_of
+from nanomg.errors import InputError
+from nanomg.library.scenario import Scenario
+from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation import layout
+from nanomg.simulation.arms import AS_GIVEN, AS_SET, Arms
+from nanomg.simulation.event_arms import arms_of
+from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, RESPONSE, SERUM
+from nanomg.solver.status import Status
+
+RTOL = 1e-7  # tables are compared with closed forms and other programs, to 1e-6 down to a millionth of the peak
+MEMORY = 5e8  # [bytes] of a core for lanes under way
+_MOST_EDGES = 300  # times of doses around which the series is looked at more closely
+_MOST_TIMES = 100_000
+_PAD = 32  # times are filled up to a multiple, so that similar tables share one compiled solve
+_ROWS = 10_000  # of a table of records that are held as text
+_LATE = 64  # lanes of a block of those that would keep others waiting
+
+
+@dataclasses.dataclass(frozen=True)
+class EventRuns:
+    """Trajectories of the subjects' arms under hypotheses: `data` is (regimen, hypothesis, subject, time), `status` without time.
+
+    `times` is empty where only the records were asked for, or some subject's time goes back; `close` says whether they follow every
+    dose. `seen` has the outputs in their display units at each record of all subjects, (record,), as given and under the first
+    hypothesis; subject `i` has those from `bounds[i]` up to `bounds[i + 1]`.
+    """
+
+    arms: Mapping[str, tuple[Subject, ...]]
+    hypotheses: tuple[str, ...]
+    times: np.ndarray
+    close: bool
+    data: Mapping[str, np.ndarray]
+    status: np.ndarray
+    seen: Mapping[str, np.ndarray]
+    bounds: np.ndarray
+
+    @property
+    def subjects(self) -> tuple[Subject, ...]:
+        """The subjects as given."""
+        return self.arms[AS_GIVEN]
+
+    def failures(self, i: int) -> list[Status]:
+        """Why trajectories of one subject failed."""
+        return [Status(int(code)) for code in self.status[:, :, i].ravel() if code != Status.DONE]
+
+    def seen_by(self, i: int) -> dict[str, np.ndarray]:
+        """The outputs at the records of one subject."""
+        return {name: values[self.bounds[i] : self.bounds[i + 1]] for name, values in self.seen.items()}
+
+    def of(self, i: int) -> Arms:
+        """The trajectories of one subject."""
+        data = {name: y[:, :, i] for name, y in self.data.items()}
+        return Arms(tuple(self.arms), self.hypotheses, {}, self.times, data, self.status[:, :, i])
+
+
+class _Solved(NamedTuple):
+    """Some lanes, last in each: how they ended, and quantities at the records (record, lane) and at the times (time, lane)."""
+
+    status: Any
+    at_records: dict[str, Any]
+    at_times: dict[str, Any]
+
+
+def run(
+    scenario: Scenario, subjects: tuple[Subject, ...], precision: str = "float64", series: bool = True
+) -> EventRuns:
+    """Solve every arm of every subject under every hypothesis.
+
+    Without `series` subjects are solved as given under the first hypothesis, and seen at their records alone.
+    """
+    arms = arms_of(scenario, subjects) if series else {AS_GIVEN: subjects}
+    bound = {name for subject in subjects for name in subject.bound}
+    hypotheses = (AS_SET,) if bound & set(HYPOTHESES.values()) else simulation_arms.hypotheses_of(scenario)
+    hypotheses = hypotheses if series else hypotheses[:1]
+    times, close = times_of(scenario, subjects) if series else (np.array([]), False)
+    found = _solved(scenario, arms, hypotheses, times, precision)
+    shape = len(subjects), len(arms), len(hypotheses)
+    order = (1, 2, 0)  # from (subject, regimen, hypothesis)
+    data = {
+        name: y[: len(times)].reshape(len(times), *shape).transpose(*(axis + 1 for axis in order), 0)
+        for name, y in found.at_times.items()
+    }
+    columns, bounds = columns_of(subjects)
+    count = np.diff(bounds)
+    subject = np.repeat(np.arange(len(subjects)), count)
+    record = np.arange(len(columns.time)) - np.repeat(bounds[:-1], count)
+    seen = {
+        name: found.at_records[name][record, subject * shape[1] * shape[2]]  # the first arm and hypothesis come first
+        * units.factor(scenario.model.unit(name), unit)
+        for name, unit in scenario.outputs.items()
+    }
+    status = np.asarray(found.status).reshape(shape).transpose(order)
+    return EventRuns(arms, hypotheses, times, close, data, status, seen, bounds)
+
+
+def _solved(
+    scenario: Scenario,
+    arms: Mapping[str, tuple[Subject, ...]],
+    hypotheses: tuple[str, ...],
+    times: np.ndarray,
+    precision: str,
+) -> _Solved:
+    """All lanes, numbered with the hypotheses running fastest, then the arms."""
+    everyone = [subject for arm in arms.values() for subject in arm]
+    columns = scenario.columns
+    between = {name: columns[name].between for name in everyone[0].bound}
+    weights = _weights(scenario, hypotheses)
+    plan = layout.plan_of(scenario.model, everyone, tuple(weights), between, precision=precision)
+    output = np.pad(times, (0, -len(times) % _PAD), "edge") if len(times) else times
+    sizes = layout.sizes_of(everyone, output, scenario.windows)
+    names = _shown(scenario, len(arms[AS_GIVEN])) if len(times) else []
+    shape = len(arms[AS_GIVEN]), len(arms), len(hypotheses)
+    by_arm = list(arms.values())
+
+    def solve(chosen: np.ndarray, defer: bool) -> _Solved:
+        who, arm, hypothesis = np.unravel_index(chosen, shape)
+        given = [by_arm[a][i] for a, i in zip(arm.tolist(), who.tolist(), strict=True)]
+        values = {**scenario.values, **{name: weight[hypothesis] for name, weight in weights.items()}}
+        with devices.using(choice):
+            lanes = layout.lanes_of(plan, values, given, output, scenario.windows, at_records=True, sizes=sizes)
+            solved = simulation_lanes.block(plan._replace(defer=defer), lanes, RTOL, choice.devices)
+            found = simulation_lanes.observe(plan, lanes, solved, [*dict.fromkeys([*scenario.outputs, *names])])
+        rows = len(lanes.time)
+        return _Solved(
+            np.asarray(solved.status),
+            {name: found[name][:rows] for name in scenario.outputs},
+            {name: found[name][rows:] for name in names},
+        )
+
+    lanes = shape[0] * shape[1] * shape[2]
+    choice = devices.choose("auto", lanes)
+    each = 8 * sizes.actions * (len(plan.model.states) + 2 * len(plan.channels) + len(plan.model.inputs) + 12)
+    size = min(devices.block_of(choice, each, lanes, MEMORY), lanes)
+    late = min(size, _LATE * len(choice.devices))
+    return blocks.solve_in_like_blocks(solve, lanes, size, late, choice.side)
+
+
+def _weights(scenario: Scenario, hypotheses: Sequence[str]) -> dict[str, np.ndarray]:
+    """The weights of the hypotheses, (hypothesis,) by parameter; none where all lanes run as set."""
+    if tuple(hypotheses) == (AS_SET,):
+        return {}
+    value = scenario.values
+    return {
+        name: np.array([value[name] if h == AS_SET else float(HYPOTHESES[h] == name) for h in hypotheses])
+        for name in HYPOTHESES.values()
+    }
+
+
+def _shown(scenario: Scenario, subjects: int) -> list[str]:
+    """The quantities of the series: of one subject all, of several what is shown and what is judged."""
+    names = [*scenario.model.states, *scenario.model.signals]
+    if subjects == 1:
+        return names
+    return [n for n in names if n in scenario.outputs or n in (CONCENTRATION, RESPONSE, SERUM)]
+
+
+def times_of(scenario: Scenario, subjects: Sequence[Subject]) -> tuple[np.ndarray, bool]:
+    """The common times of the series, from the first record or 0 to the last record or the horizon, and whether they follow
+    every dose; no times where a subject's time goes back."""
+    columns, bounds = columns_of(subjects)
+    back = np.diff(columns.time, prepend=columns.time[:1]) < 0
+    back[bounds[:-1]] = False
+    if back.any():
+        return np.array([]), False
+    first, last = min(0.0, columns.time.min()), max(scenario.horizon, columns.time.max())
+    if not (last - first) / scenario.every <= _MOST_TIMES:
+        raise InputError(
+            f"from {first:g} h to {last:g} h there are more than {_MOST_TIMES} steps of {scenario.every:g} h; make `every` longer",
+            subjects[0].source,
+        )
+    regular = np.arange(np.floor(first / scenario.every), np.ceil(last / scenario.every)) * scenario.every
+    edges = _edges(subjects, last)
+    close = len(edges) <= _MOST_EDGES
+    probes = np.add.outer(sorted(edges), simulation_lanes.PROBES).ravel() if close else np.array([])
+    times = np.union1d(np.append(regular, (first, last)), probes)
+    times = times[(times >= first) & (times <= last)]
+    return times[np.append(True, np.diff(times) > 1e-9)], close
+
+
+def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
+    """When doses begin and end, as far as the records say; more than can be followed are not gathered."""
+    columns, _ = columns_of(subjects)
+    on = columns.doses
+    length = np.where(columns.rate > 0, columns.amt / np.where(columns.rate > 0, columns.rate, 1.0), columns.duration)
+    doses = np.unique(np.stack([columns.time, columns.ii, columns.addl, length])[:, on], axis=1)
+    edges: set[float] = set()
+    for time, ii, addl, lasts in doses.T.tolist():
+        for k in range(int(addl) + 1):
+            due = time + k * ii
+            if due > last or len(edges) > _MOST_EDGES:
+                break
+            edges |= {due, due + lasts}
+    return edges
+
+
+# ---------------------------------------------------------------- for other tools
+def table_of(scenario: Scenario, found: EventRuns, text: str, source: str) -> Iterator[str]:
+    """The records as lines of a CSV table: the columns of `text` as they stand, and each output in the unit in which it is shown.
+
+    A value of a trajectory that failed is an empty cell.
+    """
+    solved = np.repeat(found.status[0, 0] == Status.DONE, np.diff(found.bounds))
+    added = [np.where(solved, values, np.nan) for values in found.seen.values()]
+    rows = event_table.rows_of(text, source)
+    yield _csv([[*event_table.header_of(text, source), *scenario.outputs]])
+    for first in range(0, len(solved), _ROWS):
+        part = slice(first, first + _ROWS)
+        numbers = zip(*(column[part].tolist() for column in added), strict=True)
+        yield _csv(
+            [*cells, *("" if np.isnan(value) else repr(value) for value in values)]
+            for cells, values in zip(itertools.islice(rows, len(solved[part])), numbers, strict=True)
+        )
+
+
+def _csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
