@@ -5,6 +5,7 @@
 # make bench     measure speed beside other solvers, a quarter of an hour on two idle cores, and write docs/performance.md
 # make bench-sweeps  the same of sweeps, ten minutes
 # make figures   make the pictures of README.md and docs/ again, a quarter of an hour
+# make imports   draw the imports between packages again, two seconds
 # make clean     remove the environment, caches and builds (results stay)
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ test: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_opti
 # Each worker takes the next file, in the order of names: a long one at the end would leave the other worker idle.
 PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all lint bench bench-sweeps figures clean
+.PHONY: run test test-all lint bench bench-sweeps figures imports clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -48,7 +49,11 @@ bench-sweeps: .venv/dev.stamp
 PLOT := $(BIN)/nanomg plot --force
 PICTURES := figure plot-optimum plot-grid plot-subjects plot-feasibility plot-sensitivity plot-validation
 
-figures: $(PICTURES:%=docs/%.png)
+figures: $(PICTURES:%=docs/%.png) imports
+
+# The packages and what they import, for docs/architecture.md.
+imports: .venv/dev.stamp
+	$(BIN)/python docs/imports.py
 
 docs/figure.png: results/mouse-mc38-depot.h5
 	$(PLOT) $< interstitium.C_poor tumour.volume -o $@
