@@ -6,24 +6,20 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nanomg.dosing.dose import (
-    Dose,
+from nanomg.dosing.dose import Dose
+from nanomg.dosing.prescription import prescription_series
+from nanomg.dosing.quantities import (
     LookUp,
-    _amount,
-    _at,
-    _delivery,
-    _hours,
-    _in_order,
-    _number,
-    _number_or_modelled,
-    _one_of,
-    _Series,
-    _series,
-    _time,
-    _whole,
-    count_until,
+    amount_of,
+    hours_of,
+    located,
+    one_of,
+    read_or_modelled,
+    read_quantity,
+    time_text,
+    whole_number,
 )
-from nanomg.dosing.prescription import _prescription
+from nanomg.dosing.series import DoseSeries, count_until, delivery_of, in_order, series_of
 from nanomg.errors import InputError, unknown
 
 
@@ -35,11 +31,11 @@ def parse_records(records: Iterable[Mapping[str, Any]], port: LookUp, where: str
     """
     if isinstance(records, str | Mapping) or not isinstance(records, Iterable):
         raise InputError("doses are a list of tables, each headed [[dose]]", where)
-    series: list[_Series] = []
+    series: list[DoseSeries] = []
     for i, record in enumerate(records, 1):
-        with _at(f"{where + ', ' if where else ''}[[dose]] number {i}"):
+        with located(f"{where + ', ' if where else ''}[[dose]] number {i}"):
             series += _record(record, port)
-    return _in_order(series)
+    return in_order(series)
 
 
 _KEYS = {
@@ -47,37 +43,37 @@ _KEYS = {
 } | {"dur": "duration", "tinf": "duration"}
 
 
-def _record(record: Mapping[str, Any], port: LookUp) -> list[_Series]:
+def _record(record: Mapping[str, Any], port: LookUp) -> list[DoseSeries]:
     """The doses of one table."""
     values = _checked_keys(record)
-    time = _hours(*_number(values.get("time", 0), "time"), "time")
-    evid = _one_of(*_number(values.get("evid", 1), "evid"), (1, 3, 4), "evid")
+    time = hours_of(*read_quantity(values.get("time", 0), "time"), "time")
+    evid = one_of(*read_quantity(values.get("evid", 1), "evid"), (1, 3, 4), "evid")
     if evid == 3:
-        return [_Series(Dose(time, 0.0, "", evid=3))]
+        return [DoseSeries(Dose(time, 0.0, "", evid=3))]
     cmt = values["cmt"]
     unit, molar_mass = port(cmt)
     if "text" in values:
         if not isinstance(values["text"], str):
             raise InputError(f"text must be a prescription such as '2 mg q 7 d x 4', not {values['text']!r}")
-        written = _prescription(values["text"], cmt, unit, molar_mass)
+        written = prescription_series(values["text"], cmt, unit, molar_mass)
         return [s._replace(first=dataclasses.replace(s.first, time=time + s.first.time)) for s in written]
 
-    amt = _amount(*_number(values["amt"], "amt"), unit, molar_mass, "amt")
-    given = {key: _number_or_modelled(values[key], key) for key in ("rate", "duration") if key in values}
-    rate, duration = _delivery(amt, given.get("rate"), given.get("duration"), unit, molar_mass)
-    hours = {key: _hours(*_number(values[key], key), key) for key in ("ii", "until") if key in values}
+    amt = amount_of(*read_quantity(values["amt"], "amt"), unit, molar_mass, "amt")
+    given = {key: read_or_modelled(values[key], key) for key in ("rate", "duration") if key in values}
+    rate, duration = delivery_of(amt, given.get("rate"), given.get("duration"), unit, molar_mass)
+    hours = {key: hours_of(*read_quantity(values[key], key), key) for key in ("ii", "until") if key in values}
     interval = hours.get("ii")
-    ss = _one_of(*_number(values.get("ss", 0), "ss"), (0, 1, 2), "ss")
-    count = _whole(*_number(values["addl"], "addl"), 0, "addl") + 1 if "addl" in values else 1
+    ss = one_of(*read_quantity(values.get("ss", 0), "ss"), (0, 1, 2), "ss")
+    count = whole_number(*read_quantity(values["addl"], "addl"), 0, "addl") + 1 if "addl" in values else 1
     if "until" in hours:
         if hours["until"] <= time:
-            raise InputError(f"until ({_time(hours['until'])}) must come after the first dose at {_time(time)}")
+            raise InputError(f"until ({time_text(hours['until'])}) must come after the first dose at {time_text(time)}")
         if not interval:
             raise InputError("until needs the interval ii between doses, above zero")
         count = count_until(time, hours["until"], interval)
     if count > 1 and interval is None:
         raise InputError(f"addl = {count - 1} needs the interval ii between doses")
-    return [_series(cmt, time, amt, rate, duration, ss, evid, interval, count)]
+    return [series_of(cmt, time, amt, rate, duration, ss, evid, interval, count)]
 
 
 def _checked_keys(record: Mapping[str, Any]) -> dict[str, Any]:

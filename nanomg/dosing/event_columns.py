@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from nanomg.dosing.dose import MOST_DOSES
 from nanomg.dosing.record_columns import Columns
+from nanomg.dosing.series import MOST_DOSES
 
 _MISSING = ("", ".")
 _PLAIN = frozenset("0123456789+-.eE")  # of these alone float() makes the numbers that a table may hold

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from nanomg.dosing import event_columns
-from nanomg.dosing.dose import MOST_DOSES, count_until
 from nanomg.dosing.event_record import Mode, Record, Subject
 from nanomg.dosing.record_columns import Rows
+from nanomg.dosing.series import MOST_DOSES, count_until
 from nanomg.errors import InputError, unknown
 
 if TYPE_CHECKING:

@@ -44,27 +44,23 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
-from nanomg.dosing.dose import (
-    _LETTER,
-    _MODELLED,
-    _UNIT,
-    _WORDS,
-    Dose,
+from nanomg.dosing.dose import Dose
+from nanomg.dosing.quantities import (
+    LETTER,
+    MODELLED,
+    UNIT,
     LookUp,
     Quantity,
-    _amount,
-    _at,
-    _delivery,
-    _finite,
-    _hours,
-    _in_order,
-    _is_rate,
-    _rate,
-    _Series,
-    _series,
-    _time,
-    _whole,
+    amount_of,
+    finite,
+    hours_of,
+    is_rate,
+    located,
+    rate_of,
+    time_text,
+    whole_number,
 )
+from nanomg.dosing.series import DoseSeries, delivery_of, in_order, series_of
 from nanomg.errors import InputError
 
 
@@ -72,8 +68,8 @@ def parse_prescription(
     text: str, cmt: str, unit: str, molar_mass: float | None = None, where: str | None = None
 ) -> tuple[Dose, ...]:
     """Every dose of a prescription into a port with this unit, sorted by time."""
-    with _at(where):
-        return _in_order(_prescription(text, cmt, unit, molar_mass))
+    with located(where):
+        return in_order(prescription_series(text, cmt, unit, molar_mass))
 
 
 def parse_dose_option(text: str, port: LookUp) -> tuple[Dose, ...]:
@@ -83,9 +79,17 @@ def parse_dose_option(text: str, port: LookUp) -> tuple[Dose, ...]:
 
 def parse_dose_options(texts: Iterable[str], port: LookUp) -> tuple[Dose, ...]:
     """The doses of several lines, sorted by time; equal times keep the order of the lines."""
-    return _in_order(series for text in texts for series in _option(text, port))
+    return in_order(series for text in texts for series in _option(text, port))
 
 
+_KEYWORDS = ("q", "x", "over", "for", "then", "from", "once", "rate", "modelled", "ss2", "ss", "reset")
+_KEYWORD_OF = {word: word for word in _KEYWORDS} | {
+    "every": "q",
+    "times": "x",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "at": "from",
+    "modeled": "modelled",
+}
 _AFTER = {"over": "a time", "for": "a time", "q": "a time", "from": "a time", "x": "a count", "rate": "a rate"}
 _ALONE: Mapping[str, tuple[str, Quantity]] = {
     "once": ("x", (1.0, "")),
@@ -96,9 +100,9 @@ _ALONE: Mapping[str, tuple[str, Quantity]] = {
 
 
 _TOKEN = re.compile(
-    rf"(?P<keyword>(?i:{'|'.join(_WORDS)})(?!{_LETTER}|[/*^]))"
+    rf"(?P<keyword>(?i:{'|'.join(_KEYWORD_OF)})(?!{LETTER}|[/*^]))"
     r"|(?P<number>(?!1\s*/)[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
-    rf"|(?P<unit>{_UNIT})|(?P<other>\S+)"
+    rf"|(?P<unit>{UNIT})|(?P<other>\S+)"
 )
 
 
@@ -112,7 +116,7 @@ class _Reader:
     def kind(self, ahead: int = 0) -> str:
         """What comes next: the plain name of a keyword, "number", "unit", "other", or "" at the end."""
         kind, word = self.words[self.position + ahead] if self.position + ahead < len(self.words) else ("", "")
-        return _WORDS[word.lower()] if kind == "keyword" else kind
+        return _KEYWORD_OF[word.lower()] if kind == "keyword" else kind
 
     def take(self) -> str:
         self.position += 1
@@ -125,7 +129,7 @@ class _Reader:
         number, unit = self.take(), ""
         if self.kind() == "unit" and expected != "a count":
             unit = self.take()
-        return _finite(float(number), number), unit
+        return finite(float(number), number), unit
 
     def clause(self) -> tuple[str, Quantity]:
         """A keyword and what belongs to it."""
@@ -141,7 +145,7 @@ class _Reader:
             return _ALONE[key]
         if key in ("over", "rate") and self.kind() == "modelled":
             self.take()
-            return key, _MODELLED
+            return key, MODELLED
         return key, self.quantity(_AFTER[key])
 
     def fail(self, expected: str) -> NoReturn:
@@ -151,26 +155,26 @@ class _Reader:
         raise InputError(f"{self.text!r} cannot be read at word {self.position + 1}, {word!r}: {expected} is expected")
 
 
-def _option(text: str, port: LookUp) -> list[_Series]:
+def _option(text: str, port: LookUp) -> list[DoseSeries]:
     """What one line gives: a prescription after the name of its port, or a reset."""
     name, colon, prescription = text.partition(":")
     cmt = name.strip()
-    with _at(f"dose {text!r}"):
+    with located(f"dose {text!r}"):
         reader = _Reader(text)
         if not colon and reader.kind() == "reset":
             reader.take()
             key, time = reader.clause() if reader.kind() else ("from", (0.0, ""))
             if key != "from" or reader.kind():
                 raise InputError("a reset is written as 'reset at 2 d'")
-            return [_Series(Dose(_hours(*time, "the time of 'reset'"), 0.0, "", evid=3))]
+            return [DoseSeries(Dose(hours_of(*time, "the time of 'reset'"), 0.0, "", evid=3))]
         if not (cmt and colon):
             raise InputError("a dose is written as 'port: prescription', for example 'liposome.iv: 1 mg q 7 d x 3'")
-        return _prescription(prescription, cmt, *port(cmt))
+        return prescription_series(prescription, cmt, *port(cmt))
 
 
-def _prescription(text: str, cmt: str, unit: str, molar_mass: float | None) -> list[_Series]:
+def prescription_series(text: str, cmt: str, unit: str, molar_mass: float | None) -> list[DoseSeries]:
     """The doses of each part of a prescription."""
-    reader, parts, ends = _Reader(text), list[_Series](), 0.0
+    reader, parts, ends = _Reader(text), list[DoseSeries](), 0.0
     while True:
         part, ends = _part(reader, ends, cmt, unit, molar_mass)
         parts.append(part)
@@ -179,7 +183,7 @@ def _prescription(text: str, cmt: str, unit: str, molar_mass: float | None) -> l
         reader.take()  # then
 
 
-def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float | None) -> tuple[_Series, float]:
+def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float | None) -> tuple[DoseSeries, float]:
     """The doses of one part of a prescription that starts at `starts` at the earliest, and when the part ends."""
     value, value_unit = reader.quantity("an amount or a rate with its unit")
     clauses: dict[str, Quantity] = {}
@@ -189,13 +193,13 @@ def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float
             raise InputError(f"{reader.text!r} gives {key!r} twice in one part")
         clauses[key] = quantity
     shown = f"{value:g} {value_unit}".strip()
-    hours = {k: _hours(*clauses[k], f"the time of {k!r}") for k in ("for", "q", "from") if k in clauses}
+    hours = {k: hours_of(*clauses[k], f"the time of {k!r}") for k in ("for", "q", "from") if k in clauses}
     ss, evid = int(clauses.get("ss", (0.0, ""))[0]), 4 if "reset" in clauses else 1
     rate = duration = amount = 0.0
-    if _is_rate(value_unit, unit):
+    if is_rate(value_unit, unit):
         if "over" in clauses or "rate" in clauses or ("for" not in hours and not (ss and "q" not in hours)):
             raise InputError(f"the rate {shown!r} needs how long it runs, such as 'for 12 h'")
-        rate = _rate(value, value_unit, unit, molar_mass)
+        rate = rate_of(value, value_unit, unit, molar_mass)
         if "for" in hours:
             duration = hours["for"]
             amount, rate = rate * duration, 0.0
@@ -204,18 +208,20 @@ def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float
             raise InputError(f"'for' belongs to a rate such as '1 g/h'; after the amount {shown!r} write 'over'")
         if "over" in clauses and "rate" in clauses:
             raise InputError("'over' and 'rate' are both given; one follows from the other, keep one")
-        amount = _amount(value, value_unit, unit, molar_mass, "the amount")
-        rate, duration = _delivery(amount, clauses.get("rate"), clauses.get("over"), unit, molar_mass)
+        amount = amount_of(value, value_unit, unit, molar_mass, "the amount")
+        rate, duration = delivery_of(amount, clauses.get("rate"), clauses.get("over"), unit, molar_mass)
 
     first, interval = hours.get("from", starts), hours.get("q")
     if first < starts:
-        raise InputError(f"'from {_time(first)}' goes back before {_time(starts)}, where the part before 'then' ends")
+        raise InputError(
+            f"'from {time_text(first)}' goes back before {time_text(starts)}, where the part before 'then' ends"
+        )
     if interval is not None and "x" not in clauses and not ss:
-        raise InputError(f"'q {_time(interval)}' needs a number of doses, such as 'x 4'")
-    count = _whole(*clauses["x"], 1, "the number of doses") if "x" in clauses else 1
+        raise InputError(f"'q {time_text(interval)}' needs a number of doses, such as 'x 4'")
+    count = whole_number(*clauses["x"], 1, "the number of doses") if "x" in clauses else 1
     if count > 1 and interval is None:
         raise InputError(f"'x {count}' needs an interval, such as 'q 7 d'")
-    written = _series(cmt, first, amount, rate, duration, ss, evid, interval, count)
+    written = series_of(cmt, first, amount, rate, duration, ss, evid, interval, count)
     return written, first + (duration if interval is None else count * interval)
 
 
@@ -234,21 +240,21 @@ def describe(doses: Iterable[Dose], port_unit: Callable[[str], str], digits: int
     series: dict[tuple[int, str, str], list[float]] = {}
     for part, dose in zip(stretch, ordered, strict=True):
         if dose.evid == 3:
-            lines.append((part, dose.time, f"reset at {_time(dose.time, digits)}"))
+            lines.append((part, dose.time, f"reset at {time_text(dose.time, digits)}"))
             continue
         what = f"{dose.cmt}: {_how(dose, port_unit(dose.cmt), digits)}"
         if dose.ss or dose.evid == 4:
-            lines.append((part, dose.time, f"{what} at {_time(dose.time, digits)}"))
+            lines.append((part, dose.time, f"{what} at {time_text(dose.time, digits)}"))
         else:
             series.setdefault((part, dose.cmt, what), []).append(dose.time)
     for (part, _, what), times in series.items():
         while times:
             count = _evenly(times, digits)
-            interval = _time(times[1] - times[0], digits) if count > 1 else ""
+            interval = time_text(times[1] - times[0], digits) if count > 1 else ""
             if count == 2 and ("." in interval or _evenly(times[1:], digits) > 2):
                 count = 1  # no row by intention, or the second dose belongs to a longer one
             every = f" q {interval} x {count} from" if count > 1 else " at"
-            lines.append((part, times[0], f"{what}{every} {_time(times[0], digits)}"))
+            lines.append((part, times[0], f"{what}{every} {time_text(times[0], digits)}"))
             times = times[count:]
     return [line for _, _, line in sorted(lines, key=lambda line: line[:2])]
 
@@ -261,9 +267,9 @@ def _how(dose: Dose, unit: str, digits: int) -> str:
     elif dose.rate:
         words = [amt, {-1: "rate modelled", -2: "over modelled"}.get(int(min(dose.rate, 0)), f"rate {rate}")]
     else:
-        words = [amt, *([f"over {_time(dose.duration, digits)}"] if dose.duration else [])]
+        words = [amt, *([f"over {time_text(dose.duration, digits)}"] if dose.duration else [])]
     if dose.ss:
-        words += [f"q {_time(dose.ii, digits)}"] if dose.ii else []
+        words += [f"q {time_text(dose.ii, digits)}"] if dose.ii else []
         words.append("ss" if dose.ss == 1 else "ss2")
     return " ".join([*words, "reset"] if dose.evid == 4 else words)
 

@@ -33,9 +33,9 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from nanomg.dosing.dose import MOST_DOSES
 from nanomg.dosing.event_record import Mode, Subject
 from nanomg.dosing.record_columns import filled
+from nanomg.dosing.series import MOST_DOSES
 from nanomg.errors import InputError
 
 _MOST_IN_PERIOD = 1000  # doses in one period of a steady state, and infusions that overlap in it

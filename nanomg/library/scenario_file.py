@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from nanomg import units
-from nanomg.dosing.dose import LookUp, Window, amount_in
+from nanomg.dosing.dose import Window
 from nanomg.dosing.dose_tables import parse_records
 from nanomg.dosing.event_record import INTERPOLATIONS
 from nanomg.dosing.prescription import parse_dose_options
+from nanomg.dosing.quantities import LookUp, amount_in
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown

@@ -15,11 +15,12 @@ import numpy as np
 
 from nanomg.compute import programs
 from nanomg.dosing import many_schedules, schedule
-from nanomg.dosing.dose import MOST_DOSES, Dose, Window
+from nanomg.dosing.dose import Dose, Window
 from nanomg.dosing.event_record import INTERPOLATIONS, Mode, Record, Subject
 from nanomg.dosing.many_schedules import Dosed
 from nanomg.dosing.record_columns import Columns, Rows, columns_of, filled
 from nanomg.dosing.schedule import Edges, Kind, Schedule, Values
+from nanomg.dosing.series import MOST_DOSES
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.simulation import record_course

@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg import units
-from nanomg.dosing.dose import amount_in
+from nanomg.dosing.quantities import amount_in
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.regimens import _DOSED, HYPOTHESIS, POINT, REGIMEN, dosed
 from nanomg.library.scenario import Scenario, dosed_unit
