@@ -29,10 +29,10 @@ def compare(
     from nanomg.views.compare import compare
 
     if output is not None:
-        from nanomg import files as files_module
         from nanomg.drawing import style
+        from nanomg.files import check_output
 
-        style.format_of(files_module.check_output(output, force))
+        style.format_of(check_output(output, force))
     found = compare(files)
     if output is not None:
         style.save(found.figure(), output)

@@ -32,7 +32,9 @@ _DEFINITIONS = (
     "@alias week = wk",
 )
 _pint_lock = threading.RLock()  # pint does not say that threads may share a registry
-_known = user_cache.Table("units", lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}")
+_known = user_cache.ValueTable(
+    "units", lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}"
+)
 
 Dimension = tuple[tuple[str, float], ...]
 
@@ -203,7 +205,7 @@ def cf(unit: str) -> str:
     return " ".join(words) or "1"
 
 
-_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _UNIT_TEXT = re.compile(r"^(1e)?(.*?)(?:\^|\*\*)?([-+]?\d+)?$")
 
 
@@ -212,7 +214,7 @@ def unit_text(unit: str) -> str:
     if unit in ("", "1"):
         return "–"
     if "/" in unit or "(" in unit:
-        return re.sub(r"\^(-?\d+)", lambda m: m[1].translate(_SUPERSCRIPTS), _micro(unit))
+        return re.sub(r"\^(-?\d+)", lambda m: m[1].translate(SUPERSCRIPTS), _micro(unit))
     above: list[str] = []
     below: list[str] = []
     for word in _micro(unit).split():
@@ -223,7 +225,7 @@ def unit_text(unit: str) -> str:
         else:
             below_it = (power or "").startswith("-")
             power = (power or "").lstrip("+-") if below_it else (power or "")
-        (below if below_it else above).append(name + ("" if power in ("", "1") else power.translate(_SUPERSCRIPTS)))
+        (below if below_it else above).append(name + ("" if power in ("", "1") else power.translate(SUPERSCRIPTS)))
     return "/".join([" ".join(above) or "1", *below])
 
 

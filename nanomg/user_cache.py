@@ -74,7 +74,7 @@ def write(place: Path, name: str, content: bytes) -> None:
                 part.unlink()
 
 
-class Table:
+class ValueTable:
     """JSON values by key, for many threads: read from the folder at first use, written back when the process ends.
 
     Args:

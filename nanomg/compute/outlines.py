@@ -37,7 +37,7 @@ class Outline(NamedTuple):
     effects: tuple[int, ...]
 
 
-_kept = user_cache.Table("outlines", lambda: _FORMAT, most=2000)
+_kept = user_cache.ValueTable("outlines", lambda: _FORMAT, most=2000)
 _read: dict[str, Outline] = {}
 
 

@@ -31,7 +31,7 @@ from matplotlib.ticker import (
 
 from nanomg import files, formatting
 from nanomg.errors import InputError
-from nanomg.units import _SUPERSCRIPTS
+from nanomg.units import SUPERSCRIPTS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -184,7 +184,7 @@ def log_axis(axis: Any, which: str = "y") -> None:
 
 
 def _tens() -> Mapping[float, str]:
-    return {10.0**p: f"10{str(p).translate(_SUPERSCRIPTS)}" for p in (*range(-12, -3), *range(5, 13))}
+    return {10.0**p: f"10{str(p).translate(SUPERSCRIPTS)}" for p in (*range(-12, -3), *range(5, 13))}
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -129,10 +129,11 @@ class Drawn:
 def default_population(scenario: Scenario) -> Population:
     """Every parameter log-normal with the `cv` of its card, and nothing else."""
     title = "every parameter by itself, as its card has it"
-    return Population("cards", title, scenario.species, spreads=_by_card(scenario))
+    return Population("cards", title, scenario.species, spreads=spreads_of(scenario))
 
 
-def _by_card(scenario: Scenario) -> dict[str, Spread]:
+def spreads_of(scenario: Scenario) -> dict[str, Spread]:
+    """The spread of each parameter whose card gives a `cv`."""
     return {p.name: Spread(spread(p.cv)) for p in scenario.parameters.values() if p.cv and p.value}
 
 

@@ -17,7 +17,7 @@ from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.toml import load_toml, only, read_number, table_in, tables_in
 from nanomg.population.plausibility import Rule
-from nanomg.population.population import Covariate, Effect, Population, Spread, _by_card
+from nanomg.population.population import Covariate, Effect, Population, Spread, spreads_of
 from nanomg.population.streams import spread
 
 _TOP = ("title", "species", "covariates", "effect", "correlation", "plausible")
@@ -248,7 +248,7 @@ def _in_scenario(
     acting = [e for e in effects if scenario.values.get(e.effect.parameter) and _acts(e.card, cards)]
     used = {e.effect.covariate for e in acting}
     typical: dict[str, float] = {}
-    spreads, covariates = _by_card(scenario), {}
+    spreads, covariates = spreads_of(scenario), {}
     for name, w in written.items():
         own, stream, centre = scenario.parameters.get(w.parameter), w.parameter or name, w.centre
         if own is None and name not in used:

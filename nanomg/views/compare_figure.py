@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from nanomg import units as units_module
 from nanomg.drawing import style
 from nanomg.drawing.style import COLOURS, GREY, LINES, MARKERS, Picture
 from nanomg.results import reading
 from nanomg.results.kinds import OPTIMUM
+from nanomg.units import display_unit, unit_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,12 +66,12 @@ def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset
         signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, hypothesis=0)
         if "subject" in signal.dims:
             signal = signal.median("subject")
-        factor, drawn = units_module.display_unit(str(found[name].attrs.get("units", "1")), unit)
+        factor, drawn = display_unit(str(found[name].attrs.get("units", "1")), unit)
         axis.plot(
             found.time.values * scale, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)]
         )
         axis.set_title(style.wrapped(found[name].attrs.get("long_name", name), 3.2))
-        axis.set_ylabel(f"[{units_module.unit_text(drawn)}]")
+        axis.set_ylabel(f"[{unit_text(drawn)}]")
     axis.locator_params(axis="y", nbins=5)
 
 

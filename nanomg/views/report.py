@@ -19,9 +19,8 @@ import jinja2
 import xarray as xr
 
 from nanomg import __version__
-from nanomg import files as files_module
 from nanomg.errors import InputError
-from nanomg.files import StrPath
+from nanomg.files import StrPath, check_output, replace_file
 from nanomg.library.library import Library
 from nanomg.models import library as find_library
 from nanomg.page import browser, hover
@@ -69,7 +68,7 @@ def report(
     text = render(facts)
     files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
     for path, content in files.items():
-        files_module.replace_file(path, content)
+        replace_file(path, content)
     return {
         "kind": facts.kind,
         "verdict": _sentence(facts),
@@ -89,7 +88,7 @@ def _outputs(found: StrPath | xr.DataTree, page: Path, pdf: bool, force: bool) -
     for path in filter(None, (page, printed)):
         if not isinstance(found, xr.DataTree) and path.resolve() == Path(found).resolve():
             raise InputError("this is the result file itself; name another file for its page", str(path))
-        files_module.check_output(path, force)
+        check_output(path, force)
     return page, printed
 
 

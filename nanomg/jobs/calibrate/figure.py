@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nanomg import units as units_module
 from nanomg.drawing import style
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.formatting import format_number
+from nanomg.units import unit_text
 
 _PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("kept aside to judge", "s", COLOURS[1])}
 _DECADES = 20.0  # a panel that spans more than this factor is logarithmic
@@ -73,8 +73,8 @@ def _against(axis: Any, rows: xr.Dataset, unit: str) -> None:
     if as_log:
         style.log_axis(axis, "x")
         style.log_axis(axis, "y")
-    axis.set_xlabel(f"observed [{units_module.unit_text(unit)}]")
-    axis.set_ylabel(f"predicted [{units_module.unit_text(unit)}]")
+    axis.set_xlabel(f"observed [{unit_text(unit)}]")
+    axis.set_ylabel(f"predicted [{unit_text(unit)}]")
 
 
 def _residuals(found: xr.Dataset) -> Picture:
@@ -117,7 +117,7 @@ def _values(found: xr.Dataset, told: Mapping[str, Any]) -> Picture:
         for i, name in enumerate(names):
             entry = told[name]
             start, estimate = entry["start"], entry["estimate"]
-            unit = units_module.unit_text(entry["unit"])
+            unit = unit_text(entry["unit"])
             relative = lambda v, start=start: v / start if v is not None else math.nan
             low, high = relative(entry["low"]), relative(entry["high"])
             if entry.get("prior"):

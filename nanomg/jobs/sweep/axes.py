@@ -23,7 +23,7 @@ import xarray as xr
 from nanomg import units
 from nanomg.dosing.quantities import amount_in
 from nanomg.errors import InputError, unknown
-from nanomg.jobs.sweep.regimens import _DOSED, HYPOTHESIS, POINT, REGIMEN, dosed
+from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, POINT, REGIMEN, dosed
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import roles
@@ -178,7 +178,7 @@ def _quantity(name: str, scenario: Scenario, where: str) -> tuple[str, Callable[
             f"amount of each dose into {cmt}",
         )
     if name not in scenario.parameters:
-        raise unknown("parameter", name, [*scenario.parameters, *(f"dose.{what}" for what in _DOSED)], where)
+        raise unknown("parameter", name, [*scenario.parameters, *(f"dose.{what}" for what in DOSE_PROPERTIES)], where)
     declared = scenario.model.parameters[name]
     return declared.unit, lambda text: units.parse_quantity(text, declared.unit, where), declared.at_most, declared.text
 

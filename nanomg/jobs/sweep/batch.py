@@ -22,7 +22,7 @@ from nanomg.analysis import readouts
 from nanomg.compute import blocks, devices, programs
 from nanomg.errors import InputError
 from nanomg.jobs.sweep.axes import SweepDesign
-from nanomg.jobs.sweep.keep import _ALONG, SERIES, STATUS, SUBJECT, VALUE, Keep
+from nanomg.jobs.sweep.keep import ALONG_COURSE, SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.regimens import Regimens, regimens
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population, default_population, draw
@@ -209,8 +209,8 @@ class Trajectories:
         """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""
         how = {keep.how for keep in self.kept}
         horizon = self.scenario.horizon
-        regular = self.regular if how & {SERIES, *_ALONG} else np.array([0.0, horizon])
-        if not how & _ALONG:
+        regular = self.regular if how & {SERIES, *ALONG_COURSE} else np.array([0.0, horizon])
+        if not how & ALONG_COURSE:
             return Times(regular[:, None], np.arange(len(regular))[:, None])
         if not self.moving:
             times = simulation_lanes.output_times(horizon, self.scenario.every, self.scenario.doses)

@@ -24,7 +24,7 @@ TEXTS = {
     SERIES: "over time",
     VALUE: "value of the subject",
 }
-_ALONG = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
+ALONG_COURSE = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
 
 
 class Keep(NamedTuple):

@@ -13,14 +13,14 @@ from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms
 
 HYPOTHESIS, REGIMEN, POINT = "hypothesis", "regimen", "point"
-_DOSED = ("amount", "scale", "start", "interval", "duration", "count")
+DOSE_PROPERTIES = ("amount", "scale", "start", "interval", "duration", "count")
 
 
 def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
     """Port and property that `dose[.PORT].PROPERTY` names."""
     *port, what = name.split(".")[1:]
-    if what not in _DOSED:
-        raise unknown("property of a dose", what, _DOSED, where)
+    if what not in DOSE_PROPERTIES:
+        raise unknown("property of a dose", what, DOSE_PROPERTIES, where)
     ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses))
     cmt = ".".join(port) or (ports[0] if len(ports) == 1 else "")
     if not ports:
@@ -48,7 +48,7 @@ def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Re
         wide([d.time for d in doses]), wide([d.amt for d in doses]), wide([d.duration or 1.0 for d in doses])
     )
     properties = [name for name in at if name.startswith("dose.") and name not in scenario.parameters]
-    for name in sorted(properties, key=lambda name: _DOSED.index(name.rpartition(".")[2])):
+    for name in sorted(properties, key=lambda name: DOSE_PROPERTIES.index(name.rpartition(".")[2])):
         cmt, what = dosed(name, scenario, name)
         own = sorted((i for i, d in enumerate(doses) if d.cmt == cmt), key=lambda i: doses[i].time)
         _set(found, what, np.array(own), doses, np.asarray(at[name], float), name)
