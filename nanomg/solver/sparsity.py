@@ -108,7 +108,7 @@ def elimination_order(entries: Sequence[Entry], n: int) -> tuple[list[int], set[
     return order, filled
 
 
-class Job(NamedTuple):
+class RowUpdate(NamedTuple):
     """`row` becomes `(row - sum left * right) * scale`, or the reciprocal of the bracket."""
 
     products: tuple[tuple[int, int, frozenset[int]], ...]  # left, right, and the rows that must be final before
@@ -127,7 +127,7 @@ class Chunks(NamedTuple):
     invert: Any
 
 
-def schedule(jobs: Mapping[int, Job], width: int, terms: int, idle: tuple[int, int, int, int]) -> Chunks:
+def schedule(jobs: Mapping[int, RowUpdate], width: int, terms: int, idle: tuple[int, int, int, int]) -> Chunks:
     """Pack jobs into chunks, longest chain of dependants first. `idle` is (row, left, right, scale) of an empty slot."""
     users: dict[int, set[int]] = {}
     for row, job in jobs.items():
@@ -261,7 +261,7 @@ def structure_of(
     def slot(i: int, j: int) -> int:
         return pivot[i] if i == j else off_diagonal[i, j]
 
-    jobs: dict[int, Job] = {}
+    jobs: dict[int, RowUpdate] = {}
     for i, j in sorted(filled):
         inner = [
             k
@@ -272,15 +272,15 @@ def structure_of(
         below = i != j and place[i] > place[j]
         if products or below or i == j:
             needs = frozenset([pivot[j]]) if below else frozenset[int]()
-            jobs[slot(i, j)] = Job(products, pivot[j] if below else one, needs, i == j)
+            jobs[slot(i, j)] = RowUpdate(products, pivot[j] if below else one, needs, i == j)
     factorisation = schedule(jobs, *elimination, (bin_slot, zero, zero, one))
 
     def sweep(reads: Callable[[int, int], bool], value: Callable[[int, int], int], scaled: bool) -> Chunks:
-        rows: dict[int, Job] = {}
+        rows: dict[int, RowUpdate] = {}
         for k in range(n):
             products = tuple((value(k, j), j, frozenset([j])) for j in range(n) if reads(k, j))
             if products or scaled:
-                rows[k] = Job(products, pivot[k] if scaled else one, frozenset(), False)
+                rows[k] = RowUpdate(products, pivot[k] if scaled else one, frozenset(), False)
         return schedule(rows, *substitution, (n, zero, n, one))
 
     def join(first: Chunks, second: Chunks) -> Chunks:
