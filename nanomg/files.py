@@ -1,17 +1,20 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, files that keep their first error, and locks on folders."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nanomg.errors import InputError
 
 TEMPORARY = ".nanomg-"  # how the name of a half-written file begins
+_LOCK = "lock"
 
 
 StrPath = str | os.PathLike[str]
@@ -62,3 +65,89 @@ def replacing(path: StrPath, scratch: Path | None = None) -> Iterator[BinaryIO]:
         raise InputError(f"the file cannot be written ({error.strerror})", where) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class DeferredErrors(io.RawIOBase):
+    """A file that reports success after its first error, which it keeps in `error`.
+
+    HDF5 cannot close a file to which it cannot write: on a full disk it would end the process.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self.file = file
+        self.error: BaseException | None = None
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a place of the file, and return it."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
+        self._at = offset + (base[whence] if whence in base else self.file.seek(0, os.SEEK_END))
+        return self._at
+
+    def tell(self) -> int:
+        """The place at which the file is."""
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer, and return how many bytes were read."""
+        self.file.seek(self._at)
+        read = self.file.readinto(buffer)  # type: ignore[attr-defined]
+        self._at += read
+        return int(read)
+
+    def write(self, data: Any) -> int:
+        """Write bytes, unless there was an error before."""
+        self._try(self.file.seek, self._at)
+        self._try(self.file.write, data)
+        self._at += len(data)
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut the file or lengthen it, unless there was an error before."""
+        self._try(self.file.truncate, size)
+        return size or 0
+
+    def flush(self) -> None:
+        """Hand everything to the operating system, unless there was an error before."""
+        self._try(self.file.flush)
+
+    def _try(self, act: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            if self.error is None:
+                act(*arguments)
+        except BaseException as error:  # an interrupt, too, would leave HDF5 unable to close
+            self.error = error
+
+
+def lock_folder(folder: Path, busy: str) -> int:
+    """The lock on a folder, which is made where it is missing; `busy` is the message where another process holds it.
+
+    The lock ends with the process, or with `unlock_folder`.
+    """
+    while True:
+        try:
+            folder.mkdir(exist_ok=True)
+            try:
+                lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:
+                continue  # a process that ended meanwhile has removed the folder
+        except OSError as error:
+            raise InputError(f"the folder cannot be written to ({error.strerror})", str(folder)) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise InputError(busy, str(folder)) from None
+        except OSError:
+            return lock  # a file system without locks
+        if os.fstat(lock).st_nlink:
+            return lock
+        os.close(lock)  # the file was removed by a process that ended meanwhile
+
+
+def unlock_folder(folder: Path, lock: int) -> None:
+    """Give up the lock, and the folder if there is nothing else in it."""
+    (folder / _LOCK).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+    os.close(lock)

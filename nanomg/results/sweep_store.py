@@ -7,15 +7,14 @@ be read is computed again. Merging reads part after part, so that its memory doe
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5netcdf
 import h5py
@@ -33,7 +32,7 @@ __all__ = ["PartLayout", "Store", "Variable"]
 
 _CHUNK = 512 * 2**10  # [bytes] of a variable in the merged file that are compressed together
 _MANIFEST = "manifest_json"  # the attribute of the group that says what a merged file was made from
-_LOCK = "lock"
+_BUSY = "another process is writing this sweep; wait for its end"
 
 
 class Store:
@@ -80,7 +79,7 @@ class Store:
         target = Path(os.path.realpath(files.check_output(path, force or resume)))
         folder = parts.folder_of(target)
         new = json.loads(result_file.to_json({"identity": identity, "layout": layout.described()}))
-        lock = _locked(folder)
+        lock = files.lock_folder(folder, _BUSY)
         try:
             if (folder / parts.MANIFEST).exists():
                 if resume:
@@ -96,11 +95,11 @@ class Store:
                 told = _told_by(target)
                 _check_same(told, new, str(target))
                 _clear(folder)
-                _release(folder, lock)
+                files.unlock_folder(folder, lock)
                 return cls(target, Parts(folder, _as_begun(layout, told), ""), told, None)
             return cls._begun(target, folder, layout, new, lock)
         except BaseException:
-            _release(folder, lock)
+            files.unlock_folder(folder, lock)
             raise
 
     @classmethod
@@ -128,7 +127,7 @@ class Store:
     def close(self) -> None:
         """Let other processes go on; what was written stays."""
         if self._lock is not None:
-            _release(self._parts.folder, self._lock)
+            files.unlock_folder(self._parts.folder, self._lock)
             self._lock = None
 
     def __enter__(self) -> Store:
@@ -186,7 +185,7 @@ class Store:
         outline = self._outline(groups, attributes)
         with _kept(), files.replacing(self.path, scratch=self._parts.folder) as file:
             file.write(outline)
-            disk = _Disk(file)
+            disk = files.DeferredErrors(file)
             try:
                 with h5py.File(disk, "r+", rdcc_nbytes=4 * _CHUNK) as hdf:
                     for _ in self._pour(hdf[parts.GROUP]):
@@ -254,89 +253,13 @@ class Store:
             yield part
 
 
-# ---------------------------------------------------------------------- a disk that may be full
-class _Disk(io.RawIOBase):
-    """A file as HDF5 sees it. HDF5 cannot close a file to which it cannot write, and would take the process down with it; so after
-    the first error it is told that everything went well, and the error is kept for the end."""
-
-    def __init__(self, file: BinaryIO):
-        self.file = file
-        self.error: BaseException | None = None
-        self._at = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at}
-        self._at = offset + (base[whence] if whence in base else self.file.seek(0, os.SEEK_END))
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        self.file.seek(self._at)
-        read = self.file.readinto(buffer)  # type: ignore[attr-defined]
-        self._at += read
-        return int(read)
-
-    def write(self, data: Any) -> int:
-        self._try(self.file.seek, self._at)
-        self._try(self.file.write, data)
-        self._at += len(data)
-        return len(data)
-
-    def truncate(self, size: int | None = None) -> int:
-        self._try(self.file.truncate, size)
-        return size or 0
-
-    def flush(self) -> None:
-        self._try(self.file.flush)
-
-    def _try(self, act: Callable[..., Any], *arguments: Any) -> None:
-        try:
-            if self.error is None:
-                act(*arguments)
-        except BaseException as error:  # an interrupt, too, would leave HDF5 unable to close
-            self.error = error
-
-
+# ---------------------------------------------------------------------- the folder
 @contextlib.contextmanager
 def _kept() -> Iterator[None]:
     try:
         yield
     except InputError as error:
         raise InputError(f"{error.message}; finished parts are kept, continue with --resume", error.where) from None
-
-
-# ---------------------------------------------------------------------- the folder
-def _locked(folder: Path) -> int:
-    """The folder, made where it is missing, and the lock on it, which ends with the process."""
-    while True:
-        try:
-            folder.mkdir(exist_ok=True)
-            try:
-                lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-            except FileNotFoundError:
-                continue  # a process that ended meanwhile has removed the folder
-        except OSError as error:
-            raise InputError(f"the folder cannot be written to ({error.strerror})", str(folder)) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            raise InputError("another process is writing this sweep; wait for its end", str(folder)) from None
-        except OSError:
-            return lock  # a file system without locks
-        if os.fstat(lock).st_nlink:
-            return lock
-        os.close(lock)  # the file was removed by a process that ended meanwhile
-
-
-def _release(folder: Path, lock: int) -> None:
-    """Give up the lock, and the folder if there is nothing else in it."""
-    (folder / _LOCK).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-    os.close(lock)
 
 
 def _clear(folder: Path) -> None:
