@@ -9,7 +9,7 @@ import typer
 
 from nanomg.cli import options, render
 from nanomg.errors import SimulationError
-from nanomg.formatting import duration, format_number, percent, size
+from nanomg.formatting import format_duration, format_number, percent, size
 
 
 def sweep(
@@ -112,7 +112,7 @@ def _show_estimate(found: Mapping[str, Any]) -> None:
         ("result", size(found["bytes"]), "before compression"),
         (
             "time",
-            duration(found["seconds"]),
+            format_duration(found["seconds"]),
             f"at {format_number(found['subjects_per_second'], 3)} a second, measured just now",
         ),
         (
@@ -135,7 +135,7 @@ def show_sweep(found: Mapping[str, Any], json: bool) -> None:
     computing = found["share_computing"]
     share = "" if computing is None else f", {percent(min(computing, 1.0))} of it drawing and solving"
     render.paragraph(
-        f"{found['scenario']}: {found['computed']:,} computed in {duration(found['seconds'])}, {rate}{share}"
+        f"{found['scenario']}: {found['computed']:,} computed in {format_duration(found['seconds'])}, {rate}{share}"
     )
     if (who := found["population"]) is not None:
         turned = f"{percent(who['share_rejected'])} of the candidates were not plausible and were drawn again"

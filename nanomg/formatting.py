@@ -33,7 +33,7 @@ def bounded(share: float | None) -> float | None:
     return None if share is None else min(max(share, 0.0), 1.0)
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time in the two units that suit it."""
     if seconds < 90:
         return f"{format_number(seconds, 2)} s"

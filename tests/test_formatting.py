@@ -34,7 +34,7 @@ def test_numbers_in_words() -> None:
         "50 %",
         "–",
     ]
-    assert [formatting.duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
+    assert [formatting.format_duration(seconds) for seconds in (23.4, 240, 7300)] == ["23 s", "4 min", "2 h 2 min"]
     assert [formatting.size(count) for count in (18, 18123, 4.5e8)] == ["18 B", "18.1 kB", "450 MB"]
 
 

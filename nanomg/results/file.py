@@ -207,7 +207,7 @@ def _lazy(tree: xarray.DataTree) -> xarray.DataTree:
             if variable.nbytes < _LAZY_VARIABLE:
                 variable.load()
             elif variable.chunks is None:
-                sizes = parts.block(variable.shape, variable.dtype.itemsize, parts.READ_AT_ONCE)
+                sizes = parts.block_shape(variable.shape, variable.dtype.itemsize, parts.READ_AT_ONCE)
                 node[str(name)] = variable.chunk(dict(zip(variable.dims, sizes, strict=True)))
     return tree
 

@@ -119,7 +119,7 @@ def _in_row(shape: Sequence[int], row: int, start: int, stop: int) -> Iterator[t
         yield slice(row, row + 1), *box
 
 
-def block(shape: Sequence[int], itemsize: int, most: int) -> tuple[int, ...]:
+def block_shape(shape: Sequence[int], itemsize: int, most: int) -> tuple[int, ...]:
     """The shape of blocks of at most `most` bytes, each of consecutive elements in C order.
 
     The dimension that is cut is cut to a power of two, so that a large block consists of whole small ones.
@@ -187,7 +187,7 @@ class Parts:
             if len(there) == self.layout.parts:
                 attributes = dict(variable.attributes)
             view = _View(self, name, there, fill)
-            blocks = block(view.shape, view.dtype.itemsize, READ_AT_ONCE)
+            blocks = block_shape(view.shape, view.dtype.itemsize, READ_AT_ONCE)
             data = dask.array.from_array(view, chunks=blocks, name=False, fancy=False)
             found[name] = xarray.Variable(tuple(self.layout.dims_of(name)), data, attributes)
         return found

@@ -229,7 +229,7 @@ class Store:
                 for dim, size in dims.items():
                     if dim not in group.dimensions:
                         group.dimensions[dim] = size
-                chunks = parts.block(tuple(dims.values()), dtype.itemsize, _CHUNK)
+                chunks = parts.block_shape(tuple(dims.values()), dtype.itemsize, _CHUNK)
                 fill = np.nan if dtype.kind == "f" else None
                 made = group.create_variable(
                     name, tuple(dims), dtype, fillvalue=fill, chunks=chunks, **result_file.COMPRESSION

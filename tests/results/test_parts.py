@@ -33,7 +33,7 @@ def test_boxes_hold_each_number_once_and_in_order(shape: list[int], data: st.Dat
 
 @given(SHAPES, st.integers(1, 8), st.lists(st.integers(1, 500), min_size=2, max_size=2))
 def test_blocks_are_of_consecutive_numbers(shape: list[int], itemsize: int, most: list[int]) -> None:
-    small, large = (parts.block(shape, itemsize, bytes_) for bytes_ in sorted(most))
+    small, large = (parts.block_shape(shape, itemsize, bytes_) for bytes_ in sorted(most))
     grid = np.arange(math.prod(shape)).reshape(shape)
     first = grid[tuple(slice(0, size) for size in small)].ravel()
     assert first.tolist() == list(range(first.size))
