@@ -141,13 +141,15 @@ def image(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -
     """The bytes of a file of these groups and root attributes. Raises `TypeError` as `write` does."""
     import xarray
 
+    from nanomg.results import netcdf
+
     nodes = {"/": xarray.Dataset(attrs=dict(attributes))} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
     for name, dataset in nodes.items():
         for holder, attrs in [(name, dataset.attrs), *((f"{name}/{v}", dataset[v].attrs) for v in dataset.variables)]:
             for key, value in attrs.items():
                 _check_attribute(f"{holder}@{key}", value)
     encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
-    return xarray.DataTree.from_dict(nodes).to_netcdf(None, engine="h5netcdf", encoding=encoding)
+    return netcdf.image(nodes, encoding)
 
 
 def _check_attribute(where: str, value: Any) -> None:
