@@ -31,6 +31,15 @@ Records = Annotated[
     Path | None,
     typer.Option("--records", metavar="FILE", help="Write the outputs at each record of the events to this CSV file."),
 ]
+Series = Annotated[
+    bool | None,
+    typer.Option(
+        "--series/--no-series",
+        help="Solve the events' subjects at common times too, with control arms  [default: yes, unless more than 100 subjects go "
+        "to --records alone]",
+        show_default=False,
+    ),
+]
 Precision = Annotated[
     str, typer.Option(metavar="float64|float32", help="float32 is faster and enough for three figures.")
 ]

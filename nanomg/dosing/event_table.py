@@ -15,7 +15,6 @@ With `dur` the duration is given and F scales the rate; with RATE > 0 the rate i
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import math
 import re
@@ -37,6 +36,7 @@ _ALIASES = {name: name for name in _COLUMNS} | {"TINF": "DUR"}
 
 _EXTRAS = ("DUR", "TINF", "UNTIL")  # these columns are covariates where a parameter is bound to them
 _LETTER = re.compile(r"[^\W\d_]")
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # a file object of a text would hold all of it once more
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
 
@@ -148,16 +148,14 @@ def _lines(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
         raise InputError("the event table is empty; a header with TIME and at least one record are needed", source)
     if (zero := text.find("\0")) >= 0:
         raise InputError("there is a NUL in it; save the table as plain text", f"{source}, character {zero + 1}")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise InputError(f"this is not a row of CSV ({error})", f"{source}, row {reader.line_num}") from None
-        if cells is None:
-            return
-        if any(cell.strip() for cell in cells) or len(cells) > 1:
-            yield reader.line_num, [cell.strip() for cell in cells]
+    reader = csv.reader((line[0] for line in _LINE.finditer(text)), strict=True)
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if len(cells) > 1 or any(cells):
+                yield reader.line_num, cells
+    except csv.Error as error:
+        raise InputError(f"this is not a row of CSV ({error})", f"{source}, row {reader.line_num}") from None
 
 
 def _columns(header: list[str], where: str) -> tuple[str, ...]:

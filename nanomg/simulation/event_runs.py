@@ -223,12 +223,18 @@ def table_of(scenario: Scenario, found: EventRuns, text: str, source: str) -> It
     rows = event_table.rows_of(text, source)
     yield _csv([[*event_table.header_of(text, source), *scenario.outputs]])
     for first in range(0, len(solved), _ROWS):
-        part = slice(first, first + _ROWS)
-        numbers = zip(*(column[part].tolist() for column in added), strict=True)
-        yield _csv(
-            [*cells, *("" if np.isnan(value) else repr(value) for value in values)]
-            for cells, values in zip(itertools.islice(rows, len(solved[part])), numbers, strict=True)
-        )
+        some = [column[first : first + _ROWS] for column in added]
+        numbers = zip(*(_texts(column) for column in some), strict=True)
+        cells = itertools.islice(rows, len(some[0]))
+        yield _csv([*row, *values] for row, values in zip(cells, numbers, strict=True))
+
+
+def _texts(column: np.ndarray) -> list[str]:
+    """Numbers with all digits, empty where there is none."""
+    texts = [repr(value) for value in column.tolist()]
+    for i in np.flatnonzero(np.isnan(column)):
+        texts[i] = ""
+    return texts
 
 
 def _csv(rows: Iterable[Sequence[str]]) -> str:

@@ -146,7 +146,7 @@ def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, An
             regimen, hypothesis, *rest = (values[i] for values, i in zip(names, at, strict=True))
             yield StoppedTrajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
     elif "events" in config:  # no common times: only the summary counts what failed
-        found = event_runs.run(scenario, _subjects(scenario, config))
+        found = event_runs.run(scenario, _subjects(scenario, config), series=config.get("series", True))
         for (r, h, i), code in np.ndenumerate(found.status):
             yield StoppedTrajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
 

@@ -300,6 +300,7 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
         "events": None,
         "output": Path("run.h5"),
         "records": None,
+        "series": None,
         "precision": "float64",
         "force": True,
         "command": "nanomg simulate s --set 'a.b=1 L/h' --dose 'c: 1 mg' -o run.h5 --force --json",

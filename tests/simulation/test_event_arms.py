@@ -388,3 +388,32 @@ def test_line_breaks_in_a_table_break_no_sentence(small: Scenario, tmp_path: Pat
         with pytest.raises(InputError) as caught:
             simulate_run.simulate(small, events=events)
         assert "\n" not in str(caught.value) and "doses.csv, row" in str(caught.value)
+
+
+# ---------------------------------------------------------------- the records alone
+def test_many_subjects_for_records_alone_take_no_series(tmp_path: Path) -> None:
+    """Above 100 subjects; their values are those that a run with the series gives."""
+    name, count = textbook(tmp_path), 101
+    rows = "\n".join(f"{i} 0 {i} 2\n{i} 5 . ." for i in range(1, count + 1))
+    events = written(tmp_path, f"ID TIME AMT CMT\n{rows}")
+    alone = simulate_run.simulate(name, events=events, records=tmp_path / "alone.csv")
+    both = simulate_run.simulate(name, events=events, records=tmp_path / "both.csv", series=True)
+    assert "simulation" not in alone.tree and "--series" in alone.summary["verdict"]
+    assert both.tree["simulation"].sizes["subject"] == count
+    one, other = (
+        np.array([float(row[-1]) for row in rows_of(tmp_path / name)[1]]) for name in ("alone.csv", "both.csv")
+    )
+    assert one == pytest.approx(other, rel=1e-6)
+    expected = [amt * share for amt in range(1, count + 1) for share in (1, bolus(5))]
+    assert one == pytest.approx(expected, **ACCURATE)
+    assert alone.summary["signals"]["pk.central"]["range"]["max"] == pytest.approx([1, count], **ACCURATE)
+
+
+def test_records_in_a_file_without_the_series(program: Program, tmp_path: Path) -> None:
+    events = written(tmp_path, "ID TIME AMT CMT\n1 0 70 2\n1 5 . .")
+    code, _, _ = program("simulate", textbook(tmp_path), "--events", events, "-o", tmp_path / "run.h5", "--no-series")
+    tree = nanomg.open(tmp_path / "run.h5")
+    assert code == 0 and "simulation" not in tree
+    assert tree["records"]["pk.central"].values == pytest.approx([70, 70 * bolus(5)], **ACCURATE)
+    code, _, told = program("simulate", textbook(tmp_path), "--no-series")
+    assert code == 2 and "--events" in told

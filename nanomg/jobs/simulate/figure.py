@@ -62,7 +62,7 @@ def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: st
     if "simulation" not in tree.children:
         text = "The file holds no courses."
         if "records" in tree.children:
-            text = "Time goes back at a reset, so there are no common times: values are at the records alone."
+            text = "Subjects were solved at their records alone, as asked for or because time goes back at a reset."
         return [drawing_style.message("Courses", text)]
     data, config = tree["simulation"].to_dataset(), config_of(tree)
     reasons = failures(data)

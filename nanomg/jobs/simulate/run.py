@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanomg import files
+from nanomg.compute import process
 from nanomg.dosing import event_table
 from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+SERIES_OF = 100  # subjects up to which a table of records alone is not all that is solved
+
+
 def simulate(
     scenario: str | Scenario,
     *,
@@ -34,6 +38,7 @@ def simulate(
     output: str | Path | None = None,
     records: str | Path | None = None,
     force: bool = False,
+    series: bool | None = None,
     precision: str = "float64",
     library: Library | None = None,
     command: str = "",
@@ -42,17 +47,21 @@ def simulate(
 
     `set` maps parameters to values with units, `dose` replaces the scenario's regimen ("liposome.iv: 1 mg q 7 d x 3"). So does
     `events`, an event table in which each ID is a subject; `records` is the CSV file for the outputs at each of its records.
+    `series` says whether its subjects are also solved at common times, with their control arms and a verdict; by default they are,
+    unless more than 100 subjects are to be written to `records` alone.
     `precision` is float64, or float32 where three figures are enough.
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
     path, table = _check_files(events, output, records, force)
+    if series is not None and events is None:
+        raise InputError("a series can be left out for an event table alone; name it with --events", "--series")
     if events is not None and dose:
         raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
     lanes.tightest(precision)
     chosen = resolve(scenario, set or {}, dose, library)
     chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": precision})
     if events is not None:
-        return _simulate_events(chosen, Path(events), path, table, command)
+        return _simulate_events(chosen, Path(events), path, table, series, command)
     if chosen.plain:
         arms = simulation_arms.run_arms(chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=precision)
         given = None
@@ -80,16 +89,21 @@ def simulate(
     return finish(groups, summary, path, **_origin(chosen, 0, command))
 
 
-def _simulate_events(scenario: Scenario, events: Path, path: Path | None, table: Path | None, command: str) -> Run:
+def _simulate_events(
+    scenario: Scenario, events: Path, path: Path | None, table: Path | None, series: bool | None, command: str
+) -> Run:
     """The simulation of an event table."""
     text = read_text(events)
     subjects = event_arms.subjects_in(scenario, text, str(events))
+    process.trim()
     header = event_table.header_of(text, str(events))
     taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
     if table is not None and taken:
         raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
-    scenario = dataclasses.replace(scenario, config={**scenario.config, "events": {"name": events.name, "text": text}})
-    found = event_runs.run(scenario, subjects, scenario.config["precision"])
+    at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
+    asked = {"events": {"name": events.name, "text": text}, "series": at_times}
+    scenario = dataclasses.replace(scenario, config={**scenario.config, **asked})
+    found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times)
     mg, effects, sentence = _judge_subjects(scenario, found)
     summary = {
         **_about(scenario, path),
@@ -130,6 +144,12 @@ def _judge_subjects(
     scenario: Scenario, found: event_runs.EventRuns
 ) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
     """The verdict on one subject, or the verdicts by subject, with the sentence."""
+    if not scenario.config["series"]:
+        return (
+            None,
+            {},
+            "No verdict: subjects were solved at their records alone, without control arms (--series adds both).",
+        )
     if not len(found.times):
         why = "time goes back at a reset, so there are no common times and values are at the records alone"
         return None, {}, f"No verdict: {why}."
