@@ -152,7 +152,7 @@ def _alone(found: Any, part: int) -> float:
 
         def solve(chosen: Any, defer: bool, lanes: Any = lanes, count: int = count) -> Any:
             some = blocks.pick(lanes, chosen, count)
-            solved = simulation_lanes.block(found.plan._replace(defer=defer), some, found.rtol, devices)
+            solved = simulation_lanes.solve_block(found.plan._replace(defer=defer), some, found.rtol, devices)
             return batch._Reduced({}, jax.block_until_ready(solved).status)
 
         began = time.perf_counter()

@@ -64,7 +64,7 @@ def header_of(text: str, source: str) -> list[str]:
     return next(_lines(text, source), (1, []))[1]
 
 
-def rows_of(text: str, source: str) -> Iterator[list[str]]:
+def written_rows(text: str, source: str) -> Iterator[list[str]]:
     """The cells of each record of an event table as they are written."""
     lines = _lines(text, source)
     comments = next(lines)[1][:1] in (["C"], ["c"])

@@ -32,7 +32,7 @@ _CSS = 96  # pixels of an inch
 _NAME = re.compile("[A-Za-z]{2}|[A-DF-Za-df-z]")  # what no number holds
 
 
-def picture(title: str, figure: Figure) -> PageImage:
+def page_image(title: str, figure: Figure) -> PageImage:
     """The figure as it stands, and what can be read off it."""
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": title}):
         image, kind = _saved(figure, "svg", metadata={"Date": None}), "svg+xml"

@@ -179,7 +179,7 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
     import xarray
 
     version = read_attributes(path, older)["nanomg_schema_version"]
-    folder = parts.at(Path(path)) if Path(path).is_dir() else None
+    folder = parts.read_folder(Path(path)) if Path(path).is_dir() else None
     try:
         tree = xarray.open_datatree(_head(path), engine="h5netcdf")
         if folder is not None:

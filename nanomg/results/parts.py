@@ -268,7 +268,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     return dict(told)
 
 
-def at(folder: Path) -> Parts:
+def read_folder(folder: Path) -> Parts:
     """The parts of a folder, finished or not."""
     told = manifest(folder)
     return Parts(folder, PartLayout.from_description(told["layout"]), told["key"], told["finished"])

@@ -54,7 +54,7 @@ def _converted(scenario: Scenario, bound: Mapping[str, str], subjects: Sequence[
     return columns._replace(covariates={**columns.covariates, **own})
 
 
-def subject_of(scenario: Scenario) -> Subject:
+def scenario_subject(scenario: Scenario) -> Subject:
     """The scenario's own regimen as the records of one subject."""
     return layout.subject_of(scenario.doses, f"scenario {scenario.name!r}, doses in order of time")
 

@@ -58,7 +58,7 @@ def run(
 ) -> EventSolution:
     """Solve subjects as lanes of one block; `options` as for `prepare`. Raises `InputError` for records that make no sense."""
     plan, lanes = prepare(model, values, subjects, **options)
-    return EventSolution(plan, lanes, tuple(subjects), simulation_lanes.block(plan, lanes, rtol))
+    return EventSolution(plan, lanes, tuple(subjects), simulation_lanes.solve_block(plan, lanes, rtol))
 
 
 def prepare(

@@ -137,7 +137,7 @@ def _solved(
         values = {**scenario.values, **{name: weight[hypothesis] for name, weight in weights.items()}}
         with devices.using(choice):
             lanes = layout.lanes_of(plan, values, given, output, scenario.windows, at_records=True, sizes=sizes)
-            solved = simulation_lanes.block(plan._replace(defer=defer), lanes, RTOL, choice.devices)
+            solved = simulation_lanes.solve_block(plan._replace(defer=defer), lanes, RTOL, choice.devices)
             found = simulation_lanes.observe(plan, lanes, solved, [*dict.fromkeys([*scenario.outputs, *names])])
         rows = len(lanes.time)
         return _Solved(
@@ -213,14 +213,14 @@ def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
 
 
 # ---------------------------------------------------------------- for other tools
-def table_of(scenario: Scenario, found: EventRuns, text: str, source: str) -> Iterator[str]:
+def csv_lines(scenario: Scenario, found: EventRuns, text: str, source: str) -> Iterator[str]:
     """The records as lines of a CSV table: the columns of `text` as they stand, and each output in the unit in which it is shown.
 
     A value of a trajectory that failed is an empty cell.
     """
     solved = np.repeat(found.status[0, 0] == Status.DONE, np.diff(found.bounds))
     added = [np.where(solved, values, np.nan) for values in found.seen.values()]
-    rows = event_table.rows_of(text, source)
+    rows = event_table.written_rows(text, source)
     yield _csv([[*event_table.header_of(text, source), *scenario.outputs]])
     for first in range(0, len(solved), _ROWS):
         some = [column[first : first + _ROWS] for column in added]

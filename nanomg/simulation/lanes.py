@@ -157,7 +157,7 @@ def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Traject
     return trajectory(plan, lanes, order, rtol)
 
 
-def block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = ()) -> Trajectory:
+def solve_block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = ()) -> Trajectory:
     """Solve all lanes as one block. Of several devices each takes an even share and turns until its own lanes are through.
 
     A block with steady states is solved by one device, as they are a block of their own.
@@ -199,7 +199,7 @@ def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Tra
     batch = lanes.output.shape[1]
 
     def solve(chosen: np.ndarray, defer: bool) -> Trajectory:
-        return block(plan._replace(defer=defer), some_of(lanes, chosen), rtol)
+        return solve_block(plan._replace(defer=defer), some_of(lanes, chosen), rtol)
 
     return blocks.solve_in_blocks(solve, batch, defer)
 

@@ -177,7 +177,7 @@ def _replay(
         scenario = dataclasses.replace(scenario, horizon=float(config["horizon_h"]))
         scenario = dataclasses.replace(scenario, doses=tuple(d for d in scenario.doses if d.time < scenario.horizon))
     if "events" in config or not scenario.plain:
-        subjects = _subjects(scenario, config) if "events" in config else (event_arms.subject_of(scenario),)
+        subjects = _subjects(scenario, config) if "events" in config else (event_arms.scenario_subject(scenario),)
         number = [s.id for s in subjects].index(which.subject)
         subject = event_arms.arms_of(scenario, subjects)[which.regimen][number]
         between = {name: scenario.columns[name].between for name in subject.bound}

@@ -181,7 +181,7 @@ def _pictures(tree: xr.DataTree) -> Iterator[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a panel without a finite value
             for title, figure in plots.figures(tree).items():
-                picture = hover.picture(title, figure)
+                picture = hover.page_image(title, figure)
                 room -= len(picture.uri) + len(file.to_json(picture.panels))
                 if room >= 0:
                     yield picture

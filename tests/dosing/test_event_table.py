@@ -36,7 +36,7 @@ def test_a_table_is_read_with_all_its_columns() -> None:
     assert (seen.row, seen.evid, seen.cmt, seen.mdv, seen.dv, seen.covariates["WT"]) == (5, 0, "", 0, 4.25, None)
     plain = text.removeprefix("\ufeff")
     assert event_table.header_of(plain, "doses.csv")[:4] == ["C", "Id", "time", "evid"]
-    cells = list(event_table.rows_of(plain, "doses.csv"))
+    cells = list(event_table.written_rows(plain, "doses.csv"))
     assert [row[1] for row in cells] == ["1", "1.0", "b"] and cells[0][3] == "." and cells[0][-1] == "first"
     (last,) = subjects[1].records
     assert (last.cmt, last.addl, last.duration, last.ss) == ("pk.iv", 2, 2.0, 1)

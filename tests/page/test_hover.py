@@ -14,7 +14,7 @@ from nanomg.views import plots
 )
 def test_a_pointer_reads_values_off_a_map(dims: dict[str, int], fields: int) -> None:
     found = varied(dims)
-    panels = hover.picture("map", plots.figures(found)["highest concentration, as a map"]).panels
+    panels = hover.page_image("map", plots.figures(found)["highest concentration, as a map"]).panels
     assert len(panels) == dims.get("hypothesis", 1)
     seen = 0
     for panel, hypothesis in zip(panels, NAMES["hypothesis"], strict=False):
@@ -31,7 +31,7 @@ def test_a_pointer_reads_values_off_a_map(dims: dict[str, int], fields: int) -> 
 
 
 def test_a_pointer_reads_dots_shares_and_ranges() -> None:
-    panels = lambda found, title: hover.picture(title, plots.figures(found)[title]).panels
+    panels = lambda found, title: hover.page_image(title, plots.figures(found)[title]).panels
     named = varied({"hypothesis": 3})
     (panel,) = panels(named, "For each hypothesis")
     values = named["sweep"]["C:max"].values

@@ -57,7 +57,7 @@ def optimize(
         checkpoint.unlink(missing_ok=True)
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 
-    found = search.optimize(chosen, steps or search.STEPS, seed, checkpoint, resume, progress)
+    found = search.find_optimum(chosen, steps or search.STEPS, seed, checkpoint, resume, progress)
     arms = simulation_arms.run_arms(
         chosen, {BASELINE: found.baseline, **simulation_arms.arms_of(chosen, found.doses, OPTIMUM)}, lanes.TIGHT
     )

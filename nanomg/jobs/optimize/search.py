@@ -190,7 +190,7 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
     )
 
 
-def optimize(
+def find_optimum(
     scenario: Scenario,
     steps: int = STEPS,
     seed: int = 0,

@@ -46,7 +46,7 @@ class Slopes(NamedTuple):
     amount: np.ndarray  # (output, dose)
 
 
-def outputs_of(texts: Sequence[str], scenario: Scenario) -> tuple[Keep, ...]:
+def outputs_asked(texts: Sequence[str], scenario: Scenario) -> tuple[Keep, ...]:
     """Outputs as written (`tumour.volume:max`), each once; without any, the scenario's first one at the end.
 
     Raises `InputError` for an unknown quantity, a statistic without a slope, and a quantity on which nothing acts.
@@ -124,7 +124,7 @@ def _pulled(
 
 
 # ---------------------------------------------------------------- what is said of it
-def table_of(scenario: Scenario, outputs: Sequence[Keep], slopes: Slopes, over: str) -> list[dict[str, Any]]:
+def elasticity_rows(scenario: Scenario, outputs: Sequence[Keep], slopes: Slopes, over: str) -> list[dict[str, Any]]:
     """One row for each output and parameter or dosed port, the largest elasticity first, those without one last.
 
     `elasticity` is None where output or parameter is 0, `slope` [unit of the output per unit] always there. `at_low` and `at_high`

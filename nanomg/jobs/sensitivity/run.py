@@ -59,10 +59,10 @@ def sensitivity(
         )
     if samples is not None:
         sobol.check(samples)
-    outputs = elasticities.outputs_of(of, chosen)
+    outputs = elasticities.outputs_asked(of, chosen)
     ranges = sobol.ranges_of(chosen, parameters, over)
     slopes = elasticities.slopes_of(chosen, outputs)
-    rows = elasticities.table_of(chosen, outputs, slopes, over)
+    rows = elasticities.elasticity_rows(chosen, outputs, slopes, over)
     indices = None
     if samples is not None:
         ranges = ranges or sobol.ranges_of(chosen, _matter_most(rows, chosen), over)

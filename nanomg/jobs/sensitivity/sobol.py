@@ -111,7 +111,7 @@ def indices(
     broken = unphysical(scenario, values, len(cube))
     sound = _whole(~np.any(list(broken.values()), axis=0), size)
     values = {name: v[sound] for name, v in values.items()}
-    found, status = evaluate(scenario, values, outputs, progress)
+    found, status = solve_outputs(scenario, values, outputs, progress)
     solved = _whole((status == Status.DONE) & np.isfinite(found).all(0), size)
     whole = int(solved.sum()) // (size + 2)
     if whole < 2:
@@ -143,7 +143,7 @@ def _analysed(
     return analyze(problem, y, calc_second_order=False, num_resamples=_RESAMPLES, conf_level=CONFIDENCE, seed=seed)
 
 
-def evaluate(
+def solve_outputs(
     scenario: Scenario, values: Mapping[str, np.ndarray], outputs: Sequence[Keep], progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Outputs (output, trajectory) for `values` (trajectory,) of parameters, NaN where it failed; and the status (trajectory,)."""

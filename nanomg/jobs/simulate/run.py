@@ -66,7 +66,7 @@ def simulate(
         arms = simulation_arms.run_arms(chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=precision)
         given = None
     else:
-        found = event_runs.run(chosen, (event_arms.subject_of(chosen),), precision)
+        found = event_runs.run(chosen, (event_arms.scenario_subject(chosen),), precision)
         arms, given = found.of(0), found.arms
     mg, sentence = verdict.judge(chosen, arms)
     summary = {
@@ -135,7 +135,7 @@ def _simulate_events(
 
     if table is not None:
         with files.replacing(table) as file:
-            for rows in event_runs.table_of(scenario, found, text, str(events)):
+            for rows in event_runs.csv_lines(scenario, found, text, str(events)):
                 file.write(rows.encode())
     return finish(groups, summary, path, **_origin(scenario, 0, command))
 

@@ -151,7 +151,9 @@ class Trajectories:
         def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
             some, at = blocks.pick((lanes, rows), chosen, count)
             with devices.using(self.choice):
-                solved = simulation_lanes.block(self.plan._replace(defer=defer), some, self.rtol, self.choice.devices)
+                solved = simulation_lanes.solve_block(
+                    self.plan._replace(defer=defer), some, self.rtol, self.choice.devices
+                )
                 kept = _reduced(self.plan, own, some.values, solved.y, solved.forcing, some.output, at)
             return _Reduced(jax.device_get(kept), np.asarray(solved.status))
 

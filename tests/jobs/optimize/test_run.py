@@ -66,7 +66,7 @@ def problem(main_scenario):
 
 @pytest.fixture(scope="module")
 def outcome(main_scenario):
-    return search.optimize(main_scenario)
+    return search.find_optimum(main_scenario)
 
 
 def regimen_arrays(problem, z):
@@ -207,20 +207,20 @@ class Stop(Exception):
 @pytest.mark.slow
 def test_resumed_search_ends_like_an_uninterrupted_one(main_scenario, tmp_path):
     steps, checkpoint = 20, tmp_path / "run.checkpoint"
-    whole = search.optimize(main_scenario, steps, seed=5)
+    whole = search.find_optimum(main_scenario, steps, seed=5)
 
     def interrupt(step, total, info):
         if step == 11:
             raise Stop
 
     with pytest.raises(Stop):
-        search.optimize(main_scenario, steps, seed=5, checkpoint=checkpoint, progress=interrupt)
-    rest = search.optimize(main_scenario, steps, seed=5, checkpoint=checkpoint, resume=True)
+        search.find_optimum(main_scenario, steps, seed=5, checkpoint=checkpoint, progress=interrupt)
+    rest = search.find_optimum(main_scenario, steps, seed=5, checkpoint=checkpoint, resume=True)
     assert rest.doses == whole.doses
     assert rest.objective == whole.objective
     np.testing.assert_array_equal(rest.history, whole.history)
     with pytest.raises(InputError, match="another scenario"):
-        search.optimize(main_scenario, steps, seed=6, checkpoint=checkpoint, resume=True)
+        search.find_optimum(main_scenario, steps, seed=6, checkpoint=checkpoint, resume=True)
 
 
 def test_a_broken_checkpoint_is_one_sentence(small_problem, tmp_path):
@@ -253,7 +253,7 @@ def test_a_search_in_which_everything_fails_is_an_error_and_no_success(small, mo
     plan_for = simulation_lanes.plan_for
     monkeypatch.setattr(simulation_lanes, "plan_for", lambda *a, **k: plan_for(*a, **k, max_steps=3))
     with pytest.raises(SimulationError, match="every trajectory"):
-        search.optimize(small, 1)
+        search.find_optimum(small, 1)
 
 
 def test_means_do_not_depend_on_where_doses_fall_between_grid_times(small):
@@ -270,4 +270,4 @@ def test_means_do_not_depend_on_where_doses_fall_between_grid_times(small):
 
 def test_resuming_from_nothing_is_said(small, tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
-        search.optimize(small, 1, checkpoint=tmp_path / "none", resume=True)
+        search.find_optimum(small, 1, checkpoint=tmp_path / "none", resume=True)

@@ -123,8 +123,8 @@ def ranged(folder: Path) -> Scenario:
 @pytest.fixture(scope="module")
 def table(ranged: Scenario) -> Mapping[tuple[str, str], dict[str, Any]]:
     """Rows by output and parameter."""
-    outputs = elasticities.outputs_of([f"pk.C:{how}" for how in HOWS], ranged)
-    rows = elasticities.table_of(ranged, outputs, elasticities.slopes_of(ranged, outputs), "card")
+    outputs = elasticities.outputs_asked([f"pk.C:{how}" for how in HOWS], ranged)
+    rows = elasticities.elasticity_rows(ranged, outputs, elasticities.slopes_of(ranged, outputs), "card")
     return {(row["output"], row["parameter"]): row for row in rows}
 
 
@@ -207,7 +207,7 @@ def test_effect_of_the_range(table: Mapping[Any, Any]) -> None:
 
 def test_other_outputs_need_no_other_program(ranged: Scenario, table: Mapping[Any, Any]) -> None:
     before = len(elasticities._pulled.compiled)
-    outputs = elasticities.outputs_of(
+    outputs = elasticities.outputs_asked(
         [f"{name}:mean" for name in ("pk.C", "pk.central", "pk.depot")] + ["pk.C"] * 3, ranged
     )
     assert [o.label for o in outputs] == ["pk.C:mean", "pk.central:mean", "pk.depot:mean", "pk.C:final"]
@@ -221,7 +221,7 @@ def test_elasticities_of_a_whole_model_agree_with_central_differences() -> None:
     names = ("tumour.g", "tcell.k_kill", "tcell.crowd", "lfa1.K1", "magnesium.GFR", "liposome.k_release", "pd1.CL")
     names = tuple(name for name in names if name in scenario.parameters)
     assert len(names) > 4
-    outputs = elasticities.outputs_of(["tumour.volume", "interstitium.C:mean", "magnesium.total:max"], scenario)
+    outputs = elasticities.outputs_asked(["tumour.volume", "interstitium.C:mean", "magnesium.total:max"], scenario)
     slopes = elasticities.slopes_of(scenario, outputs, simulation_lanes.TIGHT)
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, names)
     times = simulation_lanes.output_times(scenario.horizon, scenario.every, scenario.doses)
@@ -284,9 +284,9 @@ def test_an_output_of_0_has_slopes(ishigami: Run) -> None:
 
 
 def test_a_base_sample_is_left_out_whole(ranged: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = elasticities.outputs_of((), ranged)
+    outputs = elasticities.outputs_asked((), ranged)
     spans = sobol.ranges_of(ranged, ["pk.CL", "pk.F_depot"], "card")
-    solve = sobol.evaluate
+    solve = sobol.solve_outputs
     clean = sobol.indices(ranged, outputs, spans, 32, seed=1)
     cut = sum(clean.unphysical.values())
     assert cut > 0 and list(clean.unphysical) == ["pk.F_depot < 1"]  # a share
@@ -298,7 +298,7 @@ def test_a_base_sample_is_left_out_whole(ranged: Scenario, monkeypatch: pytest.M
         found[:, 2], status[2] = np.nan, Status.STEP_TOO_SMALL
         return found, status
 
-    monkeypatch.setattr(sobol, "evaluate", third_fails)
+    monkeypatch.setattr(sobol, "solve_outputs", third_fails)
     failed = sobol.indices(ranged, outputs, spans, 32, seed=1)
     assert failed.whole == clean.whole - 1 and failed.failed == 1
     assert np.isfinite(failed.S1).all()
@@ -307,13 +307,13 @@ def test_a_base_sample_is_left_out_whole(ranged: Scenario, monkeypatch: pytest.M
         found, status = solve(*args)
         return np.full_like(found, np.nan), np.full_like(status, Status.STEP_TOO_SMALL)
 
-    monkeypatch.setattr(sobol, "evaluate", all_fail)
+    monkeypatch.setattr(sobol, "solve_outputs", all_fail)
     with pytest.raises(SimulationError, match="hardly any base sample could be solved"):
         sobol.indices(ranged, outputs, spans, 32, seed=1)
 
 
 def test_samples_depend_on_the_seed_alone(ranged: Scenario) -> None:
-    outputs, spans = elasticities.outputs_of((), ranged), sobol.ranges_of(ranged, ["pk.CL", "pk.F_depot"], "cv")
+    outputs, spans = elasticities.outputs_asked((), ranged), sobol.ranges_of(ranged, ["pk.CL", "pk.F_depot"], "cv")
     one, same, other = (sobol.indices(ranged, outputs, spans, 32, seed=seed) for seed in (3, 3, 4))
     assert np.array_equal(one.found, same.found) and np.array_equal(one.S1_conf, same.S1_conf)
     assert not np.array_equal(one.found, other.found)
