@@ -25,6 +25,7 @@ from nanomg.data.observations import Measure, ObservedRun, Row
 from nanomg.dosing.dose import Dose
 from nanomg.equations.model import Model, stack
 from nanomg.errors import unknown
+from nanomg.library.card import Origin
 from nanomg.population import streams
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import edges
@@ -307,7 +308,7 @@ def _freed(group: Group, name: str, free: Any) -> Any:
     own, typical = group.lanes.values[name], wide(lambda run: run.scenario.values[name])
     relative = np.where(typical == 0, 1.0, own / np.where(typical == 0, 1.0, typical))
     most = wide(lambda run: group.plan.model.parameters[name].at_most if run.subjects else np.inf)
-    kept = wide(lambda run: run.scenario.parameters[name].card == "--set")
+    kept = wide(lambda run: run.scenario.parameters[name].origin is Origin.USER)
     return jnp.where(kept, own, jnp.minimum(free[:, None] * relative, most)).ravel()
 
 

@@ -21,6 +21,7 @@ What has no value of its own is scaled from another card by body weight to a pow
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -34,9 +35,21 @@ BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
 PROVENANCE = ("basis", "source", "place", "note")  # the fields that say how a value is known
 
 
+class Origin(enum.Enum):
+    """Who gives a parameter its value: a card, the scenario's own file, or the user who asks for a run."""
+
+    CARD = "card"
+    SCENARIO = "scenario"
+    USER = "user"
+
+
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """One value of a card. `low` and `high` [unit] are its 5 % and 95 % points, None where nothing is known."""
+    """A value with its unit and source.
+
+    `low` and `high` [unit] are its 5 % and 95 % points, None where nothing is known. `card` names the card, or says where else
+    the value was set, which `origin` tells.
+    """
 
     name: str
     value: float
@@ -49,6 +62,7 @@ class Parameter:
     place: str = ""
     note: str = ""
     card: str = ""
+    origin: Origin = Origin.CARD
 
     def to(self, unit: str) -> Parameter:
         """The same parameter expressed in another unit."""
@@ -63,7 +77,7 @@ class Parameter:
         )
 
 
-_FIELDS = {f.name for f in dataclasses.fields(Parameter)} - {"name", "card"}
+_FIELDS = {f.name for f in dataclasses.fields(Parameter)} - {"name", "card", "origin"}
 _SCALED = {"scaled_from", "exponent", "note"}
 
 
@@ -108,7 +122,8 @@ def _parameter(name: str, entry: Any, card: str) -> Parameter:
         raise InputError("cv must not be negative", where)
     unit = str(entry.get("unit", ""))
     units.dimension(unit)
-    return Parameter(name=name, value=value, unit=unit, low=low, high=high, cv=cv or 0.0, card=card, **known)
+    basis, source, place, note = (known[key] for key in PROVENANCE)
+    return Parameter(name, value, unit, basis, low, high, cv or 0.0, source, place, note, card)
 
 
 def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:

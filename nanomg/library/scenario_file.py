@@ -32,7 +32,7 @@ from nanomg.dosing.quantities import LookUp, amount_in
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
-from nanomg.library.card import Card, Parameter, merge
+from nanomg.library.card import Card, Origin, Parameter, merge
 from nanomg.library.library import Library
 from nanomg.library.scenario import STATISTICS, BoundColumn, FreeDose, Limit, ObjectiveTerm, Scenario, dosed_unit
 from nanomg.library.toml import load_toml, only, table_in, tables_in
@@ -210,12 +210,12 @@ def _parameters(
         if name not in known:
             raise InputError(f"no card gives the parameter {name!r} ({declared.text}, [{declared.unit}])", where)
         values[name] = known[name].to(declared.unit)
-    for source, changes in ((where, table), ("--set", overrides)):
+    for origin, source, changes in ((Origin.SCENARIO, where, table), (Origin.USER, "--set", overrides)):
         for name, text in changes.items():
             if name not in values:
                 raise unknown("parameter", name, values, source)
             value = units.parse_quantity(text, values[name].unit, f"{source}, {name}")
-            note = "set in the scenario" if source == where else "set by the user"
+            note = "set in the scenario" if origin is Origin.SCENARIO else "set by the user"
             values[name] = dataclasses.replace(
                 values[name],
                 value=value,
@@ -226,14 +226,14 @@ def _parameters(
                 place="",
                 note=note,
                 card=source,
+                origin=origin,
             )
     for name, found in values.items():
         highest = model.parameters[name].at_most
         if not 0.0 <= found.value <= highest:
             allowed = "must not be negative" if highest == math.inf else f"must lie between 0 and {highest:g}"
-            raise InputError(
-                f"{name} {allowed}, but is {found.value:g} {found.unit}".rstrip(" 1"), f"card {found.card!r}"
-            )
+            source = f"card {found.card!r}" if found.origin is Origin.CARD else found.card
+            raise InputError(f"{name} {allowed}, but is {found.value:g} {found.unit}".rstrip(" 1"), source)
     return values
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nanomg import units
 from nanomg.errors import InputError, unknown
-from nanomg.library.card import PROVENANCE, provenance
+from nanomg.library.card import PROVENANCE, Origin, provenance
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.toml import load_toml, only, read_number, table_in, tables_in
@@ -254,7 +254,7 @@ def _in_scenario(
         if own is None and name not in used:
             continue
         if own is not None:
-            if centre is None or own.card not in cards:  # what a user sets stays
+            if centre is None or own.origin is not Origin.CARD:  # what a user sets stays
                 centre = units.convert(own.value, own.unit, w.unit)
             else:
                 typical[own.name] = units.convert(centre, w.unit, own.unit)

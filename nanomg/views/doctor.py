@@ -21,6 +21,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.keep import STATUS, SUBJECT
 from nanomg.jobs.sweep.regimens import REGIMEN
 from nanomg.jobs.sweep.run import Recipe
+from nanomg.library.card import Origin
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.library.scenario_file import rebuild
@@ -246,6 +247,6 @@ def _outside(scenario: Scenario, lane: _Lane, mechanism: str) -> list[dict[str, 
         if lane.model.owner[name].__name__ != mechanism:
             continue
         value, low, high = float(np.ravel(lane.values[name])[0]), parameter.low, parameter.high
-        if (low is not None and value < low) or (high is not None and value > high) or parameter.card == "--set":
+        if (low is not None and value < low) or (high is not None and value > high) or parameter.origin is Origin.USER:
             rows.append({"name": name, "value": value, "low": low, "high": high, "unit": parameter.unit})
     return rows

@@ -16,6 +16,7 @@ from nanomg.dosing.dose import Window
 from nanomg.dosing.prescription import parse_dose_option
 from nanomg.errors import InputError
 from nanomg.library import scenario, scenario_file
+from nanomg.library.card import Origin
 from nanomg.models import library
 
 LIBRARY = library()
@@ -111,9 +112,12 @@ def test_values_in_the_file_and_set_by_the_user(tmp_path: Path) -> None:
     found = loaded(text, tmp_path)
     assert found.values["magnesium.GFR"] == pytest.approx(18.0)
     assert found.parameters["magnesium.GFR"].note == "set in the scenario"
+    assert found.parameters["magnesium.GFR"].origin is Origin.SCENARIO
     set_too = loaded(text, tmp_path, overrides={"magnesium.GFR": "0.012 L/h"})
     assert set_too.values["magnesium.GFR"] == pytest.approx(12.0)
     assert set_too.parameters["magnesium.GFR"].note == "set by the user"
+    assert set_too.parameters["magnesium.GFR"].origin is Origin.USER
+    assert {p.origin for name, p in set_too.parameters.items() if name != "magnesium.GFR"} == {Origin.CARD}
     assert set_too.config_hash != found.config_hash
 
 
