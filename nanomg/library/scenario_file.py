@@ -19,7 +19,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library.card import Card, Origin, Parameter, merge
 from nanomg.library.library import Library
 from nanomg.library.scenario import STATISTICS, BoundColumn, FreeDose, Limit, ObjectiveTerm, Scenario, dosed_unit
-from nanomg.library.toml import load_toml, only, table_in, tables_in
+from nanomg.library.toml import Reader, load_toml
 
 _KEYS = {
     "title",
@@ -54,15 +54,6 @@ _KEYS = {
     "limit",
     "free",
 }
-_TEXTS = {
-    "name",
-    "signal",
-    "cmt",
-    "statistic",
-    "unit",
-    "column",
-    "between",
-}  # keys of inner tables that hold a name or a unit
 
 
 def load(
@@ -108,20 +99,12 @@ def _build(
 ) -> Scenario:
     """The scenario that a file's content describes."""
     where = f"scenario {path.stem!r}"
-    for key in data:
-        if key not in _KEYS:
-            raise unknown("key", key, _KEYS, where)
-    for key in ("mechanisms", "cards", "horizon"):
-        if key not in data:
-            raise InputError(f"the key {key!r} is missing", where)
-    for key in ("title", "description", "species"):
-        if not isinstance(data.get(key, ""), str):
-            raise InputError(f"{key} must be text, not {data[key]!r}", where)
-    model = _model(*(library.mechanism(m, where) for m in _strings(data, "mechanisms", where)))
-    cards = tuple(library.card(c, where) for c in _strings(data, "cards", where))
-    parameters = _parameters(model, cards, table_in(data, "parameters", where), overrides, where)
-    horizon = _positive(data["horizon"], "h", f"{where}, horizon")
-    every = _positive(data.get("every", "6 h"), "h", f"{where}, every")
+    file = Reader(data, where, _KEYS, ("mechanisms", "cards", "horizon"))
+    title, description, species = (file.text(key) for key in ("title", "description", "species"))
+    model = _model(*(library.mechanism(name, where) for name in file.texts("mechanisms")))
+    cards = tuple(library.card(name, where) for name in file.texts("cards"))
+    parameters = _parameters(model, cards, file.table("parameters"), overrides, where)
+    horizon, every = file.positive("horizon", "h"), file.positive("every", "h", "6 h")
     if horizon / every > 100_000:
         raise InputError(f"horizon / every gives {horizon / every:.0f} output times; 100000 at most", where)
 
@@ -130,22 +113,22 @@ def _build(
         mass = model.ports[cmt].molar_mass if cmt in model.ports else None
         return unit, parameters[mass].value if mass else None
 
-    regimen = parse_records(tables_in(data, "dose", where), port, where)
+    regimen = parse_records(file.tables("dose"), port, where)
     if doses:
         regimen = parse_dose_options(doses, port)
     for dose in regimen:
         if dose.time > horizon:
             what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
             raise InputError(f"{what} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
-    outputs, shown = _outputs(model, table_in(data, "outputs", where), where)
-    windows = tuple(_window(model, w, f"{where}, [[input]]") for w in tables_in(data, "input", where))
+    outputs, shown = _outputs(model, file.table("outputs"), where)
+    windows = tuple(_window(model, w, f"{where}, [[input]]") for w in file.tables("input"))
     for one, other in itertools.combinations(windows, 2):
         if one.name == other.name and one.start < other.stop and other.start < one.stop:
             spans = f"{one.start:g} to {one.stop:g} h and {other.start:g} to {other.stop:g} h"
             raise InputError(f"two windows of {one.name!r} overlap: {spans}", f"{where}, [[input]]")
-    terms = _terms(model, data.get("objective", {}), port, f"{where}, [objective]")
-    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in tables_in(data, "limit", where))
-    free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in tables_in(data, "free", where))
+    terms = _terms(model, file.get("objective", {}), port, f"{where}, [objective]")
+    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in file.tables("limit"))
+    free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in file.tables("free"))
     if len({entry.cmt for entry in free}) < len(free):
         raise InputError("a port has two [[free]] tables; one for each port is allowed", where)
     given = {d.cmt for d in regimen}
@@ -162,9 +145,9 @@ def _build(
     }
     return Scenario(
         name=path.stem,
-        title=str(data.get("title", path.stem)),
-        description=str(data.get("description", "")),
-        species=str(data.get("species", "any")),
+        title=title or path.stem,
+        description=description,
+        species=species or "any",
         path=path,
         model=model,
         parameters=parameters,
@@ -178,7 +161,7 @@ def _build(
         terms=terms,
         limits=limits,
         free=free,
-        columns=_columns(model, table_in(data, "columns", where), f"{where}, [columns]"),
+        columns=_columns(model, file.table("columns"), f"{where}, [columns]"),
         config=config,
     )
 
@@ -258,123 +241,85 @@ def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, Bo
     """Parameters that columns of an event table set."""
     columns = {}
     for name, written in table.items():
-        at = f"{where}, {name}"
         if name not in model.parameters:
             raise unknown("parameter", name, model.parameters, where)
-        entry = {"column": written} if isinstance(written, str) else written
-        _only(entry, {"column", "between", "unit"}, {"column"}, at)
-        between, unit = entry.get("between", INTERPOLATIONS[0]), model.parameters[name].unit
-        if between not in INTERPOLATIONS:
-            raise unknown("interpolation", between, INTERPOLATIONS, at)
-        if not entry["column"].strip():
-            raise InputError("the name of the column is empty", at)
-        columns[name] = BoundColumn(
-            entry["column"].strip(), between, units.convert(1.0, entry.get("unit", unit), unit, at)
-        )
+        named = {"column": written} if isinstance(written, str) else written
+        entry = Reader(named, f"{where}, {name}", {"column", "between", "unit"}, {"column"})
+        column, unit = entry.text("column"), model.parameters[name].unit
+        if not column:
+            raise entry.error("the name of the column is empty")
+        between = entry.one_of("between", INTERPOLATIONS, INTERPOLATIONS[0], "interpolation")
+        columns[name] = BoundColumn(column, between, units.convert(1.0, entry.text("unit", unit), unit, entry.where))
     return columns
 
 
-def _window(model: Model, entry: Mapping[str, Any], where: str) -> Window:
-    _only(entry, {"name", "value", "from", "to"}, {"name", "value", "from", "to"}, where)
-    if entry["name"] not in model.inputs:
-        raise unknown("input", str(entry["name"]), model.inputs, where)
-    value = units.parse_quantity(entry["value"], model.inputs[entry["name"]].unit, where)
-    start, stop = (_time(entry[key], f"{where}, {key}") for key in ("from", "to"))
+def _window(model: Model, table: Mapping[str, Any], where: str) -> Window:
+    keys = ("name", "value", "from", "to")
+    entry = Reader(table, where, keys, keys)
+    name = entry.text("name")
+    if name not in model.inputs:
+        raise unknown("input", name, model.inputs, where)
+    value = units.parse_quantity(entry["value"], model.inputs[name].unit, where)
+    start, stop = entry.hours("from"), entry.hours("to")
     if stop <= start:
-        raise InputError(f"'to' ({stop:g} h) must be later than 'from' ({start:g} h)", where)
-    return Window(str(entry["name"]), value, start, stop)
+        raise entry.error(f"'to' ({stop:g} h) must be later than 'from' ({start:g} h)")
+    return Window(name, value, start, stop)
 
 
 def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[ObjectiveTerm, ...]:
     if not isinstance(objective, Mapping):
         raise InputError("[objective] is a table of terms", where)
     terms = []
-    for name, entry in objective.items():
+    for name, table in objective.items():
         at = f"{where}, {name}"
-        _only(entry, {"signal", "cmt", "statistic", "weight", "amount", "unit"}, {"statistic", "weight"}, at)
-        statistic = entry["statistic"]
-        if statistic not in STATISTICS:
-            raise unknown("statistic", str(statistic), STATISTICS, at)
+        entry = Reader(table, at, {"signal", "cmt", "statistic", "weight", "amount", "unit"}, {"statistic", "weight"})
+        statistic = entry.one_of("statistic", STATISTICS)
         weight = units.parse_quantity(entry["weight"], "1", f"{at}, weight")
         if statistic in ("amount", "visits"):
-            _only(entry, {"cmt", "statistic", "weight", "amount"}, {"cmt", "amount"}, at)
-            amount = amount_in(entry["amount"], *port(entry["cmt"]), "amount", at)
+            entry = Reader(table, at, {"cmt", "statistic", "weight", "amount"}, {"cmt", "amount"})
+            cmt = entry.text("cmt")
+            amount = amount_in(entry["amount"], *port(cmt), "amount", at)
             if not amount > 0:
-                raise InputError("amount must be above 0", at)
-            terms.append(ObjectiveTerm(name, statistic, weight, cmt=entry["cmt"], amount=amount))
+                raise entry.error("amount must be above 0")
+            terms.append(ObjectiveTerm(name, statistic, weight, cmt=cmt, amount=amount))
         else:
-            _only(entry, {"signal", "statistic", "weight", "unit"}, {"signal", "unit"}, at)
-            if entry["signal"] not in model.signals and entry["signal"] not in model.states:
-                raise unknown("signal or state", entry["signal"], [*model.signals, *model.states], at)
-            amount = units.convert(1.0, entry["unit"], model.unit(entry["signal"]), at)
-            terms.append(ObjectiveTerm(name, statistic, weight, signal=entry["signal"], amount=amount))
+            entry = Reader(table, at, {"signal", "statistic", "weight", "unit"}, {"signal", "unit"})
+            signal = _signal(model, entry)
+            amount = units.convert(1.0, entry.text("unit"), model.unit(signal), at)
+            terms.append(ObjectiveTerm(name, statistic, weight, signal=signal, amount=amount))
     return tuple(terms)
 
 
-def _limit(model: Model, entry: Mapping[str, Any], where: str) -> Limit:
-    _only(entry, {"name", "signal", "max"}, {"name", "signal", "max"}, where)
-    if entry["signal"] not in model.signals and entry["signal"] not in model.states:
-        raise unknown("signal or state", str(entry["signal"]), [*model.signals, *model.states], where)
-    maximum = _positive(entry["max"], model.unit(entry["signal"]), f"{where}, {entry['name']}")
+def _signal(model: Model, entry: Reader) -> str:
+    """The signal or state that an entry names."""
+    name = entry.text("signal")
+    if name not in model.signals and name not in model.states:
+        raise unknown("signal or state", name, [*model.signals, *model.states], entry.where)
+    return name
+
+
+def _limit(model: Model, table: Mapping[str, Any], where: str) -> Limit:
+    entry = Reader(table, where, {"name", "signal", "max"}, {"name", "signal", "max"})
+    name, signal = entry.text("name"), _signal(model, entry)
+    maximum = Reader({name: entry["max"]}, where).positive(name, model.unit(signal))
     unit = units.split_quantity(entry["max"])[1] if isinstance(entry["max"], str) else "1"
-    return Limit(str(entry["name"]), str(entry["signal"]), maximum, unit)
+    return Limit(name, signal, maximum, unit)
 
 
-def _free(port: LookUp, entry: Mapping[str, Any], horizon: float, where: str) -> FreeDose:
+def _free(port: LookUp, table: Mapping[str, Any], horizon: float, where: str) -> FreeDose:
     allowed = {"cmt", "amount", "time", "interval", "total", "strength", "volume"}
-    _only(entry, allowed, {"cmt", "amount", "time"}, where)
-    cmt = str(entry["cmt"])
+    entry = Reader(table, where, allowed, {"cmt", "amount", "time"})
+    cmt = entry.text("cmt")
     unit, molar_mass = port(cmt)
-    amount = _pair(entry["amount"], lambda v: amount_in(v, unit, molar_mass, "amount", where), f"{where}, amount")
-    time = _pair(entry["time"], lambda v: _time(v, f"{where}, time"), f"{where}, time")
+    amount = entry.bounds("amount", lambda value: amount_in(value, unit, molar_mass, "amount", where))
+    time = entry.bounds("time")
     if time[1] > horizon:
-        raise InputError(f"doses may be given up to {time[1]:g} h, but the horizon is {horizon:g} h", where)
-    interval = _time(entry.get("interval", 0), f"{where}, interval")
+        raise entry.error(f"doses may be given up to {time[1]:g} h, but the horizon is {horizon:g} h")
+    interval = entry.hours("interval")
     total = amount_in(entry["total"], unit, molar_mass, "total", where) if "total" in entry else float("inf")
     strength, volume = 0.0, 0.0
     if "strength" in entry or "volume" in entry:
-        _only(entry, allowed, {"strength", "volume"}, where)
-        strength = _positive(entry["strength"], f"{unit}/mL", f"{where}, strength")
-        volume = _positive(entry["volume"], "mL", f"{where}, volume")
+        entry = Reader(table, where, allowed, {"strength", "volume"})
+        strength, volume = entry.positive("strength", f"{unit}/mL"), entry.positive("volume", "mL")
         amount = amount[0], min(amount[1], strength * volume)
     return FreeDose(cmt, amount, time, interval, total, strength, volume)
-
-
-# ---------------------------------------------------------------- reading single values
-def _strings(data: Mapping[str, Any], key: str, where: str) -> list[str]:
-    value = data[key]
-    if not isinstance(value, list) or not all(isinstance(v, str) for v in value) or not value:
-        raise InputError(f"{key!r} must be a list of names", where)
-    return value
-
-
-def _only(entry: Any, allowed: set[str], needed: set[str], where: str) -> None:
-    only(entry, allowed, needed, where)
-    for key, value in entry.items():
-        if key in _TEXTS and not isinstance(value, str):
-            raise InputError(f"{key!r} must be text, not {value!r}", where)
-
-
-def _positive(value: Any, unit: str, where: str) -> float:
-    number = units.parse_quantity(value, unit, where) if isinstance(value, str | int | float) else float("nan")
-    if not number > 0:
-        raise InputError(f"this must be a number above 0 with a unit, not {value!r}", where)
-    return number
-
-
-def _time(value: Any, where: str) -> float:
-    if value == 0:
-        return 0.0
-    number = units.parse_quantity(value, "h", where) if isinstance(value, str | int | float) else float("nan")
-    if not number >= 0:
-        raise InputError(f"a time must not be negative; this is {value!r}", where)
-    return number
-
-
-def _pair(value: Any, read: Callable[[Any], float], where: str) -> tuple[float, float]:
-    if not isinstance(value, list) or len(value) != 2:
-        raise InputError("this must be a list of two, the lowest and the highest", where)
-    low, high = (0.0 if v == 0 else read(v) for v in value)
-    if not 0 <= low <= high:
-        raise InputError(f"the lowest must not be negative or above the highest; this is {value!r}", where)
-    return low, high

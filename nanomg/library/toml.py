@@ -7,28 +7,29 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from nanomg import units
 from nanomg.errors import InputError, unknown
 
-_parsed: dict[
-    Path, tuple[tuple[int, int, int], dict[str, Any]]
-] = {}  # by path: what the file was known by, its content
+Signature = tuple[int, int, int]  # time of change [ns], size [bytes], inode
+
+_parsed: dict[Path, tuple[Signature, dict[str, Any]]] = {}  # what each file was when it was read, and its content
 
 
 def load_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file, as a copy that may be changed. A missing, unreadable or broken file is an `InputError`."""
     try:
         status = path.stat()
-        known_by = status.st_mtime_ns, status.st_size, status.st_ino
+        signature = status.st_mtime_ns, status.st_size, status.st_ino
         key = path.absolute()
         known, content = _parsed.get(key, (None, {}))
-        if known != known_by:
+        if known != signature:
             with path.open("rb") as file:
                 content = tomllib.load(file)
-            _parsed[key] = known_by, content
+            _parsed[key] = signature, content
     except FileNotFoundError:
         raise InputError("there is no such file", str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -81,3 +82,114 @@ def only(entry: Any, allowed: Iterable[str], needed: Iterable[str], where: str) 
     for key in sorted(needed):
         if key not in entry:
             raise InputError(f"the key {key!r} is missing", where)
+
+
+class Reader(Mapping[str, Any]):
+    """A table of a file: its entries, and its values read by kind. What is wrong with one is one sentence that says where.
+
+    Args:
+        entry: the table.
+        where: what it is called in messages.
+        allowed: the keys that it may have; None for any.
+        needed: the keys that it must have.
+
+    Raises:
+        InputError: `entry` is no table, has a key that is not allowed, or lacks one. So do the methods, for values of another kind.
+
+    Example:
+        >>> Reader({"time": "2 d", "dose": 3}, "a table").hours("time")
+        48.0
+    """
+
+    def __init__(
+        self, entry: Any, where: str, allowed: Iterable[str] | None = None, needed: Iterable[str] = ()
+    ) -> None:
+        only(entry, entry if allowed is None else allowed, needed, where)
+        self._entry: Mapping[str, Any] = entry
+        self.where = where
+
+    def __getitem__(self, key: str) -> Any:
+        return self._entry[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entry)
+
+    def __len__(self) -> int:
+        return len(self._entry)
+
+    def error(self, message: str, key: str = "") -> InputError:
+        """The error to raise for the table, or for one of its values."""
+        return InputError(message, f"{self.where}, {key}" if key else self.where)
+
+    def text(self, key: str, default: str = "") -> str:
+        """A text without blanks around it."""
+        value = self.get(key, default)
+        if not isinstance(value, str):
+            raise self.error(f"{key} must be text, not {value!r}")
+        return value.strip()
+
+    def texts(self, key: str) -> list[str]:
+        """A list of texts, with one at least."""
+        value = self[key]
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value) or not value:
+            raise self.error(f"{key!r} must be a list of names")
+        return value
+
+    def one_of(self, key: str, known: Iterable[str], default: str = "", kind: str = "") -> str:
+        """A text that is one of those known, or the default; `kind` says in messages what they are, if not the key."""
+        value = self.get(key, default)
+        if not isinstance(value, str) or not (value in known or (key not in self and value == default)):
+            raise unknown(kind or key, str(value), known, self.where)
+        return value
+
+    def number(self, key: str) -> float | None:
+        """A finite number, None where there is none."""
+        return read_number(self, key, self.where)
+
+    def whole(self, key: str, least: int, default: int) -> int:
+        """A whole number."""
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise self.error(f"{key} must be a whole number, {least} or more, not {value!r}")
+        return value
+
+    def positive(self, key: str, unit: str, default: str | None = None) -> float:
+        """A number above 0 with a unit, in `unit`."""
+        value = self.get(key, default)
+        found = self._quantity(value, unit, key) if isinstance(value, str | int | float) else float("nan")
+        if not found > 0:
+            raise self.error(f"this must be a number above 0 with a unit, not {value!r}", key)
+        return found
+
+    def hours(self, key: str, default: Any = 0) -> float:
+        """A time of 0 or more [h]; 0 needs no unit."""
+        return self._hours(self.get(key, default), key)
+
+    def _hours(self, value: Any, key: str) -> float:
+        if value == 0 and not isinstance(value, bool):
+            return 0.0
+        found = self._quantity(value, "h", key) if isinstance(value, str | int | float) else float("nan")
+        if not found >= 0:
+            raise self.error(f"a time must not be negative; this is {value!r}", key)
+        return found
+
+    def _quantity(self, value: Any, unit: str, key: str) -> float:
+        return units.parse_quantity(value, unit, f"{self.where}, {key}")
+
+    def bounds(self, key: str, read: Callable[[Any], float] | None = None) -> tuple[float, float]:
+        """The lowest and the highest of a list of two, as `read` has them, else times [h]."""
+        value = self[key]
+        if not isinstance(value, list) or len(value) != 2:
+            raise self.error("this must be a list of two, the lowest and the highest", key)
+        low, high = (0.0 if v == 0 else read(v) if read else self._hours(v, key) for v in value)
+        if not 0 <= low <= high:
+            raise self.error(f"the lowest must not be negative or above the highest; this is {value!r}", key)
+        return low, high
+
+    def table(self, key: str) -> Mapping[str, Any]:
+        """The table of that name, empty where there is none."""
+        return table_in(self, key, self.where)
+
+    def tables(self, key: str) -> list[Mapping[str, Any]]:
+        """The list of tables of that name, empty where there is none."""
+        return tables_in(self, key, self.where)
