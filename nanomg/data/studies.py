@@ -43,7 +43,7 @@ from nanomg.data.series import Series, parse_number, read_csv
 from nanomg.errors import InputError, unknown
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
-from nanomg.library.toml import load_toml, only
+from nanomg.library.toml import Reader, load_toml
 
 ERROR = 0.2  # relative, of data without a stated one
 PARTS = ("fit", "judge", "reference")
@@ -102,17 +102,16 @@ def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
 
     Raises `InputError` of one sentence for everything that is wrong with it.
     """
-    data, where = load_toml(path), f"study {path.stem!r}"
-    only(data, _KEYS, {"title", "source", "run"}, where)
+    where = f"study {path.stem!r}"
+    data = Reader(load_toml(path), where, _KEYS, {"title", "source", "run"})
     fit = _fit(data.get("fit", {}), where)
     fit["card"] = card = card or fit["card"]
     runs = _runs(data["run"], library, card, where)
     series = [
-        Series.read(entry, data, raw, runs, f"{where}, series {i}")
-        for i, entry in enumerate(_tables(data, "series", where), 1)
+        Series.read(entry, data, raw, runs, f"{where}, series {i}") for i, entry in enumerate(data.tables("series"), 1)
     ]
     entries = [entry for one in series for entry in one.entries(series)]
-    entries += [(entry, f"{where}, row {i}") for i, entry in enumerate(_tables(data, "row", where), 1)]
+    entries += [(entry, f"{where}, row {i}") for i, entry in enumerate(data.tables("row"), 1)]
     found = tuple(_datum({"source": data["source"], **entry}, runs, at) for entry, at in entries)
     return Study(path.stem, str(data["title"]), str(data["source"]), runs, found, **fit)
 
@@ -130,22 +129,23 @@ def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, Ob
     return runs
 
 
-def _datum(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Datum:
+def _datum(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Datum:
     """A row with its part and error."""
-    part = entry.get("part", "fit")
-    if not isinstance(part, str) or part not in _USES:
-        raise unknown("part", str(part), PARTS, where)
+    entry = Reader(table, where)
+    part = entry.one_of("part", _USES, "fit")
     use, reason = _USES[part]
     plain = {key: value for key, value in entry.items() if key not in _OWN}
     row = observations.row_of({"quality": "read", "reason": reason, **plain, "use": use}, runs, where)
     if row.measure is None or math.isnan(row.value):
         raise InputError("a row of a study needs a run and a value", where)
     if "error" in entry or "cv" in entry:
-        error = Error(_positive(entry.get("error", entry.get("cv")), where), True)
+        error = Error(entry.above_zero("error" if "error" in entry else "cv"), True)
     elif "sd" in entry:
-        error = Error(_positive(entry["sd"], where), False)
+        error = Error(entry.above_zero("sd"), False)
     elif "low" in entry:
-        error = Error(_positive((row.high - row.low) / (2 * P95), where), False)
+        if not row.low < row.high:
+            raise entry.error(f"low and high are both {row.low:g}, so the error is 0; give an error or an sd")
+        error = Error((row.high - row.low) / (2 * P95), False)
     else:
         error = Error(ERROR, True)
     if error.relative and not row.value > 0:
@@ -154,27 +154,19 @@ def _datum(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str
 
 
 def _fit(table: Any, where: str) -> dict[str, Any]:
-    at = f"{where}, [fit]"
-    only(table, _FIT, set(), at)
-    free = table.get("free", {})
-    if not isinstance(free, Mapping):
-        raise InputError("free is a table of parameters", at)
-    starts = table.get("starts", 4)
-    if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-        raise InputError(f"starts must be a whole number, 1 or more, not {starts!r}", at)
+    entry = Reader(table, f"{where}, [fit]", _FIT)
     return {
-        "card": str(table.get("card", "")),
-        "starts": starts,
-        "free": tuple(_free(n, e, f"{at}, {n}") for n, e in free.items()),
+        "card": entry.text("card"),
+        "starts": entry.whole("starts", 1, 4),
+        "free": tuple(_free(name, e, f"{entry.where}, {name}") for name, e in entry.table("free").items()),
     }
 
 
-def _free(name: str, entry: Any, where: str) -> FreeParameter:
-    only(entry, _FREE, {"low", "high"}, where)
-    prior = entry.get("prior")
-    if prior is not None:
-        only(prior, {"value", "cv"}, {"value", "cv"}, f"{where}, prior")
-        prior = str(prior["value"]), _positive(prior["cv"], f"{where}, prior")
+def _free(name: str, table: Any, where: str) -> FreeParameter:
+    entry, prior = Reader(table, where, _FREE, {"low", "high"}), None
+    if "prior" in entry:
+        given = Reader(entry["prior"], f"{where}, prior", {"value", "cv"}, {"value", "cv"})
+        prior = str(given["value"]), given.above_zero("cv")
     return FreeParameter(name, str(entry["low"]), str(entry["high"]), prior)
 
 
@@ -232,17 +224,3 @@ def from_csv(path: Path, scenario: str, free: Sequence[FreeParameter], library: 
             entry["sd"] = parse_number(row, "sd", line, where)
         data.append(_datum(entry, runs, at))
     return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card)
-
-
-# ---------------------------------------------------------------- reading single values
-def _tables(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    value = data.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
-        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
-    return value
-
-
-def _positive(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise InputError(f"an error must be a number above 0, not {value!r}", where)
-    return float(value)

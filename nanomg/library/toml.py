@@ -146,6 +146,20 @@ class Reader(Mapping[str, Any]):
         """A finite number, None where there is none."""
         return read_number(self, key, self.where)
 
+    def flag(self, key: str) -> bool:
+        """True or false; false where there is none."""
+        value = self.get(key, False)
+        if not isinstance(value, bool):
+            raise self.error(f"{key} must be true or false, not {value!r}")
+        return value
+
+    def above_zero(self, key: str) -> float:
+        """A number above 0 without a unit."""
+        value = self.number(key)
+        if value is None or not value > 0:
+            raise self.error(f"{key} must be a number above 0, not {self.get(key)!r}")
+        return value
+
     def whole(self, key: str, least: int, default: int) -> int:
         """A whole number."""
         value = self.get(key, default)

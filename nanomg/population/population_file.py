@@ -15,7 +15,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library.card import PROVENANCE, Origin, provenance
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.library.toml import load_toml, only, read_number, table_in, tables_in
+from nanomg.library.toml import Reader, load_toml
 from nanomg.population.plausibility import Rule
 from nanomg.population.population import Covariate, Effect, Population, Spread, spreads_of
 from nanomg.population.streams import spread
@@ -44,25 +44,21 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
     """
     path = _find(name, library)
     where = f"population {path.stem!r}"
-    data = load_toml(path)
-    only(data, _TOP, ("title", "species"), where)
-    species = str(data["species"])
+    data = Reader(load_toml(path), where, _TOP, ("title", "species"))
+    species = data.text("species")
     if species != scenario.species and "any" not in (species, scenario.species):
         raise InputError(f"it is of {species} subjects, and scenario {scenario.name!r} is of {scenario.species}", where)
     declared = _declared(library)
-    written = {
-        key: _covariate(entry, declared, f"{where}, {key}")
-        for key, entry in table_in(data, "covariates", where).items()
-    }
-    tables = tables_in(data, "effect", where)
+    written = {key: _covariate(entry, declared, f"{where}, {key}") for key, entry in data.table("covariates").items()}
+    tables = data.tables("effect")
     effects = [e for table in tables for e in _effects(table, written, declared, library, f"{where}, [[effect]]")]
     cards = {card.name for card in scenario.cards}
     correlated, root = _correlations(
-        tables_in(data, "correlation", where), written, declared, library, cards, f"{where}, [[correlation]]"
+        data.tables("correlation"), written, declared, library, cards, f"{where}, [[correlation]]"
     )
-    rules = [_rule(key, entry, library, where) for key, entry in table_in(data, "plausible", where).items()]
+    rules = [_rule(key, entry, library, where) for key, entry in data.table("plausible").items()]
     return _in_scenario(
-        Population(path.stem, str(data["title"]), species, correlated=correlated, root=root),
+        Population(path.stem, data.text("title"), species, correlated=correlated, root=root),
         scenario,
         written,
         effects,
@@ -84,9 +80,9 @@ def _declared(library: Library) -> dict[str, str]:
     return {name: var.unit for mechanism in classes for name, var in mechanism.parameters().items()}
 
 
-def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
-    only(entry, _COVARIATE, (), where)
-    unit, parameter = str(entry.get("unit", "")), str(entry.get("parameter", ""))
+def _covariate(table: Any, declared: Mapping[str, str], where: str) -> _Written:
+    entry = Reader(table, where, _COVARIATE)
+    unit, parameter = entry.text("unit"), entry.text("parameter")
     if parameter and parameter not in declared:
         raise unknown("parameter", parameter, declared, where)
     unit = unit or declared.get(parameter, "")
@@ -99,7 +95,7 @@ def _covariate(entry: Any, declared: Mapping[str, str], where: str) -> _Written:
         raise InputError("give median and cv (log-normal) or mean and sd (normal)", where)
     middle, width = forms[0]
     logarithmic = middle == "median"
-    value, low, high, size = (read_number(entry, key, where) for key in (middle, "low", "high", width))
+    value, low, high, size = (entry.number(key) for key in (middle, "low", "high", width))
     assert size is not None
     if not size > 0 or (value is not None and not value > 0):
         raise InputError(f"{middle} and {width} must be above 0", where)
@@ -126,20 +122,17 @@ class _WrittenEffect:
 
 
 def _effects(
-    entry: Any, written: Mapping[str, _Written], declared: Mapping[str, str], library: Library, where: str
+    table: Any, written: Mapping[str, _Written], declared: Mapping[str, str], library: Library, where: str
 ) -> list[_WrittenEffect]:
     """The effects of one table, which may name several parameters."""
-    only(entry, _EFFECT, ("parameter", "covariate", "exponent", "reference"), where)
+    entry = Reader(table, where, _EFFECT, ("parameter", "covariate", "exponent", "reference"))
     provenance(entry, where)
     parameters = entry["parameter"] if isinstance(entry["parameter"], list) else [entry["parameter"]]
-    name, within_cv = str(entry["covariate"]), entry.get("within_cv", False)
+    name = entry.text("covariate")
     at = f"{where} of {name!r}"
     if name not in written:
         raise unknown("covariate", name, written, where)
-    card = _card(entry, library, at)
-    if not isinstance(within_cv, bool):
-        raise InputError("within_cv must be true or false", at)
-    exponent = read_number(entry, "exponent", at)
+    card, within_cv, exponent = _card(entry, library), entry.flag("within_cv"), entry.number("exponent")
     assert exponent is not None
     reference = units.parse_quantity(entry["reference"], written[name].unit, at)
     if not reference > 0:
@@ -154,12 +147,9 @@ def _effects(
     return found
 
 
-def _card(entry: Mapping[str, Any], library: Library, where: str) -> str:
+def _card(entry: Reader, library: Library) -> str:
     """The card that an effect or correlation belongs to; empty where it acts whatever the cards."""
-    card = str(entry.get("card", ""))
-    if card and card not in library.cards:
-        raise unknown("card", card, library.cards, where)
-    return card
+    return entry.one_of("card", library.cards) if entry.text("card") else ""
 
 
 def _acts(card: str, cards: Container[str]) -> bool:
@@ -177,10 +167,10 @@ def _correlations(
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """The correlated streams, and the Cholesky factor of their matrix; `cards` are those of the scenario."""
     pairs: dict[tuple[str, str], float] = {}
-    for entry in entries:
-        only(entry, _CORRELATION, ("between", "rho"), where)
+    for table in entries:
+        entry = Reader(table, where, _CORRELATION, ("between", "rho"))
         provenance(entry, where)
-        between, rho = entry["between"], read_number(entry, "rho", where)
+        between, rho = entry["between"], entry.number("rho")
         if not isinstance(between, list) or len(between) != 2 or not all(isinstance(name, str) for name in between):
             raise InputError(f"'between' must be a list of two names, not {between!r}", where)
         for name in between:
@@ -188,7 +178,7 @@ def _correlations(
                 raise unknown("covariate or parameter", name, [*written, *declared], where)
         if rho is None or not -1.0 < rho < 1.0:
             raise InputError(f"rho must lie between -1 and 1, not {rho!r}", where)
-        if not _acts(_card(entry, library, where), cards):
+        if not _acts(_card(entry, library), cards):
             continue
         one, other = (_stream(name, written) for name in between)
         if one == other or (one, other) in pairs or (other, one) in pairs:
@@ -212,11 +202,11 @@ def _stream(name: str, written: Mapping[str, _Written]) -> str:
     return (written[name].parameter or name) if name in written else name
 
 
-def _rule(name: str, entry: Any, library: Library, where: str) -> Rule:
+def _rule(name: str, table: Any, library: Library, where: str) -> Rule:
     at = f"{where}, [plausible] {name}"
-    only(entry, _RULE, ("low", "high"), at)
+    entry = Reader(table, at, _RULE, ("low", "high"))
     provenance(entry, at)
-    low, high, unit = read_number(entry, "low", at), read_number(entry, "high", at), str(entry.get("unit", ""))
+    low, high, unit = entry.number("low"), entry.number("high"), entry.text("unit")
     assert low is not None and high is not None
     if not low < high:
         raise InputError(f"low ({low:g}) must lie below high ({high:g})", at)

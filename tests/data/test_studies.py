@@ -115,7 +115,7 @@ def test_errors_of_measurements(rows_of, text, sd, relative):
         ('from = "9 d"', "no row with arm = 'treated' lies in the window"),
         ('part = "all"', "there is no part 'all'"),
         ('unit = "mg/kg"', "cannot be converted"),
-        ("error = 0", "an error must be a number above 0, not 0"),
+        ("error = 0", "error must be a number above 0, not 0"),
         ('file = "rats.csv"', "name the folder of raw data with --raw"),
         ('colour = "red"', "there is no key 'colour'"),
         ('against = { run = "treated", how = "ratio" }', "no series of run 'treated' has data"),
