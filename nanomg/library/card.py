@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -130,7 +129,13 @@ def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
     """Read and check one card; `other` finds the cards that values are scaled from, by name and place of use."""
     data = load_toml(path)
     where = f"card {path.stem!r}"
-    other = functools.cache(other)  # one card gives many values, and its file is looked at once
+    origins: dict[str, Card] = {}  # one card gives many values, and is read once
+
+    def origin(name: str, at: str) -> Card:
+        if name not in origins:
+            origins[name] = other(name, at)
+        return origins[name]
+
     weight = units.parse_quantity(data["weight"], "g", where) if "weight" in data else None
     parameters = {}
     for group, table in data.items():
@@ -138,7 +143,7 @@ def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
             for key, entry in table.items():
                 name = f"{group}.{key}"
                 if isinstance(entry, Mapping) and "scaled_from" in entry:
-                    parameters[name] = _scaled(name, entry, path.stem, weight, other)
+                    parameters[name] = _scaled(name, entry, path.stem, weight, origin)
                 else:
                     parameters[name] = _parameter(name, entry, path.stem)
         elif group not in ("title", "species", "weight"):
