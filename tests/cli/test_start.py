@@ -1,0 +1,57 @@
+"""What a process loads before it does anything: little for help, and nothing that a warm run does not use."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"jax", "numpy", "pint", "xarray", "pandas", "dask", "h5py", "matplotlib", "scipy", "equinox", "optax"}
+COMMAND = """
+import sys
+from nanomg.cli.main import app
+sys.argv = ["nanomg", *sys.argv[1:]]
+try:
+    app()
+finally:
+    print("loaded:", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
+
+
+def run(*arguments: str, **environment: str) -> set[str]:
+    """The packages that a command has loaded at its end."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", COMMAND, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stderr.partition("loaded:")[2].split())
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("simulate", "--help"), ("cache",)])
+def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
+    assert not run(*arguments) & HEAVY
+
+
+def test_help_takes_less_than_a_third_of_a_second() -> None:
+    times = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run("--help")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(times) < 0.3  # [s] of the processor, so that other processes do not matter
+
+
+def test_a_warm_simulation_loads_neither_pint_nor_xarray(tmp_path: Path) -> None:
+    given = {"NANOMG_CACHE": str(tmp_path / "kept")}
+    assert "pint" in run("simulate", "textbook-1cpt", **given)
+    warm = run("simulate", "textbook-1cpt", **given)
+    assert "jax" in warm
+    assert not warm & {"pint", "xarray", "pandas", "dask", "h5py", "matplotlib", "optax"}
