@@ -18,7 +18,7 @@ from nanomg.compute import process
 from nanomg.errors import InputError
 
 Piece = TypeVar("Piece")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 _AHEAD = 2  # pieces for each worker: one that it works at and one that waits
 _DEATHS = 10  # workers that may die at one piece before the piece is to blame
@@ -26,14 +26,14 @@ _WAIT = 30  # [s] for a scheduler to answer
 _SAME = ("nanomg", "jax", "jaxlib", "numpy")  # packages whose versions change numbers
 
 
-def each(
-    function: Callable[[Any, Piece], Found],
+def map_pieces(
+    function: Callable[[Any, Piece], Result],
     shared: Any,
     pieces: Iterable[Piece],
     *,
     workers: int | None = None,
     scheduler: str | None = None,
-) -> Iterator[tuple[Piece, Found]]:
+) -> Iterator[tuple[Piece, Result]]:
     """`function(shared, piece)` of each piece, as they are done, in any order; both must be importable by the workers.
 
     `workers` processes are started on this machine, for its CPU alone, or the cluster of `scheduler` (an address) is used. Raises
@@ -87,10 +87,10 @@ _ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "PJRT_NPROC": "1"}
 def _done(
     distributed: Any,
     client: Any,
-    function: Callable[[Any, Piece], Found],
+    function: Callable[[Any, Piece], Result],
     shared: Any,
     pieces: Iterable[Piece],
-) -> Iterator[tuple[Piece, Found]]:
+) -> Iterator[tuple[Piece, Result]]:
     """Pieces as they are done."""
     source = client.submit(_itself, shared, pure=False)
     waiting: dict[Any, Piece] = {}
@@ -108,9 +108,9 @@ def _done(
     while waiting:
         future = next(done)
         piece = waiting.pop(future)
-        found = future.result()
+        result = future.result()
         more()
-        yield piece, found
+        yield piece, result
 
 
 # ---------------------------------------------------------------------- what a worker does

@@ -1,7 +1,7 @@
 """The outline of a Python file: what its top-level statements define, which names they use, and a hash of their syntax.
 
 The hash is of the syntax tree without docstrings, comments, layout and imports, and is the same under every version of Python.
-Outlines are kept in the user's cache folder under the hash of the file's text, so that an unchanged file is parsed once.
+Outlines are stored in the user's cache folder under the hash of the file's text, so that an unchanged file is parsed once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Outline(NamedTuple):
     effects: tuple[int, ...]
 
 
-_kept = user_cache.ValueTable("outlines", lambda: _FORMAT, most=2000)
+_stored = user_cache.ValueTable("outlines", lambda: _FORMAT, most=2000)
 _read: dict[str, Outline] = {}
 
 
@@ -49,8 +49,8 @@ def outline(source: bytes, package: str) -> Outline:
     """
     key = hashlib.sha256(source).hexdigest() + (f" {package}" if b"from ." in source else "")
     if key not in _read:
-        found = _kept.get(key, lambda: _outlined(source, package))
-        statements, bound, imports, stars, effects = found
+        parts = _stored.get(key, lambda: _outlined(source, package))
+        statements, bound, imports, stars, effects = parts
         _read[key] = Outline(
             tuple(Statement(digest, tuple(uses), tuple(decorators)) for digest, uses, decorators in statements),
             {name: tuple(at) for name, at in bound.items()},

@@ -39,8 +39,8 @@ _main_spec: ModuleSpec | None = None
 
 
 def prepare_jax() -> None:
-    """Let JAX count in float64, and keep its hands off the disk: what it takes from its own cache there lacks parts when nanomg
-    keeps it again."""
+    """Let JAX count in float64, and switch off its own cache on disk: a program that it takes from there lacks parts when nanomg
+    stores it again."""
     import jax
 
     settings: Any = jax.config

@@ -43,7 +43,7 @@ def of(function: Any, fixed: tuple[Any, ...], shapes: tuple[str, ...]) -> tuple[
     roots = [_home(function)]
     subject = ", ".join(_text(value, roots) for value in fixed)
     if any(" at 0x" in shape for shape in shapes):
-        raise Unnameable("the structure of an argument is told by an address")
+        raise Unnameable("the structure of an argument depends on an address in memory")
     name = f"{function.__module__}.{function.__qualname__}"
     sources = _sources(tuple(dict.fromkeys(roots)))
     parts = _FORMAT, name, subject, *shapes, str(_settings.jax_enable_x64), _machine(), sources
@@ -81,20 +81,20 @@ def _home(thing: Any) -> reached.Name:
     module = _module(thing)
     if module is None or thing.__module__ == "__main__":  # a notebook's cells have no file, or an outdated one
         raise Unnameable(f"{thing.__qualname__} belongs to no module")
-    found: Any = module
+    member: Any = module
     for part in thing.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not thing:
+        member = getattr(member, part, None)
+    if member is not thing:
         raise Unnameable(f"{thing.__qualname__} is not found by its name in {thing.__module__}")
     return thing.__module__, thing.__qualname__.partition(".")[0]
 
 
 # ---------------------------------------------------------------- syntax
-# what finds, keeps and loads programs is in none of them: a change of it that changes what is kept changes _FORMAT
-_KEEPERS = {
+# what names, stores and loads programs is part of none of them; who changes what is stored changes _FORMAT
+_STORAGE = {
     f"nanomg.compute.{name}" for name in ("outlines", "process", "program_key", "program_store", "programs", "reached")
 }
-_KEEPERS.add("nanomg.user_cache")
+_STORAGE.add("nanomg.user_cache")
 
 
 def _installed(module: ModuleType | None) -> bool:
@@ -109,7 +109,7 @@ def _sources(roots: tuple[reached.Name, ...]) -> str:
     families = {module.partition(".")[0] for module, _ in roots}
 
     def followed(module: str, path: Path) -> bool:
-        return module not in _KEEPERS and (not reached.installed(path) or module.partition(".")[0] in families)
+        return module not in _STORAGE and (not reached.installed(path) or module.partition(".")[0] in families)
 
     try:
         digest, files = reached.reached(roots, followed)
@@ -136,6 +136,6 @@ def _processor() -> str:
     """The processor's name and instruction sets."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        kept = {line for line in lines if line.partition("\t")[0].strip(" :") in ("model name", "flags", "Features")}
-        return " ".join(sorted(kept))
+        named = {line for line in lines if line.partition("\t")[0].strip(" :") in ("model name", "flags", "Features")}
+        return " ".join(sorted(named))
     return f"{platform.machine()} {platform.processor()}"

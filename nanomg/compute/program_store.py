@@ -26,7 +26,7 @@ _LONGEST_HEAD = 1_000_000  # bytes
 
 
 class Entry(NamedTuple):
-    """A kept program: what it is (as told by who wrote it), its size and when it was last used [s since the epoch]."""
+    """A stored program: what it is, as its writer describes it, its size and when it was last used [s since the epoch]."""
 
     path: Path
     about: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
 
 def read(key: str) -> bytes | None:
-    """The program kept under `key`; None where there is none or it is damaged."""
+    """The program stored under `key`; None where there is none or it is damaged."""
     place = user_cache.trusted()
     if place is None:
         return None
@@ -62,7 +62,7 @@ def write(key: str, about: Mapping[str, Any], body: bytes) -> None:
 
 
 def entries() -> list[Entry]:
-    """Every kept program, the last used first."""
+    """Every stored program, the last used first."""
     return [Entry(path, _head(path), status.st_size, status.st_mtime) for path, status in _files(_ENTRY)]
 
 
@@ -76,22 +76,22 @@ def _head(path: Path) -> dict[str, Any]:
 
 
 def clear() -> tuple[int, int]:
-    """Remove every kept program and table; how many programs were removed, and their bytes."""
+    """Remove every stored program and table; how many programs were removed, and their bytes."""
     for path, _ in _files(user_cache.TABLE):
         _remove(path)
-    found = [*_files(_ENTRY), *_files(user_cache.PART)]
-    removed = [status.st_size for path, status in found if _remove(path)]
+    removable = [*_files(_ENTRY), *_files(user_cache.PART)]
+    removed = [status.st_size for path, status in removable if _remove(path)]
     return len(removed), sum(removed)
 
 
 def _files(suffix: str) -> list[tuple[Path, os.stat_result]]:
     """Files of the folder with their status, the last used first."""
-    place, found = user_cache.folder(), []
+    place, files = user_cache.folder(), []
     with contextlib.suppress(OSError):
         for path in place.glob(f"*{suffix}") if place is not None else ():
             with contextlib.suppress(OSError):
-                found.append((path, path.stat()))
-    return sorted(found, key=lambda entry: -entry[1].st_mtime)
+                files.append((path, path.stat()))
+    return sorted(files, key=lambda entry: -entry[1].st_mtime)
 
 
 def _remove(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """Compiled programs that outlive the process.
 
-Tracing and compiling a solve takes seconds, loading it a fraction of one. `kept` stands in the place of `jax.jit`: for each static
+Tracing and compiling a solve takes seconds, loading it a fraction of one. `compiled` replaces `jax.jit`: for each static
 argument and each set of shapes and types it looks for the program in the folder of nanomg.compute.program_store, and keeps
 there what it had to compile. The key holds everything that a program depends on: static arguments, shapes, types, source
 files, versions, flags and processor. What cannot be named so, such as a mechanism defined in a function or a notebook, is
@@ -98,14 +98,14 @@ class Program(Generic[P, T]):
                 program.compiled.pop(oldest, None)
 
     def _first(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Run | None, Any]:
-        """The program, loaded or compiled, and its first result; no program where it cannot be kept."""
+        """The program, loaded or compiled, and its first result; no program where it cannot be stored."""
         if user_cache.trusted() is None:
             return None, None
         types = [str(jax.typeof(leaf)) for leaf in leaves]
         try:
             key, subject = program_key.of(self, fixed, (str(tree), *types))
         except program_key.Unnameable as reason:
-            log.debug("%s is not kept: %s", self.name, reason)
+            log.debug("%s is not stored: %s", self.name, reason)
             return None, None
         if (body := program_store.read(key)) is not None:
             try:
@@ -145,7 +145,7 @@ class Program(Generic[P, T]):
         try:
             return run, pickle.dumps((example, serialize_executable.serialize(compiled)))
         except Exception as error:  # a backend or a program that cannot be serialised
-            log.debug("%s cannot be kept: %r", self.name, error)
+            log.debug("%s cannot be stored: %r", self.name, error)
             return run, None
 
 

@@ -62,8 +62,8 @@ def entry(parameter: Parameter) -> str:
         key: getattr(parameter, key)
         for key in ("value", "unit", "low", "high", "cv", "basis", "source", "place", "note")
     }
-    kept = {key: value for key, value in fields.items() if key in ("value", "unit") or value not in (None, "", 0.0)}
-    return "{ " + ", ".join(f"{key} = {_toml(value)}" for key, value in kept.items()) + " }"
+    written = {key: value for key, value in fields.items() if key in ("value", "unit") or value not in (None, "", 0.0)}
+    return "{ " + ", ".join(f"{key} = {_toml(value)}" for key, value in written.items()) + " }"
 
 
 def _toml(value: str | float) -> str:

@@ -137,9 +137,9 @@ def scan(*folders: Path) -> Library:
 @functools.cache
 def installed_folders() -> tuple[Path, ...]:
     """Folders of installed packages that declare the entry point."""
-    found = []
+    folders = []
     for point in entry_points(group=ENTRY_POINTS):
         module = point.load()
         if (folder := _folder(module)) is not None:
-            found.append(folder)
-    return tuple(found)
+            folders.append(folder)
+    return tuple(folders)

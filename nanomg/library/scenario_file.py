@@ -211,12 +211,12 @@ def _parameters(
                 card=source,
                 origin=origin,
             )
-    for name, found in values.items():
+    for name, parameter in values.items():
         highest = model.parameters[name].at_most
-        if not 0.0 <= found.value <= highest:
+        if not 0.0 <= parameter.value <= highest:
             allowed = "must not be negative" if highest == math.inf else f"must lie between 0 and {highest:g}"
-            source = f"card {found.card!r}" if found.origin is Origin.CARD else found.card
-            raise InputError(f"{name} {allowed}, but is {found.value:g} {found.unit}".rstrip(" 1"), source)
+            source = f"card {parameter.card!r}" if parameter.origin is Origin.CARD else parameter.card
+            raise InputError(f"{name} {allowed}, but is {parameter.value:g} {parameter.unit}".rstrip(" 1"), source)
     return values
 
 

@@ -16,7 +16,7 @@ from nanomg.errors import InputError, unknown
 
 Signature = tuple[int, int, int]  # time of change [ns], size [bytes], inode
 
-_parsed: dict[Path, tuple[Signature, dict[str, Any]]] = {}  # what each file was when it was read, and its content
+_parsed: dict[Path, tuple[Signature, dict[str, Any]]] = {}  # by path: the file as it was read, and its content
 
 
 def load_toml(path: Path) -> dict[str, Any]:
@@ -170,10 +170,10 @@ class Reader(Mapping[str, Any]):
     def positive(self, key: str, unit: str, default: str | None = None) -> float:
         """A number above 0 with a unit, in `unit`."""
         value = self.get(key, default)
-        found = self._quantity(value, unit, key) if isinstance(value, str | int | float) else float("nan")
-        if not found > 0:
+        number = self._quantity(value, unit, key) if isinstance(value, str | int | float) else float("nan")
+        if not number > 0:
             raise self.error(f"this must be a number above 0 with a unit, not {value!r}", key)
-        return found
+        return number
 
     def hours(self, key: str, default: Any = 0) -> float:
         """A time of 0 or more [h]; 0 needs no unit."""
@@ -182,10 +182,10 @@ class Reader(Mapping[str, Any]):
     def _hours(self, value: Any, key: str) -> float:
         if value == 0 and not isinstance(value, bool):
             return 0.0
-        found = self._quantity(value, "h", key) if isinstance(value, str | int | float) else float("nan")
-        if not found >= 0:
+        number = self._quantity(value, "h", key) if isinstance(value, str | int | float) else float("nan")
+        if not number >= 0:
             raise self.error(f"a time must not be negative; this is {value!r}", key)
-        return found
+        return number
 
     def _quantity(self, value: Any, unit: str, key: str) -> float:
         return units.parse_quantity(value, unit, f"{self.where}, {key}")

@@ -20,9 +20,9 @@ from nanomg.solver.status import Status
 
 def shown(scenario: Scenario, cmt: str) -> tuple[str, float]:
     """The unit in which doses into `cmt` are shown, and the factor to it."""
-    own = dosed_unit(scenario.model, cmt)
-    unit = scenario.shown.get(cmt, own)
-    return unit, units.factor(own, unit)
+    counted = dosed_unit(scenario.model, cmt)
+    unit = scenario.shown.get(cmt, counted)
+    return unit, units.factor(counted, unit)
 
 
 def dose_rows(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ def image(nodes: Mapping[str, xarray.Dataset], encoding: Mapping[str, Mapping[st
     """The bytes of a file.
 
     Args:
-        nodes: datasets by path, `/` first and each group after those that it lies in.
+        nodes: datasets by path, `/` first and known group after those that it lies in.
         encoding: by path and variable, in the words of h5py: filters, and `_FillValue` (None for none).
     """
     with h5py.File("image", "w", driver="core", backing_store=False, track_order=True) as hdf:
@@ -40,7 +40,7 @@ def image(nodes: Mapping[str, xarray.Dataset], encoding: Mapping[str, Mapping[st
             group = hdf if path == "/" else hdf.create_group(path, track_order=True)
             above = max((p for p in scales if p == "/" or path.startswith(f"{p}/")), key=len, default=None)
             scales[path] = scales[above].new_child() if above is not None else ChainMap()
-            numbered = sum(len(each.maps[0]) for each in scales.values())
+            numbered = sum(len(known.maps[0]) for known in scales.values())
             _write_group(group, dataset, encoding.get(path, {}), scales[path], numbered)
         hdf.flush()
         return bytes(hdf.id.get_file_image())
@@ -49,16 +49,16 @@ def image(nodes: Mapping[str, xarray.Dataset], encoding: Mapping[str, Mapping[st
 def _write_group(
     group: h5py.Group, dataset: xarray.Dataset, encoding: Mapping[str, Encoding], scales: Scales, numbered: int
 ) -> None:
-    """Write a dataset; `scales` are those of the dimensions above, and get its own. `numbered` dimensions have a number already."""
+    """Write a dataset. `scales` are those of the dimensions above, and get those of the group; `numbered` of them have a number."""
     dataset = dataset.copy(deep=False)
     for name, chosen in encoding.items():
         dataset[name].encoding = dict(chosen)
     variables, attributes = xarray.conventions.cf_encoder(*xarray.conventions.encode_dataset_coordinates(dataset))
     for key, value in attributes.items():
         _set_attribute(group, key, value)
-    own = [str(dim) for dim in dataset.sizes if dim not in scales]
+    new = [str(dim) for dim in dataset.sizes if dim not in scales]
     stored = {str(name): _write_variable(group, str(name), variable) for name, variable in variables.items()}
-    for number, dim in enumerate(own, numbered):
+    for number, dim in enumerate(new, numbered):
         has_variable = dim in variables and variables[dim].dims == (dim,)
         if not has_variable:
             stored[dim] = group.create_dataset(dim, (dataset.sizes[dim],), ">f4", track_order=True)

@@ -159,12 +159,12 @@ class Parts:
         path = self.path(part)
         try:
             with h5py.File(path, "r") as file:
-                values, told = file[name][...], file[name].attrs["sha256"]
+                values, checksum = file[name][...], file[name].attrs["sha256"]
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             gone = isinstance(error, FileNotFoundError)
             message = "this part is gone" if gone else "this part is damaged; --resume computes it again"
             raise InputError(message, str(path)) from None
-        if self.checksum(part, name, values) != told:
+        if self.checksum(part, name, values) != checksum:
             raise InputError("this part is damaged or of another sweep; --resume computes it again", str(path))
         return values
 
@@ -181,7 +181,7 @@ class Parts:
         import xarray
 
         there = frozenset(part for part in range(self.layout.parts) if self.path(part).exists())
-        found = {}
+        variables = {}
         for name, variable in self.layout.variables.items():
             fill, attributes = _absent(variable)
             if len(there) == self.layout.parts:
@@ -189,8 +189,8 @@ class Parts:
             view = _View(self, name, there, fill)
             blocks = block_shape(view.shape, view.dtype.itemsize, READ_AT_ONCE)
             data = dask.array.from_array(view, chunks=blocks, name=False, fancy=False)
-            found[name] = xarray.Variable(tuple(self.layout.dims_of(name)), data, attributes)
-        return found
+            variables[name] = xarray.Variable(tuple(self.layout.dims_of(name)), data, attributes)
+        return variables
 
 
 def _absent(variable: Variable) -> tuple[Any, dict[str, Any]]:
@@ -237,14 +237,14 @@ class _View:
         for size, wanted in zip(layout.dims.values(), axes, strict=True):
             numbers = np.add.outer(numbers * size, np.arange(size)[wanted])
         rows = numbers.reshape(-1)
-        each = np.empty(self.shape[len(layout.dims) :], np.int8)[further].shape
-        found = np.full((rows.size, *each), self.fill, self.dtype)
+        shape = np.empty(self.shape[len(layout.dims) :], np.int8)[further].shape
+        view = np.full((rows.size, *shape), self.fill, self.dtype)
         parts = rows // layout.part
         for part in self.there.intersection(np.unique(parts).tolist()):
             here = parts == part
             values = self.parts.read(part, self.name)[(slice(None), *further)]
-            found[here] = values[rows[here] - part * layout.part]
-        return found.reshape(numbers.shape + each)
+            view[here] = values[rows[here] - part * layout.part]
+        return view.reshape(numbers.shape + shape)
 
 
 def folder_of(path: Path) -> Path:
@@ -255,8 +255,8 @@ def folder_of(path: Path) -> Path:
 def manifest(folder: Path) -> dict[str, Any]:
     """What a folder of parts says of itself; raises `InputError` for another folder."""
     try:
-        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version = told["format"]
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        version = content["format"]
     except FileNotFoundError:
         raise InputError(f"this folder holds no sweep (it has no {MANIFEST})", str(folder)) from None
     except (OSError, ValueError, KeyError, TypeError):
@@ -265,10 +265,10 @@ def manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"the parts have format {version!r} and this nanomg reads {FORMAT}; make them again", str(folder)
         )
-    return dict(told)
+    return dict(content)
 
 
 def read_folder(folder: Path) -> Parts:
     """The parts of a folder, finished or not."""
-    told = manifest(folder)
-    return Parts(folder, PartLayout.from_description(told["layout"]), told["key"], told["finished"])
+    content = manifest(folder)
+    return Parts(folder, PartLayout.from_description(content["layout"]), content["key"], content["finished"])

@@ -39,12 +39,12 @@ class Store:
     """The parts of one sweep, written by this process alone until the store is closed.
 
     `path` is the file to be, `layout` what was asked for, with the parts' size as it was when the sweep began, and `complete` is
-    whether the sweep was found finished, so that nothing remains to be done.
+    whether the sweep was finished already, so that nothing remains to be done.
     """
 
-    def __init__(self, path: Path, there: Parts, told: Mapping[str, Any], lock: int | None):
+    def __init__(self, path: Path, there: Parts, manifest: Mapping[str, Any], lock: int | None):
         self.path, self.layout = path, there.layout
-        self._parts, self._told, self._lock = there, told, lock
+        self._parts, self._manifest, self._lock = there, manifest, lock
         self._missing = (
             {part for part in range(self.layout.parts) if not there.whole(part)} if lock is not None else set()
         )
@@ -52,7 +52,7 @@ class Store:
 
     @property
     def at(self) -> Path:
-        """Where a sweep that was found complete lies: the file, or the folder of its parts."""
+        """Where a sweep that was complete already lies: the file, or the folder of its parts."""
         return self._parts.folder if self._parts.finished else self.path
 
     # ------------------------------------------------------------------ opening and closing
@@ -92,11 +92,11 @@ class Store:
                         )
                     raise InputError(message, str(folder))
             elif resume and target.exists():
-                told = _told_by(target)
-                _check_same(told, new, str(target))
+                manifest = _manifest_of(target)
+                _check_same(manifest, new, str(target))
                 _clear(folder)
                 files.unlock_folder(folder, lock)
-                return cls(target, Parts(folder, _as_begun(layout, told), ""), told, None)
+                return cls(target, Parts(folder, _as_begun(layout, manifest), ""), manifest, None)
             return cls._begun(target, folder, layout, new, lock)
         except BaseException:
             files.unlock_folder(folder, lock)
@@ -105,7 +105,7 @@ class Store:
     @classmethod
     def _begun(cls, target: Path, folder: Path, layout: PartLayout, new: Mapping[str, Any], lock: int) -> Store:
         _clear(folder)
-        told = {
+        manifest = {
             "format": parts.FORMAT,
             "finished": False,
             "key": _sha256(result_file.to_json(new, sort_keys=True)),
@@ -113,16 +113,18 @@ class Store:
         }
         frame = {parts.GROUP: xarray.Dataset(coords=dict(layout.coords))}
         result_file.write(folder / parts.FRAME, frame, _attributes(f"unfinished sweep {target.name}"))
-        _write_manifest(folder, told)  # last: without it the folder holds nothing
-        return cls(target, Parts(folder, layout, told["key"]), told, lock)
+        _write_manifest(folder, manifest)  # last: without it the folder holds nothing
+        return cls(target, Parts(folder, layout, manifest["key"]), manifest, lock)
 
     @classmethod
     def _resumed(cls, target: Path, folder: Path, layout: PartLayout, new: Mapping[str, Any], lock: int) -> Store:
-        told = parts.manifest(folder)
-        _check_same(told, new, str(folder))
+        manifest = parts.manifest(folder)
+        _check_same(manifest, new, str(folder))
         for abandoned in folder.glob(f"{files.TEMPORARY}*"):
             abandoned.unlink()
-        return cls(target, Parts(folder, _as_begun(layout, told), told["key"], told["finished"]), told, lock)
+        return cls(
+            target, Parts(folder, _as_begun(layout, manifest), manifest["key"], manifest["finished"]), manifest, lock
+        )
 
     def close(self) -> None:
         """Let other processes go on; what was written stays."""
@@ -157,17 +159,17 @@ class Store:
         if set(arrays) != set(self.layout.variables):
             raise ValueError(f"a part holds {sorted(self.layout.variables)}, not {sorted(arrays)}")
         start, stop = self.range(part)
-        found = xarray.Dataset(coords={"trajectory": np.arange(start, stop)})
+        data = xarray.Dataset(coords={"trajectory": np.arange(start, stop)})
         for name, variable in self.layout.variables.items():
             values = np.asarray(arrays[name]).astype(variable.dtype, casting="same_kind", copy=False)
             if values.shape != self.layout.shape_in(part, name):
                 raise ValueError(f"{name} of part {part} is {self.layout.shape_in(part, name)}, not {values.shape}")
             attributes = {**variable.attributes, "sha256": self._parts.checksum(part, name, values)}
-            found[name] = (("trajectory", *variable.dims), values, attributes)
-        with _kept(), process.interrupts_deferred():
+            data[name] = (("trajectory", *variable.dims), values, attributes)
+        with _with_hint_to_resume(), process.interrupts_deferred():
             result_file.write(
                 self._parts.path(part),
-                {"/": found.assign_attrs(_attributes(f"part {part} of a sweep"))},
+                {"/": data.assign_attrs(_attributes(f"part {part} of a sweep"))},
                 {},
                 force=True,
             )
@@ -183,7 +185,7 @@ class Store:
         if self._lock is None:
             return self.path
         outline = self._outline(groups, attributes)
-        with _kept(), files.replacing(self.path, scratch=self._parts.folder) as file:
+        with _with_hint_to_resume(), files.replacing(self.path, scratch=self._parts.folder) as file:
             file.write(outline)
             disk = files.DeferredErrors(file)
             try:
@@ -203,9 +205,9 @@ class Store:
         self._check_whole()
         folder = self._parts.folder
         if self._lock is not None:
-            with _kept():
+            with _with_hint_to_resume():
                 result_file.write(folder / parts.FRAME, self._framed(groups), attributes, force=True)
-                _write_manifest(folder, {**self._told, "finished": True})
+                _write_manifest(folder, {**self._manifest, "finished": True})
             self.close()
         return folder
 
@@ -214,13 +216,13 @@ class Store:
             raise ValueError(f"{len(self._missing)} of {self.layout.parts} parts are missing")
 
     def _framed(self, groups: Mapping[str, xarray.Dataset]) -> dict[str, xarray.Dataset]:
-        own = groups.get(parts.GROUP, xarray.Dataset())
-        return {**groups, parts.GROUP: own.assign_coords(dict(self.layout.coords))}
+        data = groups.get(parts.GROUP, xarray.Dataset())
+        return {**groups, parts.GROUP: data.assign_coords(dict(self.layout.coords))}
 
     def _outline(self, groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> bytes:
         """The file with everything but the numbers of the parts, for which there is a place."""
         framed = self._framed(groups)
-        framed[parts.GROUP] = framed[parts.GROUP].assign_attrs({_MANIFEST: result_file.to_json(self._told)})
+        framed[parts.GROUP] = framed[parts.GROUP].assign_attrs({_MANIFEST: result_file.to_json(self._manifest)})
         file = io.BytesIO(result_file.image(framed, attributes))
         with h5netcdf.File(file, "a") as netcdf:
             group = netcdf[parts.GROUP]
@@ -255,7 +257,7 @@ class Store:
 
 # ---------------------------------------------------------------------- the folder
 @contextlib.contextmanager
-def _kept() -> Iterator[None]:
+def _with_hint_to_resume() -> Iterator[None]:
     try:
         yield
     except InputError as error:
@@ -270,20 +272,20 @@ def _clear(folder: Path) -> None:
             file.unlink()
 
 
-def _write_manifest(folder: Path, told: Mapping[str, Any]) -> None:
-    files.replace_file(folder / parts.MANIFEST, result_file.to_json(told, indent=1).encode())
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    files.replace_file(folder / parts.MANIFEST, result_file.to_json(manifest, indent=1).encode())
 
 
-def _told_by(path: Path) -> dict[str, Any]:
+def _manifest_of(path: Path) -> dict[str, Any]:
     """The manifest from which a file was made."""
     result_file.read_attributes(path)
     with h5py.File(path, "r") as file:
-        told = file[parts.GROUP].attrs.get(_MANIFEST) if parts.GROUP in file else None
-    if told is None:
+        manifest = file[parts.GROUP].attrs.get(_MANIFEST) if parts.GROUP in file else None
+    if manifest is None:
         raise InputError(
             "the file exists and is not of a sweep; name another one, or overwrite it with --force", str(path)
         )
-    return dict(json.loads(told))
+    return dict(json.loads(manifest))
 
 
 def _attributes(title: str) -> dict[str, Any]:
@@ -296,15 +298,15 @@ def _attributes(title: str) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------- the same sweep
-def _as_begun(layout: PartLayout, told: Mapping[str, Any]) -> PartLayout:
-    return replace(layout, part=told["layout"]["part"])
+def _as_begun(layout: PartLayout, manifest: Mapping[str, Any]) -> PartLayout:
+    return replace(layout, part=manifest["layout"]["part"])
 
 
-def _check_same(told: Mapping[str, Any], new: Mapping[str, Any], where: str) -> None:
+def _check_same(manifest: Mapping[str, Any], new: Mapping[str, Any], where: str) -> None:
     """Raise an `InputError` that names what differs. The size of the parts may: that of the beginning holds."""
-    sized = {**new, "layout": {**new["layout"], "part": told["layout"]["part"]}}
+    sized = {**new, "layout": {**new["layout"], "part": manifest["layout"]["part"]}}
     for key in ("identity", "layout"):
-        difference = _difference(told[key], sized[key], "" if key == "identity" else "layout.")
+        difference = _difference(manifest[key], sized[key], "" if key == "identity" else "layout.")
         if difference:
             message = f"the sweep there is another one: {difference}; repeat its command, or discard it with --force"
             raise InputError(message, where)
@@ -312,8 +314,8 @@ def _check_same(told: Mapping[str, Any], new: Mapping[str, Any], where: str) -> 
 
 def _difference(old: Any, new: Any, name: str) -> str | None:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        found = (_difference(old.get(key), new.get(key), f"{name}{key}.") for key in {**old, **new})
-        return next((text for text in found if text), None)
+        differences = (_difference(old.get(key), new.get(key), f"{name}{key}.") for key in {**old, **new})
+        return next((text for text in differences if text), None)
     shown = [
         text if len(text) <= 40 else f"{text[:39]}…" for text in (result_file.to_json(old), result_file.to_json(new))
     ]

@@ -86,7 +86,7 @@ def values_of(tree: Any) -> np.ndarray:
 def test_dask_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"pip install 'nanomg\[cluster\]'"):
-        list(cluster.each(operator.mul, 2, [1, 2], workers=1))
+        list(cluster.map_pieces(operator.mul, 2, [1, 2], workers=1))
 
 
 def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch:
 def test_an_address_without_a_scheduler_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nanomg.compute.cluster._WAIT", 0.5)
     with pytest.raises(InputError, match=f"^{address}: no Dask scheduler answers there"):
-        list(cluster.each(operator.mul, 2, [1, 2], scheduler=address))
+        list(cluster.map_pieces(operator.mul, 2, [1, 2], scheduler=address))
 
 
 def test_a_worker_with_other_versions_is_refused() -> None:

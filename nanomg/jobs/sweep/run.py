@@ -402,7 +402,7 @@ def _solved(
         return
     shared = uuid.uuid4().hex, todo.recipe._replace(most=todo.part)
     pieces = ((number, *todo.range(number)) for number in numbers)
-    for (number, *_), (arrays, seconds) in cluster.each(
+    for (number, *_), (arrays, seconds) in cluster.map_pieces(
         _by_worker, shared, pieces, workers=workers, scheduler=scheduler
     ):
         yield number, arrays, seconds
