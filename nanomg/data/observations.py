@@ -48,7 +48,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.library.toml import load_toml, only
+from nanomg.library.toml import Reader, load_toml
 
 USES = ("calibrate", "validate", "look")
 QUALITIES = ("read", "recalled", "computed", "secondary", "company")
@@ -159,22 +159,22 @@ def load(name: str, library: Library) -> ObservationTable:
         path = Path(name)
     else:
         raise unknown("table of observations", name, library.observations)
-    data, where = load_toml(path), f"observations {path.stem!r}"
-    only(data, _TABLE_KEYS, (), where)
+    where = f"observations {path.stem!r}"
+    data = Reader(load_toml(path), where, _TABLE_KEYS)
     runs = runs_of(data, library, where)
     entries = data.get("row", [])
     if not isinstance(entries, list) or not entries:
         raise InputError("there are no [[row]] tables", where)
-    limit = _number(data, "limit", where)
-    if not (math.isnan(limit) or limit > 1):
-        raise InputError(f"limit is a fold error and must be above 1, not {limit:g}", where)
+    limit = data.number("limit")
+    if limit is not None and not limit > 1:
+        raise data.error(f"limit is a fold error and must be above 1, not {limit:g}")
     rows = tuple(row_of(entry, runs, f"{where}, [[row]] number {i}") for i, entry in enumerate(entries, 1))
     first: dict[str, str] = {}
     for row in rows:
         if row.thing:
             units.convert(1.0, row.unit, first.setdefault(row.thing, row.unit), f"{where}, thing {row.thing!r}")
-    title = _text(data, "title", where) or path.stem
-    return ObservationTable(path.stem, title, LIMIT if math.isnan(limit) else limit, rows, path)
+    title = data.text("title") or path.stem
+    return ObservationTable(path.stem, title, LIMIT if limit is None else limit, rows, path)
 
 
 def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
@@ -200,13 +200,11 @@ def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, 
     return {name: _run(name, entry, library, f"{where}, run {name!r}") for name, entry in entries.items()}
 
 
-def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> ObservedRun:
-    only(entry, _RUN_KEYS, (), where)
-    counts = {key: entry.get(key, default) for key, default in (("subjects", 0), ("seed", 1))}
-    for key, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0 or (key == "subjects" and count == 1):
-            least = "2 or more" if key == "subjects" else "0 or more"
-            raise InputError(f"{key} must be a whole number, {least}, not {count!r}", where)
+def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> ObservedRun:
+    entry = Reader(table, where, _RUN_KEYS)
+    subjects, seed = entry.whole("subjects", 0, 0), entry.whole("seed", 0, 1)
+    if subjects == 1:
+        raise entry.error("subjects must be a whole number, 2 or more, or 0 for none; not 1")
     data: dict[str, Any] = {}
     try:
         if "scenario" in entry:
@@ -227,25 +225,26 @@ def _run(name: str, entry: Mapping[str, Any], library: Library, where: str) -> O
     except InputError as error:
         inner = "" if error.where is None or error.where.startswith("scenario ") else f", {error.where}"
         raise InputError(error.message, where + inner) from None
-    return ObservedRun(name, made, counts["subjects"], counts["seed"])
+    return ObservedRun(name, made, subjects, seed)
 
 
 # ---------------------------------------------------------------- rows
-def row_of(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Row:
+def row_of(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Row:
     """One `[[row]]` table. Raises `InputError`, one sentence that says where."""
-    if not isinstance(entry, Mapping):
+    if not isinstance(table, Mapping):
         raise InputError("write each row as a table headed [[row]]", where)
-    only(entry, _ROW_KEYS, (), where)
-    texts: dict[str, Any] = {key: _text(entry, key, where) for key in _TEXTS}
+    entry = Reader(table, where, _ROW_KEYS)
+    texts: dict[str, Any] = {key: entry.text(key) for key in _TEXTS}
     if texts["quantity"]:
         where = f"{where} ({texts['quantity']})"
+        entry = Reader(table, where)
     for key in ("quantity", "source", "reason", "use"):
         if not texts[key]:
             raise InputError(f"the key {key!r} is missing", where)
-    _one_of("use", texts["use"], USES, where)
+    entry.one_of("use", USES)
     if texts["quality"]:
-        _one_of("quality", texts["quality"], QUALITIES, where)
-    published = _published(entry, texts["use"], where)
+        entry.one_of("quality", QUALITIES)
+    published = _published(entry, texts["use"])
     texts["unit"] = texts["unit"] or "1"
     if "run" not in entry:
         if texts["use"] != "look":
@@ -253,10 +252,10 @@ def row_of(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str
         if extra := next((key for key in _MEASURE_KEYS if key in entry), None):
             raise InputError(f"{extra!r} needs a run", where)
         return Row(**texts, **published)
-    measure = _measure(entry, runs, where)
+    measure = _measure(entry, runs)
     unit, against, how, other = measure_unit(measure), None, "", 1.0
     if "against" in entry:
-        against, how = _against(entry, runs, where)
+        against, how = _against(entry, runs)
         compared = measure_unit(against)
         if how == "ratio":
             unit = "1" if unit == compared else _per(unit, compared)
@@ -264,7 +263,7 @@ def row_of(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str
             other = units.convert(1.0, compared, unit, f"{where}, {how}")
             unit = unit if how == "difference" else "1"
     if "divide_by" in entry:
-        divisor, by = units.split_quantity(_text(entry, "divide_by", where), f"{where}, divide_by")
+        divisor, by = units.split_quantity(entry.text("divide_by"), f"{where}, divide_by")
         if not divisor > 0:
             raise InputError(f"divide_by must be above 0, not {entry['divide_by']!r}", where)
         unit, scale = _per(unit, by), 1.0 / divisor
@@ -300,22 +299,17 @@ def _per(unit: str, by: str) -> str:
     return unit if by in ("", "1") else f"1/({by})" if unit == "1" else f"({unit})/({by})"
 
 
-def _measure(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Measure:
-    name = _text(entry, "run", where)
-    if name not in runs:
-        raise unknown("run", name, runs, where)
-    run, signal = runs[name], _text(entry, "signal", where)
+def _measure(entry: Reader, runs: Mapping[str, ObservedRun]) -> Measure:
+    where, name = entry.where, entry.one_of("run", runs)
+    run, signal = runs[name], entry.text("signal")
     if not signal:
         raise InputError("the key 'signal' is missing", where)
     model = run.scenario.model
     known = {**model.states, **model.signals, **model.constants, **model.inputs, **model.parameters}
     if signal not in known:
         raise unknown("state, signal, constant, input or parameter", signal, known, where)
-    statistic, baseline = entry.get("statistic", "at"), entry.get("baseline", "")
-    _one_of("statistic", statistic, STATISTICS, where)
-    if baseline:
-        _one_of("baseline", baseline, _BASELINES, where)
-    start, stop = _window(entry, statistic, run.scenario.horizon, where)
+    statistic, baseline = entry.one_of("statistic", STATISTICS, "at"), entry.one_of("baseline", _BASELINES)
+    start, stop = _window(entry, statistic, run.scenario.horizon)
     measure = Measure(run, signal, statistic, start, stop, baseline)
     if "over" in entry and not run.subjects:
         raise InputError(f"'over' needs a run with subjects, and {name!r} has none", where)
@@ -325,12 +319,8 @@ def _measure(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: s
     return measure
 
 
-def _window(entry: Mapping[str, Any], statistic: str, horizon: float, where: str) -> tuple[float, float]:
-    times = {
-        key: units.parse_quantity(_timed(entry[key]), "h", f"{where}, {key}")
-        for key in ("time", "from", "to")
-        if key in entry
-    }
+def _window(entry: Reader, statistic: str, horizon: float) -> tuple[float, float]:
+    where, times = entry.where, {key: entry.hours(key) for key in ("time", "from", "to") if key in entry}
     if statistic == "at":
         if set(times) != {"time"}:
             raise InputError("the statistic 'at' needs `time`, and neither `from` nor `to`", where)
@@ -346,27 +336,22 @@ def _window(entry: Mapping[str, Any], statistic: str, horizon: float, where: str
     return start, stop
 
 
-def _timed(value: Any) -> Any:
-    return "0 h" if value == 0 and not isinstance(value, bool) else value
-
-
-def _against(entry: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> tuple[Measure, str]:
-    other, at = entry["against"], f"{where}, against"
-    if not isinstance(other, Mapping):
+def _against(entry: Reader, runs: Mapping[str, ObservedRun]) -> tuple[Measure, str]:
+    at = f"{entry.where}, against"
+    if not isinstance(entry["against"], Mapping):
         raise InputError("this must be a table such as { run = 'control', how = 'ratio' }", at)
-    only(other, _AGAINST_KEYS, (), at)
-    how = other.get("how")
-    if how is None:
-        raise InputError(f"the key 'how' is missing; it is one of {', '.join(COMPARISONS)}", at)
-    _one_of("how", how, COMPARISONS, at)
+    other = Reader(entry["against"], at, _AGAINST_KEYS)
+    if "how" not in other:
+        raise other.error(f"the key 'how' is missing; it is one of {', '.join(COMPARISONS)}")
+    how = other.one_of("how", COMPARISONS)
     if len(other) == 1:
-        raise InputError("name another run, signal, time or window to compare with", at)
+        raise other.error("name another run, signal, time or window to compare with")
     same = {key: entry[key] for key in _MEASURE_KEYS if key in entry and key not in ("against", "divide_by")}
     changed = {**same, **{key: value for key, value in other.items() if key != "how"}}
-    run = runs.get(_text(changed, "run", at))
+    run = runs.get(Reader(changed, at).text("run"))
     if run is not None and not run.subjects:
         changed.pop("over", None)
-    return _measure(changed, runs, at), how
+    return _measure(Reader(changed, at), runs), how
 
 
 def _over(text: Any, unit: str, where: str) -> Over:
@@ -378,9 +363,10 @@ def _over(text: Any, unit: str, where: str) -> Over:
     raise InputError(f"over must be one of {allowed}, not {text!r}", where)
 
 
-def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]:
+def _published(entry: Reader, use: str) -> dict[str, Any]:
     """Value, spread, bound and sign."""
-    numbers = {key: _number(entry, key, where) for key in _NUMBERS}
+    where = entry.where
+    numbers = {key: math.nan if (number := entry.number(key)) is None else number for key in _NUMBERS}
     given = {key for key, number in numbers.items() if not math.isnan(number)}
     sign, bound, cv = entry.get("sign", 0), entry.get("bound", ""), numbers.pop("cv")
     if "sign" in entry and (isinstance(sign, bool) or sign not in (1, -1)):
@@ -388,7 +374,7 @@ def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]
     if sign and given - {"n"}:
         raise InputError("a sign stands in place of a value; give one of them", where)
     if bound:
-        _one_of("bound", bound, _BOUNDS, where)
+        entry.one_of("bound", _BOUNDS)
     if len(given & {"low", "high"}) == 1:
         raise InputError("low and high come together", where)
     if sum(bool(given & kind) for kind in ({"sd"}, {"cv"}, {"low"})) > 1:
@@ -410,23 +396,3 @@ def _published(entry: Mapping[str, Any], use: str, where: str) -> dict[str, Any]
     if "cv" in given:
         numbers["sd"] = cv * abs(numbers["value"])
     return {**numbers, "n": 0 if math.isnan(count) else int(count), "sign": int(sign), "bound": bound}
-
-
-# ---------------------------------------------------------------- reading single values
-def _text(entry: Mapping[str, Any], key: str, where: str) -> str:
-    value = entry.get(key, "")
-    if not isinstance(value, str):
-        raise InputError(f"{key} must be text, not {value!r}", where)
-    return value.strip()
-
-
-def _number(entry: Mapping[str, Any], key: str, where: str) -> float:
-    value = entry.get(key, math.nan)
-    if isinstance(value, bool) or not isinstance(value, int | float) or (key in entry and not math.isfinite(value)):
-        raise InputError(f"{key} must be a finite number, not {value!r}", where)
-    return float(value)
-
-
-def _one_of(key: str, value: Any, known: Sequence[str] | Mapping[str, Any], where: str) -> None:
-    if not isinstance(value, str) or value not in known:
-        raise unknown(key, str(value), known, where)

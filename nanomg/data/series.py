@@ -15,7 +15,7 @@ import numpy as np
 from nanomg import units
 from nanomg.analysis.readouts import SPREAD, STATISTICS, UNITS, spread_of
 from nanomg.errors import InputError, unknown
-from nanomg.library.toml import only
+from nanomg.library.toml import Reader
 
 MEANS: dict[str, Callable[[np.ndarray], float]] = {
     "mean": lambda v: float(np.mean(v)),
@@ -88,17 +88,17 @@ class Series(NamedTuple):
         cls, entry: Mapping[str, Any], study: Mapping[str, Any], raw: Path, runs: Mapping[str, Any], where: str
     ) -> Series:
         """The series of a [[series]] table of a study, with its measurements from below `raw`."""
-        only(entry, set(entry), {"run", "signal"}, where)
+        Reader(entry, where, needed={"run", "signal"})
         shared = {key: study[key] for key in ("columns", "file") if key in study}
         _check_kinds({**shared, **entry}, _KINDS, where)
         if "against" in entry:
-            only(entry["against"], {"run", "how"}, {"run", "how"}, f"{where}, against")
+            Reader(entry["against"], f"{where}, against", {"run", "how"}, {"run", "how"})
             _check_kinds(entry["against"], {"run": str, "how": str}, f"{where}, against")
         if entry["run"] not in runs:
             raise unknown("run", entry["run"], runs, where)
         own = {"unit": entry["unit"]} if "unit" in entry else {}
         columns = {**shared.get("columns", {}), **entry.get("columns", {}), **own}
-        only(columns, _COLUMNS, {"time", "value", "unit"}, f"{where}, columns")
+        Reader(columns, f"{where}, columns", _COLUMNS, {"time", "value", "unit"})
         _check_kinds(columns, dict.fromkeys(columns, str), f"{where}, columns")
         file = entry.get("file", shared.get("file"))
         if file is None:

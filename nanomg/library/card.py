@@ -28,7 +28,7 @@ from typing import Any
 
 from nanomg import units
 from nanomg.errors import InputError, unknown
-from nanomg.library.toml import load_toml, read_number
+from nanomg.library.toml import Reader, load_toml
 
 BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
 PROVENANCE = ("basis", "source", "place", "note")  # the fields that say how a value is known
@@ -104,16 +104,14 @@ def provenance(entry: Mapping[str, Any], where: str) -> dict[str, str]:
     return {key: str(entry.get(key, "")) for key in PROVENANCE}
 
 
-def _parameter(name: str, entry: Any, card: str) -> Parameter:
+def _parameter(name: str, table: Any, card: str) -> Parameter:
     where = f"card {card!r}, {name}"
-    if not isinstance(entry, Mapping):
+    if not isinstance(table, Mapping):
         raise InputError("a parameter is a table with value, unit and basis", where)
-    for key in entry:
-        if key not in _FIELDS:
-            raise unknown("field", key, _FIELDS, where)
-    value, low, high, cv = (read_number(entry, key, where) for key in ("value", "low", "high", "cv"))
+    entry = Reader(table, where, _FIELDS, kind="field")
+    value, low, high, cv = (entry.number(key) for key in ("value", "low", "high", "cv"))
     if value is None:
-        raise InputError("the value is missing", where)
+        raise entry.error("the value is missing")
     known = provenance(entry, where)
     if (low is not None and low > value) or (high is not None and high < value):
         raise InputError(f"the value {value:g} lies outside its own range {low} to {high}", where)
@@ -152,14 +150,12 @@ def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
 
 
 def _scaled(
-    name: str, entry: Mapping[str, Any], card: str, weight: float | None, other: Callable[[str, str], Card]
+    name: str, table: Mapping[str, Any], card: str, weight: float | None, other: Callable[[str, str], Card]
 ) -> Parameter:
     """The same parameter of another card times the ratio of body weights to the power `exponent`."""
     where = f"card {card!r}, {name}"
-    for key in entry:
-        if key not in _SCALED:
-            raise unknown("field of a scaled value", key, _SCALED, where)
-    exponent = read_number(entry, "exponent", where)
+    entry = Reader(table, where, _SCALED, kind="field of a scaled value")
+    exponent = entry.number("exponent")
     if exponent is None:
         raise InputError("a scaled value needs the exponent of body weight", where)
     origin = other(str(entry["scaled_from"]), where)

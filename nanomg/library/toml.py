@@ -46,44 +46,6 @@ def _copied(value: Any) -> Any:
     return [_copied(entry) for entry in value] if isinstance(value, list) else value
 
 
-def table_in(data: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-    """The table of that name, empty where there is none."""
-    value = data.get(key, {})
-    if not isinstance(value, Mapping):
-        raise InputError(f"[{key}] must be a table", where)
-    return value
-
-
-def tables_in(data: Mapping[str, Any], key: str, where: str) -> list[Mapping[str, Any]]:
-    """The list of tables of that name, empty where there is none."""
-    value = data.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(v, Mapping) for v in value):
-        raise InputError(f"write [[{key}]] as a list of tables, with two brackets", where)
-    return value
-
-
-def read_number(entry: Mapping[str, Any], key: str, where: str) -> float | None:
-    """The finite number under a key, None where there is none."""
-    value = entry.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        raise InputError(f"{key} must be a finite number, not {value!r}", where)
-    return float(value)
-
-
-def only(entry: Any, allowed: Iterable[str], needed: Iterable[str], where: str) -> None:
-    """Refuse what is no table, has an unknown key or lacks a needed one."""
-    if not isinstance(entry, Mapping):
-        raise InputError("this must be a table", where)
-    for key in entry:
-        if key not in allowed:
-            raise unknown("key", key, allowed, where)
-    for key in sorted(needed):
-        if key not in entry:
-            raise InputError(f"the key {key!r} is missing", where)
-
-
 class Reader(Mapping[str, Any]):
     """A table of a file: its entries, and its values read by kind. What is wrong with one is one sentence that says where.
 
@@ -92,6 +54,7 @@ class Reader(Mapping[str, Any]):
         where: what it is called in messages.
         allowed: the keys that it may have; None for any.
         needed: the keys that it must have.
+        kind: what its keys are called in messages.
 
     Raises:
         InputError: `entry` is no table, has a key that is not allowed, or lacks one. So do the methods, for values of another kind.
@@ -102,11 +65,23 @@ class Reader(Mapping[str, Any]):
     """
 
     def __init__(
-        self, entry: Any, where: str, allowed: Iterable[str] | None = None, needed: Iterable[str] = ()
+        self,
+        entry: Any,
+        where: str,
+        allowed: Iterable[str] | None = None,
+        needed: Iterable[str] = (),
+        kind: str = "key",
     ) -> None:
-        only(entry, entry if allowed is None else allowed, needed, where)
-        self._entry: Mapping[str, Any] = entry
         self.where = where
+        if not isinstance(entry, Mapping):
+            raise self.error("this must be a table")
+        for key in entry:
+            if allowed is not None and key not in allowed:
+                raise unknown(kind, key, allowed, where)
+        for key in sorted(needed):
+            if key not in entry:
+                raise self.error(f"the key {key!r} is missing")
+        self._entry: Mapping[str, Any] = entry
 
     def __getitem__(self, key: str) -> Any:
         return self._entry[key]
@@ -137,14 +112,19 @@ class Reader(Mapping[str, Any]):
 
     def one_of(self, key: str, known: Iterable[str], default: str = "", kind: str = "") -> str:
         """A text that is one of those known, or the default; `kind` says in messages what they are, if not the key."""
-        value = self.get(key, default)
-        if not isinstance(value, str) or not (value in known or (key not in self and value == default)):
-            raise unknown(kind or key, str(value), known, self.where)
+        value = self.text(key, default)
+        if value not in known and (key in self or value != default):
+            raise unknown(kind or key, value, known, self.where)
         return value
 
     def number(self, key: str) -> float | None:
         """A finite number, None where there is none."""
-        return read_number(self, key, self.where)
+        value = self.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise self.error(f"{key} must be a finite number, not {value!r}")
+        return float(value)
 
     def flag(self, key: str) -> bool:
         """True or false; false where there is none."""
@@ -202,8 +182,14 @@ class Reader(Mapping[str, Any]):
 
     def table(self, key: str) -> Mapping[str, Any]:
         """The table of that name, empty where there is none."""
-        return table_in(self, key, self.where)
+        value = self.get(key, {})
+        if not isinstance(value, Mapping):
+            raise self.error(f"[{key}] must be a table")
+        return value
 
     def tables(self, key: str) -> list[Mapping[str, Any]]:
         """The list of tables of that name, empty where there is none."""
-        return tables_in(self, key, self.where)
+        value = self.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(table, Mapping) for table in value):
+            raise self.error(f"write [[{key}]] as a list of tables, with two brackets")
+        return value

@@ -125,7 +125,7 @@ def test_errors_of_measurements(rows_of, text, sd, relative):
         ('against = "control"', "against must be a table, not 'control'"),
         ('against = { run = ["control"], how = "ratio" }', "run must be text, not ['control']"),
         ("per = 3", "per must be text, not 3"),
-        ('part = ["fit"]', "there is no part"),
+        ('part = ["fit"]', "part must be text"),
         ('sd = "0 mg/L"', "must be above 0, not 0"),
         ('columns = { sd = "day" }', "line 2: a standard deviation must be above 0, not 0"),
         ('columns = { sd = "sd" }\naggregate = "q75"', "the column of standard deviations says nothing of 'q75'"),
