@@ -11,9 +11,10 @@
 | memory that lies free goes back to the system | between parts of a sweep | the whole process |
 
 None of it is undone and done again by threads that do not know of each other, so one process may run many jobs at a time, in as
-many threads. What lies elsewhere: the units of pint are a registry of our own behind a lock (nanomg.units), files of a library are
-imported behind a lock (nanomg.library.library), and garbage is collected less often by the command line alone
-(nanomg.cli.main). matplotlib's state is its own affair: figures are drawn by one thread at a time.
+many threads. What is shared elsewhere has a lock or is the command line's alone: the registry of units (nanomg.units), the import
+of library files (nanomg.library.library), tables that are written when the process ends (nanomg.user_cache), and garbage
+collection, which the command line makes rarer (nanomg.cli.main). Only figures are drawn by one thread at a
+time, as matplotlib asks.
 """
 
 from __future__ import annotations

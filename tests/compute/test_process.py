@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -63,6 +65,18 @@ def test_eight_threads_simulate_at_once_what_one_simulates() -> None:
 def test_jax_counts_in_float64_and_leaves_the_disk_to_nanomg() -> None:
     assert jax.config.jax_enable_x64
     assert not jax.config.jax_enable_compilation_cache
+
+
+def test_process_wide_switches_are_in_one_module() -> None:
+    switch = re.compile(
+        r"signal\.signal\(|pthread_sigmask|__spec__ =|config\.update|settings\.update|os\.environ\[[^]]*\] ="
+        r"|os\.putenv|malloc_trim\(|set_start_method|seterr\(|setlocale|chdir\("
+    )
+    folder = Path(nanomg.__file__).parent
+    users = {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if switch.search(path.read_text("utf-8"))
+    }
+    assert users == {"compute/process.py"}
 
 
 # ---------------------------------------------------------------- signals
