@@ -75,10 +75,11 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
     os.sched_setaffinity(0, CORES[: row.cores])
     from nanomg.jobs.sweep import batch
     from nanomg.jobs.sweep import run as sweep_run
+    from nanomg.jobs.sweep.request import SweepRequest
     from nanomg.results import sweep_store
 
     asked = {"subjects": row.subjects, "keep": kept, "precision": row.precision, "device": row.device}
-    todo = sweep_run.request(scenario, **asked)
+    todo = sweep_run.prepare(SweepRequest(scenario=scenario, workers=row.workers, **asked))
     todo = dataclasses.replace(todo, part=row.part or todo.part)
     found = todo.batch
     if row.workers is None:
@@ -99,10 +100,9 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             seen: list[tuple[float, int]] = []
             began = time.perf_counter()
-            run = sweep_run.sweep(
-                todo,
-                output=Path(folder) / "sweep.h5",
-                workers=row.workers,
+            request = dataclasses.replace(todo.request, output=Path(folder) / "sweep.h5")
+            run = sweep_run.run_prepared(
+                dataclasses.replace(todo, request=request),
                 progress=lambda at, seen=seen: seen.append((time.perf_counter(), at.done)),
                 read=False,
             )

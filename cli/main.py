@@ -21,6 +21,7 @@ from nanomg.cli import (
     optimize,
     plot,
     report,
+    schema,
     sensitivity,
     show,
     simulate,
@@ -58,6 +59,7 @@ for _command in (
     report.report,
     compare.compare,
     cite.cite,
+    schema.schema,
     doctor.doctor,
     cache.cache,
 ):

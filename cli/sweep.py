@@ -58,10 +58,11 @@ def sweep(
     overrides = options.parse_assignments(assignments)
     from nanomg import models
     from nanomg.jobs.sweep import run as sweep_run
+    from nanomg.jobs.sweep.request import SweepRequest
 
     with render.working("reading"):
-        todo = sweep_run.request(
-            scenario,
+        request = SweepRequest(
+            scenario=scenario,
             vary=tuple(vary or ()),
             subjects=subjects,
             population=population,
@@ -76,8 +77,15 @@ def sweep(
             rtol=rtol,
             device=device,
             memory=memory,
-            library=models.library(*library or ()),
+            parts=parts,
+            resume=resume,
+            workers=workers,
+            scheduler=scheduler,
+            output=output,
+            force=force,
+            library=tuple(map(str, library or ())),
         )
+        todo = sweep_run.prepare(request, models.library(*library or ()))
     if estimate:
         with render.working("measuring"):
             found = sweep_run.estimate(todo, workers)
@@ -85,18 +93,7 @@ def sweep(
         return
     try:
         with render.sweeping(todo.batch.total) as progress:
-            run = sweep_run.sweep(
-                todo,
-                output=output,
-                force=force,
-                resume=resume,
-                parts=parts,
-                workers=workers,
-                scheduler=scheduler,
-                command=options.command_line(),
-                progress=progress,
-                read=False,
-            )
+            run = sweep_run.run_prepared(todo, command=options.command_line(), progress=progress, read=False)
     except KeyboardInterrupt:
         hint = "" if output is None else "; finished parts are kept, the same command with --resume goes on from here"
         raise options.Interrupted(f"interrupted{hint}") from None

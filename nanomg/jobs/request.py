@@ -1,41 +1,146 @@
-"""What every job is asked with: a scenario by name, path, or as it is."""
+"""What every job is asked with. Command line, Python, the file's configuration and an HTTP body share these fields.
+
+Each job has a dataclass of its own in `nanomg.jobs.<job>.request`, and one function `run(request)`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
+from nanomg import schema
 from nanomg.errors import InputError
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.library.scenario_file import load
+from nanomg.library.scenario_file import load, rebuild
 from nanomg.models import library as find_library
+from nanomg.schema import AsJson, File, Strict, Texts, about
+
+# a name or path, a scenario that has been read, or its resolved configuration as result files hold it
+ScenarioSource = Annotated[str | Scenario | Mapping[str, Any], AsJson(str | dict[str, Any])]
+
+R = TypeVar("R", bound="JobRequest")
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRequest(Strict):
+    """What the requests of all jobs have: where the result goes, and further folders of the library."""
+
+    job: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+    output: File | None = field(default=None, metadata=about("result file to write (HDF5)", execution=True))
+    force: bool = field(default=False, metadata=about("overwrite files that exist", execution=True))
+    library: Texts = field(
+        default=(), metadata=about("folders of further mechanisms, cards and scenarios", execution=True)
+    )
+
+    def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            if isinstance(value, os.PathLike):
+                object.__setattr__(self, entry.name, os.fspath(value))
+            elif entry.type == "Texts":
+                texts = (value,) if isinstance(value, str) else value
+                object.__setattr__(self, entry.name, tuple(os.fspath(text) for text in texts))
+
+    def to_json(self) -> dict[str, Any]:
+        """The request as a JSON object: its job, its version and its fields."""
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        if isinstance(values.get("scenario"), Scenario):
+            values["scenario"] = values["scenario"].config
+        return {"job": self.job, "request_version": self.version, **schema.plain(values)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str = "request") -> Self:
+        """The request that a JSON object describes. Raises `InputError` that names the field that is wrong."""
+        fields = dict(data)
+        job, version = fields.pop("job", cls.job), fields.pop("request_version", cls.version)
+        if job != cls.job:
+            raise InputError(f"this is a request for the job {job!r}, not {cls.job!r}", where)
+        if version != cls.version:
+            raise InputError(f"the request has version {version!r}; this nanomg reads version {cls.version}", where)
+        return schema.read(cls, fields, where)
+
+    def recorded(self, scenario: Scenario | None = None) -> dict[str, Any]:
+        """What a result file holds of the request: what was asked for, without where it went and how it was run.
+
+        `scenario` is the one that it named; its configuration stands in the file by itself.
+        """
+        left_out = {entry.name for entry in dataclasses.fields(self) if entry.metadata.get("execution")}
+        values = self.to_json() | ({} if scenario is None else {"scenario": scenario.name})
+        return {key: value for key, value in values.items() if key not in left_out}
+
+    def shelves(self, library: Library | None = None) -> Library:
+        """The library that the request is about; one that was built already may be given."""
+        return library or find_library(*self.library)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioRequest(JobRequest):
+    """A request about one scenario."""
+
+    scenario: ScenarioSource = field(
+        metadata=about("name of a scenario, path of a TOML file, or its resolved configuration")
+    )
+    set: Mapping[str, str | float] = field(
+        default_factory=dict, metadata=about("values of parameters, with their units, by dotted name")
+    )
+    dose: Texts = field(
+        default=(), metadata=about('doses in place of the scenario\'s, "PORT: TEXT"; those into other ports stay')
+    )
+
+    def resolved(self, library: Library | None = None) -> Scenario:
+        """The scenario that is asked for, with what is set."""
+        return resolve(self.scenario, self.set, self.dose, library, self.library)
 
 
 def resolve(
-    scenario: str | Scenario, overrides: Mapping[str, str | float], dose: Sequence[str], library: Library | None
+    scenario: str | Scenario | Mapping[str, Any],
+    overrides: Mapping[str, str | float],
+    dose: Sequence[str],
+    library: Library | None,
+    folders: Sequence[str] = (),
 ) -> Scenario:
-    """A scenario by name, path, or as it is."""
+    """A scenario by name, path or configuration, or as it is."""
+    if isinstance(scenario, str):
+        return load(scenario, library or find_library(*folders), overrides, dose)
     if isinstance(scenario, Scenario):
-        if overrides or dose or library is not None:
+        if overrides or dose or library is not None or folders:
             raise InputError(
                 "set, dose and library act when a scenario is read; give its name or path with them", scenario.name
             )
         return scenario
-    return load(scenario, library or find_library(), overrides, dose)
+    if overrides or dose:
+        raise InputError("set and dose act when a scenario is read; a resolved configuration holds them", "scenario")
+    return rebuild(scenario, library or find_library(*folders))
 
 
-def _origin(scenario: Scenario, seed: int, command: str) -> dict[str, Any]:
+def recorded(config: Mapping[str, Any], kind: type[R], where: str) -> R:
+    """The request that the configuration of a result file holds.
+
+    Raises `InputError` where it holds none, as files of older versions do, or one that is broken.
+    """
+    if "request" not in config:
+        raise InputError("this file holds no request; an older version of nanomg made it", where)
+    return kind.from_json(config["request"], where)
+
+
+def origin(scenario: Scenario, request: ScenarioRequest, seed: int, command: str) -> dict[str, Any]:
     """What a result came from."""
     return {
         "title": scenario.title,
-        "config": scenario.config,
+        "config": {**scenario.config, "request": request.recorded(scenario)},
         "seed": seed,
         "model": scenario.model,
         "command": command,
     }
 
 
-def _about(scenario: Scenario, path: Path | None) -> dict[str, Any]:
+def about_scenario(scenario: Scenario, path: Path | None) -> dict[str, Any]:
+    """What every summary says first."""
     return {"scenario": scenario.name, "title": scenario.title, "output": str(path) if path else None}

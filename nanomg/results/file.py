@@ -10,8 +10,6 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
-import math
-import os
 import platform
 import uuid
 from collections.abc import Mapping, Sequence
@@ -25,6 +23,7 @@ from nanomg.errors import InputError
 from nanomg.files import StrPath, check_output, replace_file
 from nanomg.results import parts
 from nanomg.results.model_hash import model_hash
+from nanomg.schema import to_json as to_json
 
 if TYPE_CHECKING:
     import xarray
@@ -96,27 +95,6 @@ def flags(dims: str | Sequence[str], codes: Any, meanings: Sequence[str], long_n
         "flag_meanings": " ".join(meaning.replace(" ", "_") for meaning in meanings),
     }
     return xarray.Variable(dims, np.asarray(codes, dtype=np.int8), attributes)
-
-
-def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
-    """JSON in which a number that is not finite is null; arrays become lists."""
-    return json.dumps(_jsonable(value), indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
-
-
-def _jsonable(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, str | bool | int | None):
-        return value
-    if isinstance(value, list | tuple):
-        return [_jsonable(entry) for entry in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if hasattr(value, "tolist"):  # arrays and scalars of NumPy and JAX
-        return _jsonable(value.tolist())
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    raise TypeError(f"{value!r} has no place in JSON")
 
 
 def _sha256(text: str) -> str:

@@ -20,6 +20,7 @@ from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.keep import STATUS, SUBJECT
 from nanomg.jobs.sweep.regimens import REGIMEN
+from nanomg.jobs.sweep.request import request_of
 from nanomg.jobs.sweep.run import Recipe
 from nanomg.library.card import Origin
 from nanomg.library.library import Library
@@ -72,7 +73,7 @@ def examine(
     fits = [t for t in failed if subject in (None, t.subject) and regimen in (None, t.regimen)]
     finding = None
     if fits and parts.GROUP in tree:
-        finding = _finding(scenario, fits[0], *_replay_swept(config, int(fits[0].subject), shelves))
+        finding = _finding(scenario, fits[0], *_replay_swept(config, int(fits[0].subject), shelves, str(path)))
     elif fits:
         finding = _finding(scenario, fits[0], *_replay(scenario, config, tree, fits[0]))
     return {
@@ -126,8 +127,9 @@ def _label(data: xr.Dataset, dim: str, i: int) -> str:
     return str(value) if isinstance(value, str) else f"{value:.6g}"
 
 
-def _replay_swept(config: Mapping[str, Any], number: int, library: Library) -> tuple[_Lane, Diagnosis]:
-    batch = Recipe(config, {**config["sweep"], "device": "auto"}, ()).batch(library)
+def _replay_swept(config: Mapping[str, Any], number: int, library: Library, where: str) -> tuple[_Lane, Diagnosis]:
+    request = dataclasses.replace(request_of(config, where), device="auto")
+    batch = Recipe(config, request, ()).batch(library)
     lanes, found = batch.alone(number)
     lane = _Lane(batch.plan.model, lanes.values, ())
     return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)

@@ -89,7 +89,7 @@ def _settings(facts: ResultReader) -> Iterator[tuple[str, Cell | str]]:
         yield "set for this run", Cell(f"{facts.glossary.get(name, name)} = {value}", note=name)
     if events := facts.at("events"):
         yield "event table", str(events)
-    sweep = config.get("sweep", {})
+    sweep = config.get("request", config.get("sweep", {}))  # files of schema 1 have the latter
     for axis in sweep.get("vary", ()):
         yield "varied", str(axis)
     if sweep.get("subjects"):

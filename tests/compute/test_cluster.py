@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import operator
 import os
 import signal
@@ -25,6 +26,7 @@ from nanomg.compute import cluster
 from nanomg.compute.devices import Choice
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import run as sweep_run
+from nanomg.jobs.sweep.request import SweepRequest
 
 MECHANISM = '''
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
@@ -89,14 +91,18 @@ def test_dask_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPa
         list(cluster.map_pieces(operator.mul, 2, [1, 2], workers=1))
 
 
+def with_workers(todo: sweep_run.PreparedSweep, workers: int) -> sweep_run.PreparedSweep:
+    return dataclasses.replace(todo, request=dataclasses.replace(todo.request, workers=workers))
+
+
 def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    todo = sweep_run.request("drain", library=models.library(folder), **ASKED)
+    todo = sweep_run.prepare(SweepRequest(scenario="drain", **ASKED), models.library(folder))
     with pytest.raises(InputError, match="at least 1 worker"):
-        nanomg.sweep(todo, workers=0)
+        sweep_run.run_prepared(with_workers(todo, 0))
     gpu = Choice((SimpleNamespace(platform="gpu", device_kind="of some kind"),), "asked for")
     monkeypatch.setattr(todo.batch, "choice", gpu)
     with pytest.raises(InputError, match="--device cpu"):
-        nanomg.sweep(todo, workers=2)
+        sweep_run.run_prepared(with_workers(todo, 2))
 
 
 @pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:1", "tcp://no.such.host.invalid:8786"])
@@ -114,7 +120,7 @@ def test_a_worker_with_other_versions_is_refused() -> None:
 
 
 def test_a_worker_with_other_equations_is_refused(folder: Path) -> None:
-    recipe = sweep_run.request("drain", library=models.library(folder), **ASKED).recipe
+    recipe = sweep_run.prepare(SweepRequest(scenario="drain", **ASKED), models.library(folder)).recipe
     found, _ = sweep_run._by_worker(("one", recipe), (0, 0, 3))
     assert found["drain.x:final"].shape == (3,)
     with pytest.raises(InputError, match="a worker has other equations"):

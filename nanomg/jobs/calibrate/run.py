@@ -22,13 +22,14 @@ from nanomg.data.prediction import Predictor
 from nanomg.data.scores import Score
 from nanomg.data.studies import P95, Datum, Study
 from nanomg.errors import InputError, SimulationError, unknown
+from nanomg.files import StrPath
 from nanomg.jobs.calibrate import least_squares
 from nanomg.jobs.calibrate.least_squares import Optimum, Progress, Uncertainty
 from nanomg.jobs.calibrate.problem import FitProblem, at_bound, free_in, problem_of, residual, search
+from nanomg.jobs.calibrate.request import CalibrateRequest
 from nanomg.library import card_editing
 from nanomg.library.card import Card, Parameter
 from nanomg.library.library import Library
-from nanomg.models import library as find_library
 from nanomg.results.run import Run, finish
 
 RAW = "NANOMG_DATA"  # environment variable: the folder of raw data
@@ -58,14 +59,38 @@ def calibrate(
     study has free. `output` is the card to write, `result` the HDF5 file. Raises `InputError` for anything wrong with the request,
     `SimulationError` where the fitted rows cannot be predicted.
     """
-    shelf = library or find_library()
-    written = _check_card(output, force)
-    path = files.check_output(result, force) if result is not None else None
+    request = CalibrateRequest(
+        data=data,
+        card=card,
+        raw=raw,
+        scenario=scenario,
+        fit=fit,
+        starts=starts,
+        seed=seed,
+        written=output,
+        output=result,
+        force=force,
+    )
+    return run(request, library=library, command=command, progress=progress)
+
+
+def run(
+    request: CalibrateRequest,
+    *,
+    library: Library | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Run:
+    """The calibration of a request; `library` is one that was built already, and `progress` is called after each step."""
+    shelf = request.shelves(library)
+    starts, seed = request.starts, request.seed
+    written = _check_card(request.written, request.force)
+    path = files.check_output(request.output, request.force) if request.output is not None else None
     if written is not None and path is not None and written.resolve() == path.resolve():
         raise InputError("the card and the HDF5 file need names of their own", str(path))
     if seed < 0 or (starts is not None and starts < 1):
         raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
-    study = _study(card or "", data, raw, scenario, fit, shelf)
+    study = _study(request, shelf)
     base = shelf.card(study.card)
     problem = problem_of(study, base)
     text = base.path.read_bytes().decode()
@@ -84,14 +109,20 @@ def calibrate(
     if written is not None:
         files.replace_file(written, rewrite(_fitted(problem, base, summary)).encode())
     groups = {"calibration": _dataset(problem, found, known, predicted)}
-    models = tuple(dict.fromkeys(run.scenario.model for run in study.runs.values()))
-    runs = {name: run.scenario.config for name, run in study.runs.items()}
+    models = tuple(dict.fromkeys(one.scenario.model for one in study.runs.values()))
+    runs = {name: one.scenario.config for name, one in study.runs.items()}
     return finish(
         groups,
         summary,
         path,
         title=f"Calibration: {study.title}",
-        config={"card": base.name, "study": study.name, "free": list(problem.names), "runs": runs},
+        config={
+            "card": base.name,
+            "study": study.name,
+            "free": list(problem.names),
+            "runs": runs,
+            "request": request.recorded(),
+        },
         seed=seed,
         model=models,
         command=command,
@@ -99,7 +130,7 @@ def calibrate(
 
 
 # ---------------------------------------------------------------- what is asked
-def _check_card(output: str | Path | None, force: bool) -> Path | None:
+def _check_card(output: StrPath | None, force: bool) -> Path | None:
     if output is None:
         return None
     if Path(output).suffix != ".toml":
@@ -107,8 +138,9 @@ def _check_card(output: str | Path | None, force: bool) -> Path | None:
     return files.check_output(output, force)
 
 
-def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Sequence[str], library: Library) -> Study:
-    free = tuple(studies.free_option(text) for text in fit)
+def _study(request: CalibrateRequest, library: Library) -> Study:
+    data, card, scenario = str(request.data), str(request.card or ""), request.scenario
+    free = tuple(studies.free_option(text) for text in request.fit)
     if data.endswith(".csv"):
         study = studies.from_csv(Path(data), scenario, free, library, card)
     else:
@@ -117,7 +149,7 @@ def _study(card: str, data: str, raw: str | Path | None, scenario: str, fit: Seq
         if scenario:
             raise InputError("a study names its own scenarios; --scenario goes with a table", "--scenario")
         path = library.studies.get(data, Path(data))
-        study = studies.read(path, Path(raw or os.environ.get(RAW) or path.parent), library, card)
+        study = studies.read(path, Path(request.raw or os.environ.get(RAW) or path.parent), library, card)
         study = dataclasses.replace(study, free=free or study.free)
     if not study.free:
         raise InputError("nothing is free; say what to fit with --fit NAME=LOW..HIGH", f"study {study.name!r}")

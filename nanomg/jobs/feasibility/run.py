@@ -18,7 +18,7 @@ import xarray as xr
 
 from nanomg import files, units
 from nanomg.errors import InputError
-from nanomg.jobs.request import resolve
+from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.population.plausibility import unphysical
@@ -31,7 +31,7 @@ from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.roles import CONCENTRATION, DONNAN, SERUM
 from nanomg.solver.status import Status
 
-DRAWS, CHUNK = 1000, 256
+CHUNK = 256  # draws solved at once
 TARGETS = roles.RELEVANT
 PERCENTILES = (5, 50, 95)
 POOR = "interstitium.C_poor"
@@ -84,8 +84,31 @@ def feasibility(
     A parameter that is `set`, is 0 or has no range stays. The draws depend on `seed` alone, not on `chunk`, the number solved
     at once. Draws that cannot be solved are counted in the summary and NaN in the result.
     """
-    path = files.check_output(output, force) if output is not None else None
-    chosen = _until(resolve(scenario, set or {}, dose, library), horizon)
+    request = FeasibilityRequest(
+        scenario=scenario,
+        draws=draws,
+        seed=seed,
+        horizon=horizon,
+        set=set or {},
+        dose=dose,
+        output=output,
+        force=force,
+    )
+    return run(request, library=library, command=command, chunk=chunk, progress=progress)
+
+
+def run(
+    request: FeasibilityRequest,
+    *,
+    library: Library | None = None,
+    command: str = "",
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+) -> Run:
+    """The feasibility of a request; `library` is one that was built already, and `progress` is called before each block."""
+    path = files.check_output(request.output, request.force) if request.output is not None else None
+    draws, seed = request.draws, request.seed
+    chosen = _until(request.resolved(library), request.horizon)
     chosen.needs_plain("feasibility")
     _check(chosen, draws, seed, chunk)
     sampled = sample(chosen, draws, seed)
@@ -97,7 +120,12 @@ def feasibility(
         summary,
         path,
         title=f"Feasibility: {chosen.title}",
-        config=dict(chosen.config) | {"draws": draws, "horizon_h": chosen.horizon},
+        config={
+            **chosen.config,
+            "draws": draws,
+            "horizon_h": chosen.horizon,
+            "request": request.recorded(chosen),
+        },
         seed=seed,
         model=chosen.model,
         command=command,

@@ -12,7 +12,8 @@ from nanomg import files, units
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
 from nanomg.jobs.optimize import group as optimize_group
-from nanomg.jobs.request import _about, _origin, resolve
+from nanomg.jobs.optimize.request import OptimizeRequest
+from nanomg.jobs.request import about_scenario, origin
 from nanomg.jobs.simulate import group, verdict
 from nanomg.jobs.simulate import summary as simulate_summary
 from nanomg.library.library import Library
@@ -47,17 +48,39 @@ def optimize(
 
     With `output`, a checkpoint beside it is kept up to date while the search runs; `resume` continues from it to the same end.
     """
-    path = files.check_output(output, force) if output is not None else None
+    request = OptimizeRequest(
+        scenario=scenario,
+        steps=steps,
+        seed=seed,
+        set=set or {},
+        dose=dose,
+        output=output,
+        force=force,
+        resume=resume,
+    )
+    return run(request, library=library, command=command, progress=progress)
+
+
+def run(
+    request: OptimizeRequest,
+    *,
+    library: Library | None = None,
+    command: str = "",
+    progress: search.Progress | None = None,
+) -> Run:
+    """The optimisation of a request; `library` is one that was built already, and `progress` is called after each step."""
+    path = files.check_output(request.output, request.force) if request.output is not None else None
+    steps = request.steps
     if steps is not None and steps < 1:
         raise InputError(f"at least 1 step is needed, not {steps}", "steps")
-    chosen = resolve(scenario, set or {}, dose, library)
+    chosen = request.resolved(library)
     chosen.needs_plain("optimisation")
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
-    if checkpoint is not None and not resume:
+    if checkpoint is not None and not request.resume:
         checkpoint.unlink(missing_ok=True)
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 
-    found = search.find_optimum(chosen, steps or search.STEPS, seed, checkpoint, resume, progress)
+    found = search.find_optimum(chosen, steps or search.STEPS, request.seed, checkpoint, request.resume, progress)
     arms = simulation_arms.run_arms(
         chosen, {BASELINE: found.baseline, **simulation_arms.arms_of(chosen, found.doses, OPTIMUM)}, lanes.TIGHT
     )
@@ -68,7 +91,7 @@ def optimize(
         sentence = f"No regimen was found that keeps every limit. {sentence}"
     sentence += _under_other_hypotheses(constraints)
     summary = {
-        **_about(chosen, path),
+        **about_scenario(chosen, path),
         "status": simulate_summary.of_status(arms.status),
         "feasible": feasible,
         "objective": found.objective,
@@ -91,10 +114,10 @@ def optimize(
         **group.of_verdict(mg, arms, OPTIMUM),
         "optimization": optimize_group.optimization(found, constraints),
     }
-    run = finish(groups, summary, path, **_origin(chosen, seed, command))
+    finished = finish(groups, summary, path, **origin(chosen, request, request.seed, command))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
-    return run
+    return finished
 
 
 def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[dict[str, Any]]:

@@ -12,9 +12,10 @@ import xarray as xr
 
 from nanomg import files
 from nanomg.errors import InputError
-from nanomg.jobs.request import resolve
+from nanomg.files import StrPath
 from nanomg.jobs.sensitivity import elasticities, sobol
 from nanomg.jobs.sensitivity import figure as sensitivity_figure
+from nanomg.jobs.sensitivity.request import SensitivityRequest
 from nanomg.jobs.sensitivity.sobol import Indices, Progress
 from nanomg.jobs.sweep.keep import TEXTS, Keep
 from nanomg.library.library import Library
@@ -49,18 +50,43 @@ def sensitivity(
     indices over these ranges follow, of `parameters` or of the ten whose range matters most to first order; they depend on `seed`.
     Raises `InputError` for anything wrong with the request, `SimulationError` where the scenario cannot be solved.
     """
+    request = SensitivityRequest(
+        scenario=scenario,
+        of=of,
+        over=over,
+        samples=samples,
+        parameters=parameters,
+        seed=seed,
+        set=set or {},
+        dose=dose,
+        output=output,
+        figure=figure,
+        force=force,
+    )
+    return run(request, library=library, command=command, progress=progress)
+
+
+def run(
+    request: SensitivityRequest,
+    *,
+    library: Library | None = None,
+    command: str = "",
+    progress: Progress | None = None,
+) -> Run:
+    """The sensitivity of a request; `library` is one that was built already, and `progress` is called after each block."""
     began = time.perf_counter()
-    path, picture = _check_files(output, figure, force)
-    chosen = resolve(scenario, set or {}, dose, library)
+    path, picture = _check_files(request.output, request.figure, request.force)
+    samples, over, seed = request.samples, request.over, request.seed
+    chosen = request.resolved(library)
     chosen.needs_plain("sensitivity")
-    if parameters and samples is None:
+    if request.parameters and samples is None:
         raise InputError(
             "only Sobol indices are of chosen parameters; say of how many samples (--sobol)", "--parameter"
         )
     if samples is not None:
         sobol.check(samples)
-    outputs = elasticities.outputs_asked(of, chosen)
-    ranges = sobol.ranges_of(chosen, parameters, over)
+    outputs = elasticities.outputs_asked(request.of, chosen)
+    ranges = sobol.ranges_of(chosen, request.parameters, over)
     slopes = elasticities.slopes_of(chosen, outputs)
     rows = elasticities.elasticity_rows(chosen, outputs, slopes, over)
     indices = None
@@ -81,22 +107,22 @@ def sensitivity(
     groups = {"sensitivity": _of_slopes(summary)}
     if indices:
         groups["sobol"] = _of_indices(chosen, outputs, indices)
-    run = finish(
+    finished = finish(
         groups,
         summary,
         path,
         title=f"Sensitivity: {chosen.title}",
-        config=dict(chosen.config) | {"over": over, "samples": samples},
+        config={**chosen.config, "over": over, "samples": samples, "request": request.recorded(chosen)},
         seed=seed,
         model=chosen.model,
         command=command,
     )
     if picture is not None:
         sensitivity_figure.draw(picture, summary)
-    return run
+    return finished
 
 
-def _check_files(output: str | Path | None, figure: str | Path | None, force: bool) -> tuple[Path | None, Path | None]:
+def _check_files(output: StrPath | None, figure: StrPath | None, force: bool) -> tuple[Path | None, Path | None]:
     """The files to be written, once it is sure that they may be."""
     path, picture = (files.check_output(file, force) if file is not None else None for file in (output, figure))
     if picture is not None and picture.suffix.lower() != ".png":

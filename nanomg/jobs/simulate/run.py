@@ -12,9 +12,11 @@ from nanomg.compute import process
 from nanomg.dosing import event_table
 from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
-from nanomg.jobs.request import _about, _origin, resolve
+from nanomg.files import StrPath
+from nanomg.jobs.request import about_scenario, origin
 from nanomg.jobs.simulate import summary as simulate_summary
 from nanomg.jobs.simulate import verdict
+from nanomg.jobs.simulate.request import SimulateRequest
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.results.run import Run, finish
@@ -52,25 +54,43 @@ def simulate(
     `precision` is float64, or float32 where three figures are enough.
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
-    path, table = _check_files(events, output, records, force)
-    if series is not None and events is None:
+    request = SimulateRequest(
+        scenario=scenario,
+        set=set or {},
+        dose=dose,
+        events=events,
+        output=output,
+        records=records,
+        force=force,
+        precision=precision,
+        series=series,
+    )
+    return run(request, library=library, command=command)
+
+
+def run(request: SimulateRequest, *, library: Library | None = None, command: str = "") -> Run:
+    """The simulation of a request; `library` is one that was built already."""
+    path, table = _check_files(request.events, request.output, request.records, request.force)
+    if request.series is not None and request.events is None:
         raise InputError("a series can be left out for an event table alone; name it with --events", "--series")
-    if events is not None and dose:
+    if request.events is not None and request.dose:
         raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
-    lanes.tightest(precision)
-    chosen = resolve(scenario, set or {}, dose, library)
-    chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": precision})
-    if events is not None:
-        return _simulate_events(chosen, Path(events), path, table, series, command)
+    lanes.tightest(request.precision)
+    chosen = request.resolved(library)
+    chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": request.precision})
+    if request.events is not None:
+        return _simulate_events(chosen, request, Path(request.events), path, table, command)
     if chosen.plain:
-        arms = simulation_arms.run_arms(chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=precision)
+        arms = simulation_arms.run_arms(
+            chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=request.precision
+        )
         given = None
     else:
-        found = event_runs.run(chosen, (event_arms.scenario_subject(chosen),), precision)
+        found = event_runs.run(chosen, (event_arms.scenario_subject(chosen),), request.precision)
         arms, given = found.of(0), found.arms
     mg, sentence = verdict.judge(chosen, arms)
     summary = {
-        **_about(chosen, path),
+        **about_scenario(chosen, path),
         "status": simulate_summary.of_status(arms.status),
         "signals": simulate_summary.signals(chosen, arms, AS_GIVEN),
         "verdict": sentence,
@@ -86,11 +106,11 @@ def simulate(
             rows = {name: record_rows(chosen, subjects, with_id=False) for name, subjects in given.items()}
         return {**group.of_arms(chosen, arms, rows), **group.of_verdict(mg, arms, AS_GIVEN)}
 
-    return finish(groups, summary, path, **_origin(chosen, 0, command))
+    return finish(groups, summary, path, **origin(chosen, request, 0, command))
 
 
 def _simulate_events(
-    scenario: Scenario, events: Path, path: Path | None, table: Path | None, series: bool | None, command: str
+    scenario: Scenario, request: SimulateRequest, events: Path, path: Path | None, table: Path | None, command: str
 ) -> Run:
     """The simulation of an event table."""
     text = read_text(events)
@@ -100,13 +120,14 @@ def _simulate_events(
     taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
     if table is not None and taken:
         raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
+    series = request.series
     at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
     asked = {"events": {"name": events.name, "text": text}, "series": at_times}
     scenario = dataclasses.replace(scenario, config={**scenario.config, **asked})
     found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times)
     mg, effects, sentence = _judge_subjects(scenario, found)
     summary = {
-        **_about(scenario, path),
+        **about_scenario(scenario, path),
         "events": str(events),
         "records": str(table) if table else None,
         "status": simulate_summary.of_subjects(found),
@@ -137,7 +158,7 @@ def _simulate_events(
         with files.replacing(table) as file:
             for rows in event_runs.csv_lines(scenario, found, text, str(events)):
                 file.write(rows.encode())
-    return finish(groups, summary, path, **_origin(scenario, 0, command))
+    return finish(groups, summary, path, **origin(scenario, request, 0, command))
 
 
 def _judge_subjects(
@@ -167,7 +188,7 @@ def _judge_subjects(
 
 
 def _check_files(
-    events: str | Path | None, output: str | Path | None, records: str | Path | None, force: bool
+    events: StrPath | None, output: StrPath | None, records: StrPath | None, force: bool
 ) -> tuple[Path | None, Path | None]:
     """The files to be written, once it is sure that they may be."""
     if records is not None and events is None:

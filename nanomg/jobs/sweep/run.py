@@ -29,11 +29,11 @@ import xarray as xr
 from nanomg import units
 from nanomg.compute import cluster, process
 from nanomg.errors import InputError
-from nanomg.jobs.request import resolve
 from nanomg.jobs.sweep import axes, batch
 from nanomg.jobs.sweep import keep as sweep_keep
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import SERIES, STATUS, TEXTS
+from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.jobs.sweep.tally import Tally, population
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -49,8 +49,6 @@ from nanomg.results.run import Run
 from nanomg.simulation import lanes
 from nanomg.simulation.arms import AS_GIVEN
 from nanomg.solver.status import Status
-
-MEMORY = f"{batch.MEMORY / 1e6:.0f} MB"
 
 _TRIM = 4096  # trajectories after which free memory goes back to the system, lest it wears into pieces
 _COPIES = 4  # of the numbers of a part, on their way from the solver to the disk
@@ -68,14 +66,14 @@ class Progress(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """A batch as plain values: the scenario's resolved configuration, what was asked, and further folders of the library.
+    """Trajectories as plain values: the scenario's resolved configuration, the request, and further folders of the library.
 
     `equations` and `population` are hashes of those that are meant, empty where any will do; `memory` [bytes] is what a core may
     use, `most` the size of parts where that is known.
     """
 
     config: Mapping[str, Any]
-    asked: Mapping[str, Any]
+    request: SweepRequest
     folders: tuple[str, ...]
     equations: str = ""
     population: str = ""
@@ -83,12 +81,12 @@ class Recipe(NamedTuple):
     most: int | None = None
 
     def batch(self, library: Library | None = None) -> Trajectories:
-        """The batch that it describes, from another library if one is given.
+        """The trajectories that it describes, from another library if one is given.
 
         Raises `InputError` where equations or population are others here than those that are meant.
         """
         library = library or find_library(*self.folders)
-        found = _batch(rebuild(self.config, library), library, self.asked, self.memory, self.most)
+        found = _trajectories(rebuild(self.config, library), library, self.request, self.memory, self.most)
         for what, meant, here in (
             ("equations", self.equations, model_hash(found.scenario.model)),
             ("population or ranges of cards", self.population, _hash(found.population)),
@@ -99,9 +97,10 @@ class Recipe(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
-    """What is to be swept, checked, and how it is cut into parts. `recipe` is what another process builds the same batch from."""
+class PreparedSweep:
+    """A request for a sweep, checked, and how it is cut into parts. `recipe` is what another process builds the same batch from."""
 
+    request: SweepRequest
     scenario: Scenario
     batch: Trajectories
     recipe: Recipe
@@ -112,88 +111,53 @@ class Request:
         return number * self.part, min((number + 1) * self.part, self.batch.total)
 
 
-def request(
-    scenario: str | Scenario,
-    *,
-    vary: str | Sequence[str] = (),
-    values: Mapping[str, np.ndarray] | None = None,
-    subjects: int = 0,
-    population: str | None = None,
-    sample: str = "grid",
-    points: int | None = None,
-    keep: str | Sequence[str] = (),
-    paired: bool = False,
-    seed: int = 0,
-    set: Mapping[str, str | float] | None = None,
-    dose: Sequence[str] = (),
-    precision: str = "float64",
-    rtol: float = batch.RTOL,
-    device: str = "auto",
-    memory: str = MEMORY,
-    library: Library | None = None,
-) -> Request:
-    """Check what is asked for, and cut it into parts.
+def prepare(request: SweepRequest, library: Library | None = None) -> PreparedSweep:
+    """Check a request, and cut the sweep into parts; `library` is one that was built already.
 
-    `vary` are axes as `nanomg.jobs.sweep.axes` reads them; `values` are points of one's own instead: parameters, (point,)
-    each, in the model's units. `keep` is what `nanomg.jobs.sweep.keep.keep_of` reads. Raises `InputError` of one sentence
-    for whatever is wrong.
+    Raises `InputError` of one sentence for whatever is wrong.
     """
-    shelves = library or find_library()
-    chosen = resolve(scenario, set or {}, dose, library)
-    asked = {
-        "vary": (vary,) if isinstance(vary, str) else tuple(vary),
-        "values": values,
-        "subjects": subjects,
-        "population": population,
-        "sample": sample,
-        "points": points,
-        "keep": (keep,) if isinstance(keep, str) else tuple(keep),
-        "paired": paired,
-        "seed": seed,
-        "precision": precision,
-        "rtol": rtol,
-        "device": device,
-    }
-    budget = units.parse_quantity(memory, "byte", "--memory")
-    found = _batch(chosen, shelves, asked, budget)
+    shelves = request.shelves(library)
+    chosen = request.resolved(library)
+    budget = units.parse_quantity(request.memory, "byte", "--memory")
+    found = _trajectories(chosen, shelves, request, budget)
     shipped = find_library().folders
     further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
     meant = model_hash(chosen.model), _hash(found.population)
-    return Request(chosen, found, Recipe(chosen.config, asked, further, *meant, budget), _part_of(found))
+    recipe = Recipe(chosen.config, dataclasses.replace(request, scenario=chosen.name), further, *meant, budget)
+    return PreparedSweep(request, chosen, found, recipe, _part_of(found))
 
 
 def _hash(population: Population) -> str:
     return hashlib.sha256(file.to_json(dataclasses.asdict(population)).encode()).hexdigest()
 
 
-def _batch(
-    scenario: Scenario, library: Library, asked: Mapping[str, Any], memory: float, most: int | None = None
+def _trajectories(
+    scenario: Scenario, library: Library, request: SweepRequest, memory: float, most: int | None = None
 ) -> Trajectories:
-    lanes.tightest(asked["precision"])
-    if not 0 < asked["rtol"] < 1:
-        raise InputError(f"the relative tolerance must lie between 0 and 1, not be {asked['rtol']}", "--rtol")
-    subjects, population, seed = asked["subjects"], asked["population"], asked["seed"]
-    if seed < 0:
-        raise InputError(f"a seed is a whole number, 0 or more, not {seed}", "--seed")
-    if population is not None and not subjects:
+    lanes.tightest(request.precision)
+    if not 0 < request.rtol < 1:
+        raise InputError(f"the relative tolerance must lie between 0 and 1, not be {request.rtol}", "--rtol")
+    if request.seed < 0:
+        raise InputError(f"a seed is a whole number, 0 or more, not {request.seed}", "--seed")
+    if request.population is not None and not request.subjects:
         raise InputError("a population needs subjects; say how many with --subjects", "--population")
-    if asked["values"] is not None and (asked["vary"] or asked["paired"]):
+    if request.values is not None and (request.vary or request.paired):
         raise InputError("points of one's own take neither axes nor arms; give one or the other", "values")
-    if asked["values"] is None:
-        points = axes.lay_out(asked["vary"], scenario, asked["sample"], asked["points"], seed, asked["paired"])
+    if request.values is None:
+        points = axes.lay_out(request.vary, scenario, request.sample, request.points, request.seed, request.paired)
     else:
-        points = axes.of_values(asked["values"], scenario)
-    who = load_population(population, library, scenario) if population else None
+        points = axes.of_values(request.values, scenario)
+    who = load_population(request.population, library, scenario) if request.population else None
     return Trajectories(
         scenario,
         points,
-        sweep_keep.kept_of(asked["keep"], scenario, who),
-        subjects=subjects,
+        sweep_keep.kept_of(request.keep, scenario, who),
+        subjects=request.subjects,
         population=who,
-        seed=seed,
-        rtol=asked["rtol"],
-        precision=asked["precision"],
-        device=asked["device"],
+        seed=request.seed,
+        rtol=request.rtol,
+        precision=request.precision,
+        device=request.device,
         memory=memory,
         most=most,
     )
@@ -214,65 +178,75 @@ def _part_of(found: Trajectories) -> int:
 
 
 def sweep(
-    scenario: str | Scenario | Request,
+    scenario: str | Scenario,
     *,
-    output: str | Path | None = None,
-    force: bool = False,
-    resume: bool = False,
-    parts: bool = False,
-    workers: int | None = None,
-    scheduler: str | None = None,
+    library: Library | None = None,
     command: str = "",
     progress: Callable[[Progress], None] | None = None,
     read: bool = True,
     **asked: Any,
 ) -> Run:
-    """Solve a sweep and write it to `output`, or keep it in memory; `asked` are the arguments of `request`.
+    """Solve a sweep and write it to `output`, or keep it in memory; `asked` are the fields of `SweepRequest`.
 
     `resume` goes on with what a stopped run left beside the output; with `parts` the parts stay as they are and `nanomg.open` reads
     them as one. `workers` starts so many worker processes on this machine, `scheduler` is the address of a Dask scheduler.
     Without `read` the tree that comes back is empty: the file is there, and nothing of it in memory.
     Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
     """
-    todo = scenario if isinstance(scenario, Request) else request(scenario, **asked)
-    if resume and force:
+    request = SweepRequest(scenario=scenario, **asked)
+    return run(request, library=library, command=command, progress=progress, read=read)
+
+
+def run(
+    request: SweepRequest,
+    *,
+    library: Library | None = None,
+    command: str = "",
+    progress: Callable[[Progress], None] | None = None,
+    read: bool = True,
+) -> Run:
+    """The sweep of a request; `library` is one that was built already, and `progress` is called after each part."""
+    return run_prepared(prepare(request, library), command=command, progress=progress, read=read)
+
+
+def run_prepared(
+    todo: PreparedSweep,
+    *,
+    command: str = "",
+    progress: Callable[[Progress], None] | None = None,
+    read: bool = True,
+) -> Run:
+    """The sweep that was prepared."""
+    request = todo.request
+    if request.resume and request.force:
         raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
-    if workers is not None and scheduler is not None:
+    if request.workers is not None and request.scheduler is not None:
         raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
-    if workers is not None and todo.batch.choice.platform == "gpu":
+    if request.workers is not None and todo.batch.choice.platform == "gpu":
         raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
-    if output is not None:
-        at, summary = _swept(todo, Path(output), force, resume, parts, workers, scheduler, command, progress)
+    if request.output is not None:
+        at, summary = _swept(todo, Path(request.output), command, progress)
         return Run(summary, at, lambda: file.open(at) if read else xr.DataTree())
-    if resume or parts:
+    if request.resume or request.parts:
         raise InputError("name the output file; without it nothing is written", "--output")
     with tempfile.TemporaryDirectory() as folder:
-        at, summary = _swept(
-            todo, Path(folder) / "sweep.h5", False, False, False, workers, scheduler, command, progress
-        )
+        at, summary = _swept(todo, Path(folder) / "sweep.h5", command, progress)
         tree = file.open(at).load()
         return Run({**summary, "output": None}, None, lambda: tree)
 
 
 def _swept(
-    todo: Request,
-    path: Path,
-    force: bool,
-    resume: bool,
-    parts: bool,
-    workers: int | None,
-    scheduler: str | None,
-    command: str,
-    progress: Callable[[Progress], None] | None,
+    todo: PreparedSweep, path: Path, command: str, progress: Callable[[Progress], None] | None
 ) -> tuple[Path, dict[str, Any]]:
     """The file, or folder of parts, and the summary."""
     began = time.perf_counter()
-    found = todo.batch
+    found, request = todo.batch, todo.request
+    asked = request.recorded(todo.scenario)
     attributes = functools.partial(
         file.root_attributes,
         device=found.choice.text,
         title=f"Sweep: {todo.scenario.title}",
-        config={**todo.recipe.config, "sweep": todo.recipe.asked, "precision": found.plan.precision},
+        config={**todo.recipe.config, "request": asked, "precision": found.plan.precision},
         seed=found.seed,
         model=todo.scenario.model,
         command=command,
@@ -280,13 +254,13 @@ def _swept(
     made = attributes()
     versions = json.loads(str(made["package_versions_json"]))
     identity = {
+        **asked,
         **todo.recipe.config,
-        **todo.recipe.asked,
         **{key: made[key] for key in _SAME},
         "population_sha256": todo.recipe.population,
         "versions": versions,
     }
-    with sweep_store.Store.create(path, _layout(todo), identity, resume=resume, force=force) as kept:
+    with sweep_store.Store.create(path, _layout(todo), identity, resume=request.resume, force=request.force) as kept:
         if kept.complete:
             return kept.at, {**file.read_summary(kept.at), "output": str(kept.at)}
         todo = dataclasses.replace(todo, part=kept.layout.part)
@@ -295,7 +269,7 @@ def _swept(
         for number in sorted({*range(kept.layout.parts)} - {*missing}):
             tally.add(kept.range(number)[0], kept.read(number))
         before, computing = tally.done, 0.0
-        with contextlib.closing(_solved(todo, missing, workers, scheduler)) as solved:
+        with contextlib.closing(_solved(todo, missing, request.workers, request.scheduler)) as solved:
             for number, arrays, seconds in solved:
                 kept.write(number, arrays)
                 tally.add(kept.range(number)[0], arrays)
@@ -303,23 +277,23 @@ def _swept(
                 if progress is not None:
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
         took, new = time.perf_counter() - began, tally.done - before
-        side = workers or found.choice.side
+        side = request.workers or found.choice.side
         summary = {
             **_about(todo, tally),
             "seconds": took,
             "subjects_per_second": new / took,
             "computed": new,
-            "share_computing": None if scheduler is not None else computing / (side * took),
+            "share_computing": None if request.scheduler is not None else computing / (side * took),
         }
         groups = {
             "doses": results_groups.doses({AS_GIVEN: results_groups.dose_rows(todo.scenario, todo.scenario.doses)}),
             "parameters": results_groups.parameters(todo.scenario),
         }
-        at = (kept.finish if parts else kept.merge)(groups, attributes(summary=summary))
-    return at, {**summary, "output": str(at if parts else path)}
+        at = (kept.finish if request.parts else kept.merge)(groups, attributes(summary=summary))
+    return at, {**summary, "output": str(at if request.parts else path)}
 
 
-def _about(todo: Request, tally: Tally) -> dict[str, Any]:
+def _about(todo: PreparedSweep, tally: Tally) -> dict[str, Any]:
     """What a summary says of the trajectories."""
     found = todo.batch
     return {
@@ -343,7 +317,7 @@ def _about(todo: Request, tally: Tally) -> dict[str, Any]:
 _SAME = ("model_hash", "device")
 
 
-def _layout(todo: Request) -> results_parts.PartLayout:
+def _layout(todo: PreparedSweep) -> results_parts.PartLayout:
     """What the file holds of each trajectory."""
     found = todo.batch
     variables = {}
@@ -365,7 +339,7 @@ def _layout(todo: Request) -> results_parts.PartLayout:
     )
 
 
-def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
+def estimate(todo: PreparedSweep, workers: int | None = None) -> dict[str, Any]:
     """What a sweep will take: trajectories, bytes before compression, and the time, measured on a part of it."""
     found = todo.batch
     side = workers or found.choice.side
@@ -393,7 +367,7 @@ def estimate(todo: Request, workers: int | None = None) -> dict[str, Any]:
 
 
 def _solved(
-    todo: Request, numbers: Sequence[int], workers: int | None, scheduler: str | None
+    todo: PreparedSweep, numbers: Sequence[int], workers: int | None, scheduler: str | None
 ) -> Generator[tuple[int, dict[str, np.ndarray], float], None, None]:
     """Parts as they are done: number, arrays, and the seconds that it took one worker."""
     if workers is None and scheduler is None:

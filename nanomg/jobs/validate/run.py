@@ -32,8 +32,8 @@ from nanomg.data.observations import USES, ObservationTable, Row
 from nanomg.data.prediction import Prediction, Predictor
 from nanomg.data.scores import NEAR, SCORED, TWICE, Score, noise_floor
 from nanomg.errors import InputError
+from nanomg.jobs.validate.request import ValidateRequest
 from nanomg.library.library import Library
-from nanomg.models import library as find_library
 from nanomg.results import file as result_file
 from nanomg.results.groups import about
 from nanomg.results.run import Run, finish
@@ -57,17 +57,22 @@ def validate(
 
     Raises `InputError` for an unknown domain and for anything wrong in a table; a run that fails is listed in the summary.
     """
-    shelf = library or find_library()
-    path = files.check_output(output, force) if output is not None else None
+    return run(ValidateRequest(domains=domains, output=output, force=force), library=library, command=command)
+
+
+def run(request: ValidateRequest, *, library: Library | None = None, command: str = "") -> Run:
+    """The validation of a request; `library` is one that was built already."""
+    shelf = request.shelves(library)
+    path = files.check_output(request.output, request.force) if request.output is not None else None
     pictures: list[Path] = []
-    tables = [observations.load(name, shelf) for name in dict.fromkeys(domains or sorted(shelf.observations))]
+    tables = [observations.load(name, shelf) for name in dict.fromkeys(request.domains or sorted(shelf.observations))]
     if not tables:
         raise InputError("the library has no tables of observations")
     for one, other in itertools.combinations(tables, 2):
         if one.name == other.name:
             raise InputError(f"{one.path} and {other.path} are one domain by their names; rename one of them")
     if path is not None:
-        pictures = [files.check_output(file, force) for file in _pictures(path, tables)]
+        pictures = [files.check_output(file, request.force) for file in _pictures(path, tables)]
     scores, prediction = scored(tables)
     summary = {
         **report(tables, scores),
@@ -77,15 +82,16 @@ def validate(
     groups = {"rows": _rows(scores), "domains": _domains(summary["domains"])}
     scenarios = {f"{s.domain}/{m.run.name}": m.run.scenario for s in scores if (m := s.row.measure) is not None}
     models = tuple(dict.fromkeys(scenario.model for scenario in scenarios.values()))
-    config = {"runs": {name: scenario.config_hash for name, scenario in scenarios.items()}}
-    run = finish(groups, summary, path, title="Validation", config=config, seed=0, model=models, command=command)
+    runs = {name: scenario.config_hash for name, scenario in scenarios.items()}
+    config = {"runs": runs, "request": request.recorded()}
+    finished = finish(groups, summary, path, title="Validation", config=config, seed=0, model=models, command=command)
     if path is not None:
         from nanomg.jobs.validate import figure  # with Matplotlib, which nothing else needs
 
         figure.observed(pictures[0], [(s.domain, s.row, s.predicted) for s in scores if s.row.use in SCORED])
         for table, file in zip(_with_curves(tables), pictures[1:], strict=True):
             figure.courses(file, table, prediction.courses)
-    return run
+    return finished
 
 
 def scored(tables: Sequence[ObservationTable]) -> tuple[list[Score], Prediction]:

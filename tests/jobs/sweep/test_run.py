@@ -20,6 +20,7 @@ import xarray as xr
 import nanomg
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import run as sweep_run
+from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.views import report
 
 SCENARIO = """
@@ -42,6 +43,10 @@ ASKED = {
     "keep": ["magnesium.total:max", "magnesium.total:series", "magnesium.GFR"],
     "seed": 7,
 }
+
+
+def prepared(scenario: str, **asked: Any) -> sweep_run.PreparedSweep:
+    return sweep_run.prepare(SweepRequest(scenario=scenario, **asked))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +86,7 @@ def test_the_file_says_what_was_swept(whole: xr.DataTree) -> None:
     assert (data["magnesium.total:max"].diff("dose.amount") > 0).all()
     assert {"doses", "parameters"} <= set(whole.children)
     summary, config = (json.loads(whole.attrs[name]) for name in ("summary_json", "config_json"))
-    assert config["sweep"]["subjects"] == 300 and whole.attrs["rng_seed"] == 7
+    assert config["request"]["subjects"] == 300 and whole.attrs["rng_seed"] == 7
     found = summary["sweep"]["magnesium.total:max"]
     values = data["magnesium.total:max"].values
     assert found["median"] == pytest.approx(np.median(values)) and found["max"] == values.max()
@@ -265,10 +270,10 @@ def test_a_sweep_goes_on_only_where_it_was_computed(
     asked = {"subjects": 300, "keep": ["magnesium.total:max"], "output": tmp_path / "a.h5"}
     with pytest.raises(RuntimeError):
         nanomg.sweep(mouse, progress=stop, **asked)
-    todo = sweep_run.request(mouse, subjects=300, keep=["magnesium.total:max"])
+    todo = prepared(mouse, resume=True, **asked)
     monkeypatch.setattr(type(todo.batch.choice), "text", "GPU (another)")
     with pytest.raises(InputError, match="device"):
-        nanomg.sweep(todo, output=tmp_path / "a.h5", resume=True)
+        sweep_run.run_prepared(todo)
     monkeypatch.undo()
     assert nanomg.sweep(mouse, resume=True, **asked).tree.attrs["device"] == todo.batch.choice.text
 
@@ -279,21 +284,21 @@ def stop(at: sweep_run.Progress) -> None:
 
 @pytest.mark.parametrize("what", ["equations", "population"])
 def test_a_worker_that_would_compute_something_else_is_refused(mouse: str, what: str) -> None:
-    recipe = sweep_run.request(mouse, **ASKED).recipe
+    recipe = prepared(mouse, **ASKED).recipe
     assert recipe.batch().total == 1200
     with pytest.raises(InputError, match=f"other {what}"):
         recipe._replace(**{what: "0" * 64}).batch()
 
 
 def test_the_estimate_is_the_size_of_the_sweep(mouse: str) -> None:
-    found = sweep_run.estimate(sweep_run.request(mouse, **ASKED))
+    found = sweep_run.estimate(prepared(mouse, **ASKED))
     assert found["trajectories"] == 1200 and found["bytes"] == 1200 * (1 + 8 * (1 + 5 + 1))
     assert found["seconds"] == pytest.approx(1200 / found["subjects_per_second"])
 
 
 def test_parts_shrink_with_the_memory_and_the_numbers_stay(mouse: str, whole: xr.DataTree) -> None:
-    large = sweep_run.request(mouse, **{**ASKED, "subjects": 100_000})
-    small = sweep_run.request(mouse, memory="5 MB", **{**ASKED, "subjects": 100_000})
+    large = prepared(mouse, **{**ASKED, "subjects": 100_000})
+    small = prepared(mouse, memory="5 MB", **{**ASKED, "subjects": 100_000})
     assert small.part < large.part and small.part % small.batch.block == 0
     for name, values in small.batch.solve(0, 10).items():
         np.testing.assert_allclose(values, large.batch.solve(0, 10)[name], rtol=1e-9)

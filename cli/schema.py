@@ -1,0 +1,20 @@
+"""`nanomg schema`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nanomg.cli import render
+
+
+def schema(
+    jobs: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOB]...", help="Names of jobs; all if left out.")
+    ] = None,
+) -> None:
+    """Print the JSON schemas of what jobs are asked with."""
+    from nanomg.views.schema import schemas
+
+    render.emit_json(schemas(jobs or ()))

@@ -1,0 +1,39 @@
+"""What `simulate` is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from nanomg.jobs.request import ScenarioRequest
+from nanomg.library.scenario import Scenario
+from nanomg.schema import File, about
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulateRequest(ScenarioRequest):
+    """Simulate a scenario with its control arms."""
+
+    job: ClassVar[str] = "simulate"
+
+    events: File | None = field(default=None, metadata=about("event table (CSV) that replaces the doses"))
+    records: File | None = field(
+        default=None, metadata=about("CSV file for the outputs at each record", execution=True)
+    )
+    precision: str = field(default="float64", metadata=about("numbers of the solver", allowed=("float64", "float32")))
+
+    series: bool | None = field(
+        default=None,
+        metadata=about(
+            "time courses of an event table's subjects besides the records; where left out, by their number"
+        ),
+    )
+
+    def recorded(self, scenario: Scenario | None = None) -> dict[str, Any]:
+        """As for every request; of the event table the name, since the configuration holds its text."""
+        name = None if self.events is None else Path(self.events).name
+        return {**super().recorded(scenario), "events": name}
+
+
+Request = SimulateRequest
