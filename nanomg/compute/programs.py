@@ -34,7 +34,7 @@ _bookkeeping = threading.RLock()  # held while the two lists of programs in memo
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Run = Callable[[list[Any]], Any]  # from the leaves of the arguments to the result
+Executable = Callable[[list[Any]], Any]  # from the leaves of the arguments to the result
 
 
 def compiled(*static: int) -> Callable[[Callable[P, T]], Program[P, T]]:
@@ -60,7 +60,7 @@ class Program(Generic[P, T]):
         self.name = f"{function.__module__}.{function.__qualname__}"
         self.static = sorted(static)
         self.jitted = jax.jit(function, static_argnums=static)
-        self.compiled: dict[Any, Run | None] = {}
+        self.compiled: dict[Any, Executable | None] = {}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """The function's result."""
@@ -73,23 +73,23 @@ class Program(Generic[P, T]):
             run = self._again(signature)
         except KeyError:
             with process.compiling:
-                if signature in self.compiled:
-                    run = self._again(signature)
-                else:
+                try:
+                    run = self._again(signature)  # another thread has compiled it meanwhile
+                except KeyError:
                     run, result = self._first(fixed, tree, leaves)
                     self._remember(signature, run)
                     if run is not None:
                         return result
         return self.jitted(*args) if run is None else run(leaves)
 
-    def _again(self, signature: Any) -> Run | None:
+    def _again(self, signature: Any) -> Executable | None:
         with _bookkeeping:
             run = self.compiled[signature]
             _used[self, signature] = None
             _used.move_to_end((self, signature))
         return run
 
-    def _remember(self, signature: Any, run: Run | None) -> None:
+    def _remember(self, signature: Any, run: Executable | None) -> None:
         with _bookkeeping:
             self.compiled[signature] = run
             _used[self, signature] = None
@@ -97,7 +97,7 @@ class Program(Generic[P, T]):
                 (program, oldest), _ = _used.popitem(last=False)
                 program.compiled.pop(oldest, None)
 
-    def _first(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Run | None, Any]:
+    def _first(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Executable | None, Any]:
         """The program, loaded or compiled, and its first result; no program where it cannot be stored."""
         if user_cache.trusted() is None:
             return None, None
@@ -126,7 +126,7 @@ class Program(Generic[P, T]):
             )
         return run, run(leaves)
 
-    def _compile(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Run, bytes | None]:
+    def _compile(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Executable, bytes | None]:
         structure: Any = None
 
         # flat on both sides: a loaded program cannot rebuild classes in the tree of its arguments
@@ -149,14 +149,14 @@ class Program(Generic[P, T]):
             return run, None
 
 
-def _loaded(body: bytes) -> Run:
+def _loaded(body: bytes) -> Executable:
     example, (program, arguments, results) = pickle.loads(body)
     here = jax.devices()[:1]
     compiled = serialize_executable.deserialize_and_load(program, arguments, results, execution_devices=here)
     return _runner(compiled, jax.tree.structure(example))
 
 
-def _runner(compiled: Any, structure: Any) -> Run:
+def _runner(compiled: Any, structure: Any) -> Executable:
     return lambda leaves: jax.tree.unflatten(structure, compiled(*leaves))
 
 
