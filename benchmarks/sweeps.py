@@ -151,7 +151,7 @@ def _alone(found: Any, part: int) -> float:
         lanes, _ = found._lanes(index, found._subjects(index)[0])
 
         def solve(chosen: Any, defer: bool, lanes: Any = lanes, count: int = count) -> Any:
-            some = blocks.pick(lanes, chosen, count)
+            some = simulation_lanes.some_of(lanes, chosen)
             solved = simulation_lanes.solve_block(found.plan._replace(defer=defer), some, found.rtol, devices)
             return batch._Reduced({}, jax.block_until_ready(solved).status)
 

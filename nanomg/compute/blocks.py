@@ -80,10 +80,3 @@ def _put(whole: Any, lanes: np.ndarray, part: Any) -> np.ndarray:
     changed = np.array(whole)
     changed[..., lanes] = np.asarray(part)
     return changed
-
-
-def pick(tree: Any, lanes: np.ndarray, batch: int) -> Any:
-    """The lanes of these numbers of every array whose last axis is the lanes; all else as it is."""
-    if np.array_equal(lanes, np.arange(batch)):
-        return tree
-    return jax.tree.map(lambda a: np.asarray(a)[..., lanes] if np.shape(a)[-1:] == (batch,) else a, tree)

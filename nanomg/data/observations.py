@@ -221,7 +221,6 @@ def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> O
         if "dose" in entry:
             data.pop("dose", None)
         made = scenario_file.compose(name, data, library, overrides, doses)
-        made.needs_plain("an observation")
     except InputError as error:
         inner = "" if error.where is None or error.where.startswith("scenario ") else f", {error.where}"
         raise InputError(error.message, where + inner) from None

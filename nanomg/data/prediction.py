@@ -22,13 +22,16 @@ import numpy as np
 from nanomg.analysis.readouts import STATISTICS, Over
 from nanomg.compute import programs
 from nanomg.data.observations import Measure, ObservedRun, Row
-from nanomg.dosing.dose import Dose
+from nanomg.dosing.dose import Dose, movable
+from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model, stack
-from nanomg.errors import unknown
+from nanomg.errors import InputError, unknown
 from nanomg.library.card import Origin
 from nanomg.population import streams
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation import layout
 from nanomg.simulation.dose_course import edges
+from nanomg.simulation.layout import InputWindows
 from nanomg.simulation.plan import Lanes, Plan, with_dependants
 from nanomg.solver.status import Status
 
@@ -64,7 +67,7 @@ class Group(NamedTuple):
     plan: Plan
     runs: Mapping[ObservedRun, slice]  # the lanes of each run
     lanes: Lanes
-    order: np.ndarray | None  # (edge, lane), None where free parameters delay doses
+    order: Any  # of the events of all lanes, None where free parameters delay doses
     measures: tuple[Measure, ...]
     reading: Reading
     curves: Curves
@@ -173,15 +176,28 @@ def _group(runs: Sequence[ObservedRun], measures: Sequence[Measure], free: Seque
     length += -length % _PAD
     output = np.stack([np.pad(t, (0, length - len(t)), "edge") for t in times], 1)
     given = [[d for d in run.scenario.doses if d.time <= t[-1]] for run, t in zip(runs, times, strict=True)]
-    slots, doses = _slots(given)
-    plan = simulation_lanes.plan_for(model, slots, tuple(name for name, v in values.items() if np.ndim(v)))
-    each = _lanes(plan, runs, doses, output)
-    lanes = jax.tree.map(lambda a: np.repeat(a, counts, -1), each)._replace(values=values)
+    varied = tuple(name for name, v in values.items() if np.ndim(v))
+    windows = _windows(model, runs)
+    wide = lambda a: np.repeat(a, counts, -1)
+    if all(movable(doses, model.ports) for doses in given):
+        slots, doses = _slots(given)
+        plan = simulation_lanes.plan_for(model, slots, varied)
+        lanes = jax.tree.map(wide, _lanes(plan, doses, windows, output))._replace(values=values)
+        order = None if _delays(plan, free) else simulation_lanes.edge_order(plan, lanes)
+    else:
+        subjects = [subject_of(doses, f"run {run.name!r}") for run, doses in zip(runs, given, strict=True)]
+        plan = layout.plan_of(model, subjects, varied)
+        if _delays(plan, free):
+            raise InputError(
+                "a free parameter changes when events of a dose happen; only single doses can be moved", "free"
+            )
+        each = [subject for subject, count in zip(subjects, counts, strict=True) for _ in range(count)]
+        lanes = layout.lanes_of(plan, values, each, wide(output), InputWindows(*map(wide, windows)))
+        lanes, order = lanes._replace(order=None), lanes.order
     ends = np.cumsum(counts)
     place = {run: slice(int(end) - count, int(end)) for run, count, end in zip(runs, counts, ends, strict=True)}
     ordered = tuple(sorted(measures, key=lambda m: list(STATISTICS).index(m.statistic)))
     reading, curves = _reading(model, ordered, place)
-    order = None if _delays(plan, free) else simulation_lanes.edge_order(plan, lanes)
     return Group(plan, place, lanes, order, ordered, reading, curves)
 
 
@@ -261,23 +277,31 @@ def _slots(given: Sequence[Sequence[Dose]]) -> tuple[list[Dose], list[list[Dose]
     return slots, filled
 
 
-def _lanes(plan: Plan, runs: Sequence[ObservedRun], doses: Sequence[Sequence[Dose]], output: Any) -> Lanes:
-    """One lane for each run, without its values."""
-    windows = max(len(run.scenario.windows) for run in runs)
-    each = []
-    for i, run in enumerate(runs):
-        lane = simulation_lanes.lanes_for(plan, {}, doses[i], run.scenario.windows, output[:, i])
-        spare = [(0, windows - len(run.scenario.windows))]
+def _windows(model: Model, runs: Sequence[ObservedRun]) -> InputWindows:
+    """The input windows of each run, filled up with windows that change nothing."""
+    most = max(len(run.scenario.windows) for run in runs)
+    found = []
+    for run in runs:
+        own = layout.windows_of(model, run.scenario.windows, 1)
+        spare = [(0, most - len(own.start))]
         pad = lambda a, spare=spare: np.pad(a, spare + [(0, 0)] * (a.ndim - 1))
-        each.append(lane._replace(start=pad(lane.start), stop=pad(lane.stop), change=pad(lane.change)))
-    return jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)
+        found.append(InputWindows(pad(own.start), pad(own.stop), pad(own.change), own.base))
+    return InputWindows(*(np.concatenate(parts, -1) for parts in zip(*found, strict=True)))
+
+
+def _lanes(plan: Plan, doses: Sequence[Sequence[Dose]], windows: InputWindows, output: Any) -> Lanes:
+    """One lane for each run, without its values."""
+    each = [simulation_lanes.lanes_for(plan, {}, own, (), output[:, i]) for i, own in enumerate(doses)]
+    lanes = jax.tree.map(lambda *parts: np.concatenate(parts, -1), *each)
+    return lanes._replace(start=windows.start, stop=windows.stop, change=windows.change, base=windows.base)
 
 
 def _delays(plan: Plan, free: Sequence[str]) -> bool:
-    """Whether the times of doses depend on a free parameter, so that the order of events is not known before."""
-    lags = {port.lag for name in plan.cmt if (port := plan.model.ports.get(name)) is not None}
+    """Whether the times of events depend on a free parameter, so that their order is not known before."""
+    what = ("lag",) if plan.records is None else ("lag", "F", "rate", "duration")
+    ports = [port for name in plan.cmt if (port := plan.model.ports.get(name)) is not None]
     chosen = tuple(name for name in free if name in plan.model.parameters)
-    return bool(lags & set(with_dependants(plan.model, chosen)))
+    return bool({getattr(port, name) for port in ports for name in what} & {*with_dependants(plan.model, chosen)})
 
 
 # ---------------------------------------------------------------- the solve
@@ -288,16 +312,21 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
     wide |= {name: _freed(group, name, jnp.asarray(free)) for name, free in values.items() if name in known}
     tile = lambda a: np.tile(a, (1,) * (np.ndim(a) - 1) + (batch,))
     lanes = jax.tree.map(tile, group.lanes._replace(values={}))._replace(values={**known, **wide})
+    order = group.order
+    if group.plan.records is not None:
+        order = layout.picked(group.order, np.tile(np.arange(group.lanes.output.shape[1]), batch))
+    elif order is not None:
+        order = tile(order)
     if any(isinstance(v, jax.core.Tracer) for v in values.values()):
         # what is known already is kept from the compiler, which would compute with it at length
-        known_order = None if group.order is None else tile(group.order)
-        hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), known_order))
+        hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), order))
         lanes = hidden._replace(values=lanes.values)
         if order is None:
-            order = jnp.argsort(jax.lax.stop_gradient(edges(group.plan, lanes)), axis=0, stable=True)
-        solved = simulation_lanes.trajectory(group.plan, lanes, order.astype(jnp.int32), simulation_lanes.RTOL)
+            order = jnp.argsort(jax.lax.stop_gradient(edges(group.plan, lanes)), axis=0, stable=True).astype(jnp.int32)
+        solved = simulation_lanes.trajectory(group.plan, lanes, order, simulation_lanes.RTOL)
     else:
-        solved = simulation_lanes.run(group.plan, lanes, defer=False)
+        laid_out = lanes if group.plan.records is None else lanes._replace(order=order)
+        solved = simulation_lanes.run(group.plan, laid_out, defer=False)
     measured, curves = _read(group.reading, batch, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)
     return measured, curves, solved.status
 

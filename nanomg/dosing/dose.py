@@ -41,6 +41,11 @@ class Dose:
         return self.evid == 1 and not self.ss and self.rate >= 0
 
     @property
+    def strength(self) -> float:
+        """The amount, or the rate of an infusion that has always run [per h]."""
+        return self.rate if self.ss and not self.amt else self.amt
+
+    @property
     def resets(self) -> bool:
         """Whether doses that began before have no effect from here on."""
         return self.evid in (3, 4) or self.ss == 1

@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from nanomg.dosing.dose import Dose
+
 INTERPOLATIONS = ("nocb", "locf", "linear")
 
 
@@ -70,3 +72,16 @@ class Subject:
     def where(self, record: Record, column: str) -> str:
         """The place of a record's column, for errors."""
         return f"{self.source}, row {record.row}, column {column}"
+
+
+def subject_of(doses: Sequence[Dose], source: str = "doses") -> Subject:
+    """Doses as the records of one subject, one for each; without any, one record that changes nothing."""
+    records = tuple(_record(row, dose) for row, dose in enumerate(doses, 1)) or (Record(1, 0.0, 2),)
+    return Subject("1", records, {}, source)
+
+
+def _record(row: int, dose: Dose) -> Record:
+    if not dose.amt and not dose.ss:
+        return Record(row, dose.time, 3 if dose.resets else 2)
+    duration = 0.0 if dose.rate else dose.duration
+    return Record(row, dose.time, dose.evid, dose.amt, dose.cmt, dose.rate, dose.ii, ss=dose.ss, duration=duration)

@@ -94,11 +94,11 @@ class Scenario:
         """Whether the regimen is single doses alone: no steady state, no reset, no rate that the port modifies."""
         return movable(self.doses, self.model.ports)
 
-    def needs_plain(self, job: str) -> None:
-        """Refuse a regimen that is more than single doses."""
+    def needs_movable_doses(self, job: str) -> None:
+        """Refuse a regimen whose doses cannot be moved."""
         if not self.plain:
             raise InputError(
-                f"{job} takes single doses alone; steady state, resets and rates subject to F or a model can be simulated",
+                f"{job} moves doses and takes single doses alone: no steady state, no resets, no rates subject to F or a model",
                 f"scenario {self.name!r}",
             )
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.dosing.dose import Dose
-from nanomg.dosing.event_record import Subject
+from nanomg.dosing.event_record import Subject, subject_of
 from nanomg.dosing.record_columns import columns_of
 from nanomg.equations.model import Model
 from nanomg.library.scenario import Scenario, dosed_unit
@@ -34,6 +34,13 @@ def dose_rows(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]
             {"time_h": dose.time, "cmt": dose.cmt, "amt": dose.amt * scale, "unit": unit, "duration_h": dose.duration}
         )
     return rows
+
+
+def regimen_rows(scenario: Scenario) -> list[dict[str, Any]]:
+    """The scenario's regimen: single doses, or where these do not say it all, records."""
+    if scenario.plain:
+        return dose_rows(scenario, scenario.doses)
+    return record_rows(scenario, (subject_of(scenario.doses),), with_id=False)
 
 
 def record_rows(scenario: Scenario, subjects: Sequence[Subject], with_id: bool = True) -> list[dict[str, Any]]:

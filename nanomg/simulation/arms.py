@@ -50,7 +50,8 @@ def hypotheses_of(scenario: Scenario) -> tuple[str, ...]:
 
 def carries(model: Model, cmt: str) -> list[str]:
     """The states that hold Mg among those that a dose into `cmt` reaches; none where it inoculates a tumour: no treatment."""
-    held = {s: model.states[s].substance for s in (model.ports[cmt].into if cmt in model.ports else (cmt,))}
+    reached = model.ports[cmt].into if cmt in model.ports else (cmt,) if cmt else ()
+    held = {s: model.states[s].substance for s in reached}
     return [] if TUMOUR in held.values() else [s for s, what in held.items() if what == SUBSTANCE]
 
 

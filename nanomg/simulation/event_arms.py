@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from nanomg.dosing import event_table, record_columns
+from nanomg.dosing import event_record, event_table, record_columns
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import Columns, columns_of, filled
 from nanomg.errors import InputError
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation import layout
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT
 
 
@@ -56,7 +55,7 @@ def _converted(scenario: Scenario, bound: Mapping[str, str], subjects: Sequence[
 
 def scenario_subject(scenario: Scenario) -> Subject:
     """The scenario's own regimen as the records of one subject."""
-    return layout.subject_of(scenario.doses, f"scenario {scenario.name!r}, doses in order of time")
+    return event_record.subject_of(scenario.doses, f"scenario {scenario.name!r}, doses in order of time")
 
 
 # ---------------------------------------------------------------- arms

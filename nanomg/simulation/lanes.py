@@ -17,6 +17,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from nanomg.compute import blocks, programs
 from nanomg.dosing.dose import Dose, Window, movable
+from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model
 from nanomg.errors import unknown
 from nanomg.simulation import dose_course, layout, record_course
@@ -42,7 +43,7 @@ def plan_for(
     expanded on the host, as `expanded` asks for with any doses.
     """
     if expanded or (expanded is None and not movable(doses, model.ports)):
-        return layout.plan_of(model, (layout.subject_of(doses),), varied, **options)
+        return layout.plan_of(model, (subject_of(doses),), varied, **options)
     names = with_dependants(model, tuple(varied))
     return Plan(model, names, tuple(d.cmt for d in doses), tuple(d.duration == 0 for d in doses), **options)
 
@@ -63,10 +64,11 @@ def lanes_for(
     is its rate [per h]. Raises `InputError` for doses that make no sense with these values.
     """
     if plan.records is not None:
-        changed = layout.Moved(amount=amount, **moved)
-        return layout.lanes_of(plan, values, [layout.subject_of(doses)] * batch, output, windows, moved=changed)
+        subject, changed = subject_of(doses), layout.Moved(amount=amount, **moved)
+        sizes = layout.sizes_of([subject], np.asarray(output), windows)
+        return layout.lanes_of(plan, values, [subject] * batch, output, windows, moved=changed, sizes=sizes)
     wide = lambda rows: layout.wide(np.array(rows, float), batch)
-    start, stop, change, base = layout.windows_of(plan, windows, batch)
+    start, stop, change, base = layout.windows_of(plan.model, windows, batch)
     return Lanes(
         values=dict(values),
         time=moved.get("time", wide([d.time for d in doses])),
@@ -127,8 +129,8 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     forcing = jnp.take_along_axis(course.intervals.forcing[:, : len(plan.model.inputs)], looks, 0)
     if plan.records is not None:
         y = jnp.where(lost, jnp.nan, y)
-    done = solution.status == Status.DONE
-    status = jnp.where(done & lost, Status.NO_STEADY_STATE, solution.status).astype(solution.status.dtype)
+    # without its steady state whatever follows in a lane means nothing
+    status = jnp.where(lost, Status.NO_STEADY_STATE, solution.status).astype(solution.status.dtype)
     return Trajectory(y, forcing, course.bound, status, residual, solution.accepted, solution.rejected, solution.stop)
 
 

@@ -6,6 +6,7 @@ steady state divides are expanded all at once; the others one by one, each disti
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +16,8 @@ import numpy as np
 
 from nanomg.compute import programs
 from nanomg.dosing import many_schedules, schedule
-from nanomg.dosing.dose import Dose, Window
-from nanomg.dosing.event_record import INTERPOLATIONS, Mode, Record, Subject
+from nanomg.dosing.dose import Window
+from nanomg.dosing.event_record import INTERPOLATIONS, Mode, Subject
 from nanomg.dosing.many_schedules import Dosed
 from nanomg.dosing.record_columns import Columns, Rows, columns_of, filled
 from nanomg.dosing.schedule import Edges, Kind, Schedule, Values
@@ -30,7 +31,10 @@ _PAD = 32  # actions are padded to a multiple, records to a quarter of it
 
 
 class Moved(NamedTuple):
-    """What replaces the columns of lanes' records, (record, lane) each, or None; `amount` is the rate of a constant infusion."""
+    """What replaces the columns of lanes' records, (record, lane) each, or None.
+
+    An infusion at a rate keeps its duration where its amount is replaced; the amount of one that has always run is its rate.
+    """
 
     time: np.ndarray | None = None  # [h]
     amount: np.ndarray | None = None
@@ -55,7 +59,7 @@ def sizes_of(subjects: Sequence[Subject], output: np.ndarray, windows: Sequence[
     """Sizes for all of these subjects; where infusions overlap a steady state there may be more actions."""
     columns, bounds = columns_of(subjects)
     starts, count = bounds[:-1], np.diff(bounds)
-    last = np.maximum(np.maximum.reduceat(columns.time, starts), max(output, default=-np.inf))
+    last = np.maximum(np.maximum.reduceat(columns.time, starts), np.max(output, initial=-np.inf))
     span = np.maximum(np.repeat(last, count) - columns.time, 0.0) / np.where(columns.addl > 0, columns.ii, 1.0)
     each = 1 + np.minimum(columns.addl, np.floor(np.minimum(span, columns.addl)) + 1)
     actions = np.where(columns.doses, each * (1 + (columns.mode != Mode.BOLUS)), 0) + columns.resets + columns.ss
@@ -64,18 +68,6 @@ def sizes_of(subjects: Sequence[Subject], output: np.ndarray, windows: Sequence[
 
 
 # ---------------------------------------------------------------- the plan
-def subject_of(doses: Sequence[Dose], where: str = "doses") -> Subject:
-    """Doses as the records of one subject, one for each."""
-    return Subject("1", tuple(_record(row, dose) for row, dose in enumerate(doses, 1)), {}, where)
-
-
-def _record(row: int, dose: Dose) -> Record:
-    if not dose.amt and not dose.ss:
-        return Record(row, dose.time, 3 if dose.resets else 2)
-    duration = 0.0 if dose.rate else dose.duration
-    return Record(row, dose.time, dose.evid, dose.amt, dose.cmt, dose.rate, dose.ii, ss=dose.ss, duration=duration)
-
-
 def plan_of(
     model: Model,
     subjects: Sequence[Subject],
@@ -137,7 +129,7 @@ def lanes_of(
     values: Mapping[str, Any],
     subjects: Sequence[Subject],
     output: np.ndarray,
-    windows: Sequence[Window] = (),
+    windows: Sequence[Window] | InputWindows = (),
     *,
     moved: Moved = AS_WRITTEN,
     at_records: bool = False,
@@ -148,6 +140,8 @@ def lanes_of(
     `output` (time, lane) or (time,) are times at which every lane is seen [h], `at_records` says whether at its records, too.
     Raises `InputError` for records that make no sense with these values.
     """
+    if moved.time is not None:
+        subjects, moved = _in_order(subjects, moved, np.argsort(moved.time, axis=0, kind="stable"))
     distinct = sorted({id(subject): subject for subject in subjects}.values(), key=_place)
     number = {id(subject): i for i, subject in enumerate(distinct)}
     which = np.array([number[id(subject)] for subject in subjects])
@@ -158,9 +152,23 @@ def lanes_of(
     assert plan.records is not None
     bound = {name: _bound(plan.model, columns, bounds, distinct, name, how)[at] for name, how in plan.records.held}
     lanes = _given(plan, values, columns, at, np.arange(rows)[:, None] < count, moved, bound)
-    start, stop, change, base = windows_of(plan, windows, len(which))
-    lanes = lanes._replace(start=start, stop=stop, change=change, base=base, output=wide(output, len(which)))
+    given = windows if isinstance(windows, InputWindows) else windows_of(plan.model, windows, len(which))
+    lanes = lanes._replace(
+        start=given.start, stop=given.stop, change=given.change, base=given.base, output=wide(output, len(which))
+    )
     return lanes._replace(order=_layout(plan, lanes, columns, at, subjects, count, at_records, sizes))
+
+
+def _in_order(subjects: Sequence[Subject], moved: Moved, order: np.ndarray) -> tuple[list[Subject], Moved]:
+    """Records, and what replaces their columns, in this order (record, lane)."""
+    known: dict[tuple[int, bytes], Subject] = {}
+    found = []
+    for b, subject in enumerate(subjects):
+        key = id(subject), order[:, b].tobytes()
+        if key not in known:
+            known[key] = dataclasses.replace(subject, records=tuple(subject.records[i] for i in order[:, b].tolist()))
+        found.append(known[key])
+    return found, Moved(*(None if a is None else np.take_along_axis(a, order, 0) for a in moved))
 
 
 def _place(subject: Subject) -> tuple[int, int]:
@@ -180,16 +188,23 @@ def wide(rows: Any, lanes: int) -> np.ndarray:
     return np.broadcast_to(rows if rows.ndim == 2 else rows[:, None], (len(rows), lanes))
 
 
-def windows_of(
-    plan: Plan, windows: Sequence[Window], lanes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Start and stop (window, lane) [h] and change (window, input, lane) of windows, and the inputs outside them (input, lane)."""
-    inputs = plan.model.inputs
+class InputWindows(NamedTuple):
+    """Input windows of lanes: start and stop (window, lane) [h], change (window, input, lane), and inputs outside (input, lane)."""
+
+    start: np.ndarray
+    stop: np.ndarray
+    change: np.ndarray
+    base: np.ndarray
+
+
+def windows_of(model: Model, windows: Sequence[Window], lanes: int) -> InputWindows:
+    """The same windows in all lanes."""
+    inputs = model.inputs
     base = np.array([var.default for var in inputs.values()], float)
     change = np.array([[(w.value - inputs[n].default) * (n == w.name) for n in inputs] for w in windows], float)
     change = np.repeat(change.reshape(len(windows), len(inputs), 1), lanes, 2)
     start, stop = (np.array([getattr(w, name) for w in windows], float) for name in ("start", "stop"))
-    return wide(start, lanes), wide(stop, lanes), change, wide(base, lanes)
+    return InputWindows(wide(start, lanes), wide(stop, lanes), change, wide(base, lanes))
 
 
 def _given(
@@ -204,13 +219,21 @@ def _given(
     """What stands in the records of each lane, padded with rows that do nothing."""
     take = lambda column, fill=0: np.where(real, column[at], fill)
     of = lambda column, other: column if other is None else np.pad(other, [(0, len(at) - len(other)), (0, 0)])
-    gives, mode, rate = take(columns.doses, False), take(columns.mode), take(columns.rate, 0.0)
-    constant = gives & (take(columns.amt, 0.0) == 0)
-    amount = of(np.where(constant, rate, take(columns.amt, 0.0)), moved.amount)
+    gives, mode, rate, amt = (
+        take(columns.doses, False),
+        take(columns.mode),
+        take(columns.rate, 0.0),
+        take(columns.amt, 0.0),
+    )
+    constant = gives & (amt == 0)
+    amount = of(np.where(constant, rate, amt), moved.amount)
+    rate = np.where(constant, 0.0, rate)
+    if moved.amount is not None:
+        rate = np.where((rate > 0) & (amt > 0), rate * amount / np.where(amt > 0, amt, 1.0), rate)
     code = np.array([plan.cmt.index(name) if name in plan.cmt else -1 for name in (*columns.names, "")])
     written = RecordValues(
         ii=of(take(columns.ii, 0.0), moved.ii),
-        rate=np.where(constant, 0.0, rate),
+        rate=rate,
         constant=constant.astype(float),
         gives=gives.astype(float),
         # a dose of nothing is a bolus: it must not divide by a rate

@@ -55,6 +55,16 @@ def settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integr
     return found._replace(y=found.y.at[np.array(held, int)].set(0.0))  # their own jumps set them
 
 
+def with_amounts(lanes: Lanes, amount: Any) -> Lanes:
+    """Lanes of doses or records with other amounts (dose, lane), traced; an infusion at a rate keeps its duration."""
+    if lanes.records is None:
+        return lanes._replace(amount=amount)
+    before = jax.lax.stop_gradient(lanes.amount)
+    share = jnp.where(before > 0, amount / jnp.where(before > 0, before, 1.0), 1.0)
+    rate = jnp.where(lanes.records.rate > 0, lanes.records.rate * share, lanes.records.rate)
+    return lanes._replace(amount=amount, records=lanes.records._replace(rate=rate))
+
+
 def arriving(plan: Plan, lane: Lanes) -> Values:
     """The values of one lane's records as its doses arrive."""
     return _deliveries(plan, lane)[1]

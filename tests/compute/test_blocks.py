@@ -120,10 +120,10 @@ def test_hard_lanes_get_a_block_of_their_own(undisturbed: np.ndarray, monkeypatc
 @pytest.mark.parametrize("late", [[5], [1, 2, 6], [0, 2, 3, 5, 6, 7]])
 def test_deferred_lanes_keep_their_own_numbers(count: int, late: list[int]) -> None:
     """However many lanes there are, as many as a block of late ones too: each is solved with its own values."""
-    values = {"own": np.arange(count) * 10.0}
+    values = np.arange(count) * 10.0
 
     def solve(lanes: np.ndarray, defer: bool) -> Solved:
-        own = blocks.pick(values, lanes, count)["own"]
+        own = values[lanes]
         hard = np.isin(own, 10.0 * np.array(late))
         return Solved(own + 1.0, np.where(hard & defer, Status.DEFERRED, Status.DONE))
 

@@ -56,7 +56,6 @@ SHIPPED = models.library()
         ('\n[run.x]\nscenario = "textbook-1cpt"\nset = {"pk.Cl" = "1 L/h"}\n' + row(), "there is no parameter 'pk.Cl'"),
         ('\n[run.x]\nscenario = "textbook-1cpt"\ndoses = []\n' + row(), "there is no key 'doses'; did you mean"),
         ('\n[run.x]\nscenario = "textbook-1cpt"\nsubjects = 1\n' + row(), "subjects must be a whole number, 2 or more"),
-        ('\n[run.x]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 1 mg q 4 h ss"]\n' + row(), "takes single doses alone"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence(shelf: Shelf, text: str, said: str) -> None:

@@ -183,8 +183,12 @@ def test_mistakes_in_columns(line: str, expected: str, tmp_path: Path) -> None:
 def test_what_is_more_than_single_doses(dose: str, plain: bool, tmp_path: Path) -> None:
     found = loaded(SMALL, tmp_path, doses=(dose,))
     assert found.plain == plain
-    with contextlib.nullcontext() if plain else pytest.raises(InputError, match="the job takes single doses alone"):
-        found.needs_plain("the job")
+    with (
+        contextlib.nullcontext()
+        if plain
+        else pytest.raises(InputError, match="the job moves doses and takes single doses alone")
+    ):
+        found.needs_movable_doses("the job")
 
 
 def test_a_rate_into_a_port_with_bioavailability_is_more_than_a_single_dose() -> None:

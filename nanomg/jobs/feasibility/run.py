@@ -109,7 +109,6 @@ def run(
     path = files.check_output(request.output, request.force) if request.output is not None else None
     draws, seed = request.draws, request.seed
     chosen = _until(request.resolved(library), request.horizon)
-    chosen.needs_plain("feasibility")
     _check(chosen, draws, seed, chunk)
     sampled = sample(chosen, draws, seed)
     rise, status = _solve(chosen, sampled, draws, chunk, progress)
@@ -198,7 +197,7 @@ def _solve(
     blocks = math.ceil(draws / chunk)
     size = math.ceil(draws / blocks)
     brings = np.array([bool(arms.carries(scenario.model, d.cmt)) for d in doses])
-    given = np.array([d.amt for d in doses])[:, None] * np.ones(2 * size)
+    given = np.array([d.strength for d in doses])[:, None] * np.ones(2 * size)
     given[brings, size:] = 0.0  # the second half of the lanes is the arm without Mg
     rise, status = np.full((draws, len(QUANTITIES)), np.nan), np.zeros(draws, np.int8)
     for block in range(blocks):

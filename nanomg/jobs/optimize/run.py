@@ -74,7 +74,7 @@ def run(
     if steps is not None and steps < 1:
         raise InputError(f"at least 1 step is needed, not {steps}", "steps")
     chosen = request.resolved(library)
-    chosen.needs_plain("optimisation")
+    chosen.needs_movable_doses("optimisation")
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
     if checkpoint is not None and not request.resume:
         checkpoint.unlink(missing_ok=True)

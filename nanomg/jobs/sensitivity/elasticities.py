@@ -23,6 +23,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.population.ranges import Range, range_of
 from nanomg.results import groups
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation import record_course
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.status import Status
 
@@ -81,20 +82,22 @@ def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulat
     count = len(outputs) + -len(outputs) % _LANES
     times = simulation_lanes.output_times(scenario.horizon, scenario.every, scenario.doses)
     values = {name: np.full(count, value) for name, value in scenario.values.items()}
-    amounts = np.repeat(np.array([d.amt for d in scenario.doses])[:, None], count, 1)
+    amounts = np.repeat(np.array([d.strength for d in scenario.doses])[:, None], count, 1)
     lanes = simulation_lanes.lanes_for(plan, values, scenario.doses, scenario.windows, times, count, amounts)
     quantities, hows = _quantities(scenario.model), list(_TAKEN)
     index = [quantities.index(output.name) for output in outputs]
     how = [0 if output.how == VALUE else hows.index(output.how) for output in outputs]
     fill = lambda rows: np.pad(np.array(rows), (0, count - len(rows)), "edge")
     order = simulation_lanes.edge_order(plan, lanes)
-    found, status, of_values, of_amounts = _pulled(plan, lanes, order, fill(index), fill(how), jnp.asarray(rtol))
+    given, tolerance = lanes._replace(order=None), jnp.asarray(rtol)
+    found, status, of_values, of_amounts = _pulled(plan, given, order, fill(index), fill(how), tolerance)
     if (worst := Status(int(np.max(status)))) != Status.DONE:
         raise SimulationError(f"it cannot be solved: {worst.reason}", f"scenario {scenario.name!r}")
     factor = np.array([output.factor for output in outputs])
     size = len(outputs)
     parameter = np.stack([np.asarray(of_values[name])[:size] for name in scenario.parameters], 1)
-    amount = np.asarray(of_amounts).reshape(len(scenario.doses), count)[:, :size].T
+    doses = len(scenario.doses)
+    amount = np.asarray(of_amounts)[:doses].reshape(doses, count)[:, :size].T
     return Slopes(factor * np.asarray(found)[:size], factor[:, None] * parameter, factor[:, None] * amount)
 
 
@@ -108,7 +111,8 @@ def _pulled(
     """
 
     def seen(values: dict[str, Any], amount: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        solved = simulation_lanes.trajectory(plan, lanes._replace(values=values, amount=amount), order, rtol)
+        given = record_course.with_amounts(lanes._replace(values=values), amount)
+        solved = simulation_lanes.trajectory(plan, given, order, rtol)
         x = simulation_lanes.observables(plan.model, values, solved.y, solved.forcing)
         curves = stack([x[name] for name in _quantities(plan.model)], solved.y[:, 0].shape)
         curve = jnp.take_along_axis(curves, index[None, None], 0)[0]
@@ -130,7 +134,7 @@ def elasticity_rows(scenario: Scenario, outputs: Sequence[Keep], slopes: Slopes,
     `elasticity` is None where output or parameter is 0, `slope` [unit of the output per unit] always there. `at_low` and `at_high`
     are the change of ln(output) at the ends of the range `over`, to first order; `range_effect` is their difference.
     """
-    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses))
+    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses if dose.cmt))
     rows = []
     for output, y, parameter, amount in zip(outputs, *slopes, strict=True):
         own = [
@@ -174,7 +178,7 @@ def _range_entries(span: Range | None = None, ends: tuple[float | None, ...] = (
 def _of_port(scenario: Scenario, port: str, y: float, amount: np.ndarray) -> dict[str, Any]:
     """All doses into a port made larger together; `value` is what they add up to."""
     own = [i for i, dose in enumerate(scenario.doses) if dose.cmt == port]
-    given = np.array([scenario.doses[i].amt for i in own])
+    given = np.array([scenario.doses[i].strength for i in own])
     unit, scale = groups.shown(scenario, port)
     total, moved = float(given.sum()), float(given @ amount[own])
     return {

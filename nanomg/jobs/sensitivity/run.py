@@ -78,7 +78,6 @@ def run(
     path, picture = _check_files(request.output, request.figure, request.force)
     samples, over, seed = request.samples, request.over, request.seed
     chosen = request.resolved(library)
-    chosen.needs_plain("sensitivity")
     if request.parameters and samples is None:
         raise InputError(
             "only Sobol indices are of chosen parameters; say of how many samples (--sobol)", "--parameter"

@@ -76,7 +76,6 @@ class Trajectories:
         memory: float = MEMORY,
         most: int | None = None,
     ):
-        scenario.needs_plain("a sweep")
         if subjects < 0:
             raise InputError(f"the number of subjects must not be negative, but it is {subjects}", "--subjects")
         if not design.dims and not subjects:
@@ -149,12 +148,12 @@ class Trajectories:
         own = tuple(keep for keep in self.kept if keep.name not in covariates)
 
         def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
-            some, at = blocks.pick((lanes, rows), chosen, count)
+            some, at = simulation_lanes.some_of(lanes, chosen), rows[:, chosen]
             with devices.using(self.choice):
                 solved = simulation_lanes.solve_block(
                     self.plan._replace(defer=defer), some, self.rtol, self.choice.devices
                 )
-                kept = _reduced(self.plan, own, some.values, solved.y, solved.forcing, some.output, at)
+                kept = _reduced(self.plan, own, some.values, solved.y, solved.forcing, some.output, jnp.asarray(at))
             return _Reduced(jax.device_get(kept), np.asarray(solved.status))
 
         found = blocks.solve_in_like_blocks(solve, count, self.block, min(self.block, _LATE * len(self.choice.devices)))
@@ -178,9 +177,15 @@ class Trajectories:
         times = self._times(doses)
         wide = lambda a: np.broadcast_to(a, (len(a), len(index)))
         lanes = simulation_lanes.lanes_for(
-            self.plan, values, self.scenario.doses, self.scenario.windows, times.all, len(index), doses.amount
+            self.plan,
+            values,
+            self.scenario.doses,
+            self.scenario.windows,
+            times.all,
+            len(index),
+            **doses._asdict(),
         )
-        return lanes._replace(time=doses.time, duration=doses.duration), wide(times.rows)
+        return lanes, wide(times.rows)
 
     def _values(self, at: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Every parameter, a scalar or (lane,): a subject's own lies around the value of its point."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from nanomg.dosing.dose import Dose
+from nanomg.dosing.dose import movable
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms
@@ -21,7 +21,7 @@ def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
     *port, what = name.split(".")[1:]
     if what not in DOSE_PROPERTIES:
         raise unknown("property of a dose", what, DOSE_PROPERTIES, where)
-    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses))
+    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses if dose.strength))
     cmt = ".".join(port) or (ports[0] if len(ports) == 1 else "")
     if not ports:
         raise InputError("the scenario has no doses", where)
@@ -33,11 +33,15 @@ def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
 
 
 class Regimens(NamedTuple):
-    """Doses of lanes: `time` [h], `amount` [unit of the port] and `duration` [h], each (dose, lane)."""
+    """Doses of lanes, (dose, lane) each: `time` [h], `amount` [unit of the port], `duration` [h], `ii` at steady state [h].
+
+    The amount of an infusion that has always run is its rate [per h].
+    """
 
     time: np.ndarray
     amount: np.ndarray
     duration: np.ndarray
+    ii: np.ndarray
 
 
 def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Regimens:
@@ -45,13 +49,16 @@ def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Re
     doses = scenario.doses
     wide = lambda rows: np.repeat(np.array(rows, float).reshape(-1, 1), lanes, 1)
     found = Regimens(
-        wide([d.time for d in doses]), wide([d.amt for d in doses]), wide([d.duration or 1.0 for d in doses])
+        wide([d.time for d in doses]),
+        wide([d.strength for d in doses]),
+        wide([d.duration or 1.0 for d in doses]),
+        wide([d.ii for d in doses]),
     )
     properties = [name for name in at if name.startswith("dose.") and name not in scenario.parameters]
     for name in sorted(properties, key=lambda name: DOSE_PROPERTIES.index(name.rpartition(".")[2])):
         cmt, what = dosed(name, scenario, name)
-        own = sorted((i for i, d in enumerate(doses) if d.cmt == cmt), key=lambda i: doses[i].time)
-        _set(found, what, np.array(own), doses, np.asarray(at[name], float), name)
+        own = sorted((i for i, d in enumerate(doses) if d.cmt == cmt and d.strength), key=lambda i: doses[i].time)
+        _set(found, what, np.array(own), scenario, np.asarray(at[name], float), name)
     if REGIMEN in at:
         brings = np.array([bool(arms.carries(scenario.model, d.cmt)) for d in doses])
         found.amount[brings[:, None] & (at[REGIMEN] == 1)] = 0.0
@@ -64,8 +71,11 @@ def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Re
     return found
 
 
-def _set(found: Regimens, what: str, own: np.ndarray, doses: Sequence[Dose], value: np.ndarray, name: str) -> None:
+def _set(found: Regimens, what: str, own: np.ndarray, scenario: Scenario, value: np.ndarray, name: str) -> None:
+    doses = scenario.doses
     if what == "amount":
+        if not all(doses[i].amt for i in own):
+            raise InputError("an infusion that has always run has no amount; vary its scale", f"--vary {name}")
         found.amount[own] = value
     elif what == "scale":
         found.amount[own] *= value
@@ -73,9 +83,14 @@ def _set(found: Regimens, what: str, own: np.ndarray, doses: Sequence[Dose], val
         found.time[own] += value - found.time[own[0]]
     elif what == "interval":
         found.time[own] = found.time[own[0]] + np.arange(len(own))[:, None] * value
+        if any(doses[i].ii for i in own) and not (value > 0).all():
+            raise InputError("doses at steady state need an interval above 0", f"--vary {name}")
+        found.ii[own] = np.where(found.ii[own] > 0, value, 0.0)
     elif what == "duration":
         if not all(doses[i].duration for i in own) or not (value > 0).all():
             raise InputError("a duration above 0 is for infusions; a bolus has none", f"--vary {name}")
+        if not movable(doses, scenario.model.ports) and any(doses[i].rate for i in own):
+            raise InputError("these infusions are given at a rate, from which their duration follows", f"--vary {name}")
         found.duration[own] = value
     else:
         if not ((value % 1 == 0) & (value <= len(own))).all():

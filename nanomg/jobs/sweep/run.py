@@ -286,7 +286,7 @@ def _swept(
             "share_computing": None if request.scheduler is not None else computing / (side * took),
         }
         groups = {
-            "doses": results_groups.doses({AS_GIVEN: results_groups.dose_rows(todo.scenario, todo.scenario.doses)}),
+            "doses": results_groups.doses({AS_GIVEN: results_groups.regimen_rows(todo.scenario)}),
             "parameters": results_groups.parameters(todo.scenario),
         }
         at = (kept.finish if request.parts else kept.merge)(groups, attributes(summary=summary))

@@ -101,10 +101,6 @@ def test_something_must_vary(textbook: Scenario) -> None:
         batch_of(textbook, "pk.CL=1,2", subjects=10**20)
     with pytest.raises(InputError, match="all subjects would be the same one"):
         batch_of(textbook, subjects=3)
-    with pytest.raises(InputError, match="single doses alone"):
-        batch_of(
-            scenario_file.load("textbook-1cpt", library(), doses=["pk.central: 100 mg q 24 h x 3 ss"]), "pk.CL=1,2"
-        )
 
 
 # ---------------------------------------------------------------- subjects and ranges
