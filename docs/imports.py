@@ -330,6 +330,19 @@ def connected(boxes: Mapping[str, Box], ways: Sequence[Route], passages: Mapping
     return svg
 
 
+def beside_rows(boxes: Mapping[str, Box], rows: Sequence[Sequence[str]], ways: Sequence[Route]) -> dict[str, Box]:
+    """Passages past rows of boxes, on the side that is nearer to where the arrow begins."""
+    places = {}
+    for way in ways:
+        for passage in way.passages:
+            row = [boxes[name] for name in rows[int(passage.rpartition("@")[2])]]
+            left, right = row[0].x - PASSAGE, row[-1].x + row[-1].width
+            begins = boxes[way.arrow[0]].middle
+            x = left if begins - left < right - begins else right
+            places[passage] = Box(x, row[0].y, PASSAGE, row[0].height)
+    return places
+
+
 def drawing(imports: Imports) -> str:
     """The picture of the imports, as SVG."""
     levels, whole = floors(), joined(imports)
@@ -366,7 +379,8 @@ def drawing(imports: Imports) -> str:
                     front += box_svg(inner[each], each, "white", tint(name, share, 60), 13.0)
                 among = {n: {t for t in imports[n] if t in inner} for n in inner}
                 rows = [[f"{JOBS}.{name}" for name in row] for row in floors(f"nanomg.{JOBS}")]
-                front += connected(inner, routes(rows, arrows(among)), {})
+                inward = routes(rows, arrows(among))
+                front += connected(inner, inward, beside_rows(inner, rows, inward))
             else:
                 front += box_svg(box, name, "white", tint(name, share, 55))
         y += high + BETWEEN + 12
