@@ -73,6 +73,10 @@ SAME = {
     "an import": ("from HELPER import half", "import math, jax.numpy as jnp\n    from HELPER import half, unused"),
     "imports in another order": ("AbstractMechanism, Flux, Scalar", "Scalar, Flux, AbstractMechanism"),
     "an import by module": ("from HELPER import half", "import HELPER\n    from HELPER import half"),
+    "imports of public names": (
+        "from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param",
+        "from nanomg import AbstractMechanism, Flux, Var, param\n    from nanomg.equations.mechanism import Scalar",
+    ),
     "another class": ("3.0 * x", "4.0 * x"),
     "a function that nothing calls": ("RATE = 1.0", "RATE = 1.0\n\n    def more(x):\n        return x + 1"),
     "helper: docstring": ("Half of it.", "The half."),
