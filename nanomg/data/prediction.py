@@ -28,8 +28,8 @@ from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Origin
 from nanomg.population import streams
+from nanomg.simulation import action_order, layout
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation import layout
 from nanomg.simulation.dose_course import edges
 from nanomg.simulation.layout import InputWindows
 from nanomg.simulation.plan import Lanes, Plan, with_dependants
@@ -314,7 +314,7 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
     lanes = jax.tree.map(tile, group.lanes._replace(values={}))._replace(values={**known, **wide})
     order = group.order
     if group.plan.records is not None:
-        order = layout.picked(group.order, np.tile(np.arange(group.lanes.output.shape[1]), batch))
+        order = action_order.picked(group.order, np.tile(np.arange(group.lanes.output.shape[1]), batch))
     elif order is not None:
         order = tile(order)
     if any(isinstance(v, jax.core.Tracer) for v in values.values()):

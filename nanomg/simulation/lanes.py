@@ -20,7 +20,7 @@ from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model
 from nanomg.errors import unknown
-from nanomg.simulation import dose_course, layout, record_course
+from nanomg.simulation import action_order, dose_course, layout, record_course
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
 from nanomg.solver import integrate, intervals
 from nanomg.solver.status import Status
@@ -211,7 +211,7 @@ def some_of(lanes: Lanes, chosen: np.ndarray) -> Lanes:
     if np.array_equal(chosen, np.arange(lanes.output.shape[1])):
         return lanes
     some = record_course.by_lane(lanes._replace(order=None), lambda a: np.asarray(a)[..., chosen], lambda a: a)
-    return some if lanes.order is None else some._replace(order=layout.picked(lanes.order, chosen))
+    return some if lanes.order is None else some._replace(order=action_order.picked(lanes.order, chosen))
 
 
 @programs.compiled(0, 4)

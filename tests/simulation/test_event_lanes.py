@@ -21,7 +21,7 @@ from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
-from nanomg.simulation import event_lanes, layout
+from nanomg.simulation import action_order, event_lanes
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.status import Status
@@ -293,7 +293,8 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
     both = [Record(2, 0.0, 1, 50.0, "pk.depot"), Record(2, 3.0, 1, 50.0, "pk.central")]
     solve(*both)
     counts = [
-        len(program.compiled) + program.jitted._cache_size() for program in (simulation_lanes._run, layout._arriving)
+        len(program.compiled) + program.jitted._cache_size()
+        for program in (simulation_lanes._run, action_order._arriving)
     ]
     fresh = solve(
         replace(both[1], time=1.0, ii=5.0, addl=3, duration=7.0),
@@ -303,7 +304,8 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
     )
     assert fresh[-1] > 0
     assert counts == [
-        len(program.compiled) + program.jitted._cache_size() for program in (simulation_lanes._run, layout._arriving)
+        len(program.compiled) + program.jitted._cache_size()
+        for program in (simulation_lanes._run, action_order._arriving)
     ]
 
 

@@ -1,0 +1,231 @@
+"""The order of the actions of lanes: the records of each expanded on the host, as arrays of one size.
+
+Subjects whose records no reset and no steady state divides are expanded all at once; the others one by one, each distinct schedule
+once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from nanomg.compute import programs
+from nanomg.dosing import many_schedules, schedule
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.many_schedules import Dosed
+from nanomg.dosing.record_columns import Columns
+from nanomg.dosing.schedule import Edges, Kind, Schedule, Values
+from nanomg.dosing.series import MOST_DOSES
+from nanomg.errors import InputError
+from nanomg.simulation import record_course
+from nanomg.simulation.plan import Lanes, Layout, Period, Plan
+
+PAD = 32  # actions are padded to a multiple, records to a quarter of it
+
+
+class Sizes(NamedTuple):
+    """Rows and actions of lanes at least, so that blocks of one table share a compiled program."""
+
+    rows: int = 0
+    actions: int = 0
+
+
+ANY_SIZE = Sizes()
+
+
+def padded_to(count: int, of: int) -> int:
+    """The next multiple."""
+    return count + -count % of
+
+
+@programs.compiled(0)
+def _arriving(plan: Plan, lanes: Lanes) -> Values:
+    return record_course.over_lanes(functools.partial(record_course.arriving, plan), lanes)
+
+
+def order_actions(
+    plan: Plan,
+    lanes: Lanes,
+    columns: Columns,
+    at: np.ndarray,
+    subjects: Sequence[Subject],
+    count: np.ndarray,
+    at_records: bool,
+    sizes: Sizes,
+) -> Layout:
+    """The actions of all lanes in their order, with the rows `at` of the table of records that each lane has.
+
+    `at` is (record, lane), of which the first `count` (lane,) are real.
+    """
+    rows = len(at)
+    assert lanes.records is not None
+    arrived = Values(*map(np.asarray, _arriving(plan, lanes)))
+    edge = np.maximum(np.concatenate([lanes.stop, lanes.start]), np.minimum(lanes.time[:1], 0.0))
+    further = np.concatenate([edge, lanes.output])
+    real = np.arange(rows)[:, None] < count
+    last = np.maximum(np.where(real, arrived.time, -np.inf).max(0), lanes.output.max(0, initial=-np.inf))
+    with np.errstate(all="ignore"):
+        *_, length = schedule.delivery(lanes.records.mode, arrived)
+    given = Dosed(
+        time=arrived.time,
+        records=count,
+        gives=lanes.records.gives > 0,
+        mode=lanes.records.mode,
+        addl=np.where(real, columns.addl[at], 0),
+        ii=arrived.ii,
+        lag=arrived.lag,
+        length=length,
+        further=further,
+        reached=further <= last,
+    )
+    simple = _simple(given, arrived, real, np.where(real, columns.ss[at], 0), np.where(real, columns.resets[at], False))
+    alone = np.flatnonzero(~simple)
+    schedules = dict(zip(alone.tolist(), _expanded(subjects, given, arrived, len(edge), alone), strict=True))
+    together = many_schedules.ordered(given.of(np.flatnonzero(simple))) if simple.any() else None
+    used = max([together.used.max() if together else 0, *(len(s.actions) for s in schedules.values())])
+    size = padded_to(max(int(used), sizes.actions), PAD)
+    layout = _joined(schedules, together, np.flatnonzero(simple), given, size)
+    looks = _looks(layout, used, rows, rows + len(further))
+    chosen = np.concatenate([looks[: rows if at_records else 0], looks[rows + len(edge) :]])
+    return layout._replace(looks=chosen, used=np.int32(used), period=_periods(schedules, size))
+
+
+def _simple(given: Dosed, values: Values, real: np.ndarray, ss: np.ndarray, resets: np.ndarray) -> np.ndarray:
+    """Which lanes are expanded all at once (lane,): without steady state and reset, and with nothing to complain of."""
+    with np.errstate(all="ignore"):
+        jump, inflow, length = schedule.delivery(given.mode, values)
+    end = values.time + given.addl * values.ii + values.lag + length
+    finite = np.isfinite(end) & np.isfinite(jump) & np.isfinite(inflow)
+    sound = (values.lag >= 0) & (values.F >= 0) & np.isfinite(values.F) & (values.rate > 0) & (values.duration > 0)
+    forward = np.diff(given.time, axis=0, prepend=given.time[:1]) >= 0
+    few = np.where(given.gives, given.addl + 1, 0).sum(0) <= MOST_DOSES
+    plain = ~resets & ~(given.gives & (ss > 0)) & (forward | ~real) & (~given.gives | (finite & sound))
+    return np.asarray(plain.all(0) & few)
+
+
+def _expanded(
+    subjects: Sequence[Subject], given: Dosed, values: Values, edges: int, lanes: np.ndarray
+) -> list[Schedule]:
+    """The schedules of these lanes; lanes whose records happen at the same times share one."""
+    known: dict[Any, Schedule] = {}
+    found = []
+    for b in lanes.tolist():
+        subject, count = subjects[b], int(given.records[b])
+        own = Values(*(column[:count, b] for column in values))
+        passed = given.further[given.reached[:, b], b]
+        matters = own.time, own.ii, own.lag, given.length[:count, b], passed
+        sound = np.isfinite(own.F) & (own.F >= 0) & (own.rate > 0) & (own.duration > 0) & np.isfinite(own.amt)
+        key = id(subject), bool(sound.all()), *(column.tobytes() for column in matters)
+        if key not in known:
+            # says what is wrong with a dose, if anything is
+            checked = schedule.checked(subject, own)
+            if edges and np.any(np.diff(own.time) < 0):
+                message = f"the time of subject {subject.id} goes back at a reset; input windows are not possible"
+                raise InputError(message, subject.source)
+            known[key] = schedule.expand(subject, checked, passed.tolist())
+        found.append(known[key])
+    return found
+
+
+def _joined(
+    schedules: Mapping[int, Schedule],
+    together: many_schedules.Ordered | None,
+    simple: np.ndarray,
+    given: Dosed,
+    size: int,
+) -> Layout:
+    """The actions of all lanes as arrays of one size; each lane is filled up with its last action."""
+    batch, rows = given.time.shape[1], len(given.time)
+    arrays: dict[str, np.ndarray] = {name: np.zeros((size, batch), np.int32) for name in (*Edges._fields, *_ALONG)}
+    arrays["keep"] = np.ones((size, batch))
+
+    def put(lanes: Any, columns: Mapping[str, np.ndarray], long: int) -> None:
+        for name, column in columns.items():
+            arrays[name][:long, lanes] = column
+            arrays[name][long:, lanes] = column[-1:] if name != "back" else 0
+
+    if together is not None:
+        columns = {**together.edges._asdict(), "before": together.before, "after": together.after}
+        put(simple, columns, len(together.before))
+    each: dict[int, dict[str, np.ndarray]] = {}
+    for b, found in schedules.items():
+        if id(found) not in each:
+            edges, reached = schedule.edges(found), rows + np.flatnonzero(given.reached[:, b])
+            count = int(given.records[b])
+            place = np.append(np.arange(count), reached)[edges.at]
+            along = zip(_ALONG, (found.jumps_back, found.before, found.after), strict=True)
+            each[id(found)] = {**edges._replace(at=place)._asdict(), **{n: np.array(a) for n, a in along}}
+        put(b, each[id(found)], len(found.actions))
+    edges = Edges(*(arrays[name] for name in Edges._fields))
+    none = np.zeros((0, batch), np.int32)
+    back, before, after = (arrays[name] for name in _ALONG)
+    return Layout(edges, back, before, after, none, np.int32(0), _periods({}, size))
+
+
+_ALONG = ("back", "before", "after")
+
+
+def _looks(layout: Layout, used: int, rows: int, last: int) -> np.ndarray:
+    """The action at which each row and each further output is seen, (row + output, lane)."""
+    looks = np.zeros((last, layout.back.shape[1]), np.int32)
+    action, lane = np.nonzero(layout.actions.kind[:used] == Kind.OUTPUT)
+    # a lane is filled up with its last action: the first of them counts, so it is written last
+    looks[layout.actions.at[action, lane][::-1], lane[::-1]] = action[::-1]
+    return looks
+
+
+def _periods(schedules: Mapping[int, Schedule], beyond: int) -> Period:
+    """The steady states of all lanes; their number is filled up to a power of two with repeats that set nothing."""
+    found = []
+    for b, each in schedules.items():
+        places = {a.group: k for k, a in enumerate(each.actions) if a.kind == Kind.STEADY}
+        for group, steady in enumerate(each.steady):
+            found.append((b, steady.records[0], places[group], steady.base, steady.multiple, schedule.edges(steady)))
+    used = max((len(edges.kind) for *_, edges in found), default=0) + 1
+    width = padded_to(used, 8)
+    if not found:
+        none = np.zeros(0, np.int32)
+        return Period(none, none, none, none, none, Edges(*(np.zeros((width, 0)) for _ in Edges._fields)), np.int32(0))
+    ends = (Kind.OUTPUT, 0, 0, 0, 0, 0, -1, 1)  # an output at the end of the period fills up
+    actions = [
+        Edges(*(np.pad(a, (0, width - len(a)), constant_values=end) for a, end in zip(edges, ends, strict=True)))
+        for *_, edges in found
+    ]
+    lane, record, action, base, multiple = np.array([row[:5] for row in found], np.int32).T
+    together = jax.tree.map(lambda *a: np.stack(a, -1), *actions)
+    return _filled_up(Period(lane, record, action, base, multiple, together, np.int32(used)), beyond)
+
+
+def _filled_up(period: Period, beyond: int) -> Period:
+    """As many steady states as a power of two, with repeats of the first that come after the last action."""
+    count = len(period.lane)
+    spare = (1 << (count - 1).bit_length()) - count
+    repeated = np.append(np.arange(count), np.zeros(spare, int))
+    several = jax.tree.map(lambda a: a[..., repeated], period._replace(used=None))
+    action = several.action.copy()
+    action[count:] = beyond
+    return several._replace(action=action, used=period.used)
+
+
+def picked(layout: Layout, chosen: np.ndarray) -> Layout:
+    """The layout of the lanes of these numbers."""
+    of = lambda a: np.asarray(a)[..., chosen]
+    period = _of(layout.period, chosen, len(layout.back))
+    back, before, after, looks = map(of, (layout.back, layout.before, layout.after, layout.looks))
+    return Layout(jax.tree.map(of, layout.actions), back, before, after, looks, layout.used, period)
+
+
+def _of(period: Period, chosen: np.ndarray, beyond: int) -> Period:
+    """The steady states of the lanes of these numbers."""
+    real = np.flatnonzero(np.asarray(period.action) < beyond)
+    places = [(p, n) for p, b in enumerate(chosen.tolist()) for n in real[np.asarray(period.lane)[real] == b].tolist()]
+    if not places:
+        return period._replace(**{name: np.zeros(0, np.int32) for name in Period._fields[:5]},
+                               actions=jax.tree.map(lambda a: a[..., :0], period.actions))  # fmt: skip
+    lane, index = np.array(places, np.int32).T
+    some = jax.tree.map(lambda a: np.asarray(a)[..., index], period._replace(used=None))
+    return _filled_up(some._replace(lane=lane, used=period.used), beyond)
