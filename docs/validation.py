@@ -1,4 +1,4 @@
-"""Fill the tables of docs/validation.md: the model against published numbers, and against raw data where these are at hand.
+"""Write the tables of docs/validation.md: the model compared with published values, and with raw data if available.
 
 python docs/validation.py [--raw FOLDER]
 """
@@ -22,29 +22,30 @@ PAGE = Path(__file__).with_suffix(".md")
 
 
 def published() -> list[str]:
-    """What `nanomg validate` says of all tables."""
+    """The results of `nanomg validate` for all tables."""
     found = run.validate().summary
     uses = {use: sum(rows[use] for rows in found["rows"].values()) for use in ("calibrate", "validate", "look")}
     lines = [
-        f"{sum(uses.values())} rows in {len(found['rows'])} domains: {uses['calibrate']} calibrated, {uses['validate']} validated, "
-        f"{uses['look']} looked at only. Directions: {found['signs']['right']} of {found['signs']['n']} right.",
+        f"{sum(uses.values())} published values in {len(found['rows'])} domains: {uses['validate']} used for validation, "
+        f"{uses['calibrate']} for calibration, {uses['look']} not scored. "
+        f"Directions: {found['signs']['right']} of {found['signs']['n']} correct.",
         "",
     ]
-    headers = ("domain", "use", "verdict", "rows", "GMFE", "allowed", "noise floor", "≤ 1.25", "≤ 2", "in spread")
+    headers = ("domain", "use", "result", "rows", "GMFE", "allowed", "noise floor", "≤ 1.25", "≤ 2", "in spread")
     lines += table(headers, map(domain, found["domains"]), right=7)
     lines += ["### Rows by use", ""]
     counts = ((name, *(str(rows[use]) for use in uses)) for name, rows in found["rows"].items())
-    lines += table(("domain", *uses), counts, right=len(uses))
+    lines += table(("domain", "calibrate", "validate", "not scored"), counts, right=len(uses))
     lines += ["### Misses", ""]
     headers = ("domain", "use", "quantity", "source", "why", "predicted", "observed", "unit", "fold")
     lines += table(headers, map(miss, found["misses"]))
-    lines += ["### Looked at only", ""]
+    lines += ["### Not scored", ""]
     looks = ((look["domain"], look["quantity"], look["source"], plain(look["reason"])) for look in found["looks"])
     return lines + table(("domain", "quantity", "source", "why it is not scored"), looks)
 
 
 def domain(entry: Mapping[str, Any]) -> Sequence[str]:
-    """A line of the table of domains."""
+    """A row of the table of domains."""
     allowed = format_number(entry["allowed"], 3) if entry["use"] == "validate" else ""
     shares = (percent(entry[key]) for key in ("within_1_25", "within_2", "within_2sd"))
     numbers = (
@@ -58,7 +59,7 @@ def domain(entry: Mapping[str, Any]) -> Sequence[str]:
 
 
 def miss(entry: Mapping[str, Any]) -> Sequence[str]:
-    """A line of the table of misses."""
+    """A row of the table of misses."""
     values = (
         format_number(entry["predicted"], 3),
         format_number(entry["observed"], 3),
@@ -69,12 +70,12 @@ def miss(entry: Mapping[str, Any]) -> Sequence[str]:
 
 
 def plain(text: str) -> str:
-    """Text that breaks no table."""
+    """Text without the separator of table cells."""
     return text.replace("|", "/")
 
 
 def raw_data(folder: Path) -> list[str]:
-    """Errors of both parts of every study, fitted anew."""
+    """Errors of both parts of every study, each fitted again."""
     from nanomg.jobs.calibrate import run as calibrate_run
 
     shelf = models.library()
