@@ -1,4 +1,4 @@
-"""Fill the tables of docs/feasibility.md: how far tumour free Mg rises over the ranges of the cards.
+"""Write the tables of docs/feasibility.md: the rise of tumour free Mg over the ranges of the cards.
 
 python docs/feasibility.py [--draws 1000]
 """
@@ -17,7 +17,7 @@ from nanomg.jobs.feasibility.run import feasibility
 PAGE = Path(__file__).with_suffix(".md")
 SEED = 1
 
-# scenario, what it doses, and where it stops if before its end
+# scenario, its dose, and the end of the simulation if earlier than the scenario's
 ROWS = (
     ("mouse-mc38-iv", "1 mg lipid weekly", None),
     ("human-nsclc-iv", "2.44 g lipid every 3 weeks", None),
@@ -28,7 +28,7 @@ ROWS = (
     ("human-triggered", "2.44 g lipid once, heated", None),
     ("human-nsclc-iv-mgso4", "8 g in 12 h every 3 weeks", None),
 )
-LOCAL = ("mouse-mc38-iv", "human-nsclc-iv", "mouse-mc38-lnp", "human-triggered")  # their local part in lines of its own
+LOCAL = ("mouse-mc38-iv", "human-nsclc-iv", "mouse-mc38-lnp", "human-triggered")  # with separate rows for the local part
 
 
 def two(value: float) -> str:
@@ -42,25 +42,25 @@ def three(percentiles: Mapping[str, float], factor: float = 1.0) -> str:
 
 
 def share(value: float) -> str:
-    """A share of the draws."""
+    """A share of the samples."""
     return f"{two(100 * value)} %"
 
 
 def rises(label: Sequence[str], quantities: Mapping[str, Any]) -> Sequence[str]:
-    """The line of a scenario in the table of rises [umol/L]."""
+    """The row of a scenario in the table of rises [umol/L]."""
     columns = ("total, day", "poorly perfused, day", "local, day", "serum, day")
     return (*label, *(three(quantities[column]["rise"], 1000.0) for column in columns))
 
 
 def shortfalls(label: str, quantities: Mapping[str, Any], part: str) -> Sequence[str]:
-    """A line in the table of shortfalls."""
+    """A row of the table of shortfalls."""
     day, peak = (quantities[f"{part}, {when}"]["targets"] for when in ("day", "peak"))
     cells = ((three(day[t]["shortfall"]), share(day[t]["share"]), share(peak[t]["share"])) for t in ("0.02", "0.3"))
     return (label, *(cell for row in cells for cell in row))
 
 
 def lines(draws: int) -> Iterator[list[str]]:
-    """Both tables and a sentence on the draws."""
+    """Both tables and a sentence about the samples."""
     first, second, failed, rejected, sampled = [], [], 0, [], []
     for name, dose, horizon in ROWS:
         found = feasibility(name, draws=draws, seed=SEED, horizon=horizon).summary["feasibility"]
@@ -76,9 +76,9 @@ def lines(draws: int) -> Iterator[list[str]]:
         sampled.append(found["sampled"])
     yield table(("scenario", "dose", "total", "total, poorly perfused", "local part", "serum part"), first)
     yield table(("scenario", "+0.02 mmol/L", "day", "peak", "+0.3 mmol/L", "day", "peak"), second)
-    again = f"{share(min(rejected))} to {share(max(rejected))} of the candidates were drawn again"
-    sizes = f"{draws:,} draws of {min(sampled)} to {max(sampled)} parameters, seed {SEED}"
-    yield [f"{sizes}; {again}; {failed or 'no'} draws failed.", ""]
+    again = f"{share(min(rejected))} to {share(max(rejected))} of the sampled sets were implausible and were resampled"
+    sizes = f"{draws:,} samples of {min(sampled)} to {max(sampled)} parameters, seed {SEED}"
+    yield [f"{sizes}; {again}; {f'{failed} simulations' if failed else 'no simulation'} failed.", ""]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Tables of a page of the manual, written between its marks by the script beside it."""
+"""Tables of a page of the manual, written between the page's marks by the script of the same name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Count how the cards' values are known.
+"""Count the values of the cards by basis.
 
 python docs/parameters.py > docs/parameters.md
 """
@@ -11,11 +11,11 @@ from nanomg.library.card import BASES
 from nanomg.models import library
 
 MEANING = {
-    "measured": "read as a number in the source that the card names",
+    "measured": "a number in the source that the card names",
     "fitted": "estimated from data, by the source or by `nanomg calibrate` from the source's data",
     "scaled": "computed from another value: by body weight, by composition, by geometry",
-    "recalled": "known in the field, not checked against a source here",
-    "assumed": "no source; the card says why this value",
+    "recalled": "general knowledge, not checked in a source",
+    "assumed": "no source; the card gives the reason for the value",
 }
 HEAD = """# How the values are known
 
