@@ -28,7 +28,12 @@ ROWS = (
     ("human-triggered", "2.44 g lipid once, heated", None),
     ("human-nsclc-iv-mgso4", "8 g in 12 h every 3 weeks", None),
 )
-LOCAL = ("mouse-mc38-iv", "human-nsclc-iv", "mouse-mc38-lnp", "human-triggered")  # with separate rows for the local part
+LOCAL = (
+    "mouse-mc38-iv",
+    "human-nsclc-iv",
+    "mouse-mc38-lnp",
+    "human-triggered",
+)  # with separate rows for the local part
 
 
 def two(value: float) -> str:
