@@ -145,7 +145,7 @@ def _targets(found: dict[str, Any]) -> str:
         ("one warm subject over libRoadRunner", ratio(one, best("roadrunner")), 0.3, 1, "x"),
         (f"gradient over primal, B {gradient.get('batch', 32)}", gradient.get("ratios", []), 8, 4, "x, at most"),
         ("first result of a fresh process, cold", seconds["cold"], 20, 10, "s, at most"),
-        ("first result of a fresh process, kept program", seconds["warm"], 5, 3, "s, at most"),
+        ("first result of a fresh process, stored program", seconds["warm"], 5, 3, "s, at most"),
         ("`nanomg --help`", seconds["help"], 0.6, 0.3, "s, at most"),
         ("two cores over one, two processes", cores.get("processes", []), 1.8, 1.95, "x"),
         ("two cores over one, one process", cores.get("threads", []), 1.8, 1.95, "x"),
@@ -190,6 +190,7 @@ def _notes(found: dict[str, Any]) -> str:
     if "last_mb" in found["memory"]:
         m = found["memory"]
         notes.append(
-            f"- peak memory {m['first_mb']:.0f} MB early and {m['last_mb']:.0f} MB late, of it kept {m['kept_mb']:.0f} MB"
+            f"- peak memory {m['first_mb']:.0f} MB early and {m['last_mb']:.0f} MB late, "
+            f"of which {m['kept_mb']:.0f} MB are retained"
         )
     return "\n".join(notes)

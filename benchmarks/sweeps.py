@@ -191,7 +191,7 @@ def text(found: dict[str, Any]) -> str:
     busy = found["load"] > 0.3 * found["cpus"]
     head = (
         f"{found['date']}, {found['processor']}, {found['cpus']} cores, Python {found['python']}, {versions}. Scenario "
-        f"`{found['scenario']}`, kept: {', '.join(f'`{kept}`' for kept in found['kept'])}."
+        f"`{found['scenario']}`, read-outs: {', '.join(f'`{kept}`' for kept in found['kept'])}."
         f"{' QUICK RUN: not for figures.' if found['quick'] else ''}"
         + (f" The machine was NOT IDLE (load {found['load']:.1f} at the start): not for figures." if busy else "")
     )
@@ -199,15 +199,15 @@ def text(found: dict[str, Any]) -> str:
     parts = [head, report.table(_HEAD, map(_line, rows)), report.table(report.TARGETS, _targets(rows))]
     if not any(row.device == "gpu" for row in rows):
         parts.append(
-            "GPU: JAX finds none here. On a machine that has one, after `pip install -e '.[cuda]'`, "
-            "`python benchmarks/sweeps.py` measures it, too."
+            "GPU: JAX finds none on this machine. On a machine with a GPU, after `pip install -e '.[cuda]'`, "
+            "`python benchmarks/sweeps.py` measures it as well."
         )
     return "\n\n".join(parts) + "\n"
 
 
 _HEAD = (
-    *("sweep", "trajectories", "part", "a second, all in all", "a second, underway", "over the bare solver"),
-    *("peak memory [MB]", "file [MB]", "drawing [s]", "writing [s]", "merging [s]"),
+    *("sweep", "trajectories", "part", "per second, total", "per second, running", "over the bare solver"),
+    *("peak memory [MB]", "file [MB]", "sampling [s]", "writing [s]", "merging [s]"),
 )
 
 
@@ -262,7 +262,7 @@ def _targets(rows: list[Row]) -> list[list[str]]:
             1,
             "%, at most",
         ),
-        ("GPU, a second", [max(gpu_rows)] if gpu_rows else [], 10_000, 50_000, "trajectories"),
+        ("GPU, per second", [max(gpu_rows)] if gpu_rows else [], 10_000, 50_000, "trajectories"),
     ]
     return [report.target(*line) for line in lines]
 

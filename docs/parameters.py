@@ -19,8 +19,8 @@ MEANING = {
 }
 HEAD = """# How the values are known
 
-Every value of a card has a basis, which states how the value is known. `nanomg show CARD` lists values with ranges, basis, source and
-note; `nanomg show MECHANISM` explains each parameter. Written by `python docs/parameters.py > docs/parameters.md`.
+Every value of a card has a basis, which states how the value is known. `nanomg show CARD` lists values with ranges, basis, source
+and note; `nanomg show MECHANISM` explains each parameter. Written by `python docs/parameters.py > docs/parameters.md`.
 """
 
 
