@@ -27,6 +27,14 @@ Events = Annotated[
         "--events", metavar="FILE", help="Take doses and subjects from this CSV table of events in NONMEM's columns."
     ),
 ]
+EventDoses = Annotated[
+    Path | None,
+    typer.Option(
+        "--events",
+        metavar="FILE",
+        help="Take the regimen from this CSV table of events of one subject, in NONMEM's columns.",
+    ),
+]
 Records = Annotated[
     Path | None,
     typer.Option("--records", metavar="FILE", help="Write the outputs at each record of the events to this CSV file."),

@@ -42,6 +42,7 @@ def sensitivity(
     top: Annotated[int, typer.Option(min=1, help="Rows to show; --json and the file have all.")] = _SHOWN,
     assignments: options.Assignments = None,
     doses: options.Doses = None,
+    events: options.EventDoses = None,
     output: options.Output = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a tornado diagram into this PNG file.")
@@ -65,6 +66,7 @@ def sensitivity(
             seed=seed,
             set=overrides,
             dose=tuple(doses or ()),
+            events=events,
             output=output,
             figure=figure,
             force=force,

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from nanomg import schema
 from nanomg.errors import InputError
+from nanomg.library.event_doses import with_events
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import load, rebuild
@@ -97,6 +98,23 @@ class ScenarioRequest(JobRequest):
     def resolved(self, library: Library | None = None) -> Scenario:
         """The scenario that is asked for, with what is set."""
         return resolve(self.scenario, self.set, self.dose, library, self.library)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegimenRequest(ScenarioRequest):
+    """A request about one scenario, whose regimen may come from an event table."""
+
+    events: File | None = field(
+        default=None, metadata=about("event table (CSV) of one subject, whose regimen replaces the scenario's")
+    )
+
+    def resolved(self, library: Library | None = None) -> Scenario:
+        """The scenario that is asked for, with what is set and with the regimen of the event table."""
+        if self.events is None:
+            return super().resolved(library)
+        if self.dose:
+            raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
+        return with_events(super().resolved(library), Path(self.events), self.shelves(library))
 
 
 def resolve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from textbook import MG, K, V, textbook
 
 from nanomg.dosing.dose import Dose, Window
+from nanomg.errors import InputError
 from nanomg.jobs.sensitivity import run as sensitivity_run
 from nanomg.jobs.simulate import run as simulate_run
 from nanomg.jobs.sweep import axes
 from nanomg.jobs.sweep import keep as sweep_keep
+from nanomg.jobs.sweep import run as sweep_run
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario
@@ -177,3 +180,65 @@ def test_a_dose_at_a_rate_keeps_its_duration_where_its_amount_changes(tmp_path: 
     run = sensitivity_run.sensitivity(name, of=["pk.central:final"])
     rows = {row["parameter"]: row["elasticity"] for row in run.summary["elasticities"]}
     assert rows["dose.pk.central"] == pytest.approx(1.0, rel=1e-5)
+
+
+# ---------------------------------------------------------------- the regimen of an event table
+TABLE = """ID,TIME,AMT,CMT,RATE,II,ADDL,SS,EVID
+7,0,100,pk.depot,.,12,2,.,1
+7,5,60,pk.central,20,.,.,.,1
+7,8,.,.,.,.,.,.,0
+7,30,40,pk.central,.,8,.,1,1
+"""
+
+
+def test_a_sweep_of_subjects_over_an_event_table(tmp_path: Path) -> None:
+    """A table gives the regimen of every subject, the same as its doses written out, and comes back from the file."""
+    events = tmp_path / "doses.csv"
+    events.write_text(TABLE, encoding="utf-8")
+    asked: dict[str, Any] = {"vary": ["pk.CL=2,4 L/h"], "keep": ["pk.C:final"]}
+    path = tmp_path / "sweep.h5"
+    by_table = sweep_run.sweep("textbook-2cpt", events=events, output=path, **asked)
+    alone = simulate_run.simulate("textbook-2cpt", events=events, set={"pk.CL": "4 L/h"})
+    last = alone.tree["simulation"]["pk.C"].values[0, 0, 0, -1]
+    assert by_table.tree["sweep"]["pk.C:final"].values[1] == pytest.approx(last, rel=DEFAULTS)
+    config = json.loads(by_table.tree.attrs["config_json"])
+    again = scenario_file.rebuild(config, library())
+    assert [(d.time, d.amt, d.cmt, d.ss) for d in again.doses] == [
+        (0.0, 100.0, "pk.depot", 0),
+        (5.0, 60.0, "pk.central", 0),
+        (12.0, 100.0, "pk.depot", 0),
+        (24.0, 100.0, "pk.depot", 0),
+        (30.0, 40.0, "pk.central", 1),
+    ]
+
+
+def test_elasticities_over_an_event_table(tmp_path: Path) -> None:
+    events = tmp_path / "doses.csv"
+    events.write_text("TIME,AMT,CMT,II,SS\n0,70,pk.central,12,1\n", encoding="utf-8")
+    name = textbook(tmp_path)
+    rows = [
+        {r["parameter"]: r["elasticity"] for r in run.summary["elasticities"] if r["elasticity"] is not None}
+        for run in (
+            sensitivity_run.sensitivity(name, of=["pk.central:final"], events=events),
+            sensitivity_run.sensitivity(name, of=["pk.central:final"], dose=["pk.central: 70 mg q 12 h ss"]),
+        )
+    ]
+    assert rows[0] == pytest.approx(rows[1], rel=SAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ID,TIME,AMT\n1,0,5\n2,0,5\n", "holds 2 subjects"),
+        ("TIME,AMT,EVID\n5,5,1\n0,5,4\n", "time goes back at a reset"),
+        ("TIME,AMT,CLR\n0,5,4\n", "pk.CL follows column CLR in time"),
+        ("TIME,AMT\n-3,5\n", "before 0 h"),
+        ("TIME,AMT\n0,-5\n", "must not be negative"),
+    ],
+)
+def test_what_one_regimen_cannot_be(text: str, told: str, tmp_path: Path) -> None:
+    events = tmp_path / "doses.csv"
+    events.write_text(text, encoding="utf-8")
+    name = textbook(tmp_path, '[columns]\n"pk.CL" = "CLR"\n')
+    with pytest.raises(InputError, match=told):
+        sweep_run.sweep(name, vary=["pk.V=30,40 L"], events=events)

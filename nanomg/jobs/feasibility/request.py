@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nanomg.jobs.request import ScenarioRequest
+from nanomg.jobs.request import RegimenRequest
 from nanomg.schema import about
 
 DRAWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeasibilityRequest(ScenarioRequest):
+class FeasibilityRequest(RegimenRequest):
     """How much a regimen raises tumour Mg, given the uncertainty of all parameters."""
 
     job: ClassVar[str] = "feasibility"

@@ -72,6 +72,7 @@ def feasibility(
     horizon: str | float | None = None,
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
+    events: str | Path | None = None,
     output: str | Path | None = None,
     force: bool = False,
     library: Library | None = None,
@@ -91,6 +92,7 @@ def feasibility(
         horizon=horizon,
         set=set or {},
         dose=dose,
+        events=events,
         output=output,
         force=force,
     )

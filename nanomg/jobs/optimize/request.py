@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nanomg.jobs.request import ScenarioRequest
+from nanomg.jobs.request import RegimenRequest
 from nanomg.schema import about
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizeRequest(ScenarioRequest):
+class OptimizeRequest(RegimenRequest):
     """Optimise the free doses of a scenario."""
 
     job: ClassVar[str] = "optimize"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nanomg.jobs.request import ScenarioRequest
+from nanomg.jobs.request import RegimenRequest
 from nanomg.population.ranges import CARD, CV
 from nanomg.schema import File, Texts, about
 
 
 @dataclass(frozen=True, kw_only=True)
-class SensitivityRequest(ScenarioRequest):
+class SensitivityRequest(RegimenRequest):
     """How outputs of a scenario depend on parameters and doses."""
 
     job: ClassVar[str] = "sensitivity"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from nanomg.jobs.request import ScenarioRequest, recorded
+from nanomg.jobs.request import RegimenRequest, recorded
 from nanomg.jobs.sweep.axes import SAMPLES
 from nanomg.jobs.sweep.batch import MEMORY, RTOL
 from nanomg.schema import AsJson, Texts, about
@@ -15,7 +15,7 @@ Values = Annotated[Mapping[str, Any], AsJson(dict[str, list[float]])]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepRequest(ScenarioRequest):
+class SweepRequest(RegimenRequest):
     """Solve a scenario over axes and virtual subjects."""
 
     job: ClassVar[str] = "sweep"
