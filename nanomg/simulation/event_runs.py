@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -81,19 +82,28 @@ class _Solved(NamedTuple):
 
 
 def run(
-    scenario: Scenario, subjects: tuple[Subject, ...], precision: str = "float64", series: bool = True
+    scenario: Scenario,
+    subjects: tuple[Subject, ...],
+    precision: str = "float64",
+    series: bool = True,
+    most: float = np.inf,
 ) -> EventRuns:
     """Solve every arm of every subject under every hypothesis.
 
-    Without `series` subjects are solved as given under the first hypothesis, and seen at their records alone.
+    Without `series` subjects are solved as given under the first hypothesis, and seen at their records alone. Raises `InputError`
+    for series of more than `most` numbers.
     """
     arms = arms_of(scenario, subjects) if series else {AS_GIVEN: subjects}
     bound = {name for subject in subjects for name in subject.bound}
     hypotheses = (AS_SET,) if bound & set(HYPOTHESES.values()) else simulation_arms.hypotheses_of(scenario)
     hypotheses = hypotheses if series else hypotheses[:1]
     times, close = times_of(scenario, subjects) if series else (np.array([]), False)
-    found = _solved(scenario, arms, hypotheses, times, precision)
     shape = len(subjects), len(arms), len(hypotheses)
+    if (numbers := math.prod(shape) * len(times) * len(_shown(scenario, len(subjects)))) > most:
+        size = f"{numbers:.2g} numbers ({8 * numbers / 1e9:.2g} GB of memory)"
+        message = f"the series of {len(subjects)} subjects hold {size}; leave them out with --no-series, or ask for them (--series)"
+        raise InputError(message, subjects[0].source)
+    found = _solved(scenario, arms, hypotheses, times, precision)
     order = (1, 2, 0)  # from (subject, regimen, hypothesis)
     data = {
         name: y[: len(times)].reshape(len(times), *shape).transpose(*(axis + 1 for axis in order), 0)

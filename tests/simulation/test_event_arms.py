@@ -417,3 +417,12 @@ def test_records_in_a_file_without_the_series(program: Program, tmp_path: Path) 
     assert tree["records"]["pk.central"].values == pytest.approx([70, 70 * bolus(5)], **ACCURATE)
     code, _, told = program("simulate", textbook(tmp_path), "--no-series")
     assert code == 2 and "--events" in told
+
+
+def test_series_larger_than_memory_are_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulate_run, "MOST_NUMBERS", 10)
+    events = written(tmp_path, "ID TIME AMT CMT\n1 0 70 2\n2 0 35 2")
+    with pytest.raises(InputError, match=r"2 subjects hold .* GB of memory\); leave them out with --no-series"):
+        simulate_run.simulate(textbook(tmp_path), events=events)
+    assert "simulation" in simulate_run.simulate(textbook(tmp_path), events=events, series=True).tree
+    assert "records" in simulate_run.simulate(textbook(tmp_path), events=events, series=False).tree

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+MOST_NUMBERS = 2.5e8  # of series that are not asked for by name: 2 GB
 SERIES_OF = 100  # subjects up to which a table of records alone is not all that is solved
 
 
@@ -124,7 +126,8 @@ def _simulate_events(
     at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
     asked = {"events": {"name": events.name, "text": text}, "series": at_times}
     scenario = dataclasses.replace(scenario, config={**scenario.config, **asked})
-    found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times)
+    most = math.inf if series else MOST_NUMBERS
+    found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times, most)
     mg, effects, sentence = _judge_subjects(scenario, found)
     summary = {
         **about_scenario(scenario, path),
