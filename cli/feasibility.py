@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from nanomg.cli import options, render
+from nanomg.cli import blocks, options, render
 from nanomg.errors import SimulationError
-from nanomg.formatting import format_number, percent
 
 
 def feasibility(
@@ -44,44 +42,6 @@ def feasibility(
             library=models.library(*library or ()),
             command=options.command_line(),
         )
-    show_feasibility(run.summary, json)
+    blocks.show_result("feasibility", run.summary, json)
     if run.summary["feasibility"]["failed"] == draws:
         raise typer.Exit(SimulationError.exit_code)
-
-
-def show_feasibility(summary: Mapping[str, Any], json: bool) -> None:
-    """The summary of a prior-predictive run, as tables or as the JSON object."""
-    if json:
-        render.emit_json(summary)
-        return
-    found = summary["feasibility"]
-    render.paragraph(summary["verdict"], style="bold")
-    render.paragraph(
-        f"{summary['scenario']}: {found['draws']} draws of {found['sampled']} parameters, seed {found['seed']}, "
-        f"{format_number(found['horizon_h'] / 24)} d; {found['failed']} failed; "
-        f"{percent(found['share_rejected'])} of the candidates were not physical and were drawn again"
-    )
-    columns = ("", "5 %", "50 %", "95 %")
-    rises = [(name, *_three(entry["rise"])) for name, entry in found["quantities"].items()]
-    render.section("Rise of free Mg against the same treatment without Mg [mmol/L]", columns, "lrrr", rises)
-    for label in found["targets"]:
-        headers = (*columns, "draws that reach it")
-        rows = list(_against(found["quantities"], label))
-        render.section(f"How many times each falls short of +{label} mmol/L (– nothing rises)", headers, "lrrrr", rows)
-    render.paragraph("")
-    render.paragraph("peak: highest value; day: highest mean over 24 h; mean: over the whole horizon")
-    render.paragraph(
-        "local: the total less what serum explains, which is the rise of serum ionised Mg times the Donnan ratio"
-    )
-    render.files({"Result file": summary["output"]})
-
-
-def _three(percentiles: Mapping[str, float | None]) -> Sequence[str]:
-    return [format_number(percentiles[q], 3) for q in ("5", "50", "95")]
-
-
-def _against(quantities: Mapping[str, Any], label: str) -> Iterator[Sequence[str]]:
-    for name, entry in quantities.items():
-        target = entry["targets"][label]
-        share = target["share"]
-        yield name, *_three(target["shortfall"]), f"{format_number(100 * share, 3)} %"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nanomg.cli import options, render
+from nanomg.cli import blocks, options, render
 from nanomg.errors import InfeasibleError, InputError, SimulationError
 
 
@@ -30,7 +30,6 @@ def optimize(
     if resume and output is None:
         raise InputError("the checkpoint lies beside the output file, so name that with -o", "--resume")
     from nanomg import models
-    from nanomg.cli.summary import show_summary
     from nanomg.jobs.optimize import run as optimize_run
 
     try:
@@ -52,7 +51,7 @@ def optimize(
     except KeyboardInterrupt:
         hint = "" if output is None else "; the same command with --resume goes on from here"
         raise options.Interrupted(f"interrupted{hint}") from None
-    show_summary(run.summary, json)
+    blocks.show_result("optimize", run.summary, json)
     if run.summary["status"]["failed"]:
         raise typer.Exit(SimulationError.exit_code)
     if not run.summary["feasible"]:

@@ -66,11 +66,18 @@ def _lines(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], al
         line = " " * len(line)
 
 
+def has_room(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Whether running text may be added as a last column: next to the table, or in rows that go on below in any case."""
+    used = sum(max(map(len, column)) + _GAP for column in zip(headers, *rows, strict=True)) - _GAP
+    return used > _edge() or used + _GAP + _NARROWEST <= _edge()
+
+
 def section(title: str, headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], prose: bool = False) -> None:
     """A table under its title, after an empty line; nothing where there are no rows."""
     if rows := list(rows):
         paragraph("")
-        paragraph(title, style="bold")
+        if title:
+            paragraph(title, style="bold")
         table(headers, align, rows, prose)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from nanomg.cli import options, render
+from nanomg.cli import blocks, options, render
 from nanomg.errors import SimulationError
 
 
@@ -24,7 +24,6 @@ def simulate(
     """Run a scenario beside arms without Mg and with Mg given free."""
     overrides = options.parse_assignments(assignments)
     from nanomg import models
-    from nanomg.cli.summary import show_summary
     from nanomg.jobs.simulate import run as simulate_run
 
     with render.working("simulating"):
@@ -41,6 +40,6 @@ def simulate(
             library=models.library(*library or ()),
             command=options.command_line(),
         )
-    show_summary(run.summary, json)
+    blocks.show_result("simulate", run.summary, json)
     if run.summary["status"]["failed"]:
         raise typer.Exit(SimulationError.exit_code)

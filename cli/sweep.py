@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from nanomg.cli import options, render
+from nanomg.cli import blocks, options, render
 from nanomg.errors import SimulationError
-from nanomg.formatting import format_duration, format_number, percent, size
+from nanomg.formatting import format_duration, format_number, size
 
 
 def sweep(
@@ -99,7 +99,7 @@ def sweep(
     except KeyboardInterrupt:
         hint = "" if output is None else "; finished parts are kept, the same command with --resume goes on from here"
         raise options.Interrupted(f"interrupted{hint}") from None
-    show_sweep(run.summary, json)
+    blocks.show_result("sweep", run.summary, json)
     if run.summary["failed"] == run.summary["trajectories"]:
         raise typer.Exit(SimulationError.exit_code)
 
@@ -122,30 +122,3 @@ def _show_estimate(found: Mapping[str, Any]) -> None:
         ("device", found["device"], found["device_reason"]),
     ]
     render.table(("", "", ""), "lrl", rows)
-
-
-def show_sweep(found: Mapping[str, Any], json: bool) -> None:
-    """The summary of a sweep, as tables or as the JSON object."""
-    if json:
-        render.emit_json(found)
-        return
-    render.paragraph(found["verdict"], style="bold")
-    rate = f"{format_number(found['subjects_per_second'], 3)} a second on the {found['device']}"
-    computing = found["share_computing"]
-    share = "" if computing is None else f", {percent(min(computing, 1.0))} of it drawing and solving"
-    render.paragraph(
-        f"{found['scenario']}: {found['computed']:,} computed in {format_duration(found['seconds'])}, {rate}{share}"
-    )
-    if (who := found["population"]) is not None:
-        turned = f"{percent(who['share_rejected'])} of the candidates were not plausible and were drawn again"
-        if 0 < (counted := who.get("counted", 0)) < found["dims"].get("subject", 0):
-            turned += f" (counted in the first {counted:,} subjects)"
-        render.paragraph(f"Subjects: {who['title']}; {who['varied']} parameters vary; {turned}")
-    rows = [
-        (name, each["unit"], *(format_number(each[key]) for key in ("min", "q05", "median", "q95", "max")))
-        for name, each in found["sweep"].items()
-    ]
-    render.section(
-        "Over all trajectories that were solved", ("", "", "lowest", "5 %", "50 %", "95 %", "highest"), "llrrrrr", rows
-    )
-    render.files({"Result file": found["output"]})

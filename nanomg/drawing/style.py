@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -68,12 +69,16 @@ _STYLE: Any = {
 
 
 class Picture(NamedTuple):
-    """Something to be seen: its title in words, its height and width [inch], and how it is drawn into a figure or a part of one."""
+    """Something to be seen: its title in words, its height and width [inch], and how it is drawn into a figure or a part of one.
+
+    `centres` are the values of x and y of the fields of its maps: on an uneven axis they are not in the middles of the fields.
+    """
 
     title: str
     height: float
     draw: Callable[[Any], None]
     width: float = WIDTH
+    centres: tuple[np.ndarray, np.ndarray] | None = None
 
 
 def sheet(pictures: Sequence[Picture], title: str = "") -> Figure:

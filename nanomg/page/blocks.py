@@ -1,6 +1,7 @@
-"""The words of a page: sections made of paragraphs, lists, tables, tiles, pictures and text as typed.
+"""What a view of a result is made of: paragraphs, lists, tables, tiles, pictures and text as typed.
 
-Nothing here is HTML: the template page.html turns it into a page and escapes every text.
+Nothing here is HTML or knows a screen: the template page.html turns blocks into a page and escapes every text, and
+`nanomg.cli.render` prints those with `on_screen` to a terminal. So a page and the screen show the same numbers.
 """
 
 from __future__ import annotations
@@ -12,18 +13,24 @@ from typing import Any, ClassVar, NamedTuple
 
 from nanomg.formatting import format_number
 
+_ROWS, _ITEMS = 500, 50  # of a table and of a list that a page shows at most
+
 
 class Cell(NamedTuple):
-    """A text of a table or tile. One that shows a number holds it in full, and says where in the summary it stands."""
+    """A text of a table or tile. One that shows a number holds it in full, and says where in the summary it stands.
+
+    `name` is the dotted name of what the text describes: small print on a page, and shown in place of the text on a screen.
+    """
 
     text: str
     value: float | None = None
     key: str = ""
     note: str = ""  # small print under it
+    name: str = ""
 
 
 def number_cell(value: Any, digits: int = 4, key: str = "") -> Cell:
-    """A number as a cell."""
+    """A number with so many significant digits, which holds its full value and the place `key` of the summary it is from."""
     value = None if value is None else float(value)
     return Cell(format_number(value, digits), value if value is not None and math.isfinite(value) else None, key)
 
@@ -35,6 +42,7 @@ class Text:
     kind: ClassVar[str] = "text"
     text: str
     tone: str = "plain"
+    on_screen: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +52,10 @@ class Items:
     kind: ClassVar[str] = "items"
     items: Sequence[str]
     tone: str = "plain"
+    on_screen: bool = True
+
+
+LARGE = 4  # tiles of outputs or values that one result has at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,21 +69,27 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Tiles:
-    """Tiles side by side."""
+    """Tiles side by side. Those that repeat numbers of a table need not be on the screen, too."""
 
     kind: ClassVar[str] = "tiles"
     tiles: Sequence[Tile]
+    on_screen: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Columns aligned by `align`: "l" text, "r" numbers, "u" units, "p" running text that may be broken."""
+    """Columns aligned by `align`: "l" text, "r" numbers, "u" units, "p" running text that may be broken.
+
+    The most important rows come first: `most` are shown and the rest is counted, unless a page shows them to those who unfold it.
+    """
 
     kind: ClassVar[str] = "table"
     headers: Sequence[str]
     align: str
     rows: Sequence[Sequence[Any]]  # of cells and texts
     caption: str = ""
+    most: int = _ROWS
+    on_screen: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +98,7 @@ class Shares:
 
     kind: ClassVar[str] = "shares"
     parts: Sequence[tuple[str, int]]
+    on_screen: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +107,7 @@ class CodeBlock:
 
     kind: ClassVar[str] = "code"
     text: str
+    on_screen: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +115,7 @@ class PageImage:
     """A picture as a data URI, and what the pointer reads off it: see nanomg.page.hover."""
 
     kind: ClassVar[str] = "picture"
+    on_screen: ClassVar[bool] = False
     title: str
     uri: str
     width: float
@@ -104,11 +125,23 @@ class PageImage:
 
 @dataclasses.dataclass(frozen=True)
 class Folded:
-    """What is there for those who open it."""
+    """What a page shows to those who open it, and the screen only where it is told to."""
 
     kind: ClassVar[str] = "folded"
     summary: str
     blocks: Sequence[Any]
+    on_screen: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Caution:
+    """A warning, or with `well` the word that what was checked is well."""
+
+    text: str
+    well: bool = False
+
+
+Block = Text | Items | Tiles | Table | Shares | CodeBlock | PageImage | Folded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,21 +154,20 @@ class Section:
 
 
 # ---------------------------------------------------------------- how much is shown
-_ROWS, _ITEMS = 500, 50
 _LETTERS, _OF_A_CELL = 200_000, 2000  # of a table or text, and of one cell
 
 
-def capped(block: Any) -> Any:
+def capped(block: Any, folded: bool = False) -> Any:
     """The block with the beginning of what is long, which says how much is left out: a page stays small whatever is in the file."""
     if isinstance(block, Folded):
-        return dataclasses.replace(block, blocks=[capped(inner) for inner in block.blocks])
+        return dataclasses.replace(block, blocks=[capped(inner, folded=True) for inner in block.blocks])
     if isinstance(block, Text | CodeBlock):
         return dataclasses.replace(block, text=_cut(block.text, _LETTERS))
     if isinstance(block, Items):
         left = [f"… and {len(block.items) - _ITEMS:,} more."] if len(block.items) > _ITEMS else []
         return dataclasses.replace(block, items=[*(_cut(item, _OF_A_CELL) for item in block.items[:_ITEMS]), *left])
     if isinstance(block, Table):
-        rows = _beginning(block.rows)
+        rows = _beginning(block.rows[: _ROWS if folded else block.most])
         left_out = f" (the first {len(rows):,} of {len(block.rows):,} rows)" if len(rows) < len(block.rows) else ""
         return dataclasses.replace(block, rows=rows, caption=block.caption + left_out)
     return block
@@ -145,9 +177,11 @@ def _beginning(rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
     """The first rows, each cell cut, until they are many or long."""
     shown: list[Sequence[Any]] = []
     letters = 0
-    for row in rows[:_ROWS]:
+    for row in rows:
         shown.append([_short(cell) for cell in row])
-        letters += sum(len(cell) if isinstance(cell, str) else len(cell.text) + len(cell.note) for cell in shown[-1])
+        letters += sum(
+            len(cell) if isinstance(cell, str) else len(cell.text) + len(cell.note + cell.name) for cell in shown[-1]
+        )
         if letters > _LETTERS:
             break
     return shown
@@ -161,6 +195,3 @@ def _short(cell: Cell | str) -> Cell | str:
 
 def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
-
-
-_LARGE = 4  # outputs or values shown large

@@ -24,6 +24,8 @@ from matplotlib.patches import StepPatch
 
 from nanomg.page.blocks import PageImage
 
+Centres = tuple[np.ndarray, np.ndarray]
+
 _HEAVY = 300_000  # [bytes] of an SVG: above, a PNG is taken if it is smaller
 _POINTS = 240  # that a line hands on at most
 _SIDE = 20  # rows and columns of a map that are handed on at most
@@ -32,8 +34,8 @@ _CSS = 96  # pixels of an inch
 _NAME = re.compile("[A-Za-z]{2}|[A-DF-Za-df-z]")  # what no number holds
 
 
-def page_image(title: str, figure: Figure) -> PageImage:
-    """The figure as it stands, and what can be read off it."""
+def page_image(title: str, figure: Figure, centres: Centres | None = None) -> PageImage:
+    """The figure as it stands, and what can be read off it; `centres` are the values of x and y of the fields of its maps."""
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": title}):
         image, kind = _saved(figure, "svg", metadata={"Date": None}), "svg+xml"
     if len(image) > _HEAVY and len(png := _saved(figure, "png", dpi=_DPI)) < len(image):
@@ -42,7 +44,7 @@ def page_image(title: str, figure: Figure) -> PageImage:
     width, height = figure.get_size_inches() * _CSS
     below = {axes.get_xlim(): axes.get_xlabel() for axes in figure.axes if axes.get_xlabel()}
     legend = _legend(figure)
-    panels = [panel for axes in figure.axes if axes.get_visible() for panel in _panels(axes, below, legend)]
+    panels = [panel for axes in figure.axes if axes.get_visible() for panel in _panels(axes, below, legend, centres)]
     return PageImage(title, uri, round(width), round(height), panels)
 
 
@@ -63,7 +65,9 @@ def _legend(figure: Figure) -> dict[str, str]:
     return {colour: texts.pop() for colour, texts in meanings.items() if len(texts) == 1}
 
 
-def _panels(axes: Axes, below: Mapping[Any, str], legend: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def _panels(
+    axes: Axes, below: Mapping[Any, str], legend: Mapping[str, str], centres: Centres | None
+) -> Iterator[dict[str, Any]]:
     """The frame of the axes as shares of the picture from its upper left corner, what they show, and the curves in them.
 
     `below` are labels of x axes by their ends, for panels that leave them to the one beneath; `legend` are meanings of colours.
@@ -78,25 +82,26 @@ def _panels(axes: Axes, below: Mapping[Any, str], legend: Mapping[str, str]) -> 
     }
     if curves := [{**curve, "label": curve["label"] or legend.get(curve["colour"], "")} for curve in _curves(axes)]:
         yield {**frame, "y": f"{title} {y}".strip() if y.startswith("[") or not y else y, "curves": curves}
-    for mesh, what in _maps(axes):
-        yield {**frame, "y": what, "curves": list(_rows(axes, mesh))}
+    if centres is not None:
+        for mesh, what in _maps(axes):
+            yield {**frame, "y": what, "curves": list(_rows(axes, mesh, *centres))}
 
 
 def _maps(axes: Axes) -> Iterator[tuple[QuadMesh, str]]:
-    """The maps in the axes that know the places of their fields, each with what the bar beside them says of its colours."""
+    """The maps in the axes, each with what the label of its colour bar says."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     bars = {id(mesh.norm): mesh.colorbar for mesh in figure.findobj(QuadMesh) if mesh.colorbar is not None}
     for mesh in axes.collections:
-        if isinstance(mesh, QuadMesh) and hasattr(mesh, "centres") and (bar := bars.get(id(mesh.norm))) is not None:
+        if isinstance(mesh, QuadMesh) and (bar := bars.get(id(mesh.norm))) is not None and bar.ax is not axes:
             yield mesh, _words(bar.ax.get_ylabel())
 
 
-def _rows(axes: Axes, mesh: Any) -> Iterator[dict[str, Any]]:
+def _rows(axes: Axes, mesh: Any, x: np.ndarray, y: np.ndarray) -> Iterator[dict[str, Any]]:
     """The rows of a map, each with what its fields show; the label is where it lies."""
     beside = axes.get_shared_y_axes().get_siblings(axes)
     name = next((_words(other.get_ylabel()) for other in beside if other.get_ylabel()), "")
-    (x, y), fields = mesh.centres, np.ma.filled(mesh.get_array(), np.nan)
+    fields = np.ma.filled(mesh.get_array(), np.nan)
     for j in _some(len(y), _SIDE):
         some = _some(len(x), _SIDE)
         places = np.column_stack([x[some], np.full(len(some), y[j]), fields[j, some]])

@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import rankdata
 
 from nanomg.formatting import span
 from nanomg.page.blocks import Table, Text, number_cell
 from nanomg.page.result import ResultReader
 
-_TOP = 10  # rows of what matters or is known least
+TOP = 10  # rows of what matters or is known least
 
 
 _FEW = 8  # pairs: below, a rank correlation says nothing
 
 
-class _Pairs(NamedTuple):
+class Pairs(NamedTuple):
     """Values of an input and of an output that belong together, (pair,) each, and what a pair is."""
 
     x: np.ndarray
@@ -36,17 +35,19 @@ class _Pairs(NamedTuple):
         x, y = self.x[self.known], self.y[self.known]
         if len(x) < _FEW or np.ptp(x) == 0 or np.ptp(y) == 0:
             return np.nan
+        from scipy.stats import rankdata  # slow to import, and the screen shows no correlations
+
         return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])
 
 
-def _ranked(facts: ResultReader, found: Mapping[str, Mapping[str, _Pairs]]) -> Iterator[Any]:
+def ranked(result: ResultReader, outputs: Mapping[str, Mapping[str, Pairs]]) -> Iterator[Any]:
     """Rank correlations of what varied with what came out, by the words of each output."""
-    known = {p["parameter"]: p for p in facts.parameters}
+    known = {p["parameter"]: p for p in result.parameters}
     units_of_pairs: set[str] = set()
-    for text, pairs in found.items():
+    for text, pairs in outputs.items():
         rho = {name: each.correlation for name, each in pairs.items()}
-        top = sorted((n for n, r in rho.items() if np.isfinite(r)), key=lambda n: -abs(rho[n]))[:_TOP]
-        rows = [(facts.name(n), number_cell(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
+        top = sorted((n for n, r in rho.items() if np.isfinite(r)), key=lambda n: -abs(rho[n]))[:TOP]
+        rows = [(result.name(n), number_cell(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
         if rows:
             units_of_pairs |= {pairs[n].of for n in top}
             headers = ("", "rank correlation", "n", "range", "unit", "known")
@@ -63,22 +64,25 @@ def _ranked(facts: ResultReader, found: Mapping[str, Mapping[str, _Pairs]]) -> I
         )
 
 
-def _count(pairs: _Pairs) -> str:
+def _count(pairs: Pairs) -> str:
     return f"{int(pairs.known.sum()):,} {pairs.of}"
 
 
 def _basis(p: Mapping[str, Any]) -> tuple[str, str, str]:
-    return _range(p), _unit(p) if p else "", str(p.get("basis", ""))
+    return range_of(p), unit_of(p) if p else "", str(p.get("basis", ""))
 
 
-def _range(p: Mapping[str, Any]) -> str:
+def range_of(p: Mapping[str, Any]) -> str:
+    """The range of a parameter, empty where its card has none."""
     return span(p.get("low"), p.get("high")) if p.get("low") is not None else ""
 
 
-def _unit(p: Mapping[str, Any]) -> str:
+def unit_of(p: Mapping[str, Any]) -> str:
+    """The unit of a parameter."""
     return str(p.get("unit") or "1")
 
 
-def _width(p: Mapping[str, Any]) -> float:
+def width(p: Mapping[str, Any]) -> float:
+    """The high end of a parameter's range over its low end; 0 where it has none."""
     low, high = p.get("low", np.nan), p.get("high", np.nan)
     return high / low if low > 0 and np.isfinite(high) else 0.0

@@ -1,40 +1,48 @@
-"""What a report knows of a result file: what it holds, the words of the library for its names, and what is missing."""
+"""A result file as a reader sees it: its summary, configuration and groups, the library's words for its names, what is missing."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import numpy as np
-import xarray as xr
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nanomg.errors import InputError
-from nanomg.library.library import Library
-from nanomg.library.scenario import Scenario
-from nanomg.library.scenario_file import rebuild
 from nanomg.page.blocks import Cell, number_cell
-from nanomg.results import groups, kinds
-from nanomg.simulation.arms import AS_GIVEN
+from nanomg.results.file import SCHEMA_VERSION, to_json
+from nanomg.results.kinds import JOB, OPTIMUM
+
+if TYPE_CHECKING:  # the screen needs a summary alone, and none of what is slow to import
+    import xarray as xr
+
+    from nanomg.library.library import Library
+    from nanomg.library.scenario import Scenario
+
+
+class SummaryAlone(NamedTuple):
+    """What stands in for the tree of a result where its summary alone is at hand."""
+
+    attrs: Mapping[str, Any]
+    children: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class ResultReader:
-    """A result file as one reads it, with a library that need not be the one that it was made with."""
+    """A result file with the words of a library, which need not be the one that it was made with; without one names stay names."""
 
-    tree: xr.DataTree
-    library: Library
+    tree: xr.DataTree | SummaryAlone
+    library: Library | None = None
 
-    @functools.cached_property
-    def kind(self) -> str:
-        """Which job made it, by its groups or else by its summary; empty where neither tells."""
-        for found in (self.tree, self.summary):
-            with contextlib.suppress(InputError):
-                return kinds.kind_of(found)
-        return ""
+    @classmethod
+    def of_summary(cls, job: str, summary: Mapping[str, Any]) -> ResultReader:
+        """A reader of the summary of a job alone, without the groups of its file."""
+        return cls(SummaryAlone({JOB: job, "summary_json": to_json(summary)}, {}))
+
+    @property
+    def older(self) -> bool:
+        """Whether the file has another schema than this program writes, so that it may lack what is looked for."""
+        return self.attribute("nanomg_schema_version") != str(SCHEMA_VERSION)
 
     @functools.cached_property
     def summary(self) -> dict[str, Any]:
@@ -54,6 +62,10 @@ class ResultReader:
     @functools.cached_property
     def scenario(self) -> Scenario | None:
         """The scenario, built again with the library of now; None where that cannot be."""
+        if self.library is None:
+            return None
+        from nanomg.library.scenario_file import rebuild
+
         try:
             return rebuild(self.config, self.library)
         except (InputError, AttributeError, KeyError, TypeError, ValueError):
@@ -68,12 +80,15 @@ class ResultReader:
 
     def attribute(self, name: str) -> str:
         """An attribute of the root as text; empty where there is none."""
+        import numpy as np
+
         value = np.asarray(self.tree.attrs.get(name, ""))
         return str(value.reshape(-1)[0]) if value.size == 1 else str(value)
 
     def group(self, name: str) -> xr.Dataset | None:
         """The datasets of a group, None where the file has none."""
-        return self.tree[name].to_dataset() if name in self.tree.children else None
+        node = self.tree.children.get(name)
+        return None if node is None else node.to_dataset()
 
     def cell(self, *path: str | int, digits: int = 4) -> Cell:
         """A number of the summary, which says where it stands."""
@@ -93,10 +108,10 @@ class ResultReader:
     @functools.cached_property
     def glossary(self) -> dict[str, str]:
         """What each name of the scenario's mechanisms means; signals in the file have the words of their run."""
-        used = self.file.get("mechanisms") or list(self.library.mechanisms)
+        known = self.library.mechanisms if self.library is not None else {}
         texts: dict[str, str] = {}
-        for name in used:
-            if (mechanism := self.library.mechanisms.get(name)) is not None:
+        for name in self.file.get("mechanisms") or list(known):
+            if (mechanism := known.get(name)) is not None:
                 shelves = mechanism.states, mechanism.signals, mechanism.inputs, mechanism.ports, mechanism.parameters()
                 texts |= {key: declared.text for shelf in shelves for key, declared in shelf.items()}
         if (simulation := self.group("simulation")) is not None:
@@ -104,8 +119,8 @@ class ResultReader:
         return texts
 
     def name(self, name: str) -> Cell:
-        """A name in words, with the name itself in small print."""
-        return Cell(self.glossary[name], note=name) if name in self.glossary else Cell(name)
+        """A name in words, with the name itself."""
+        return Cell(self.glossary[name], name=name) if name in self.glossary else Cell(name)
 
     # ------------------------------------------------------------------ parameters
     @functools.cached_property
@@ -113,6 +128,8 @@ class ResultReader:
         """Every parameter with value, range, basis and source: of the file, or of the library of now where it holds none."""
         found = self.group("parameters")
         if found is None and self.scenario is not None:
+            from nanomg.results import groups
+
             found = groups.parameters(self.scenario)
         return [] if found is None else list(rows_of(found, "parameter"))
 
@@ -125,7 +142,9 @@ class ResultReader:
     @property
     def arm(self) -> str:
         """The regimen that the answer is about."""
-        for name in (kinds.OPTIMUM, AS_GIVEN):
+        from nanomg.simulation.arms import AS_GIVEN
+
+        for name in (OPTIMUM, AS_GIVEN):
             if any(
                 name in group.get("regimen", ()) for group in (self.group("simulation"), self.group("doses")) if group
             ):
@@ -152,4 +171,4 @@ def rows_of(dataset: xr.Dataset, dim: str) -> Iterator[dict[str, Any]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if hasattr(value, "item") else value

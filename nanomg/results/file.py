@@ -22,6 +22,7 @@ from nanomg import __version__
 from nanomg.errors import InputError
 from nanomg.files import StrPath, check_output, replace_file
 from nanomg.results import parts
+from nanomg.results.kinds import JOB
 from nanomg.results.model_hash import model_hash
 from nanomg.schema import to_json as to_json
 
@@ -49,15 +50,17 @@ def root_attributes(
     config: Mapping[str, Any],
     seed: int,
     model: Model | Sequence[Model],
+    job: str = "",
     command: str = "",
     summary: Mapping[str, Any] | None = None,
     device: str = "",
     ended: datetime.datetime | None = None,
 ) -> dict[str, str | int]:
-    """Attributes of the root: what the file is, when, by which command, software and input it was made.
+    """Attributes of the root: what the file is, when, by which job, command, software and input it was made.
 
-    `model` is what was solved, or each of several; `summary` the object that `--json` prints, which `nanomg summary` shows again
-    without computing, `device` where it was computed if that is not where JAX computes by itself, and `ended` when (in UTC).
+    `job` is the name of a `nanomg.jobs.Job`, `model` what was solved, or each of several; `summary` the object that `--json`
+    prints, which `nanomg summary` shows again without computing, `device` where it was computed if that is not where JAX
+    computes by itself, and `ended` when (in UTC).
     """
     import jax  # a file is read without it
 
@@ -82,6 +85,7 @@ def root_attributes(
         "device": device or f"{first.platform}: {first.device_kind}",
         "package_versions_json": to_json(versions),
     }
+    attributes |= {JOB: job} if job else {}
     return attributes if summary is None else attributes | {"summary_json": to_json(summary)}
 
 
@@ -232,6 +236,14 @@ def read_summary(path: StrPath) -> dict[str, Any]:
     if text is None:
         raise InputError("this result file holds no summary", str(path))
     return dict(json.loads(text))
+
+
+def read_groups(path: StrPath) -> list[str]:
+    """The names of the groups of a result file or a folder of parts."""
+    import h5py
+
+    with h5py.File(_head(path), "r") as file:
+        return [str(name) for name, entry in file.items() if isinstance(entry, h5py.Group)]
 
 
 def _from_hdf5(value: Any) -> Any:

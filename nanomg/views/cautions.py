@@ -1,49 +1,40 @@
-"""What a reader of a result must be warned of, and what was looked at and is well."""
+"""What a reader of a result must be warned of, and what was checked and is well."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
-from nanomg import units
+from nanomg import jobs, units
 from nanomg.errors import InputError
-from nanomg.formatting import format_number, percent
+from nanomg.formatting import format_number
+from nanomg.page.blocks import Caution
 from nanomg.page.result import LACKING, ResultReader, lacks
-from nanomg.results import file, groups, kinds, parts
+from nanomg.results import file, parts
 from nanomg.results.limits import EXCEEDED, UNKNOWN, state_of_limit
-
-_AT_BOUND = 0.01  # of the room between the bounds: a dose that lies closer to one is at it
-_MANY = 0.5  # share of candidates turned away, from where on it is told
 
 # what the read-outs of nanomg.models.safety mean for a reader
 GRADE, LOW, MARGIN = "safety.grade", "safety.low", "safety.margin_"
 _FLAG = 0.5
 
 
-class Caution(NamedTuple):
-    """A sentence, and whether it is a warning or the word that all is well."""
-
-    text: str
-    well: bool = False
-
-
-def cautions(facts: ResultReader) -> list[Caution]:
+def cautions(result: ResultReader) -> list[Caution]:
     """Every warning, and what was checked without one."""
     found: list[Caution] = []
-    for check in (_schema, _holes, _failures, _limits, _toxicity, _search, _bounds, _fit, _ranges):
+    for check in (_schema, _holes, _failures, _limits, _toxicity, _of_job, _ranges):
         try:
-            found.extend(check(facts))
+            found.extend(check(result))
         except LACKING as missing:
-            found.append(Caution(f"Not everything was looked at: {lacks(missing)}."))
+            found.append(Caution(f"Not everything could be checked: {lacks(missing)}."))
     return found
 
 
 # ---------------------------------------------------------------- the file itself
-def _schema(facts: ResultReader) -> Iterator[Caution]:
-    version = facts.attribute("nanomg_schema_version")
+def _schema(result: ResultReader) -> Iterator[Caution]:
+    version = result.attribute("nanomg_schema_version")
     if version != str(file.SCHEMA_VERSION):
         yield Caution(
             f"The file has schema version {version or 'unknown'} and this program writes {file.SCHEMA_VERSION}: "
@@ -51,35 +42,24 @@ def _schema(facts: ResultReader) -> Iterator[Caution]:
         )
 
 
-_NEEDED = {
-    kinds.SIMULATE: ("doses", "parameters", "simulation"),
-    kinds.OPTIMIZE: ("doses", "parameters", "simulation", "optimization"),
-    kinds.SWEEP: ("doses", "parameters", "sweep"),
-    kinds.VALIDATE: ("rows", "domains"),
-    kinds.CALIBRATE: ("calibration",),
-    kinds.FEASIBILITY: ("feasibility",),
-    kinds.SENSITIVITY: ("sensitivity",),
-}
-
-
-def _holes(facts: ResultReader) -> Iterator[Caution]:
-    there = {*facts.tree.children} | ({"simulation"} if "records" in facts.tree.children else set())
-    gone = [name for name in _NEEDED.get(facts.kind, ()) if name not in there]
-    if gone:
-        yield Caution(f"The file lacks {' and '.join(gone)}: what it would show is left out.")
-    if not facts.kind:
+def _holes(result: ResultReader) -> Iterator[Caution]:
+    job = jobs.maker(result.tree)
+    if job is None:
         yield Caution("Nothing in the file tells which job made it, so there is little to show.")
-    if count := _not_computed(facts):
+    elif missing := job.missing(result.tree.children):
+        names = " and ".join(group.partition("|")[0] for group in missing)
+        yield Caution(f"The file lacks {names}: what it would show is left out.")
+    if count := _not_computed(result):
         yield Caution(
             f"{count:,} trajectories are not there: parts of the sweep are missing, and their numbers are NaN."
         )
-    if not facts.summary:
+    if not result.summary:
         yield Caution("The file holds no summary, so this page has no verdict and no tables of its numbers.")
 
 
-def _not_computed(facts: ResultReader) -> int:
+def _not_computed(result: ResultReader) -> int:
     """Trajectories of a folder of parts whose parts are missing."""
-    data = facts.group("sweep")
+    data = result.group("sweep")
     if data is None or "status" not in data:
         return 0
     meanings = str(data["status"].attrs.get("flag_meanings", "")).split()
@@ -88,14 +68,14 @@ def _not_computed(facts: ResultReader) -> int:
 
 
 # ---------------------------------------------------------------- what did not work
-def _failures(facts: ResultReader) -> Iterator[Caution]:
-    status = facts.at("status") or {}
-    total, failed = status.get("trajectories") or facts.at("trajectories"), status.get("failed", facts.at("failed"))
+def _failures(result: ResultReader) -> Iterator[Caution]:
+    status = result.at("status") or {}
+    total, failed = status.get("trajectories") or result.at("trajectories"), status.get("failed", result.at("failed"))
     if total and failed is not None:
         reasons = (
             [status["reason"]]
             if status.get("reason")
-            else [f"{n}: {why}" for why, n in (facts.at("reasons") or {}).items()]
+            else [f"{n}: {why}" for why, n in (result.at("reasons") or {}).items()]
         )
         if failed == total:
             yield Caution(
@@ -109,31 +89,16 @@ def _failures(facts: ResultReader) -> Iterator[Caution]:
             )
     for name, why in (status.get("failed_subjects") or {}).items():
         yield Caution(f"Subject {name}: {why.get('failed')} trajectories failed ({why.get('reason')}).")
-    broken = facts.at("feasibility", "rejected") or {}
-    if (share := facts.at("feasibility", "share_rejected")) and share > _MANY:
-        yield Caution(
-            f"{percent(share)} of the draws were not physical and were drawn again, by rule: {_counted(broken)}."
-        )
-    sobol = facts.at("sobol") or {}
-    if sobol.get("unphysical") or sobol.get("failed"):
-        yield Caution(
-            f"The Sobol indices rest on {sobol.get('complete')} of {sobol.get('samples')} base samples; the others were left out "
-            f"({_counted(sobol.get('unphysical') or {}) or 'not solved'})."
-        )
-
-
-def _counted(rules: Mapping[str, int]) -> str:
-    return ", ".join(f"{rule} ({n})" for rule, n in sorted(rules.items(), key=lambda item: -item[1])[:4])
 
 
 # ---------------------------------------------------------------- what the treatment does
-def _limits(facts: ResultReader) -> Iterator[Caution]:
+def _limits(result: ResultReader) -> Iterator[Caution]:
     """Limits of the scenario against the courses of the regimen that the answer is about."""
-    courses = _courses(facts)
+    courses = _courses(result)
     if courses is None:
         return
     kept = []
-    for limit in facts.file.get("limit", ()):
+    for limit in result.file.get("limit", ()):
         name = f"“{limit.get('name', limit.get('signal'))}”"
         try:
             allowed, unit = units.split_quantity(str(limit["max"]))
@@ -146,7 +111,7 @@ def _limits(facts: ResultReader) -> Iterator[Caution]:
             row = found[0] if chosen else max(passing, key=lambda row: row.highest)
             where = "The" if chosen else f"Under {row.hypothesis} the"
             yield Caution(
-                f"{where} limit {name} of {format_number(allowed)} {unit} is passed: "
+                f"{where} limit {name} of {format_number(allowed)} {unit} is exceeded: "
                 f"{format_number(row.highest)} {unit} is reached."
             )
         elif any(row.state == UNKNOWN for row in found):
@@ -154,7 +119,7 @@ def _limits(facts: ResultReader) -> Iterator[Caution]:
         else:
             kept.append(name)
     if kept:
-        yield Caution(f"No limit is passed ({'; '.join(kept)}).", True)
+        yield Caution(f"No limit is exceeded ({'; '.join(kept)}).", True)
 
 
 class _Reached(NamedTuple):
@@ -179,8 +144,8 @@ def _reached(course: xr.DataArray, allowed: float, unit: str) -> list[_Reached]:
     return found
 
 
-def _toxicity(facts: ResultReader) -> Iterator[Caution]:
-    courses = _courses(facts)
+def _toxicity(result: ResultReader) -> Iterator[Caution]:
+    courses = _courses(result)
     if courses is None:
         return
     grade = _extreme(courses, GRADE, np.fmax)
@@ -202,12 +167,12 @@ def _toxicity(facts: ResultReader) -> Iterator[Caution]:
             )
 
 
-def _courses(facts: ResultReader) -> xr.Dataset | None:
+def _courses(result: ResultReader) -> xr.Dataset | None:
     """The courses of the regimen that the answer is about."""
-    courses = facts.group("simulation")
-    if courses is None or "regimen" not in courses.dims or facts.arm not in courses.get("regimen", ()):
+    courses = result.group("simulation")
+    if courses is None or "regimen" not in courses.dims or result.arm not in courses.get("regimen", ()):
         return None
-    return courses.sel(regimen=facts.arm)
+    return courses.sel(regimen=result.arm)
 
 
 def _extreme(courses: xr.Dataset, name: Any, of: np.ufunc) -> float | None:
@@ -218,69 +183,24 @@ def _extreme(courses: xr.Dataset, name: Any, of: np.ufunc) -> float | None:
     return found if np.isfinite(found) else None
 
 
-# ---------------------------------------------------------------- what a search or fit ran into
-def _search(facts: ResultReader) -> Iterator[Caution]:
-    if facts.kind != kinds.OPTIMIZE:
-        return
-    if facts.at("feasible") is False:
-        yield Caution("No regimen was found that keeps every limit: the one shown is the nearest to it.")
-    if facts.at("converged") is False:
-        yield Caution("The search stopped before it converged: a better regimen may exist.")
+# ---------------------------------------------------------------- what the job and the cards say
+def _of_job(result: ResultReader) -> Iterator[Caution]:
+    """What the page of the job warns of."""
+    job = jobs.maker(result.tree)
+    yield from job.about("warnings", result) if job is not None and result.summary else ()
 
 
-def _bounds(facts: ResultReader) -> Iterator[Caution]:
-    """Free doses of an optimum at the ends of what was allowed."""
-    if facts.kind != kinds.OPTIMIZE or not facts.file.get("free"):
-        return
-    if (scenario := facts.scenario) is None:
-        yield Caution("Whether doses lie at their bounds is not known: the library of now cannot read the scenario.")
-        return
-    for free in scenario.free:
-        unit, scale = groups.shown(scenario, free.cmt)
-        own = [dose for dose in facts.at("regimen") or () if dose["cmt"] == free.cmt]
-        amount = free.amount[0] * scale, free.amount[1] * scale
-        for (low, high), key, of, what in ((amount, "amt", unit, "amount"), (free.time, "time_h", "h", "time")):
-            for side, end in (("lower", low), ("upper", high)) if low < high else ():
-                count = sum(abs(dose[key] - end) <= _AT_BOUND * (high - low) for dose in own)
-                if count and end > 0:  # nothing lies beyond 0
-                    yield Caution(
-                        f"{count} of {len(own)} doses of {facts.glossary.get(free.cmt, free.cmt)} "
-                        f"{'lies' if count == 1 else 'lie'} at the {side} bound of the {what} ({format_number(end)} {of}): "
-                        "the optimum may lie beyond it."
-                    )
-
-
-def _fit(facts: ResultReader) -> Iterator[Caution]:
-    if facts.kind == kinds.CALIBRATE:
-        for name, p in (facts.at("parameters") or {}).items():
-            if p.get("bound"):
-                yield Caution(
-                    f"{_called(facts, name)} ended at its {p['bound']} bound: the data ask for a value beyond it."
-                )
-        failed = [row for row in facts.at("rows") or () if row.get("failed")]
-        if failed:
-            yield Caution(f"{len(failed)} rows of the data could not be predicted ({failed[0]['failed']}).")
-    for entry in facts.at("domains") or () if facts.kind == kinds.VALIDATE else ():
-        if entry.get("failed"):
-            yield Caution(f"In {entry['title']} {entry['failed']} rows could not be predicted.")
-        if entry.get("stands") is False:
-            yield Caution(
-                f"{entry['title']} falls short: mean fold error {format_number(entry['gmfe'], 3)}, "
-                f"allowed {format_number(entry['allowed'], 3)}."
-            )
-
-
-def _ranges(facts: ResultReader) -> Iterator[Caution]:
+def _ranges(result: ResultReader) -> Iterator[Caution]:
     """Parameters outside what their cards hold possible."""
-    for p in () if facts.parameters_are_of_now else facts.parameters:
+    for p in () if result.parameters_are_of_now else result.parameters:
         low, high, value = (p.get(key, np.nan) for key in ("low", "high", "value"))
         if value < low or value > high:
             ends = f"{format_number(low)} to {format_number(high)} {p.get('unit', '')}".rstrip()
             yield Caution(
-                f"{_called(facts, p['parameter'])} is {format_number(value)}, outside the range of its card ({ends})."
+                f"{_called(result, p['parameter'])} is {format_number(value)}, outside the range of its card ({ends})."
             )
 
 
-def _called(facts: ResultReader, name: str) -> str:
-    text = facts.glossary.get(name)
+def _called(result: ResultReader, name: str) -> str:
+    text = result.glossary.get(name)
     return f"{text[:1].upper()}{text[1:]} ({name})" if text else name

@@ -4,7 +4,7 @@
     found.table.change.sel(run="high")  # xarray, (quantity, run): relative to the first run
     found.differences                   # parameters, doses, options, seed, versions that are not the same
 
-Results of one kind can be compared. A simulation and an optimisation count as one kind: what the regimen does as given, and what
+Results of one job can be compared. A simulation and an optimisation count as one: what the regimen does as given, and what
 the optimised one does.
 """
 
@@ -15,28 +15,23 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
 
-from nanomg import units
+from nanomg import jobs, units
 from nanomg.dosing.dose import Dose
 from nanomg.dosing.prescription import describe
 from nanomg.errors import InputError
 from nanomg.files import StrPath
 from nanomg.formatting import format_number
-from nanomg.jobs.calibrate.page import _of_calibration
-from nanomg.jobs.feasibility.page import _of_feasibility
-from nanomg.jobs.sensitivity.page import _of_sensitivity
-from nanomg.jobs.simulate.page import _of_run
-from nanomg.jobs.sweep.page import _of_sweep
-from nanomg.jobs.validate.page import _of_validation
-from nanomg.page.quantity import Numbers, Quantity
+from nanomg.jobs import Job
+from nanomg.page.quantity import Quantity
+from nanomg.page.result import ResultReader
 from nanomg.results import file as result_file
-from nanomg.results import kinds
 from nanomg.results.groups import about
 
 if TYPE_CHECKING:
@@ -116,30 +111,28 @@ class Comparison:
 def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
     """Compare two or more result files or open trees; a mapping names them, else files have the shortest names that differ.
 
-    Raises `InputError` for fewer than two, for one that is no result, and for results of different kinds.
+    Raises `InputError` for fewer than two, for one that is no result, and for results of different jobs.
     """
     named = runs if isinstance(runs, Mapping) else dict(zip(_names(runs), runs, strict=True))
     if len(named) < 2:
         raise InputError(f"two result files or more can be compared; {len(named) or 'none'} was given", "compare")
     trees = {name: run if isinstance(run, xr.DataTree) else result_file.open(run) for name, run in named.items()}
-    found = {name: _kind(tree, name) for name, tree in trees.items()}
-    first, *others = found
-    for other in others:
-        if _ALIKE.get(found[other], found[other]) != _ALIKE.get(found[first], found[first]):
+    makers = {name: _maker(tree, name) for name, tree in trees.items()}
+    (first, job), *others = makers.items()
+    for other, maker in others:
+        if (maker.comparable_as or maker.name) != (job.comparable_as or job.name):
             raise InputError(
-                f"results of one kind can be compared; {found[first]} made {first!r} and {found[other]} made {other!r}"
+                f"results of one job can be compared; {job.name} made {first!r} and {maker.name} made {other!r}"
             )
     summaries = [_summary(tree, name) for name, tree in trees.items()]
-    told = [dict(_OF[kind](summary)) for kind, summary in zip(found.values(), summaries, strict=True)]
-    return Comparison(found[first], trees, _table(told, list(trees)), tuple(_differences([*trees.values()], summaries)))
+    numbers = [dict(maker.about("quantities", ResultReader(trees[name]))) for name, maker in makers.items()]
+    differences = tuple(_differences([*trees.values()], summaries))
+    return Comparison(job.name, trees, _table(numbers, list(trees)), differences)
 
 
-_ALIKE = {kinds.OPTIMIZE: kinds.SIMULATE}
-
-
-def _kind(tree: xr.DataTree, name: str) -> str:
+def _maker(tree: xr.DataTree, name: str) -> Job:
     try:
-        return kinds.kind_of(tree)
+        return jobs.job_of(tree)
     except InputError as error:
         raise InputError(error.message, name) from None
 
@@ -162,17 +155,6 @@ def _names(runs: Sequence[Given]) -> list[str]:
         names = {i: str(Path(*file.parts[-depth:])) for i, file in files.items()}
         depth += 1
     return [names.get(i, f"run {i + 1}") for i in range(len(runs))]
-
-
-_OF: Mapping[str, Callable[[Mapping[str, Any]], Numbers]] = {
-    kinds.SIMULATE: _of_run,
-    kinds.OPTIMIZE: _of_run,
-    kinds.SWEEP: _of_sweep,
-    kinds.VALIDATE: _of_validation,
-    kinds.CALIBRATE: _of_calibration,
-    kinds.FEASIBILITY: _of_feasibility,
-    kinds.SENSITIVITY: _of_sensitivity,
-}
 
 
 def _table(told: Sequence[Mapping[Quantity, float | None]], names: Sequence[str]) -> xr.Dataset:

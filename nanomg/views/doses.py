@@ -11,7 +11,6 @@ import numpy as np
 from nanomg.formatting import MISSING, format_number
 from nanomg.page.blocks import Cell, Folded, Items, Table, Text, number_cell
 from nanomg.page.result import ResultReader
-from nanomg.results import kinds
 from nanomg.results.kinds import BASELINE
 from nanomg.units import unit_text
 
@@ -24,20 +23,20 @@ _RESET_AND_DOSE = 4  # EVID
 Row = Mapping[str, Any]
 
 
-def blocks(facts: ResultReader) -> list[Any]:
+def blocks(result: ResultReader) -> list[Any]:
     """The doses of the regimen that the answer is about; those of the other arms are folded away.
 
     Of a sweep they are those of the scenario, and what the sweep varies of them stands above.
     """
-    doses = facts.group("doses")
+    doses = result.group("doses")
     if doses is None or "cmt" not in doses:
-        return [Text("The file holds no table of doses.", "note")] if "parameters" in facts.tree.children else []
-    regimens = {str(r): list(_given(doses, i)) for i, r in enumerate(np.atleast_1d(doses.get("regimen", [facts.arm])))}
-    first = [name for name in (facts.arm, BASELINE) if name in regimens] or [next(iter(regimens))]
+        return [Text("The file holds no table of doses.", "note")] if "parameters" in result.tree.children else []
+    regimens = {str(r): list(_given(doses, i)) for i, r in enumerate(np.atleast_1d(doses.get("regimen", [result.arm])))}
+    first = [name for name in (result.arm, BASELINE) if name in regimens] or [next(iter(regimens))]
     rest = [name for name in regimens if name not in first]
-    varied = list(_varied(facts))
+    varied = list(_varied(result))
     whose = ", as the scenario has it: the sweep varies it" if varied else ""
-    table = lambda name: _table(facts, regimens[name], f"Regimen “{name}”{whose}")
+    table = lambda name: _table(result, regimens[name], f"Regimen “{name}”{whose}")
     shown = [
         *([Items(varied)] if varied else []),
         *map(table, first),
@@ -46,10 +45,10 @@ def blocks(facts: ResultReader) -> list[Any]:
     return shown + ([Folded(f"The other arms: {', '.join(rest)}", list(map(table, rest)))] if rest else [])
 
 
-def _varied(facts: ResultReader) -> Iterator[str]:
+def _varied(result: ResultReader) -> Iterator[str]:
     """What a sweep varies of the doses, and over which values."""
-    data = facts.group("sweep") if facts.kind == kinds.SWEEP else None
-    known = {p["parameter"] for p in facts.parameters}
+    data = result.group("sweep")
+    known = {p["parameter"] for p in result.parameters}
     for name, axis in data.coords.items() if data is not None else ():
         if str(name).startswith("dose.") and name not in known:
             values, unit = np.unique(axis.values), unit_text(str(axis.attrs.get("units", "1"))).replace(MISSING, "")
@@ -67,13 +66,13 @@ def _given(doses: Any, regimen: int) -> Iterator[Row]:
             yield row
 
 
-def _table(facts: ResultReader, rows: Sequence[Row], caption: str) -> Any:
+def _table(result: ResultReader, rows: Sequence[Row], caption: str) -> Any:
     if not rows:
         return Text(f"{caption}: nothing is given.")
-    return _records(facts, rows, caption) if "evid" in rows[0] else _schedule(facts, rows, caption)
+    return _records(result, rows, caption) if "evid" in rows[0] else _schedule(result, rows, caption)
 
 
-def _schedule(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
+def _schedule(result: ResultReader, rows: Sequence[Row], caption: str) -> Table:
     """Equal doses by the same way in one row, with the total of each way."""
     same: dict[tuple[Any, ...], list[float]] = {}
     for row in rows:
@@ -86,7 +85,7 @@ def _schedule(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
         total = totals.pop(cmt, None)
         cells.append(
             (
-                facts.name(cmt) if total is not None else "",
+                result.name(cmt) if total is not None else "",
                 number_cell(amount),
                 unit,
                 days(times),
@@ -98,7 +97,7 @@ def _schedule(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
     return Table(("what and how", "dose", "unit", "on", "given", "doses", "total"), "pruplrr", cells, caption)
 
 
-def _records(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
+def _records(result: ResultReader, rows: Sequence[Row], caption: str) -> Table:
     """Records of an event table, as they stand."""
     headers = (
         "subject",
@@ -115,10 +114,10 @@ def _records(facts: ResultReader, rows: Sequence[Row], caption: str) -> Table:
         (
             str(row.get("subject", "")),
             days([float(row["time_h"])]),
-            facts.name(str(row["cmt"])) if row["cmt"] else _EMPTIED,
+            result.name(str(row["cmt"])) if row["cmt"] else _EMPTIED,
             number_cell(row["amt"]) if row["cmt"] and row["amt"] else "",
             str(row["unit"]),
-            _given_how(facts, row),
+            _given_how(result, row),
             format_number(row["addl"]) if row["addl"] else "",
             number_cell(row["ii_h"]) if row["ii_h"] else "",
             _STEADY.get(int(row["ss"]), ""),
@@ -134,7 +133,7 @@ _STEADY = {1: "yes, in place of what was there", 2: "yes, on top of what was the
 _MODELLED = {-1.0: "at a rate that the model sets", -2.0: "over a time that the model sets"}
 
 
-def _given_how(facts: ResultReader, row: Row) -> str:
+def _given_how(result: ResultReader, row: Row) -> str:
     """Over how long a record gives its dose, and whether a reset comes before it."""
     if not row["cmt"]:
         return ""
@@ -145,7 +144,7 @@ def _given_how(facts: ResultReader, row: Row) -> str:
     elif rate > 0 and not amount:
         how = f"at {at} all the time before, until now"
     elif rate > 0:
-        times = ", times its bioavailability" if _is_scaled(facts, str(row["cmt"])) else ""
+        times = ", times its bioavailability" if _is_scaled(result, str(row["cmt"])) else ""
         how = f"over {format_number(amount / rate, 3)} h{times}, at {at}"
     elif hours:
         how = f"over {format_number(hours, 3)} h"
@@ -154,9 +153,9 @@ def _given_how(facts: ResultReader, row: Row) -> str:
     return f"{how}, after a {_EMPTIED}" if row["evid"] == _RESET_AND_DOSE else how
 
 
-def _is_scaled(facts: ResultReader, cmt: str) -> bool:
+def _is_scaled(result: ResultReader, cmt: str) -> bool:
     """Whether an infusion at a given rate into a port lasts longer or shorter by the port's bioavailability."""
-    scenario = facts.scenario
+    scenario = result.scenario
     share = scenario.model.ports[cmt].F if scenario is not None and cmt in scenario.model.ports else None
     if scenario is None or share is None:
         return False

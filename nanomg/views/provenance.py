@@ -8,86 +8,46 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nanomg import units
+from nanomg import jobs, units
 from nanomg.formatting import format_number
-from nanomg.page.blocks import Cell, CodeBlock, Folded, Table, Text, number_cell
+from nanomg.page.blocks import Cell, CodeBlock, Folded, Table, Text
 from nanomg.page.result import ResultReader
-from nanomg.results import kinds
-
-_JOBS = {
-    kinds.SIMULATE: "A simulation",
-    kinds.OPTIMIZE: "A search for the best regimen",
-    kinds.SWEEP: "A sweep over many trajectories",
-    kinds.VALIDATE: "A comparison of the model with published numbers",
-    kinds.CALIBRATE: "A fit of a card's values to data",
-    kinds.FEASIBILITY: "Draws from everything that the cards hold possible",
-    kinds.SENSITIVITY: "How outputs change with every value that goes into them",
-}
 
 
 # ---------------------------------------------------------------- what was asked
-def asked(facts: ResultReader) -> Iterator[Any]:
+def asked(result: ResultReader) -> Iterator[Any]:
     """The settings of the job, and for a search what it was to do."""
-    file = facts.file
-    rows: list[Any]
-    yield Table(("", ""), "lp", list(_settings(facts)))
-    if objective := file.get("objective") if facts.kind == kinds.OPTIMIZE else None:
-        rows = [
-            (
-                name,
-                str(term.get("statistic", "")),
-                facts.name(str(term.get("signal") or term.get("cmt"))),
-                number_cell(term.get("weight")),
-            )
-            for name, term in objective.items()
-        ]
-        yield Table(("term of the objective", "statistic", "of", "weight"), "plpr", rows, "To be made small")
-    if limits := file.get("limit") if facts.kind in (kinds.SIMULATE, kinds.OPTIMIZE) else None:
-        rows = [
-            (str(each.get("name", "")), facts.name(str(each.get("signal"))), str(each.get("max"))) for each in limits
-        ]
-        yield Table(("limit", "on", "at most"), "ppr", rows, "To be kept")
-    if free := file.get("free") if facts.kind == kinds.OPTIMIZE else None:
-        rows = [
-            (
-                facts.name(str(f.get("cmt"))),
-                *(_range(f.get(k)) for k in ("amount", "time")),
-                str(f.get("interval", "")),
-                str(f.get("total", "")),
-            )
-            for f in free
-        ]
-        yield Table(("free to choose", "amount", "time", "at least apart", "in all at most"), "pllrr", rows)
-    if not facts.config:
+    yield Table(("", ""), "lp", list(_settings(result)))
+    job = jobs.maker(result.tree)
+    yield from job.about("asked", result) if job is not None else ()
+    if not result.config:
         yield Text("The file does not say what was asked for.", "note")
 
 
-def _range(ends: Any) -> str:
-    return " to ".join(map(str, ends)) if isinstance(ends, list) else ""
-
-
-def _settings(facts: ResultReader) -> Iterator[tuple[str, Cell | str]]:
-    file, config = facts.file, facts.config
-    yield "job", _JOBS.get(facts.kind, "unknown")
-    if scenario := config.get("scenario") or facts.at("scenario"):
-        yield "scenario", Cell(str(facts.at("title") or file.get("title") or scenario), note=str(scenario))
+def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
+    file, config = result.file, result.config
+    job = jobs.maker(result.tree)
+    yield "job", job.describes if job is not None else "unknown"
+    if scenario := config.get("scenario") or result.at("scenario"):
+        yield "scenario", Cell(str(result.at("title") or file.get("title") or scenario), name=str(scenario))
     if species := file.get("species"):
         yield "species", str(species)
     if horizon := file.get("horizon"):
-        yield "time looked at", _horizon(str(horizon), config.get("horizon_h"))
+        yield "simulated period", _horizon(str(horizon), config.get("horizon_h"))
     for dose in file.get("dose", ()) if not (config.get("dose") or "events" in config) else ():
         if "text" in dose:
             yield (
                 "given",
                 Cell(
-                    f"{facts.glossary.get(dose.get('cmt'), dose.get('cmt'))}: {dose['text']}", note=str(dose.get("cmt"))
+                    f"{result.glossary.get(dose.get('cmt'), dose.get('cmt'))}: {dose['text']}",
+                    name=str(dose.get("cmt")),
                 ),
             )
     for text in config.get("dose", ()):
         yield "given instead of the scenario's doses", str(text)
     for name, value in config.get("set", {}).items():
-        yield "set for this run", Cell(f"{facts.glossary.get(name, name)} = {value}", note=name)
-    if events := facts.at("events"):
+        yield "set for this run", Cell(f"{result.glossary.get(name, name)} = {value}", name=name)
+    if events := result.at("events"):
         yield "event table", str(events)
     sweep = config.get("request", config.get("sweep", {}))  # files of schema 1 have the latter
     for axis in sweep.get("vary", ()):
@@ -97,7 +57,7 @@ def _settings(facts: ResultReader) -> Iterator[tuple[str, Cell | str]]:
     for keep in sweep.get("keep", ()):
         yield "kept", str(keep)
     for key, text in (
-        ("draws", "draws"),
+        ("draws", "samples"),
         ("samples", "base samples"),
         ("over", "ranges of"),
         ("study", "study"),
@@ -117,24 +77,25 @@ def _horizon(written: str, hours: float | None) -> str:
 
 
 # ---------------------------------------------------------------- on what it rests
-def sources(facts: ResultReader) -> Iterator[Any]:
+def sources(result: ResultReader) -> Iterator[Any]:
     """The sources of what was used, readable, and as BibTeX."""
-    keys = sorted(set(_keys(facts)))
+    keys = sorted(set(_keys(result)))
     if not keys:
         return
-    known = [key for key in keys if key in facts.library.references]
-    yield Table(("key", "source"), "lp", [(key, _reference(facts.library.references.get(key, ""))) for key in keys])
+    references = result.library.references if result.library is not None else {}
+    known = [key for key in keys if key in references]
+    yield Table(("key", "source"), "lp", [(key, _reference(references.get(key, ""))) for key in keys])
     if known:
-        yield Folded("As BibTeX", [CodeBlock("\n".join(facts.library.references[key] for key in known))])
+        yield Folded("As BibTeX", [CodeBlock("\n".join(references[key] for key in known))])
 
 
-def _keys(facts: ResultReader) -> Iterator[str]:
-    for p in facts.parameters:
+def _keys(result: ResultReader) -> Iterator[str]:
+    for p in result.parameters:
         yield from _split(p.get("source", ""))
-    if (rows := facts.group("rows")) is not None and "source" in rows:
+    if (rows := result.group("rows")) is not None and "source" in rows:
         for source in rows["source"].values:
             yield from _split(str(source))
-    yield from _split(str(facts.at("source") or ""))
+    yield from _split(str(result.at("source") or ""))
 
 
 def _split(source: str) -> Iterator[str]:
@@ -161,30 +122,30 @@ def _reference(entry: str) -> str:
 
 
 # ---------------------------------------------------------------- how to repeat it
-def again(facts: ResultReader) -> Iterator[Any]:
+def again(result: ResultReader) -> Iterator[Any]:
     """The command, what it ran on, and the whole configuration."""
-    made, _, command = facts.attribute("history").partition(" ")
+    made, _, command = result.attribute("history").partition(" ")
     if command:
         yield CodeBlock(command)
     entries = {
-        "made": made or facts.attribute("date_created"),
-        "seed": facts.attribute("rng_seed"),
-        "configuration (SHA-256)": facts.attribute("config_hash"),
-        "equations (SHA-256)": facts.attribute("model_hash"),
-        "precision": facts.attribute("dtype"),
-        "device": facts.attribute("device"),
-        "file": facts.attribute("id"),
-        "schema": facts.attribute("nanomg_schema_version"),
+        "made": made or result.attribute("date_created"),
+        "seed": result.attribute("rng_seed"),
+        "configuration (SHA-256)": result.attribute("config_hash"),
+        "equations (SHA-256)": result.attribute("model_hash"),
+        "precision": result.attribute("dtype"),
+        "device": result.attribute("device"),
+        "file": result.attribute("id"),
+        "schema": result.attribute("nanomg_schema_version"),
     }
     try:
-        versions = json.loads(facts.attribute("package_versions_json") or "{}")
+        versions = json.loads(result.attribute("package_versions_json") or "{}")
     except ValueError:
         versions = {}
     entries["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     yield Table(("", ""), "lp", [(name, text) for name, text in entries.items() if text])
-    if facts.config:
-        short = _shortened(facts.config)
-        title = "The whole configuration" if short == facts.config else "The configuration, without what is long in it"
+    if result.config:
+        short = _shortened(result.config)
+        title = "The whole configuration" if short == result.config else "The configuration, without what is long in it"
         yield Folded(title, [CodeBlock(_written(short))])
 
 

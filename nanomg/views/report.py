@@ -18,7 +18,8 @@ from typing import Any
 import jinja2
 import xarray as xr
 
-from nanomg import __version__
+from nanomg import __version__, jobs
+from nanomg.drawing import style
 from nanomg.errors import InputError
 from nanomg.files import StrPath, check_output, replace_file
 from nanomg.library.library import Library
@@ -30,15 +31,6 @@ from nanomg.results import file
 from nanomg.units import unit_text
 from nanomg.views import answers, cautions, doses, drivers, plots, provenance
 
-_TITLES = {
-    "simulate": "Simulation",
-    "optimize": "Optimisation",
-    "sweep": "Sweep",
-    "validate": "Validation",
-    "calibrate": "Calibration",
-    "feasibility": "Feasibility",
-    "sensitivity": "Sensitivity",
-}
 _ENDINGS = (".html", ".htm")
 _SUMMARY, _PICTURES = 500_000, 1_500_000  # letters of the summary and of all pictures that a page holds at most
 _DISCLAIMER = "A model's answer, no advice for a patient."
@@ -64,14 +56,15 @@ def report(
         output = Path(found).with_suffix(".html")
     page, printed = _outputs(found, Path(output), pdf, force)
     tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
-    facts = ResultReader(tree, library or find_library())
-    text = render(facts)
+    result = ResultReader(tree, library or find_library())
+    text = render(result)
     files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
     for path, content in files.items():
         replace_file(path, content)
+    job = jobs.maker(tree)
     return {
-        "kind": facts.kind,
-        "verdict": _sentence(facts),
+        "kind": job.name if job is not None else "",
+        "verdict": _sentence(result),
         "page": str(page),
         "pdf": str(printed) if printed else None,
         "bytes": len(files[page]),
@@ -92,17 +85,18 @@ def _outputs(found: StrPath | xr.DataTree, page: Path, pdf: bool, force: bool) -
     return page, printed
 
 
-def render(facts: ResultReader) -> str:
+def render(result: ResultReader) -> str:
     """The page as HTML."""
-    made = facts.attribute("date_created").replace("T", " ").replace("Z", " UTC")
+    job = jobs.maker(result.tree)
+    made = result.attribute("date_created").replace("T", " ").replace("Z", " UTC")
     return _template().render(
-        title=facts.attribute("title") or "A result without a title",
-        job=_TITLES.get(facts.kind, "Result"),
-        made=" · ".join(filter(None, (str(facts.at("scenario") or ""), made, facts.attribute("source")))),
-        question=capped(Text(" ".join(str(facts.file.get("description", "")).split()))).text,
+        title=result.attribute("title") or "A result without a title",
+        job=job.title if job is not None else "Result",
+        made=" · ".join(filter(None, (str(result.at("scenario") or ""), made, result.attribute("source")))),
+        question=capped(Text(" ".join(str(result.file.get("description", "")).split()))).text,
         generator=f"nanomg {__version__}",
-        sections=list(_sections(facts)),
-        summary=_held(facts.summary),
+        sections=list(_sections(result)),
+        summary=_held(result.summary),
         footer=f"{_DISCLAIMER} Page made by nanomg {__version__}.",
     )
 
@@ -130,64 +124,73 @@ def _held(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {key: summary[key] for key in sizes} | ({"left_out_of_this_page": left} if left else {})
 
 
-def _sentence(facts: ResultReader) -> str:
+def _sentence(result: ResultReader) -> str:
     """The answer in one sentence, or what the summary lacks for one."""
     try:
-        return answers.sentence(facts)
+        return answers.sentence(result)
     except LACKING as missing:
         return f"The answer cannot be put in words: {lacks(missing)}."
 
 
-def _sections(facts: ResultReader) -> Iterator[Section]:
+def _sections(result: ResultReader) -> Iterator[Section]:
     """What stands on the page, in order; a section without anything is left out."""
-    numbers = _made(facts, answers.blocks)
+    numbers = _made(result, answers.blocks)
     large = [block for block in numbers if block.kind == "tiles"]
     for section in (
-        Section("answer", "Answer", [Text(_sentence(facts), "lead"), *large]),
-        Section("warnings", "Warnings", _made(facts, _minded)),
-        Section("figures", "Figures", list(_pictures(facts.tree))),
+        Section("answer", "Answer", [Text(_sentence(result), "lead"), *large]),
+        Section("warnings", "Warnings", _made(result, _warnings)),
+        Section("figures", "Figures", list(_pictures(result))),
         Section("numbers", "Numbers", [block for block in numbers if block not in large]),
-        Section("doses", "Doses", _made(facts, doses.blocks)),
-        Section("asked", "What was asked", _made(facts, provenance.asked)),
-        Section("mattered", "What it hangs on", _made(facts, drivers.mattered)),
-        Section("changes", "What would change it", _made(facts, drivers.changes)),
-        Section("sources", "Sources", _made(facts, provenance.sources)),
-        Section("again", "Run it again", _made(facts, provenance.again)),
+        Section("doses", "Doses", _made(result, doses.blocks)),
+        Section("asked", "What was asked", _made(result, provenance.asked)),
+        Section("drivers", "Key drivers and data quality", _made(result, drivers.drivers)),
+        Section("changes", "What would change it", _made(result, drivers.changes)),
+        Section("sources", "Sources", _made(result, provenance.sources)),
+        Section("again", "Run it again", _made(result, provenance.again)),
     ):
         if section.blocks:
             yield dataclasses.replace(section, blocks=[capped(block) for block in section.blocks])
 
 
-def _made(facts: ResultReader, blocks: Callable[[ResultReader], Iterable[Any]]) -> list[Any]:
+def _made(result: ResultReader, blocks: Callable[[ResultReader], Iterable[Any]]) -> list[Any]:
     """The blocks of a section, as far as the file has what they need."""
     found: list[Any] = []
     try:
-        found.extend(blocks(facts))
+        found.extend(blocks(result))
     except LACKING as missing:
         found.append(Text(f"The rest of this section is left out: {lacks(missing)}.", "note"))
     return found
 
 
-def _minded(facts: ResultReader) -> Iterator[Items]:
-    found = cautions.cautions(facts)
+def _warnings(result: ResultReader) -> Iterator[Items]:
+    found = cautions.cautions(result)
     for tone, well in (("warning", False), ("good", True)):
         if items := [c.text for c in found if c.well is well]:
             yield Items(items, tone)
 
 
-def _pictures(tree: xr.DataTree) -> Iterator[Any]:
+def _pictures(result: ResultReader) -> Iterator[Any]:
+    """The pictures as far as the page has room; a file that is whole and of this version gives all of them, or it is a bug."""
+    job = jobs.maker(result.tree)
+    if job is None or not isinstance(result.tree, xr.DataTree):
+        return
+    if (missing := job.missing(result.tree.children)) and missing[0] == job.groups[0]:
+        yield Text(f"The file holds no {missing[0].partition('|')[0]}, so there is nothing to draw.", "note")
+        return
     room, left = _PICTURES, []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a panel without a finite value
-            for title, figure in plots.figures(tree).items():
-                picture = hover.page_image(title, figure)
-                room -= len(picture.uri) + len(file.to_json(picture.panels))
+            for title, picture in plots.pictures(result.tree).items():
+                image = hover.page_image(title, style.sheet([picture]), picture.centres)
+                room -= len(image.uri) + len(file.to_json(image.panels))
                 if room >= 0:
-                    yield picture
+                    yield image
                 else:
                     left.append(title)
-    except Exception as error:  # whatever an old or incomplete file lacks, the rest of the page stands
-        yield Text(f"No further figure can be drawn from this file ({type(error).__name__}: {error}).", "note")
+    except (KeyError, AttributeError) as lacking:
+        if not (missing or result.older):
+            raise
+        yield Text(f"No further figure can be drawn: the file lacks {lacking}.", "note")
     if left:
         yield Text(f"Left out, so that the page stays small; nanomg plot draws them: {'; '.join(left)}.", "note")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import xarray
+from read_page import MAKERS
 
 import nanomg
 from nanomg import models
@@ -162,7 +163,9 @@ def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def write(path: Path, summary: dict[str, Any]) -> Path:
     model = Model(models.library().mechanisms["Magnesium"])
-    return file.write(path, {}, file.root_attributes(title="t", config={}, seed=0, model=model, summary=summary))
+    job = next((job for key, job in MAKERS.items() if key in summary), "")
+    attributes = file.root_attributes(title="t", config={}, seed=0, model=model, job=job, summary=summary)
+    return file.write(path, {}, attributes)
 
 
 def run_of(summary: dict[str, Any], calls: list[dict[str, Any]]) -> Callable[..., results_run.Run]:
@@ -368,18 +371,18 @@ def test_summary_of_a_sweep(program: Program, tmp_path: Path) -> None:
     code, out, err = program("summary", str(path))
     assert (code, err) == (0, "")
     assert out.startswith(SWEPT["verdict"])
-    assert "0.3 % of the candidates" in out
-    assert ["tumour.volume:final", "mm^3", "0.001058", "1.609", "1361", "2377", "3000"] in map(
+    assert "0.3 % of the samples were implausible" in out
+    assert ["tumour.volume:final", "mm³", "0.001058", "1.609", "1361", "2377", "3000"] in map(
         str.split, out.splitlines()
     )
     assert json.loads(program("summary", str(path), "--json").out) == SWEPT | {"output": str(path)}
 
 
 def test_summary_of_another_version(program: Program, tmp_path: Path) -> None:
-    path = write(tmp_path / "run.h5", {key: value for key, value in SWEPT.items() if key != "computed"})
+    path = write(tmp_path / "run.h5", {**SWEPT, "sweep": {"tumour.volume:final": {"median": 1361.2}}})
     code, _, err = program("summary", str(path))
     assert code == 2
-    assert "holds no 'computed'; another version of nanomg made it" in err
+    assert "holds no 'unit'; another version of nanomg made it" in err
     code, _, err = program("summary", str(write(tmp_path / "none.h5", {"scenario": "s"})))
     assert code == 2
     assert err.count("\n") == 1
@@ -395,8 +398,8 @@ def test_summary_of_a_simulation(program: Program, tmp_path: Path) -> None:
     assert poor == ["interstitium.C_poor", "mmol/L", "0.51", "0.5123", "0.5", "12.25", "1234"]
     (hours,) = (line for line in lines if "+0.02 mmol/L" in line)
     assert hours.split()[-6:] == ["4.21", "4.2", "4.19"] * 2
-    assert [line.split() for line in lines if line.startswith("given free")] == [
-        ["given", "free", "0.0312", "2.5", "mmol/L", "–", "10", "%"]
+    assert [line.split() for line in lines if line.startswith("unencapsulated")] == [
+        ["unencapsulated", "0.0312", "2.5", "mmol/L", "–", "10", "%"]
     ]
     assert max(len(line) for line in lines if str(path) not in line) <= 80
     assert all(line == line.rstrip() for line in lines)
@@ -413,7 +416,7 @@ def test_summary_of_an_optimisation(program: Program, tmp_path: Path) -> None:
     assert ["volume", "0.05", "0.06", "-0.01", "mL", "exceeded"] in rows
     assert ["pd1.ip", "30.5", "24", "0.25", "0.2", "mg", "0"] in rows
     assert ["pd1.ip", "–", "48", "–", "0.2", "mg", "0"] in rows
-    assert "3 starts, 2 within every limit, objective -1.25 to -1, median -1.125" in out
+    assert "2 of 3 starts within every limit, objective -1.25 to -1, median -1.125" in out
     assert max(len(line) for line in out.splitlines() if str(path) not in line) <= 80
 
 

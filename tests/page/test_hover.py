@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from small_results import NAMES, feasible, varied
 
+from nanomg.drawing import style
 from nanomg.page import hover
 from nanomg.views import plots
 
@@ -14,7 +15,8 @@ from nanomg.views import plots
 )
 def test_a_pointer_reads_values_off_a_map(dims: dict[str, int], fields: int) -> None:
     found = varied(dims)
-    panels = hover.page_image("map", plots.figures(found)["highest concentration, as a map"]).panels
+    picture = plots.pictures(found)["highest concentration, as a map"]
+    panels = hover.page_image("map", style.sheet([picture]), picture.centres).panels
     assert len(panels) == dims.get("hypothesis", 1)
     seen = 0
     for panel, hypothesis in zip(panels, NAMES["hypothesis"], strict=False):

@@ -19,11 +19,24 @@ from nanomg.views import cautions
 SHIPPED = read_library()
 
 
+MAKERS = {  # of a summary, by what it alone has
+    "misses": "validate",
+    "identifiability": "calibrate",
+    "elasticities": "sensitivity",
+    "feasibility": "feasibility",
+    "sweep": "sweep",
+    "objective": "optimize",
+    "signals": "simulate",
+}
+
+
 def facts_of(config: dict[str, Any], summary: dict[str, Any], **groups: xr.Dataset) -> ResultReader:
     tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
     tree.attrs.update(
         config_json=json.dumps(config), summary_json=json.dumps(summary), nanomg_schema_version=SCHEMA_VERSION
     )
+    if (maker := next((job for key, job in MAKERS.items() if key in summary), None)) is not None:
+        tree.attrs["nanomg_job"] = maker
     return ResultReader(tree, SHIPPED)
 
 
@@ -32,7 +45,7 @@ def texts(found: Any) -> Iterator[str]:
     if isinstance(found, str):
         yield found
     elif isinstance(found, Cell):
-        yield from (found.text, found.note)
+        yield from (found.text, found.note, found.name)
     elif dataclasses.is_dataclass(found):
         yield from texts([getattr(found, field.name) for field in dataclasses.fields(found)])
     elif isinstance(found, Sequence) or hasattr(found, "__next__"):

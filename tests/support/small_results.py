@@ -13,7 +13,7 @@ import xarray as xr
 
 from nanomg.jobs.simulate import run as simulate_run
 from nanomg.jobs.sweep import run as sweep_run
-from nanomg.results import file, kinds
+from nanomg.results import file
 
 TINY = """
 title = "Bone and $x$ <b>"
@@ -182,10 +182,10 @@ def sensitive() -> xr.DataTree:
 
 
 MADE: dict[str, Callable[[], xr.DataTree]] = {
-    kinds.FEASIBILITY: feasible,
-    kinds.CALIBRATE: calibrated,
-    kinds.VALIDATE: validated,
-    kinds.SENSITIVITY: sensitive,
+    "feasibility": feasible,
+    "calibrate": calibrated,
+    "validate": validated,
+    "sensitivity": sensitive,
 }
 
 

@@ -25,7 +25,7 @@ def swept(sizes: dict[str, int], **values: np.ndarray) -> ResultReader:
 
 def going_with(facts: ResultReader) -> dict[str, tuple[float, str]]:
     """Rank correlation and number of pairs by name."""
-    tables = [b for b in drivers.mattered(facts) if isinstance(b, Table) and "rank correlation" in b.headers]
+    tables = [b for b in drivers.drivers(facts) if isinstance(b, Table) and "rank correlation" in b.headers]
     return {row[0].text: (row[1].value, row[2]) for table in tables for row in table.rows}
 
 
@@ -36,7 +36,7 @@ def test_no_axis_of_a_large_grid_is_lost() -> None:
     found = going_with(facts)
     assert set(found) == set("abcd") and {n for _, n in found.values()} == {"20,000 trajectories"}
     assert all(0.4 < rho < 0.6 for rho, _ in found.values())  # four of equal weight: about 1/2 each
-    assert "From 20,000 of 810,000 trajectories" in said(drivers.mattered(facts))
+    assert "From 20,000 of 810,000 trajectories" in said(drivers.drivers(facts))
 
 
 def test_a_value_of_a_subject_is_counted_once_for_each_subject() -> None:

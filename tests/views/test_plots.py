@@ -14,11 +14,12 @@ from drawn_text import axes_of, cut, overlaps, texts
 from small_results import MADE, calibrated, feasible, tree, varied
 from typer.testing import CliRunner
 
+from nanomg import jobs
 from nanomg.cli.main import commands
 from nanomg.drawing import style
 from nanomg.errors import InputError
 from nanomg.jobs.validate import figure as validate_figure
-from nanomg.results import file, kinds
+from nanomg.results import file
 from nanomg.views import plots
 
 
@@ -36,18 +37,6 @@ def test_every_kind_has_a_figure_that_is_whole_and_says_its_units(kind: str, req
     every = plots.figures(result)
     assert every
     assert all(title and axes_of(f) for title, f in every.items())
-
-
-def test_the_kinds_are_told_by_groups_and_by_summaries(
-    simulated: xr.DataTree, optimum: xr.DataTree, swept: xr.DataTree
-) -> None:
-    for result, kind in ((simulated, "simulate"), (optimum, "optimize"), (swept, "sweep")):
-        assert kinds.kind_of(result) == kind
-        assert kinds.kind_of(json.loads(result.attrs["summary_json"])) == kind
-    for kind, make in MADE.items():
-        assert kinds.kind_of(make()) == kind
-    with pytest.raises(InputError, match="holds nothing"):
-        kinds.kind_of(xr.DataTree())
 
 
 def test_a_file_that_lacks_something_says_so(simulated: xr.DataTree) -> None:
@@ -138,7 +127,7 @@ def test_what_a_kind_cannot_use_is_refused(
     with pytest.raises(InputError, match="this is for results of simulate, optimize") as error:
         plots.plot(result, **asked)
     assert error.value.where == where
-    assert f"is one of {kinds.kind_of(result)}" in str(error.value)
+    assert f"is one of {jobs.job_of(result).name}" in str(error.value)
 
 
 def test_the_command_draws_every_format_and_refuses_the_rest(simulated: xr.DataTree, tmp_path: Path) -> None:

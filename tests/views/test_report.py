@@ -208,6 +208,7 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
             )
             groups[name] = both
         groups["optimization"] = xr.Dataset({"limit": ("constraint", [4.0])}, {"constraint": ["level"]})
+        attributes |= {"nanomg_job": "optimize", "nanomg_schema_version": 1}
         limit = {"name": "level", "limit": 4.0, "value": 3.999, "slack": 0.001, "unit": "mg/L"}
         attributes["summary_json"] = json.dumps(
             json.loads(attributes["summary_json"])
@@ -223,7 +224,7 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
     page = changed(file, tmp_path / "x.h5", dress)
     assert "Regimen “optimum”" in page.text and "Regimen “baseline”" in page.text
     assert "baseline: 2.5" in page.text and "stopped before it converged" in page.text
-    assert "Another value of the limit “level”: at 4 mg/L it holds the optimum back." in page.text
+    assert "Another value of the limit “level”: it is active at 4 mg/L." in page.text
 
 
 # ---------------------------------------------------------------- how large it is

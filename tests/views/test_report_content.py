@@ -14,7 +14,6 @@ import pytest
 import xarray as xr
 from read_page import courses, facts_of, said, warned
 
-from nanomg.jobs.validate.page import NO_ROW, UNJUDGED
 from nanomg.page.blocks import Cell, Table, capped
 from nanomg.results import parts
 from nanomg.views import answers, cautions, drivers, provenance, report
@@ -29,7 +28,7 @@ def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
     over = {"safety.grade": [0.0, level - 1.5], "safety.margin_reflexes": [1.0, 3.5 - level]}
     found = cautions.cautions(facts_of(LIMITED, {}, simulation=courses(**{SERUM: [1.0, level]}, **over)))
     text = " ".join(c.text for c in found)
-    assert ("The limit “serum” of 2000 umol/L is passed: 4500 umol/L" in text) == (level > 2)
+    assert ("The limit “serum” of 2000 umol/L is exceeded: 4500 umol/L" in text) == (level > 2)
     assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Passed by 1 mmol L-1" in text) == (
         level > 3.5
     )
@@ -42,10 +41,10 @@ def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
         ((1.0, 1.5), ""),
         ((2.0 * (1 + 1e-10), 1.0), ""),
         ((1.0, 2.0 * (1 + 1e-10)), ""),
-        ((2.5, 3.0), "The limit “serum” of 2000 umol/L is passed: 2500 umol/L is reached."),
-        ((1.0, 3.0, 2.5), "Under H2 the limit “serum” of 2000 umol/L is passed: 3000 umol/L is reached."),
+        ((2.5, 3.0), "The limit “serum” of 2000 umol/L is exceeded: 2500 umol/L is reached."),
+        ((1.0, 3.0, 2.5), "Under H2 the limit “serum” of 2000 umol/L is exceeded: 3000 umol/L is reached."),
         ((np.nan, 1.0), "Whether the limit “serum” is kept is not known: a trajectory failed."),
-        ((np.nan, 3.0), "Under H2 the limit “serum” of 2000 umol/L is passed: 3000 umol/L is reached."),
+        ((np.nan, 3.0), "Under H2 the limit “serum” of 2000 umol/L is exceeded: 3000 umol/L is reached."),
     ],
 )
 def test_a_limit_is_told_once_and_of_its_hypothesis(highest: Sequence[float], sentence: str) -> None:
@@ -63,10 +62,10 @@ def test_a_limit_is_told_once_and_of_its_hypothesis(highest: Sequence[float], se
     about = [text for text in warned(facts) if "limit" in text]
     assert sentence in about if sentence else not about
     assert sum("serum" in text for text in about) == bool(sentence)
-    assert ("No limit is passed (“serum”)." in {c.text for c in cautions.cautions(facts)}) == (not sentence)
+    assert ("No limit is exceeded (“serum”)." in {c.text for c in cautions.cautions(facts)}) == (not sentence)
     tile = next(b for b in answers.blocks(facts) if b.kind == "tiles").tiles[0].cell
     assert tile.text == ("NOT KEPT" if sentence.startswith("The") else "all kept")
-    assert ("is passed under H2" in tile.note) == (highest[1] > 2.1)
+    assert ("is exceeded under H2" in tile.note) == (highest[1] > 2.1)
 
 
 def test_a_limit_on_counts_is_held_against_the_courses() -> None:
@@ -74,7 +73,7 @@ def test_a_limit_on_counts_is_held_against_the_courses() -> None:
     config = {"file": {"limit": [{"name": "cells", "signal": "tcell.tumour", "max": "2 Mcell"}]}}
     simulation = courses(**{"tcell.tumour": [1.0, 3.0]})
     simulation["tcell.tumour"].attrs["units"] = "1e6"
-    assert any("is passed: 3 Mcell" in text for text in warned(facts_of(config, {}, simulation=simulation)))
+    assert any("is exceeded: 3 Mcell" in text for text in warned(facts_of(config, {}, simulation=simulation)))
 
 
 def test_a_limit_without_a_course_is_not_known() -> None:
@@ -123,15 +122,16 @@ VALIDATED: dict[str, Any] = {
 def test_a_validation_speaks_of_the_rows_that_judge() -> None:
     facts = facts_of({}, VALIDATED, rows=xr.Dataset())
     assert answers.sentence(facts) == (
-        "1 of 2 domains that are judged stand: "
-        "the model against 18 published numbers kept aside to judge it, of which it misses 1."
+        "1 of 2 scored domains pass. Of 18 published values held out for validation, the model misses 1."
     )
     blocks = list(answers.blocks(facts))
     assert blocks[0].tiles[0].cell.text == "1 of 18"
-    verdicts = {row[0].text: row[-1] for b in blocks[1:3] for row in b.rows}
-    assert verdicts == {"A": "stands", "B": "", "C": NO_ROW, "D": UNJUDGED, "E": "FALLS SHORT"}
+    tables = [block for block in blocks if isinstance(block, Table)]
+    verdicts = {row[0].text: row[-1] for table in tables[:2] for row in table.rows}
+    assert verdicts == {"A": "passes", "B": "", "D": "", "E": "FAILS"}
+    assert "No validation data: c" in said(blocks) and "Directions and bounds only: d" in said(blocks)
     changes = said(drivers.changes(facts))
-    assert "for what nothing judges yet: C." in changes and "directions and bounds alone judge: D." in changes
+    assert "for what has no validation data yet: C." in changes and "by directions and bounds only: D." in changes
 
 
 # ---------------------------------------------------------------- what was asked

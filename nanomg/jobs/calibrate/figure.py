@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg.drawing import style
+from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.formatting import format_number
 from nanomg.units import unit_text
@@ -21,7 +22,7 @@ _PANEL, _BAR = 3.0, 0.42  # [inch]
 _TAIL = 1.6448536269514722  # 95 % point of the standard normal
 
 
-def pictures(tree: xr.DataTree) -> list[Picture]:
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """Observed against predicted, residuals, and the fitted values."""
     found = tree["calibration"].to_dataset()
     told = json.loads(tree.attrs.get("summary_json", "{}")).get("parameters", {})

@@ -115,6 +115,7 @@ def run(
         groups,
         summary,
         path,
+        job="calibrate",
         title=f"Calibration: {study.title}",
         config={
             "card": base.name,

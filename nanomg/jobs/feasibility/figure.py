@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg.drawing import style
+from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, LINES, Picture
 from nanomg.formatting import format_number, percent
 from nanomg.results import reading
@@ -20,7 +21,7 @@ _TEXTS = {"peak": "highest value", "day": "highest mean over 24 h", "mean": "mea
 _SHOWN = "day"  # the statistic of the curves, as in the verdict
 
 
-def pictures(tree: xr.DataTree) -> list[Picture]:
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """Ranges of the rise, and the share of draws that reach it."""
     found = tree["feasibility"].to_dataset()
     rise = found.rise

@@ -1,97 +1,123 @@
-"""Answer of a feasibility analysis: tiles, tables, drivers and comparable quantities."""
+"""What a page and the screen show of a feasibility analysis: the rise of tumour Mg over what the cards leave open."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
 
-from nanomg.formatting import format_number
-from nanomg.page.blocks import Cell, Folded, Table, Tile, Tiles
+from nanomg.formatting import format_number, percent
+from nanomg.page.blocks import Block, Caution, Cell, Folded, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
-from nanomg.page.ranks import _Pairs, _ranked
+from nanomg.page.ranks import Pairs, ranked
 from nanomg.page.result import ResultReader
 
-if TYPE_CHECKING:
-    pass
+_PERCENTILES = ("5", "50", "95")
+_MAIN, _MAIN_TEXT = "total, day", "rise of tumour free Mg over its best 24 h"
+_MANY = 0.5  # share of samples that were rejected, above which a warning says so
 
 
-def _feasibility(facts: ResultReader) -> Iterator[Any]:
-    quantities = facts.at("feasibility", "quantities") or {}
-    first = "total, day"
-    if first in quantities:
-        targets = quantities[first].get("targets", {})
+def sentence(result: ResultReader) -> str:
+    """The conclusion of the run."""
+    return str(result.at("verdict") or "")
+
+
+def blocks(result: ResultReader) -> Iterator[Block]:
+    """What was sampled, the rise of each quantity, and how many samples reach each target."""
+    entries = result.at("feasibility", "quantities") or {}
+    targets = list(result.at("feasibility", "targets") or {})
+    if _MAIN in entries:
         yield Tiles(
             [
-                Tile(
-                    "rise of tumour free Mg over its best 24 h",
-                    _percentiles(facts, "feasibility", "quantities", first, "rise"),
-                    quantities[first]["unit"],
-                ),
-                *(
-                    Tile(f"of the draws reach +{label} mmol/L", Cell(_share(target["share"]), target["share"], ""))
-                    for label, target in targets.items()
-                ),
-            ]
+                Tile(_MAIN_TEXT, _range_cell(result), entries[_MAIN]["unit"]),
+                *(Tile(f"of the samples reach +{label} mmol/L", _share(result, _MAIN, label)) for label in targets),
+            ],
+            on_screen=False,
         )
-    rises = [
+    yield Text(_sampled(result), "note")
+    rows = [
         (
-            Cell(q.get("text", name), note=name),
-            *(facts.cell("feasibility", "quantities", name, "rise", p, digits=3) for p in _P),
+            Cell(entry.get("text", name), name=name),
+            *(result.cell("feasibility", "quantities", name, "rise", p, digits=3) for p in _PERCENTILES),
+            *(_share(result, name, label) for label in targets),
         )
-        for name, q in quantities.items()
+        for name, entry in entries.items()
     ]
-    columns = ("", *(f"{p} %" for p in _P))
-    yield Table(columns, "prrr", rises, "Rise of free Mg against the same treatment without Mg [mmol/L]")
-    for label in facts.at("feasibility", "targets") or {}:
-        rows = [
+    percentiles = tuple(f"{p} %" for p in _PERCENTILES)
+    headers = ("", *percentiles, *(f"≥ +{label}" for label in targets))
+    title = "Rise of free Mg compared with no Mg [mmol/L], and share of samples above"
+    yield Table(headers, "p" + "r" * (len(headers) - 1), rows, title)
+    for label in targets:
+        factors = [
             (
                 name,
                 *(
-                    facts.cell("feasibility", "quantities", name, "targets", label, "shortfall", p, digits=3)
-                    for p in _P
+                    result.cell("feasibility", "quantities", name, "targets", label, "shortfall", p, digits=3)
+                    for p in _PERCENTILES
                 ),
-                facts.cell("feasibility", "quantities", name, "targets", label, "share", digits=3),
             )
-            for name in quantities
+            for name in entries
         ]
-        table = Table((*columns, "share of draws that reach it"), "prrrr", rows)
-        yield Folded(f"How many times each falls short of +{label} mmol/L", [table])
+        title = f"Shortfall factor: target (+{label} mmol/L) / achieved rise (– no rise)"
+        yield Folded(title, [Table(("", *percentiles), "prrr", factors)])
+    yield Text(
+        "peak: highest value; day: highest mean over 24 h; mean: over the whole period; local: total minus the part from serum, "
+        "which is the rise of serum ionised Mg times the Donnan ratio",
+        "note",
+    )
 
 
-_P = ("5", "50", "95")
+def _sampled(result: ResultReader) -> str:
+    found = result.at("feasibility") or {}
+    return (
+        f"{result.at('scenario')}: {found.get('draws')} samples of {found.get('sampled')} parameters, seed {found.get('seed')}, "
+        f"{format_number((found.get('horizon_h') or 0.0) / 24)} d; {found.get('failed')} failed; "
+        f"{percent(found.get('share_rejected'))} of the samples were not physical and were resampled"
+    )
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{format_number(100 * value, 3)} %"
+def _share(result: ResultReader, name: str, label: str) -> Cell:
+    """The share of samples that reach a target."""
+    cell = result.cell("feasibility", "quantities", name, "targets", label, "share")
+    return cell if cell.value is None else cell._replace(text=f"{format_number(100 * cell.value, 3)} %")
 
 
-def _percentiles(facts: ResultReader, *path: str) -> Cell:
-    cell = facts.cell(*path, "50", digits=2)
-    ends = (format_number(facts.at(*path, p), 2) for p in ("5", "95"))
-    return Cell(cell.text, cell.value, cell.key, f"5–95 %: {' – '.join(ends)}")
+def _range_cell(result: ResultReader) -> Cell:
+    path = "feasibility", "quantities", _MAIN, "rise"
+    ends = (format_number(result.at(*path, p), 2) for p in ("5", "95"))
+    return result.cell(*path, "50", digits=2)._replace(note=f"5–95 %: {' – '.join(ends)}")
 
 
-def _of_feasibility(found: Mapping[str, Any]) -> Numbers:
-    for name, entry in found["feasibility"]["quantities"].items():
+def drivers(result: ResultReader) -> Iterator[Block]:
+    """Rank correlations of the rise with every sampled value."""
+    data = result.group("feasibility")
+    if data is None or not {"value", "rise"} <= set(data) or _MAIN not in data.get("quantity", ()):
+        return
+    rise = data["rise"].sel(quantity=_MAIN).values
+    values = {str(p): data["value"].values[:, i] for i, p in enumerate(data["parameter"].values)}
+    pairs = {name: Pairs(x, rise, "samples") for name, x in values.items()}
+    yield from ranked(result, {_MAIN_TEXT: pairs})
+
+
+def changes(result: ResultReader) -> Iterator[str]:
+    """By how much the rise would have to grow to reach each target."""
+    for label, target in (result.at("feasibility", "quantities", _MAIN, "targets") or {}).items():
+        typical, best = (target.get("shortfall", {}).get(q) for q in ("50", "5"))
+        if typical and typical > 1:
+            ends = f"; the best 5 % of the samples {format_number(best, 2)} times" if best and best > 1 else ""
+            yield f"To hold +{label} mmol/L for 24 h, the median sample needs {format_number(typical, 2)} times its rise{ends}."
+
+
+def warnings(result: ResultReader) -> Iterator[Caution]:
+    """A large share of samples that were rejected, by rule."""
+    if (share := result.at("feasibility", "share_rejected")) and share > _MANY:
+        rules = sorted((result.at("feasibility", "rejected") or {}).items(), key=lambda item: -item[1])[:4]
+        counts = ", ".join(f"{rule} ({count})" for rule, count in rules)
+        yield Caution(f"{percent(share)} of the samples were not physical and were resampled, by rule: {counts}.")
+
+
+def quantities(result: ResultReader) -> Numbers:
+    """The numbers by which two runs are compared."""
+    for name, entry in result.summary["feasibility"]["quantities"].items():
         for quantile, value in entry["rise"].items():
             yield Quantity("rise", name, f"{quantile} %", entry["unit"]), value
         for label, target in entry["targets"].items():
-            yield Quantity("share of draws", name, f"reaches +{label}", "1"), target["share"]
-
-
-def _of_draws(facts: ResultReader) -> Iterator[Any]:
-    data = facts.group("feasibility")
-    if data is None or not {"value", "rise"} <= set(data) or "total, day" not in data.get("quantity", ()):
-        return
-    rise = data["rise"].sel(quantity="total, day").values
-    values = {str(p): data["value"].values[:, i] for i, p in enumerate(data["parameter"].values)}
-    pairs = {name: _Pairs(x, rise, "draws") for name, x in values.items()}
-    yield from _ranked(facts, {"rise of tumour free Mg over its best 24 h": pairs})
-
-
-def _of_targets(facts: ResultReader) -> Iterator[str]:
-    for label, target in (facts.at("feasibility", "quantities", "total, day", "targets") or {}).items():
-        typical, best = (target.get("shortfall", {}).get(q) for q in ("50", "5"))
-        if typical and typical > 1:
-            ends = f"; the best 5 % of the draws {format_number(best, 2)} times" if best and best > 1 else ""
-            yield f"To hold +{label} mmol/L for 24 h, the typical draw needs {format_number(typical, 2)} times its rise{ends}."
+            yield Quantity("share of samples", name, f"reaches +{label}", "1"), target["share"]

@@ -120,6 +120,7 @@ def run(
         groups,
         summary,
         path,
+        job="feasibility",
         title=f"Feasibility: {chosen.title}",
         config={
             **chosen.config,

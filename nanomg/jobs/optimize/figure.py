@@ -9,12 +9,16 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.drawing import style
+from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.formatting import format_number
+from nanomg.jobs.simulate import figure as simulation
 from nanomg.results import reading
 from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.limits import ACTIVE, EXCEEDED, state_of_limit
 from nanomg.results.reading import DoseMark
+
+TAKES = simulation.TAKES
 
 _FEW = 5  # steps of a search that are dots
 _WAS, _IS = "#8C8C8C", COLOURS[0]
@@ -27,11 +31,15 @@ _STATES = {
 _BAR, _PANEL = 0.36, 1.75  # [inch]
 
 
-def pictures(tree: xr.DataTree, first: bool = False) -> list[Picture]:
-    """Schedule, limits, objective and history; at a `first` look without the objective's terms."""
-    found = tree["optimization"].to_dataset()
-    terms = [] if first else [_objective(found)]
-    return [_schedule(tree), _limits(found), *terms, _history(found)]
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
+    """Courses, schedule, limits, objective and history; of signals the courses alone."""
+    if asked.signals:
+        return simulation.pictures(tree, asked)
+    search = tree["optimization"].to_dataset()
+    main = () if asked.everything else tuple(signals_of(tree))
+    terms = [_objective(search)] if asked.everything else []
+    courses = simulation.pictures(tree, asked._replace(signals=main))
+    return [*courses, _schedule(tree), _limits(search), *terms, _history(search)]
 
 
 def _schedule(tree: xr.DataTree) -> Picture:

@@ -1,87 +1,206 @@
-"""Answer of an optimisation: tiles, limits and drivers."""
+"""What a page and the screen show of an optimisation: search, objective, limits, regimen before and after, and the optimum."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nanomg.formatting import MISSING, format_number
-from nanomg.jobs.simulate.page import _mg_table, _mg_tiles, _of_effect, _signals
-from nanomg.page.blocks import Cell, Table, Tile, Tiles
+from nanomg.jobs.simulate import page as simulation
+from nanomg.page.blocks import Block, Caution, Cell, Table, Text, Tile, Tiles, number_cell
+from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.results.kinds import BASELINE
+from nanomg.results import groups
+from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.limits import ACTIVE, EXCEEDED, state_of_limit
 from nanomg.units import display_unit, unit_text
 
+_AT_BOUND = 0.01  # share of the range between two bounds: a dose that is closer to one of them is at it
 
-def _optimum(facts: ResultReader) -> Iterator[Any]:
-    tiles = [Tile("limits", _kept_limits(facts))]
-    if (first := next(iter(facts.at("signals") or {}), None)) is not None:
-        after = facts.cell("signals", first, "final")._replace(note=_at_baseline(facts, first))
-        tiles.append(Tile(f"{facts.glossary.get(first, first)}, at the end", after, facts.at("signals", first, "unit")))
-    weighed = facts.cell("objective")._replace(note=f"baseline: {format_number(facts.at('baseline_objective'))}")
-    tiles.append(Tile("objective, lower is better", weighed))
-    yield Tiles([*tiles, *(_mg_tiles(facts) if facts.at("mg") else ())])
-    terms = [
-        (name, *(facts.cell("terms", name, key) for key in ("baseline", "optimum"))) for name in facts.at("terms") or {}
-    ]
-    total = ("total", facts.cell("baseline_objective"), facts.cell("objective"))
-    yield Table(("term of the objective", "before", "optimum"), "prr", [*terms, total], "What was weighed")
-    yield _limits(facts)
-    yield _signals(facts)
-    if facts.at("mg"):
-        yield _mg_table(facts)
+sentence, drivers = simulation.sentence, simulation.drivers
 
 
-def _kept_limits(facts: ResultReader) -> Cell:
-    """Whether every limit is kept under the hypothesis of the search, and under which others one is passed."""
-    first, passing = "", set()
-    for c in facts.at("constraints") or ():
+def blocks(result: ResultReader) -> Iterator[Block]:
+    """How the search ended, what it weighed, the limits, the regimen before and after, and what the optimum does."""
+    yield Tiles(list(_tiles(result)), on_screen=False)
+    yield simulation.ended(result)
+    yield from _search(result)
+    terms = result.at("terms") or {}
+    rows = [(name, *(result.cell("terms", name, key) for key in (BASELINE, OPTIMUM))) for name in terms]
+    total = ("total", result.cell("baseline_objective"), result.cell("objective"))
+    yield Table(("", BASELINE, OPTIMUM), "prr", [*rows, total], "Objective and its terms")
+    yield _limits(result)
+    doses = list(_paired(result.at("regimen") or (), result.at("baseline_regimen") or ()))
+    if doses:
+        headers = ("into", "time [h]", "before", "amount", "before", "unit", "over [h]")
+        yield Table(headers, "prrrrur", doses, "Regimen, optimised and before")
+    yield simulation.signals(result)
+    yield from simulation.mg_tables(result)
+
+
+def _tiles(result: ResultReader) -> Iterator[Tile]:
+    yield Tile("limits", _kept_limits(result))
+    if (first := next(iter(result.at("signals") or {}), None)) is not None:
+        after = result.cell("signals", first, "final")._replace(note=_at_baseline(result, first))
+        yield Tile(f"{result.glossary.get(first, first)}, at the end", after, result.at("signals", first, "unit"))
+    weighed = result.cell("objective")._replace(note=f"baseline: {format_number(result.at('baseline_objective'))}")
+    yield Tile("objective, lower is better", weighed)
+    yield from simulation.mg_tiles(result) if result.at("mg") else ()
+
+
+def _kept_limits(result: ResultReader) -> Cell:
+    """Whether every limit is kept under the hypothesis of the search, and under which others one is exceeded."""
+    first, exceeding = "", set()
+    for c in result.at("constraints") or ():
         reached = c.get("value_by_hypothesis") or {}
         first = next(iter(reached), first)
         slack = {h: None if value is None else c["limit"] - value for h, value in reached.items()}
-        passing |= {h for h, room in slack.items() if h != first and state_of_limit(c["limit"], room) == EXCEEDED}
-    note = f"under {first}; one is passed under {', '.join(sorted(passing))}" if passing else ""
-    return Cell({True: "all kept", False: "NOT KEPT"}.get(facts.at("feasible"), MISSING), note=note)
+        exceeding |= {h for h, left in slack.items() if h != first and state_of_limit(c["limit"], left) == EXCEEDED}
+    note = f"under {first}; one is exceeded under {', '.join(sorted(exceeding))}" if exceeding else ""
+    return Cell({True: "all kept", False: "NOT KEPT"}.get(result.at("feasible"), MISSING), note=note)
 
 
-def _at_baseline(facts: ResultReader, name: str) -> str:
+def _at_baseline(result: ResultReader, name: str) -> str:
     """Where the baseline regimen ends, in the unit of the summary."""
-    courses = facts.group("simulation")
+    courses = result.group("simulation")
     if courses is None or name not in courses or BASELINE not in courses.get("regimen", ()):
         return ""
     course = courses[name].sel(regimen=BASELINE).isel(hypothesis=0, time=-1)
-    scale, _ = display_unit(str(course.attrs.get("units", "")), facts.at("signals", name, "unit"))
+    scale, _ = display_unit(str(course.attrs.get("units", "")), result.at("signals", name, "unit"))
     return f"baseline: {format_number(float(course) * scale)}"
 
 
-def _limits(facts: ResultReader) -> Any:
-    rows = [
-        (c["name"], *(facts.cell("constraints", i, key) for key in ("limit", "value", "slack")), c["unit"], state(c))
-        for i, c in enumerate(facts.at("constraints") or [])
-    ]
-    return Table(("limit", "allowed", "reached", "room", "unit", ""), "prrrul", rows, "The limits at the optimum")
+def _search(result: ResultReader) -> Iterator[Text]:
+    """How the search ended, what it took, and how far its starts agree."""
+    state = {True: "every limit kept", False: "NOT FEASIBLE"}.get(result.at("feasible"), "limits not known")
+    state += "" if result.at("converged") else ", stopped before convergence"
+    effort = f"{result.at('evaluations')} evaluations in {format_number(result.at('seconds'), 3)} s"
+    yield Text(f"Search: {state}, {effort}, KKT residual {format_number(result.at('kkt_residual'), 2)}", "note")
+    starts = result.at("starts") or ()
+    if ends := [s["objective"] for s in starts if s["feasible"]]:
+        low, middle, high = (format_number(v) for v in (min(ends), statistics.median(ends), max(ends)))
+        within = f"{len(ends)} of {len(starts)} starts within every limit"
+        yield Text(f"{within}, objective {low} to {high}, median {middle}", "note")
 
 
-HOLDS = "holds the optimum back"
-_STATES = {ACTIVE: HOLDS, EXCEEDED: "passed"}
+def _limits(result: ResultReader) -> Table:
+    rows = []
+    for i, c in enumerate(result.at("constraints") or ()):
+        limit, value, slack = (result.cell("constraints", i, key) for key in ("limit", "value", "slack"))
+        rows.append((c["name"], limit, value, slack._replace(text=format_number(_rounded(c))), c["unit"], state(c)))
+    return Table(("", "limit", "value", "slack", "unit", ""), "prrrul", rows, "Limits at the optimum")
+
+
+def _rounded(constraint: Mapping[str, Any]) -> float | None:
+    """The slack as far as limit and value, of four digits each, determine it."""
+    slack, limit = constraint["slack"], abs(constraint["limit"] or 0.0)
+    if slack is None or not math.isfinite(slack) or not limit:
+        return slack
+    return round(slack, 3 - math.floor(math.log10(limit)))
 
 
 def state(constraint: Mapping[str, Any]) -> str:
-    """Whether a limit holds the optimum back."""
-    found = state_of_limit(constraint.get("limit"), constraint.get("slack"))
-    return _STATES.get(found, found)
+    """Whether a limit is active (the optimum is at it) or exceeded; empty where there is slack."""
+    return state_of_limit(constraint.get("limit"), constraint.get("slack"))
 
 
-def _of_optimum(facts: ResultReader) -> Iterator[str]:
-    for c in facts.at("constraints") or ():
-        if state(c) == HOLDS:
+def _paired(optimum: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
+    """Doses of the optimum next to those of the baseline: the first into a port next to the first, and so on."""
+    for port in dict.fromkeys(dose["cmt"] for dose in [*optimum, *baseline]):
+        now, was = ([dose for dose in doses if dose["cmt"] == port] for doses in (optimum, baseline))
+        pairs: Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]] = itertools.zip_longest(now, was, fillvalue={})
+        for new, old in pairs:
+            cells = (number_cell(dose.get(key)) for key in ("time_h", "amt") for dose in (new, old))
+            yield port, *cells, (new or old)["unit"], number_cell((new or old)["duration_h"])
+
+
+# ---------------------------------------------------------------- what it depends on, what it must be warned of
+def changes(result: ResultReader) -> Iterator[str]:
+    """What would change the optimum."""
+    for c in result.at("constraints") or ():
+        if state(c) == ACTIVE:
             level = f"{format_number(c['limit'])} {unit_text(c['unit'])}"
-            yield f"Another value of the limit “{c['name']}”: at {level} it holds the optimum back."
-    ends = [s["objective"] for s in facts.at("starts") or () if s.get("feasible") and s.get("objective") is not None]
+            yield f"Another value of the limit “{c['name']}”: it is active at {level}."
+    ends = [s["objective"] for s in result.at("starts") or () if s.get("feasible") and s.get("objective") is not None]
     if len(ends) > 1 and format_number(min(ends)) != format_number(max(ends)):
         between = f"{format_number(min(ends))} and {format_number(max(ends))}"
         yield f"A longer search, as far as its starts disagree: {len(ends)} of them ended between {between}."
-    if facts.at("terms"):
+    if result.at("terms"):
         yield "Other weights in the objective: they say what a visit or a dose is worth."
-    yield from _of_effect(facts)
+    yield from simulation.changes(result)
+
+
+def warnings(result: ResultReader) -> Iterator[Caution]:
+    """A search without a feasible regimen, one that stopped early, and doses at their bounds."""
+    if result.at("feasible") is False:
+        yield Caution("No regimen was found that keeps every limit: the one shown is the nearest to it.")
+    if result.at("converged") is False:
+        yield Caution("The search stopped before it converged: a better regimen may exist.")
+    if result.file.get("free"):
+        yield from _bounds(result)
+
+
+def _bounds(result: ResultReader) -> Iterator[Caution]:
+    """Free doses of the optimum at the ends of what was allowed."""
+    if (scenario := result.scenario) is None:
+        yield Caution("Whether doses are at their bounds is not known: the current library cannot read the scenario.")
+        return
+    for free in scenario.free:
+        unit, scale = groups.shown(scenario, free.cmt)
+        doses = [dose for dose in result.at("regimen") or () if dose["cmt"] == free.cmt]
+        amount = free.amount[0] * scale, free.amount[1] * scale
+        for (low, high), key, of, what in ((amount, "amt", unit, "amount"), (free.time, "time_h", "h", "time")):
+            for side, end in (("lower", low), ("upper", high)) if low < high else ():
+                count = sum(abs(dose[key] - end) <= _AT_BOUND * (high - low) for dose in doses)
+                if count and end > 0:  # there is nothing below 0
+                    yield Caution(
+                        f"{count} of {len(doses)} doses of {result.glossary.get(free.cmt, free.cmt)} "
+                        f"{'is' if count == 1 else 'are'} at the {side} bound of the {what} ({format_number(end)} {of}): "
+                        "a regimen beyond it might be better."
+                    )
+
+
+def asked(result: ResultReader) -> Iterator[Block]:
+    """The objective, the limits, and the doses that were free."""
+    terms = [
+        (
+            name,
+            str(term.get("statistic", "")),
+            result.name(str(term.get("signal") or term.get("cmt"))),
+            number_cell(term.get("weight")),
+        )
+        for name, term in result.file.get("objective", {}).items()
+    ]
+    if terms:
+        yield Table(("term of the objective", "statistic", "of", "weight"), "plpr", terms, "To be minimised")
+    yield from simulation.asked(result)
+    free = [
+        (
+            result.name(str(f.get("cmt"))),
+            *(_range(f.get(key)) for key in ("amount", "time")),
+            str(f.get("interval", "")),
+            str(f.get("total", "")),
+        )
+        for f in result.file.get("free", ())
+    ]
+    if free:
+        yield Table(("free doses", "amount", "time", "shortest interval", "total at most"), "pllrr", free)
+
+
+def _range(ends: Any) -> str:
+    return " to ".join(map(str, ends)) if isinstance(ends, list) else ""
+
+
+def quantities(result: ResultReader) -> Numbers:
+    """Those of a simulation of the optimum, the objective and the limits."""
+    yield from simulation.quantities(result)
+    found = result.summary
+    yield Quantity("objective", "total", BASELINE, "1"), found["baseline_objective"]
+    yield Quantity("objective", "total", OPTIMUM, "1"), found["objective"]
+    for name, term in found["terms"].items():
+        yield Quantity("objective", name, OPTIMUM, "1"), term[OPTIMUM]
+    for limit in found["constraints"]:
+        yield Quantity("limits", limit["name"], "reached", limit["unit"]), limit["value"]

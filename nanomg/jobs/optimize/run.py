@@ -116,7 +116,7 @@ def run(
         **group.of_verdict(mg, arms, OPTIMUM),
         "optimization": optimize_group.optimization(found, constraints),
     }
-    finished = finish(groups, summary, path, **origin(chosen, request, request.seed, command))
+    finished = finish(groups, summary, path, job="optimize", **origin(chosen, request, request.seed, command))
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return finished

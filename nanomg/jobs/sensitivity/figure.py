@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.patches import Patch
 
-from nanomg.drawing.style import COLOURS, Picture, log_axis, plain, save, sheet
+from nanomg.drawing.asked import Asked
+from nanomg.drawing.style import COLOURS, Picture, log_axis, message, plain, save, sheet
 from nanomg.library.card import BASES
 from nanomg.population.ranges import CARD
 from nanomg.units import unit_text
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FEWEST, _SHOWN = 4, 12  # bars that a panel has room for
 _LITTLE = 0.01  # of the largest: smaller bars are left out
@@ -30,6 +35,13 @@ Rows = Sequence[Mapping[str, Any]]
 def draw(path: Path, summary: Mapping[str, Any]) -> None:
     """Write the picture of a summary of nanomg.jobs.sensitivity.run."""
     save(sheet([picture(summary)]), path)
+
+
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
+    """One picture, of elasticities, effects of the ranges and Sobol indices."""
+    if "summary_json" not in tree.attrs:
+        return [message("What the outputs depend on", "The file holds no summary to draw.")]
+    return [picture(json.loads(tree.attrs["summary_json"]))]
 
 
 def picture(summary: Mapping[str, Any]) -> Picture:

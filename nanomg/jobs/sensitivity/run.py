@@ -112,6 +112,7 @@ def run(
         groups,
         summary,
         path,
+        job="sensitivity",
         title=f"Sensitivity: {chosen.title}",
         config={**chosen.config, "over": over, "samples": samples, "request": request.recorded(chosen)},
         seed=seed,

@@ -12,6 +12,7 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.drawing import style as drawing_style
+from nanomg.drawing.asked import ARM, HYPOTHESIS, Asked
 from nanomg.drawing.dose_strip import draw_doses
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.errors import unknown
@@ -31,7 +32,7 @@ from nanomg.results.reading import (
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT
 from nanomg.simulation.roles import CONCENTRATION, RELEVANT
 
-ARM, HYPOTHESIS = "arm", "hypothesis"
+TAKES = ("signals", "log", "by")
 
 
 _SINGLE = 5  # so many subjects have a line each
@@ -55,8 +56,9 @@ _LOOKS = {  # of an arm: colour, line, width
 _TEXTS = {OPTIMUM: "optimised regimen", BASELINE: "baseline regimen", WITHOUT: "same treatment without Mg"}
 
 
-def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, by: str) -> list[Picture]:
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """The courses of a simulation or of the arms of an optimisation, as one picture."""
+    signals, log, by, _ = asked
     if by not in (ARM, HYPOTHESIS):
         raise unknown("way to lay out courses", by, (ARM, HYPOTHESIS), "--by")
     if "simulation" not in tree.children:

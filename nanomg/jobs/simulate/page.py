@@ -1,133 +1,196 @@
-"""Answer of a simulation: sentence, tiles, tables, drivers and comparable quantities."""
+"""What a page and the screen show of a simulation: its answer, outputs, effect of Mg, and what would change it."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from nanomg.formatting import format_number, percent, span
-from nanomg.jobs.simulate.verdict import local_share
-from nanomg.page.blocks import _LARGE, Cell, Table, Text, Tile, Tiles
+from nanomg.formatting import bounded, format_number, percent
+from nanomg.page.blocks import LARGE, Block, Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.results.kinds import OPTIMUM
 from nanomg.simulation.roles import HOURS, RELEVANT
 
-if TYPE_CHECKING:
-    pass
+_MEASURES = {"initial": "start", "final": "end", "min": "lowest", "max": "highest", "auc": "AUC [× h]"}
 
 
-def _simulation(facts: ResultReader) -> Iterator[Any]:
-    yield Tiles(_mg_tiles(facts) if facts.at("mg") else _output_tiles(facts))
-    yield _signals(facts)
-    if facts.at("mg"):
-        yield _mg_table(facts)
+def sentence(result: ResultReader) -> str:
+    """The conclusion of the run."""
+    return str(result.at("verdict") or "")
 
 
-def _output_tiles(facts: ResultReader) -> list[Tile]:
+def blocks(result: ResultReader) -> Iterator[Block]:
+    """How the trajectories ended, the outputs, and the effect of Mg."""
+    yield Tiles(mg_tiles(result) if result.at("mg") else _output_tiles(result), on_screen=False)
+    yield ended(result)
+    yield signals(result)
+    yield from mg_tables(result)
+
+
+def ended(result: ResultReader) -> Text:
+    """How many trajectories there were, and why some of them failed."""
+    status = result.at("status") or {}
+    count, failed, who = status.get("trajectories"), status.get("failed"), status.get("subjects", 1)
+    subjects = f"{who} subjects, " if who > 1 else ""
+    if failed:
+        return Text(
+            f"{result.at('scenario')}: {subjects}{failed} of {count} trajectories failed: {status.get('reason')}"
+        )
+    solved = "1 trajectory, solved" if count == 1 else f"{count} trajectories, all solved"
+    return Text(f"{result.at('scenario')}: {subjects}{solved}", "note")
+
+
+def _output_tiles(result: ResultReader) -> list[Tile]:
     """How high the first outputs rise, where there is no effect of Mg to show."""
     return [
         Tile(
-            f"{facts.glossary.get(name, name)}, highest",
-            facts.cell("signals", name, "max")._replace(note=f"at the end: {format_number(signal['final'])}"),
+            f"{result.glossary.get(name, name)}, highest",
+            result.cell("signals", name, "max")._replace(note=f"at the end: {format_number(signal['final'])}"),
             signal["unit"],
         )
-        for name, signal in list((facts.at("signals") or {}).items())[:_LARGE]
+        for name, signal in list((result.at("signals") or {}).items())[:LARGE]
     ]
 
 
-def _mg_tiles(facts: ResultReader) -> list[Tile]:
+def signals(result: ResultReader) -> Table | Text:
+    """Each output in numbers; of several subjects the median, with the lowest and highest of them."""
+    rows: list[Sequence[Any]] = []
+    entries = result.at("signals") or {}
+    for name, signal in entries.items():
+        rows.append((result.name(name), signal["unit"], *(result.cell("signals", name, key) for key in _MEASURES)))
+        for i, end in enumerate(("lowest", "highest") if "range" in signal else ()):
+            ends = (result.cell("signals", name, "range", key, i) for key in _MEASURES)
+            rows.append((f"  {end} subject", "", *ends))
+    if not rows:
+        return Text("The summary lists no outputs.", "note")
+    many = any("range" in signal for signal in entries.values())
+    title = "Outputs: median of the subjects" if many else "Outputs"
+    return Table(("", "unit", *_MEASURES.values()), "purrrrr", rows, title)
+
+
+# ---------------------------------------------------------------- the effect of Mg
+def mg_tiles(result: ResultReader) -> list[Tile]:
+    """The effect of Mg in large numbers."""
     hours = [
-        Tile(f"tumour free Mg above +{label} mmol/L", _ends(facts, "mg", key), "h/day") for key, label in HOURS.items()
+        Tile(f"tumour free Mg above +{label} mmol/L", _over(result, "mg", key), "h/day") for key, label in HOURS.items()
     ]
-    gain = _ends(facts, "mg", "mean_competence_gain", scale=100.0, sign="+")
-    peak = facts.cell("mg", "peak_rise", "value", digits=2)
-    local = facts.cell("mg", "share_local")._replace(text=percent(local_share(facts.at("mg"))))
+    gain = _over(result, "mg", "mean_competence_gain", scale=100.0, sign="+")
     return [
         *hours,
-        Tile("highest rise of tumour free Mg", peak, str(facts.at("mg", "peak_rise", "unit") or "")),
+        Tile(
+            "highest rise of tumour free Mg",
+            result.cell("mg", "peak_rise", "value", digits=2),
+            str(result.at("mg", "peak_rise", "unit") or ""),
+        ),
         Tile("mean T-cell competence", gain, "%"),
-        Tile("of the mean rise is local", local),
+        Tile("of the mean rise is local", _share(result, "mg", "share_local")),
     ]
 
 
-def _ends(facts: ResultReader, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
+def _over(result: ResultReader, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
     """The span over hypotheses of a number of the summary."""
-    values = [v * scale for v in (facts.at(*path) or {}).values() if v is not None]
+    values = [v * scale for v in (result.at(*path) or {}).values() if v is not None]
     if not values:
         return Cell("–")
     low, high = (f"{v:{sign}.1f}" for v in (min(values), max(values)))
-    return Cell(low if low == high else f"{low} to {high}", note=f"across {', '.join(sorted(facts.at(*path)))}")
+    return Cell(low if low == high else f"{low} to {high}", note=f"across {', '.join(sorted(result.at(*path)))}")
 
 
-def _mg_table(facts: ResultReader) -> Table:
-    hypotheses = sorted(facts.summary["mg"]["mean_competence_gain"])
-    arms = {"as dosed": ("mg",)} | ({"given free": ("mg", "free")} if facts.at("mg", "free") else {})
-    lines = {key: f"hours per day above +{label} mmol/L" for key, label in HOURS.items()}
-    rows: list[Sequence[Any]] = [
-        [text, *(facts.cell(*path, key, h, digits=3) for path in arms.values() for h in hypotheses)]
-        for key, text in lines.items()
+def _share(result: ResultReader, *path: str) -> Cell:
+    """A share between 0 and 1 in per cent: where serum explains more than all of a rise, or falls, that is all or nothing."""
+    cell = result.cell(*path)
+    return cell._replace(text=percent(bounded(cell.value)))
+
+
+def mg_tables(result: ResultReader) -> Iterator[Table]:
+    """The effect of Mg under each hypothesis, and the rise with where it comes from; nothing where there is none."""
+    if not result.at("mg"):
+        return
+    arms = {"as dosed": ("mg",)} | ({"unencapsulated": ("mg", "free")} if result.at("mg", "free") else {})
+    hypotheses = sorted(result.summary["mg"]["mean_competence_gain"])
+    rows = [
+        [text, *(result.cell(*path, key, h, digits=3) for path in arms.values() for h in hypotheses)]
+        for key, text in {key: f"h/day above +{label} mmol/L" for key, label in HOURS.items()}.items()
     ]
-    gains = [_percent_of(facts, *path, "mean_competence_gain", h) for path in arms.values() for h in hypotheses]
-    rows.append(["mean gain of T-cell competence [%]", *gains])
-    for key, text in {"mean_rise": "mean rise [mmol/L]", "peak_rise": "highest rise [mmol/L]"}.items():
-        blank = [""] * (len(hypotheses) - 1)
-        rows.append([text, *(c for path in arms.values() for c in (facts.cell(*path, key, "value", digits=3), *blank))])
-    headers = ["", *(f"{arm}, {h}" for arm in arms for h in hypotheses)]
-    return Table(
+    gains = (_percent(result, *path, "mean_competence_gain", h) for path in arms.values() for h in hypotheses)
+    rows.append(["gain of competence [%]", *gains])
+    names = {"as dosed": "", "unencapsulated": "free "}
+    headers = ["", *(f"{names[arm]}{h}" for arm in arms for h in hypotheses)]
+    yield Table(
         headers,
         "p" + "r" * (len(headers) - 1),
         rows,
-        "Magnesium in the tumour against the same treatment without it, under each hypothesis of what Mg does to LFA-1",
+        "Effect of Mg in the tumour under each LFA-1 hypothesis, compared with no Mg",
+    )
+    rises = [
+        (
+            arm,
+            *(result.cell(*path, rise, "value", digits=3) for rise in ("mean_rise", "peak_rise")),
+            str(result.at(*path, "mean_rise", "unit") or ""),
+            *(_share(result, *path, share) for share in ("share_local", "share_serum")),
+        )
+        for arm, path in arms.items()
+    ]
+    yield Table(("", "mean", "peak", "unit", "local", "from serum"), "lrrurr", rises, "Rise of tumour free Mg")
+
+
+def _percent(result: ResultReader, *path: str) -> Cell:
+    """A relative change of the summary in per cent."""
+    cell = result.cell(*path)
+    return cell._replace(text=format_number(None if cell.value is None else 100 * cell.value, 3))
+
+
+# ---------------------------------------------------------------- what it depends on
+def drivers(result: ResultReader) -> Iterator[Block]:
+    """Where to ask what the answer depends on: a run with one value each does not tell."""
+    command = f"nanomg sensitivity {shlex.quote(str(result.at('scenario')))}"
+    yield Text(
+        f"This run varied no value, so it cannot rank what the answer depends on. To do so, run: {command}", "note"
     )
 
 
-def _percent_of(facts: ResultReader, *path: str) -> Cell:
-    """A share of the summary in per cent."""
-    cell = facts.cell(*path)
-    return cell._replace(text=format_number(None if cell.value is None else 100 * cell.value, 2))
+def changes(result: ResultReader) -> Iterator[str]:
+    """What would change the effect of Mg."""
+    gains = result.at("mg", "mean_competence_gain") or {}
+    if len(gains) > 1:
+        each = ", ".join(f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
+        yield f"Which LFA-1 hypothesis holds: mean T-cell competence changes by {each}."
+    peak = result.at("mg", "peak_rise", "value")
+    short = [level for level in RELEVANT.values() if peak and 0 < peak < level]
+    if short:
+        more = f"{format_number(short[0] / peak, 2)}-fold of now, its highest rise would reach +{short[0]:g} mmol/L"
+        yield f"A carrier or dose that raises tumour free Mg further: at {more}."
+    if (local := bounded(result.at("mg", "share_local"))) is not None:
+        yield f"Where the carrier releases its Mg: {percent(local)} of the mean rise is local, the rest comes from serum."
 
 
-_MEASURES = {"initial": "at the start", "final": "at the end", "min": "lowest", "max": "highest", "auc": "area (× h)"}
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{format_number(value, 2)}"
 
 
-def _signals(facts: ResultReader) -> Any:
-    rows = []
-    signals = facts.at("signals") or {}
-    for name, signal in signals.items():
-        cells = []
-        for key in _MEASURES:
-            cell = facts.cell("signals", name, key)
-            ends = signal.get("range", {}).get(key)
-            cells.append(Cell(cell.text, cell.value, cell.key, span(*ends) if ends else ""))
-        rows.append((facts.name(name), signal.get("unit", ""), *cells))
-    if not rows:
-        return Text("The summary lists no outputs.", "note")
-    many = any("range" in signal for signal in signals.values())
-    caption = "The outputs: median of the subjects, with the lowest and highest of them" if many else "The outputs"
-    return Table(("", "unit", *_MEASURES.values()), "purrrrr", rows, caption)
+def asked(result: ResultReader) -> Iterator[Block]:
+    """The limits that were to be kept."""
+    limits = result.file.get("limit", ())
+    rows = [(str(x.get("name", "")), result.name(str(x.get("signal"))), str(x.get("max"))) for x in limits]
+    if rows:
+        yield Table(("limit", "on", "at most"), "ppr", rows, "Limits")
 
 
-def _of_run(found: Mapping[str, Any]) -> Numbers:
-    for name, signal in found["signals"].items():
+def quantities(result: ResultReader) -> Numbers:
+    """The numbers by which two runs are compared."""
+    for name, signal in result.summary["signals"].items():
         for measure in ("final", "max"):
             yield Quantity("signals", name, measure, signal["unit"]), signal[measure]
         yield Quantity("signals", name, "AUC", signal["auc_unit"]), signal["auc"]
-    if mg := found.get("mg"):
+    if mg := result.summary.get("mg"):
         for arm, effect in {"": mg, "free ": mg.get("free")}.items():
             if effect:
                 yield from _of_magnesium(arm, effect)
-    if "objective" in found:
-        yield Quantity("objective", "total", "baseline", "1"), found["baseline_objective"]
-        yield Quantity("objective", "total", "optimum", "1"), found["objective"]
-        for name, term in found["terms"].items():
-            yield Quantity("objective", name, "optimum", "1"), term[OPTIMUM]
-        for limit in found["constraints"]:
-            yield Quantity("limits", limit["name"], "reached", limit["unit"]), limit["value"]
 
 
 def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
-    """What one arm does against the arm without Mg."""
+    """What one arm does, compared with the arm without Mg."""
     tables = {f"hours_per_day_above_{label}": (f"time above +{label} mmol/L", "h/d") for label in RELEVANT}
     tables["mean_competence_gain"] = "mean gain of competence", "1"
     for key, (text, unit) in tables.items():
@@ -136,21 +199,3 @@ def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
     for key, text in {"mean_rise": "mean rise", "peak_rise": "peak rise"}.items():
         yield Quantity("magnesium", text, arm.strip() or "as dosed", effect[key]["unit"]), effect[key]["value"]
     yield Quantity("magnesium", "local share of the rise", arm.strip() or "as dosed", "1"), effect["share_local"]
-
-
-def _of_effect(facts: ResultReader) -> Iterator[str]:
-    gains = facts.at("mg", "mean_competence_gain") or {}
-    if len(gains) > 1:
-        each = ", ".join(f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
-        yield f"Which hypothesis of what Mg does to LFA-1 holds: mean T-cell competence changes by {each}."
-    peak = facts.at("mg", "peak_rise", "value")
-    short = [level for level in RELEVANT.values() if peak and 0 < peak < level]
-    if short:
-        more = f"{format_number(short[0] / peak, 2)} times as much as now, its highest rise would reach +{short[0]:g} mmol/L"
-        yield f"A carrier or dose that raises tumour free Mg further: at {more}."
-    if (local := local_share(facts.at("mg") or {})) is not None:
-        yield f"Where the carrier frees its Mg: {100 * local:.0f} % of the mean rise is local, the rest comes through serum."
-
-
-def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{format_number(value, 2)}"

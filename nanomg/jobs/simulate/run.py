@@ -108,7 +108,7 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
             rows = {name: record_rows(chosen, subjects, with_id=False) for name, subjects in given.items()}
         return {**group.of_arms(chosen, arms, rows), **group.of_verdict(mg, arms, AS_GIVEN)}
 
-    return finish(groups, summary, path, **origin(chosen, request, 0, command))
+    return finish(groups, summary, path, job="simulate", **origin(chosen, request, 0, command))
 
 
 def _simulate_events(
@@ -161,7 +161,7 @@ def _simulate_events(
         with files.replacing(table) as file:
             for rows in event_runs.csv_lines(scenario, found, text, str(events)):
                 file.write(rows.encode())
-    return finish(groups, summary, path, **origin(scenario, request, 0, command))
+    return finish(groups, summary, path, job="simulate", **origin(scenario, request, 0, command))
 
 
 def _judge_subjects(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from nanomg.drawing import style as drawing_style
+from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import Picture
 from nanomg.jobs.sweep.figure_courses import course_picture
 from nanomg.jobs.sweep.figure_distributions import bar_picture, distribution_picture, scatter_picture
@@ -17,12 +18,15 @@ from nanomg.jobs.sweep.figure_space import KeptNumber, read_shown, rising, space
 from nanomg.jobs.sweep.figure_words import joined
 from nanomg.results import reading
 
+TAKES = ("signals", "log")
 
-def pictures(tree: xr.DataTree, signals: Sequence[str], log: bool | None, everything: bool) -> list[Picture]:
+
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """The pictures of a sweep: of all numbers kept together where they are lines, one for each where they are maps.
 
     Without `signals` they are of the first numbers that are kept, or of `everything`.
     """
+    signals, log, _, everything = asked
     data, config = tree["sweep"].to_dataset(), reading.config_of(tree)
     reasons = reading.failures(data)
     if reasons and reading.all_failed(data):

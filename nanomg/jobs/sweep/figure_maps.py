@@ -27,6 +27,7 @@ def map_pictures(data: xr.Dataset, space: Space, kept: KeptNumber, note: str) ->
     shown = at_most(middle[spread].values, _PANELS) if spread else [None]
     what = "median of the subjects" if space.subjects else "typical subject"
     where = f"{what}{', at ' + ', '.join(fixed) if fixed else ''}"
+    centres = middle[x].values, middle[y].values
 
     def draw(part: Any) -> None:
         axes = part.subplots(1, len(shown), squeeze=False, sharey=True)[0]
@@ -36,7 +37,10 @@ def map_pictures(data: xr.Dataset, space: Space, kept: KeptNumber, note: str) ->
             norm = mpl.colors.LogNorm(*ends) if kept.log else mpl.colors.Normalize(*ends)
         for i, (axis, value) in enumerate(zip(axes, shown, strict=True)):
             values = middle if value is None else middle.sel({spread: value})
-            mesh = _map(axis, data[x], data[y], values.transpose(y, x).values, norm, kept)
+            mesh = _map(axis, centres, values.transpose(y, x).values, norm, kept)
+            for which, dim in (("x", x), ("y", y)):
+                if is_log(data[dim].values):
+                    drawing_style.log_axis(axis, which)
             axis.set_xlabel(
                 drawing_style.wrapped(
                     f"{axis_text(data[x])} [{axis_unit(data[x])}]", 0.8 * drawing_style.WIDTH / len(shown)
@@ -61,34 +65,22 @@ def map_pictures(data: xr.Dataset, space: Space, kept: KeptNumber, note: str) ->
         ]
         drawing_style.legend(part, handles, joined(where, note))
 
-    wide = Picture(f"{kept.text}, as a map", 3.6, draw)
+    wide = Picture(f"{kept.text}, as a map", 3.6, draw, centres=centres)
     return [wide, _sections(data, x, y, middle, spread, kept, joined(where, note))]
 
 
-def _map(axis: Any, x: xr.DataArray, y: xr.DataArray, values: np.ndarray, norm: Any, kept: KeptNumber) -> Any:
-    xs, ys = (_near(c, n) for c, n in ((x, values.shape[1]), (y, values.shape[0])))
+def _map(axis: Any, centres: tuple[np.ndarray, np.ndarray], values: np.ndarray, norm: Any, kept: KeptNumber) -> Any:
+    """A map of values (y, x), with a field around each pair of `centres` (x, y)."""
     axis.set_facecolor("#DDDDDD")
     axis.patch.set(hatch="///", edgecolor=GREY)
-    mesh = axis.pcolormesh(
-        *(_edges(at) for at in (xs, ys)), values, norm=norm, cmap=drawing_style.MAP, rasterized=values.size > 4000
-    )
-    mesh.centres = xs, ys  # for a pointer: an uneven axis has its values beside the middles of the fields
+    edges = (_edges(at) for at in centres)
+    mesh = axis.pcolormesh(*edges, values, norm=norm, cmap=drawing_style.MAP, rasterized=values.size > 4000)
     for value, _ in kept.limits:
         if np.nanmin(values) < value < np.nanmax(values):
-            line = axis.contour(xs, ys, values, [value], colors="black", linestyles="--", linewidths=1.5)
+            line = axis.contour(*centres, values, [value], colors="black", linestyles="--", linewidths=1.5)
             line.set_path_effects([withStroke(linewidth=3.5, foreground="white")])
-    for which, coord in (("x", x), ("y", y)):
-        if is_log(coord.values):
-            drawing_style.log_axis(axis, which)
     axis.spines[["top", "right"]].set_visible(True)
     return mesh
-
-
-def _near(coord: xr.DataArray, count: int) -> np.ndarray:
-    """The values of an axis that were read."""
-    if len(coord) == count:
-        return np.asarray(coord.values)
-    return np.asarray(coord.values[np.linspace(0, len(coord) - 1, count).round().astype(int)])
 
 
 def _edges(at: np.ndarray) -> np.ndarray:

@@ -244,6 +244,7 @@ def _swept(
     asked = request.recorded(todo.scenario)
     attributes = functools.partial(
         file.root_attributes,
+        job="sweep",
         device=found.choice.text,
         title=f"Sweep: {todo.scenario.title}",
         config={**todo.recipe.config, "request": asked, "precision": found.plan.precision},

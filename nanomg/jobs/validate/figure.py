@@ -16,6 +16,7 @@ from matplotlib.ticker import NullFormatter
 from nanomg import units
 from nanomg.data.observations import ObservationTable, ObservedRun, Row, courses_of
 from nanomg.drawing import style as drawing_style
+from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, GREY, LINES, MARKERS, Picture
 
 _COLUMNS, _PANEL = 3, 4.1  # panels beside each other, and their width [inch]
@@ -35,7 +36,7 @@ class ScoredPoint(NamedTuple):
     use: str
 
 
-def pictures(tree: xr.DataTree) -> list[Picture]:
+def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """The pictures of a validation's file: its rows, and its domains."""
     rows = tree["rows"].to_dataset()
     uses = str(rows.use.attrs["flag_meanings"]).split()

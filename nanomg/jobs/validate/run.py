@@ -84,7 +84,9 @@ def run(request: ValidateRequest, *, library: Library | None = None, command: st
     models = tuple(dict.fromkeys(scenario.model for scenario in scenarios.values()))
     runs = {name: scenario.config_hash for name, scenario in scenarios.items()}
     config = {"runs": runs, "request": request.recorded()}
-    finished = finish(groups, summary, path, title="Validation", config=config, seed=0, model=models, command=command)
+    finished = finish(
+        groups, summary, path, job="validate", title="Validation", config=config, seed=0, model=models, command=command
+    )
     if path is not None:
         from nanomg.jobs.validate import figure  # with Matplotlib, which nothing else needs
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nanomg.cli import calibrate as screen
+from nanomg.cli import blocks
 from nanomg.cli.main import commands
 from nanomg.data import studies
 from nanomg.data.prediction import Predictor
@@ -183,8 +183,8 @@ def test_a_row_to_fit_that_cannot_be_predicted_ends_the_fit_and_a_judged_one_is_
 
 def test_rows_that_failed_are_shown_first(fitted, capsys):
     rows = [*fitted["rows"], {**fitted["rows"][0], "quantity": "lost", "residual": None, "failed": "run 'a': no"}]
-    screen.show_calibration({**fitted, "rows": rows}, False)
-    shown = capsys.readouterr().out.split("Rows furthest from the data")[1]
+    blocks.show_result("calibrate", {**fitted, "rows": rows}, False)
+    shown = capsys.readouterr().out.split("Rows of the data, furthest from the model first: ")[1]
     assert "lost" in shown and shown.index("lost") < shown.index("oral, pk.C at")
 
 

@@ -174,8 +174,8 @@ def test_command_writes_a_result(
     assert tree.attrs["rng_seed"] == 3
 
     for arguments, shown in (
-        (words, "falls short of +0.3 mmol/L"),
-        (["nanomg", "summary", str(path)], "10 draws of"),
+        (words, "share of samples above"),
+        (["nanomg", "summary", str(path)], "10 samples of"),
     ):
         monkeypatch.setattr("sys.argv", arguments)
         with pytest.raises(SystemExit) as ended:

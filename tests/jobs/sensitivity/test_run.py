@@ -355,7 +355,7 @@ def test_command_writes_a_result_and_shows_it_again(
     assert tree["sobol"]["value"].dims == ("trajectory", "parameter")
 
     shown = told(*words, "--of", "pk.C:max", "--top", "2")
-    assert "pk.C:max = " in shown and "ug/L" in shown and "more matter less" in shown
+    assert "pk.C:max = " in shown and "µg/L" in shown and "more: nanomg summary --top" in shown
     again = told("nanomg", "summary", str(path))
     assert "Sobol indices" in again and "pk.Tlag_central" in again
     assert json.loads(told("nanomg", "summary", str(path), "--json")) == printed
