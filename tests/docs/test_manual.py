@@ -1,10 +1,9 @@
-"""The manual says what there is: links lead somewhere, commands are read, every option and every group of a file is described."""
+"""The manual is complete: links lead somewhere, every option and every group of a file is described."""
 
 from __future__ import annotations
 
 import ast
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from typer.main import get_command
 
 from nanomg import jobs, models
 from nanomg.cli.main import commands
-from nanomg.library import scenario_file
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "results" / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -37,27 +35,6 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert leads.exists(), target
             titles = re.findall(r"^#+ (.*)$", leads.read_text(encoding="utf-8"), re.MULTILINE) if part else []
             assert not part or part in map(anchor, titles), target
-
-
-def written() -> dict[str, list[str]]:
-    """Commands of the manual's examples, word by word, by page and line."""
-    found = {}
-    for name, text in MANUAL.items():
-        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.startswith("nanomg "):
-                    found[f"{name}: {line}"] = shlex.split(line, comments=True)
-    return found
-
-
-@pytest.mark.parametrize("words", [pytest.param(words, id=line) for line, words in written().items()])
-def test_a_command_is_read(words: list[str]) -> None:
-    context = GROUP.make_context("nanomg", list(words[1:]), resilient_parsing=True)
-    name, command, arguments = GROUP.resolve_command(context, list(words[1:]))  # type: ignore[attr-defined]
-    assert command is not None and name == words[1]
-    chosen = command.make_context(name, list(arguments)).params.get("scenario")
-    if chosen and chosen.islower() and "--library" not in words:  # capitals stand for any
-        scenario_file.find(chosen, LIBRARY)
 
 
 OPTIONS = [
