@@ -23,5 +23,5 @@ def draw_doses(axis: Any, given: Sequence[DoseMark], hours: float) -> None:
         for time, duration in zip(dose.times[here], dose.durations[here], strict=True):
             if duration > 0.004 * hours:
                 axis.plot([time * scale, min(time + duration, hours) * scale], [i, i], color="black", lw=3, alpha=0.5)
-        text = style.plain(dose.text)
+        text = style.literal(dose.text)
         axis.text(0.0, i - 0.45, text, transform=axis.get_yaxis_transform(), fontsize=8.5, va="center")

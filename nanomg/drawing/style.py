@@ -138,14 +138,14 @@ def format_of(path: Path) -> str:
 
 
 # ---------------------------------------------------------------- words and units
-def plain(text: Any) -> str:
+def literal(text: Any) -> str:
     """Text as it is: a dollar sign begins no formula."""
     return str(text).replace("$", r"\$")
 
 
 def wrapped(text: Any, inches: float) -> str:
     """Text broken into lines that are about so wide."""
-    return "\n".join(textwrap.wrap(plain(text), max(12, int(_LETTERS * inches)), break_on_hyphens=False))
+    return "\n".join(textwrap.wrap(literal(text), max(12, int(_LETTERS * inches)), break_on_hyphens=False))
 
 
 # ---------------------------------------------------------------- axes
@@ -227,7 +227,7 @@ def beside(axis: Any, levels: Sequence[tuple[float, str]], inches: float) -> Non
     """Texts to the right of an axis that is so high, at these heights, moved apart where they would lie over each other."""
     where = [float((axis.transData + axis.transAxes.inverted()).transform((0.0, y))[1]) for y, _ in levels]
     order = sorted(range(len(levels)), key=lambda i: where[i])
-    texts = [textwrap.fill(plain(text), _SMALL) for _, text in levels]
+    texts = [textwrap.fill(literal(text), _SMALL) for _, text in levels]
     need = [(0.135 * (text.count("\n") + 1) + 0.03) / inches for text in texts]
     placed = [min(max(y, 0.0), 1.0) for y in where]
     for below, i in itertools.pairwise(order):

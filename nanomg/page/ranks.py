@@ -69,10 +69,10 @@ def _count(pairs: Pairs) -> str:
 
 
 def _basis(p: Mapping[str, Any]) -> tuple[str, str, str]:
-    return range_of(p), unit_of(p) if p else "", str(p.get("basis", ""))
+    return range_text(p), unit_of(p) if p else "", str(p.get("basis", ""))
 
 
-def range_of(p: Mapping[str, Any]) -> str:
+def range_text(p: Mapping[str, Any]) -> str:
     """The range of a parameter, empty where its card has none."""
     return span(p.get("low"), p.get("high")) if p.get("low") is not None else ""
 

@@ -107,14 +107,14 @@ def _ratios(table: xr.Dataset) -> Picture:
             low, high = x < 1 / _EDGE, x > _EDGE
             for marker, here in {"<": low, ">": high, _marker(k): ~(low | high)}.items():
                 axis.plot(np.clip(x, 1 / _EDGE, _EDGE)[here], y[here], marker, color=colour, ms=6)
-        axis.set_yticks(range(len(rows)), [style.plain(label) for label in labels])
+        axis.set_yticks(range(len(rows)), [style.literal(label) for label in labels])
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.grid(axis="y", color="#E5E5E5", lw=0.6)
         axis.set_axisbelow(True)
         drawn = np.clip(ratio[rows][ratio[rows] >= 0], 1 / _EDGE, _EDGE)
         if drawn.max() / drawn.min() > _DECADES:
             style.log_axis(axis, "x")
-        axis.set_xlabel(style.plain(f"value relative to {first} [–]"))
+        axis.set_xlabel(style.literal(f"value relative to {first} [–]"))
         part.supxlabel(style.wrapped(note, style.WIDTH), fontsize=8.5)
         style.legend(part, [_handle(k + 1, run, _marker(k)) for k, run in enumerate(others)])
 
@@ -127,7 +127,7 @@ def _marker(k: int) -> str:
 
 def _handle(i: int, run: str, marker: str | None = None) -> Any:
     line = "" if marker else LINES[i % len(LINES)]
-    return style.key(color=COLOURS[i % len(COLOURS)], ls=line, marker=marker, label=style.plain(run))
+    return style.key(color=COLOURS[i % len(COLOURS)], ls=line, marker=marker, label=style.literal(run))
 
 
 def _shown(tree: xr.DataTree) -> Mapping[str, str]:

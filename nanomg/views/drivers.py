@@ -10,7 +10,7 @@ from nanomg import jobs
 from nanomg.formatting import format_number
 from nanomg.library.card import BASES
 from nanomg.page.blocks import Block, Folded, Items, Shares, Table, Text, number_cell
-from nanomg.page.ranks import TOP, range_of, unit_of, width
+from nanomg.page.ranks import TOP, range_text, unit_of, width
 from nanomg.page.result import ResultReader
 
 
@@ -58,7 +58,7 @@ _COLUMNS = ("", "value", "unit")
 
 
 def _value(result: ResultReader, p: Mapping[str, Any]) -> tuple[Any, ...]:
-    return result.name(p["parameter"]), number_cell(p.get("value")), unit_of(p), range_of(p)
+    return result.name(p["parameter"]), number_cell(p.get("value")), unit_of(p), range_text(p)
 
 
 def _texts(p: Mapping[str, Any], *keys: str) -> Iterator[str]:

@@ -134,7 +134,7 @@ def _values(found: xr.Dataset, told: Mapping[str, Any]) -> Picture:
             text += f", at its {entry['bound']} bound" if entry["bound"] else ""
             axis.text(1.02, i, style.wrapped(text, 2.8), transform=axis.get_yaxis_transform(), va="center", fontsize=9)
         axis.axvline(1.0, color=GREY, lw=1.0, ls=LINES[1])
-        axis.set_yticks(range(len(names)), [style.plain(name) for name in names])
+        axis.set_yticks(range(len(names)), [style.literal(name) for name in names])
         axis.tick_params(axis="y", length=0)
         axis.set_ylim(len(names) - 0.4, -0.6)
         ends = min([0.5, *spans]) / 2, max([2.0, *spans]) * 2

@@ -96,7 +96,7 @@ def _reached(rise: xr.DataArray) -> Picture:
             x = np.sort(values)
             axis.plot(np.clip(x, low, None), 100.0 * np.arange(len(x), 0, -1) / max(len(x), 1), **look)
             shares = ", ".join(percent(float((values >= t).mean())) for t in RELEVANT.values())
-            handles.append(style.key(**look, label=f"{style.plain(name)}: {shares}"))
+            handles.append(style.key(**look, label=f"{style.literal(name)}: {shares}"))
         axis.set(xlim=(low, high), ylim=(0.0, 102.0))
         _targets(axis)
         axis.set_xlabel("rise of free Mg over its best 24 h [mmol/L]")

@@ -59,7 +59,7 @@ def _schedule(tree: xr.DataTree) -> Picture:
                         _stems(axis, dose, hours, colour, marker, 0.0015 * shift * hours)
                         texts.append(f"{what} {_total(dose)}")
             unit = next(d.unit for d in [*now, *was] if d.port == port)
-            axis.set_title(style.plain(f"{port}: {', '.join(texts)}"))
+            axis.set_title(style.literal(f"{port}: {', '.join(texts)}"))
             axis.set_ylabel(f"dose [{units.unit_text(unit)}]")
             style.time_axis(axis, hours, style.WIDTH, label=axis is axes[-1])
             axis.set_xlim(left=-0.01 * axis.get_xlim()[1])

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from nanomg.drawing.asked import Asked
-from nanomg.drawing.style import COLOURS, Picture, log_axis, message, plain, save, sheet
+from nanomg.drawing.style import COLOURS, Picture, literal, log_axis, message, save, sheet
 from nanomg.library.card import BASES
 from nanomg.population.ranges import CARD
 from nanomg.units import unit_text
@@ -61,7 +61,7 @@ def picture(summary: Mapping[str, Any]) -> Picture:
             for axis in axes:
                 axis.set_ylim(part.bars - 0.4, -0.6)
             o = part.output
-            row.suptitle(plain(f"{o['output']} = {o['value']:.4g} {unit_text(o['unit'])}: {o['text']}"), fontsize=10)
+            row.suptitle(literal(f"{o['output']} = {o['value']:.4g} {unit_text(o['unit'])}: {o['text']}"), fontsize=10)
 
     return Picture("What the outputs depend on", sum(heights), draw, _PANEL * columns)
 

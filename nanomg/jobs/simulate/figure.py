@@ -202,7 +202,7 @@ def _panel(
 def _curves(axis: Any, times: np.ndarray, y: np.ndarray, regimen: str, i: int) -> dict[str, Any]:
     """The line of an arm, or what its subjects do."""
     colour, style, width = _LOOKS.get(regimen, (COLOURS[i % len(COLOURS)], LINES[i % len(LINES)], 1.7))
-    label = drawing_style.plain(_TEXTS.get(regimen, regimen))
+    label = drawing_style.literal(_TEXTS.get(regimen, regimen))
     line = drawing_style.key(color=colour, ls=style, lw=width, label=label)
     if len(y) == 1:
         axis.plot(times, y[0], color=colour, ls=style, lw=width)

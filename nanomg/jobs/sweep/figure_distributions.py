@@ -62,7 +62,7 @@ def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str)
             scale_y(axis, kept, named=i == columns - 1)
         lines = [
             drawing_style.key(
-                **look, label=f"{drawing_style.plain(label)}, running median" if label else "running median"
+                **look, label=f"{drawing_style.literal(label)}, running median" if label else "running median"
             )
             for look, (label, _) in zip(looks, each, strict=True)
         ]
@@ -111,18 +111,18 @@ def distribution_picture(space: Space, numbers: Sequence[KeptNumber], note: str)
                 said = f"median {format_number(middle, 3)} ({format_number(low, 3)} to {format_number(high, 3)})"
                 told.append(f"{label}: {said}" if label else said)
                 look = {"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)]}
-                name = drawing_style.plain(label) or f"{len(y):,} subjects"
+                name = drawing_style.literal(label) or f"{len(y):,} subjects"
                 handles[label] = drawing_style.key(**look, label=name)
             inches = drawing_style.WIDTH / columns
             axis.set_title(
-                drawing_style.wrapped(kept.text, 0.8 * inches) + "\n" + "\n".join(map(drawing_style.plain, told))
+                drawing_style.wrapped(kept.text, 0.8 * inches) + "\n" + "\n".join(map(drawing_style.literal, told))
             )
             axis.set_xlabel(kept.label)
             axis.set_ylabel("share of subjects [%]")
             axis.set_ylim(bottom=0.0)
             for value, text in kept.limits:
                 axis.axvline(value, color="black", lw=1.0, ls=LINES[1])
-                handles[text] = drawing_style.key(color="black", lw=1.0, ls=LINES[1], label=drawing_style.plain(text))
+                handles[text] = drawing_style.key(color="black", lw=1.0, ls=LINES[1], label=drawing_style.literal(text))
             if kept.skewed:
                 drawing_style.log_axis(axis, "x")
             else:
@@ -146,7 +146,7 @@ def bar_picture(space: Space, numbers: Sequence[KeptNumber], note: str) -> Pictu
             each = by_name(kept.values, space.named)
             for k, (_, value) in enumerate(each):
                 axis.plot(float(value), k, "o", color=COLOURS[0], ms=7)
-            axis.set_yticks(range(len(each)), [drawing_style.plain(label) for label, _ in each])
+            axis.set_yticks(range(len(each)), [drawing_style.literal(label) for label, _ in each])
             axis.set_ylim(len(each) - 0.5, -0.5)
             axis.set_title(drawing_style.wrapped(kept.text, 0.8 * drawing_style.WIDTH / columns))
             axis.set_xlabel(kept.label)

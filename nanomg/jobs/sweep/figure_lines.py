@@ -50,7 +50,7 @@ def draw_line(axis: Any, along: xr.DataArray, values: xr.DataArray, label: str, 
         axis.plot(x, values.values, color=colour, ls=style, **markers)
         return {
             label: drawing_style.key(
-                color=colour, ls=style, **markers, label=drawing_style.plain(label) or "typical subject"
+                color=colour, ls=style, **markers, label=drawing_style.literal(label) or "typical subject"
             )
         }
     low, middle, high = (
@@ -58,7 +58,7 @@ def draw_line(axis: Any, along: xr.DataArray, values: xr.DataArray, label: str, 
     )
     axis.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
     axis.plot(x, middle, color=colour, ls=style, **markers)
-    name = f"{drawing_style.plain(label)}, median" if label else "median of subjects"
+    name = f"{drawing_style.literal(label)}, median" if label else "median of subjects"
     line = drawing_style.key(color=colour, ls=style, **markers, label=name)
     return {
         label: line,

@@ -61,7 +61,7 @@ def map_pictures(data: xr.Dataset, space: Space, kept: KeptNumber, note: str) ->
         if np.isnan(middle.values).any():
             handles.append(drawing_style.block(facecolor="#DDDDDD", hatch="///", edgecolor=GREY, label="no result"))
         handles += [
-            drawing_style.key(color="black", ls=LINES[1], label=drawing_style.plain(text)) for _, text in kept.limits
+            drawing_style.key(color="black", ls=LINES[1], label=drawing_style.literal(text)) for _, text in kept.limits
         ]
         drawing_style.legend(part, handles, joined(where, note))
 

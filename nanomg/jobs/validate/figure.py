@@ -147,7 +147,7 @@ def _domains(found: xr.Dataset) -> Picture:
         known = {str(name) for name, error in zip(found.name.values, found.gmfe.values, strict=True) if error > 0}
         for name in {*names} - known:
             axis.text(1.005, names.index(name), " no row has a fold error", va="center", fontsize=9, color=GREY)
-        axis.set_yticks(range(len(names)), [drawing_style.plain(name) for name in names])
+        axis.set_yticks(range(len(names)), [drawing_style.literal(name) for name in names])
         axis.set_ylim(len(names) - 0.4, -0.6)
         axis.set_xlim(1.0, 1.15 * most)
         drawing_style.log_axis(axis, "x")
@@ -206,5 +206,5 @@ def _course(axis: Any, rows: Sequence[Row], solved: Courses) -> None:
     axis.xaxis.label.set_fontsize(9)
     sources = ", ".join(dict.fromkeys(row.source for row in rows))
     axis.set_title(drawing_style.wrapped(f"{measure.run.name} ({sources})", _PANEL), fontsize=9)
-    axis.set_ylabel(drawing_style.plain(f"{measure.signal} [{units.unit_text(rows[0].unit)}]"), fontsize=9)
+    axis.set_ylabel(drawing_style.literal(f"{measure.signal} [{units.unit_text(rows[0].unit)}]"), fontsize=9)
     axis.tick_params(labelsize=8)
