@@ -107,8 +107,8 @@ def _doses(given: Dosed, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.
     k = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     row, lane, due = (np.repeat(a, count) for a in (row, lane, first))
     due = due + k * np.repeat(ii, count)
-    kept = _by(due, limit[lane])
-    return row[kept], lane[kept], k[kept], due[kept]
+    in_time = _by(due, limit[lane])
+    return row[in_time], lane[in_time], k[in_time], due[in_time]
 
 
 def _by(time: np.ndarray, limit: np.ndarray) -> np.ndarray:

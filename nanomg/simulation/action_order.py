@@ -112,23 +112,29 @@ def _expanded(
 ) -> list[Schedule]:
     """The schedules of these lanes; lanes whose records happen at the same times share one."""
     known: dict[Any, Schedule] = {}
-    found = []
+    schedules = []
     for b in lanes.tolist():
         subject, count = subjects[b], int(given.records[b])
-        own = Values(*(column[:count, b] for column in values))
+        arrived = Values(*(column[:count, b] for column in values))
         passed = given.further[given.reached[:, b], b]
-        matters = own.time, own.ii, own.lag, given.length[:count, b], passed
-        sound = np.isfinite(own.F) & (own.F >= 0) & (own.rate > 0) & (own.duration > 0) & np.isfinite(own.amt)
+        matters = arrived.time, arrived.ii, arrived.lag, given.length[:count, b], passed
+        sound = (
+            np.isfinite(arrived.F)
+            & (arrived.F >= 0)
+            & (arrived.rate > 0)
+            & (arrived.duration > 0)
+            & np.isfinite(arrived.amt)
+        )
         key = id(subject), bool(sound.all()), *(column.tobytes() for column in matters)
         if key not in known:
             # says what is wrong with a dose, if anything is
-            checked = schedule.checked(subject, own)
-            if edges and np.any(np.diff(own.time) < 0):
+            checked = schedule.checked(subject, arrived)
+            if edges and np.any(np.diff(arrived.time) < 0):
                 message = f"the time of subject {subject.id} goes back at a reset; input windows are not possible"
                 raise InputError(message, subject.source)
             known[key] = schedule.expand(subject, checked, passed.tolist())
-        found.append(known[key])
-    return found
+        schedules.append(known[key])
+    return schedules
 
 
 def _joined(
@@ -151,15 +157,15 @@ def _joined(
     if together is not None:
         columns = {**together.edges._asdict(), "before": together.before, "after": together.after}
         put(simple, columns, len(together.before))
-    each: dict[int, dict[str, np.ndarray]] = {}
-    for b, found in schedules.items():
-        if id(found) not in each:
-            edges, reached = schedule.edges(found), rows + np.flatnonzero(given.reached[:, b])
+    by_schedule: dict[int, dict[str, np.ndarray]] = {}
+    for b, one in schedules.items():
+        if id(one) not in by_schedule:
+            edges, reached = schedule.edges(one), rows + np.flatnonzero(given.reached[:, b])
             count = int(given.records[b])
             place = np.append(np.arange(count), reached)[edges.at]
-            along = zip(_ALONG, (found.jumps_back, found.before, found.after), strict=True)
-            each[id(found)] = {**edges._replace(at=place)._asdict(), **{n: np.array(a) for n, a in along}}
-        put(b, each[id(found)], len(found.actions))
+            along = zip(_ALONG, (one.jumps_back, one.before, one.after), strict=True)
+            by_schedule[id(one)] = {**edges._replace(at=place)._asdict(), **{n: np.array(a) for n, a in along}}
+        put(b, by_schedule[id(one)], len(one.actions))
     edges = Edges(*(arrays[name] for name in Edges._fields))
     none = np.zeros((0, batch), np.int32)
     back, before, after = (arrays[name] for name in _ALONG)
@@ -180,22 +186,22 @@ def _looks(layout: Layout, used: int, rows: int, last: int) -> np.ndarray:
 
 def _periods(schedules: Mapping[int, Schedule], beyond: int) -> Period:
     """The steady states of all lanes; their number is filled up to a power of two with repeats that set nothing."""
-    found = []
-    for b, each in schedules.items():
-        places = {a.group: k for k, a in enumerate(each.actions) if a.kind == Kind.STEADY}
-        for group, steady in enumerate(each.steady):
-            found.append((b, steady.records[0], places[group], steady.base, steady.multiple, schedule.edges(steady)))
-    used = max((len(edges.kind) for *_, edges in found), default=0) + 1
+    settled = []
+    for b, one in schedules.items():
+        places = {a.group: k for k, a in enumerate(one.actions) if a.kind == Kind.STEADY}
+        for group, steady in enumerate(one.steady):
+            settled.append((b, steady.records[0], places[group], steady.base, steady.multiple, schedule.edges(steady)))
+    used = max((len(edges.kind) for *_, edges in settled), default=0) + 1
     width = padded_to(used, 8)
-    if not found:
+    if not settled:
         none = np.zeros(0, np.int32)
         return Period(none, none, none, none, none, Edges(*(np.zeros((width, 0)) for _ in Edges._fields)), np.int32(0))
     ends = (Kind.OUTPUT, 0, 0, 0, 0, 0, -1, 1)  # an output at the end of the period fills up
     actions = [
         Edges(*(np.pad(a, (0, width - len(a)), constant_values=end) for a, end in zip(edges, ends, strict=True)))
-        for *_, edges in found
+        for *_, edges in settled
     ]
-    lane, record, action, base, multiple = np.array([row[:5] for row in found], np.int32).T
+    lane, record, action, base, multiple = np.array([row[:5] for row in settled], np.int32).T
     together = jax.tree.map(lambda *a: np.stack(a, -1), *actions)
     return _filled_up(Period(lane, record, action, base, multiple, together, np.int32(used)), beyond)
 

@@ -55,10 +55,10 @@ def course(plan: Plan, lanes: Lanes) -> Course:
     batch = lanes.output.shape[1]
     x = plan.model.derive(lanes.values)
     y0 = stack(plan.model.initial(x), (batch,))
-    found = events_of(plan, lanes, x)
-    largest = jnp.abs(y0).at[np.array(plan.channels)].add(jnp.sum(found.amount, 0))
+    events = events_of(plan, lanes, x)
+    largest = jnp.abs(y0).at[np.array(plan.channels)].add(jnp.sum(events.amount, 0))
     looks = intervals.output_rows(lanes.order, lanes.output.shape[0])
-    return Course(y0, intervals.intervals(found, lanes.order), largest, looks, {})
+    return Course(y0, intervals.intervals(events, lanes.order), largest, looks, {})
 
 
 @programs.compiled(0)

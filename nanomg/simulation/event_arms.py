@@ -41,8 +41,8 @@ def subjects_in(scenario: Scenario, text: str, source: str) -> tuple[Subject, ..
 def _converted(scenario: Scenario, bound: Mapping[str, str], subjects: Sequence[Subject], columns: Columns) -> Columns:
     """The records with each bound parameter in a column of its own."""
     with np.errstate(over="ignore"):
-        own = {name: columns.covariates[column] * scenario.columns[name].factor for name, column in bound.items()}
-    for name, values in own.items():
+        converted = {name: columns.covariates[column] * scenario.columns[name].factor for name, column in bound.items()}
+    for name, values in converted.items():
         declared = scenario.model.parameters[name]
         wrong = np.flatnonzero((values < 0) | (values > min(declared.at_most, np.finfo(float).max)))
         if len(wrong):
@@ -50,7 +50,7 @@ def _converted(scenario: Scenario, bound: Mapping[str, str], subjects: Sequence[
             message = f"{name} must be {limit}, not {values[wrong[0]]:g} {declared.unit}".rstrip(" 1")
             where = f"{subjects[0].source}, row {columns.row[wrong[0]]}, column {bound[name]}"
             raise InputError(message, where)
-    return columns._replace(covariates={**columns.covariates, **own})
+    return columns._replace(covariates={**columns.covariates, **converted})
 
 
 def scenario_subject(scenario: Scenario) -> Subject:
@@ -111,9 +111,9 @@ def _given_free(scenario: Scenario, subjects: Sequence[Subject], columns: Column
     distinct, which = np.unique(np.column_stack([at, columns.cmt[to_move]]), axis=0, return_inverse=True)
     names, targets, shares = list(columns.names), [], []
     known: dict[tuple[float, ...], Mapping[str, Any]] = {}
-    for *own, code in distinct.tolist():
-        if (key := tuple(own)) not in known:
-            given = dict(zip(subjects[0].bound, own, strict=True))
+    for *at_record, code in distinct.tolist():
+        if (key := tuple(at_record)) not in known:
+            given = dict(zip(subjects[0].bound, at_record, strict=True))
             known[key] = simulation_lanes.derived(model, {**scenario.values, **given})
         to = simulation_arms.free_of(model, known[key], columns.names[int(code)])
         target, dose = to or (columns.names[int(code)], 1.0)

@@ -103,22 +103,22 @@ def run(
         size = f"{numbers:.2g} numbers ({8 * numbers / 1e9:.2g} GB of memory)"
         message = f"the series of {len(subjects)} subjects hold {size}; leave them out with --no-series, or ask for them (--series)"
         raise InputError(message, subjects[0].source)
-    found = _solved(scenario, arms, hypotheses, times, precision)
+    solved = _solved(scenario, arms, hypotheses, times, precision)
     order = (1, 2, 0)  # from (subject, regimen, hypothesis)
     data = {
         name: y[: len(times)].reshape(len(times), *shape).transpose(*(axis + 1 for axis in order), 0)
-        for name, y in found.at_times.items()
+        for name, y in solved.at_times.items()
     }
     columns, bounds = columns_of(subjects)
     count = np.diff(bounds)
     subject = np.repeat(np.arange(len(subjects)), count)
     record = np.arange(len(columns.time)) - np.repeat(bounds[:-1], count)
     seen = {
-        name: found.at_records[name][record, subject * shape[1] * shape[2]]  # the first arm and hypothesis come first
+        name: solved.at_records[name][record, subject * shape[1] * shape[2]]  # the first arm and hypothesis come first
         * units.factor(scenario.model.unit(name), unit)
         for name, unit in scenario.outputs.items()
     }
-    status = np.asarray(found.status).reshape(shape).transpose(order)
+    status = np.asarray(solved.status).reshape(shape).transpose(order)
     return EventRuns(arms, hypotheses, times, close, data, status, seen, bounds)
 
 
@@ -148,18 +148,18 @@ def _solved(
         with devices.using(choice):
             lanes = layout.lanes_of(plan, values, given, output, scenario.windows, at_records=True, sizes=sizes)
             solved = simulation_lanes.solve_block(plan._replace(defer=defer), lanes, RTOL, choice.devices)
-            found = simulation_lanes.observe(plan, lanes, solved, [*dict.fromkeys([*scenario.outputs, *names])])
+            observed = simulation_lanes.observe(plan, lanes, solved, [*dict.fromkeys([*scenario.outputs, *names])])
         rows = len(lanes.time)
         return _Solved(
             np.asarray(solved.status),
-            {name: found[name][:rows] for name in scenario.outputs},
-            {name: found[name][rows:] for name in names},
+            {name: observed[name][:rows] for name in scenario.outputs},
+            {name: observed[name][rows:] for name in names},
         )
 
     lanes = shape[0] * shape[1] * shape[2]
     choice = devices.choose("auto", lanes)
-    each = 8 * sizes.actions * (len(plan.model.states) + 2 * len(plan.channels) + len(plan.model.inputs) + 12)
-    size = min(devices.block_of(choice, each, lanes, MEMORY), lanes)
+    bytes_each = 8 * sizes.actions * (len(plan.model.states) + 2 * len(plan.channels) + len(plan.model.inputs) + 12)
+    size = min(devices.block_of(choice, bytes_each, lanes, MEMORY), lanes)
     late = min(size, _LATE * len(choice.devices))
     return blocks.solve_in_like_blocks(solve, lanes, size, late, choice.side)
 
@@ -223,13 +223,13 @@ def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
 
 
 # ---------------------------------------------------------------- for other tools
-def csv_lines(scenario: Scenario, found: EventRuns, text: str, source: str) -> Iterator[str]:
+def csv_lines(scenario: Scenario, runs: EventRuns, text: str, source: str) -> Iterator[str]:
     """The records as lines of a CSV table: the columns of `text` as they stand, and each output in the unit in which it is shown.
 
     A value of a trajectory that failed is an empty cell.
     """
-    solved = np.repeat(found.status[0, 0] == Status.DONE, np.diff(found.bounds))
-    added = [np.where(solved, values, np.nan) for values in found.seen.values()]
+    solved = np.repeat(runs.status[0, 0] == Status.DONE, np.diff(runs.bounds))
+    added = [np.where(solved, values, np.nan) for values in runs.seen.values()]
     rows = event_table.written_rows(text, source)
     yield _csv([[*event_table.header_of(text, source), *scenario.outputs]])
     for first in range(0, len(solved), _ROWS):

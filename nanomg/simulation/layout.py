@@ -42,8 +42,8 @@ def sizes_of(subjects: Sequence[Subject], output: np.ndarray, windows: Sequence[
     starts, count = bounds[:-1], np.diff(bounds)
     last = np.maximum(np.maximum.reduceat(columns.time, starts), np.max(output, initial=-np.inf))
     span = np.maximum(np.repeat(last, count) - columns.time, 0.0) / np.where(columns.addl > 0, columns.ii, 1.0)
-    each = 1 + np.minimum(columns.addl, np.floor(np.minimum(span, columns.addl)) + 1)
-    actions = np.where(columns.doses, each * (1 + (columns.mode != Mode.BOLUS)), 0) + columns.resets + columns.ss
+    repeats = 1 + np.minimum(columns.addl, np.floor(np.minimum(span, columns.addl)) + 1)
+    actions = np.where(columns.doses, repeats * (1 + (columns.mode != Mode.BOLUS)), 0) + columns.resets + columns.ss
     most = (count + np.add.reduceat(actions, starts)).max()
     return Sizes(int(count.max()), int(most) + len(output) + 2 * len(windows))
 
@@ -143,13 +143,13 @@ def lanes_of(
 def _in_order(subjects: Sequence[Subject], moved: Moved, order: np.ndarray) -> tuple[list[Subject], Moved]:
     """Records, and what replaces their columns, in this order (record, lane)."""
     known: dict[tuple[int, bytes], Subject] = {}
-    found = []
+    permuted = []
     for b, subject in enumerate(subjects):
         key = id(subject), order[:, b].tobytes()
         if key not in known:
             known[key] = dataclasses.replace(subject, records=tuple(subject.records[i] for i in order[:, b].tolist()))
-        found.append(known[key])
-    return found, Moved(*(None if a is None else np.take_along_axis(a, order, 0) for a in moved))
+        permuted.append(known[key])
+    return permuted, Moved(*(None if a is None else np.take_along_axis(a, order, 0) for a in moved))
 
 
 def _place(subject: Subject) -> tuple[int, int]:
@@ -227,15 +227,15 @@ def _bound(
 ) -> np.ndarray:
     """The column of a parameter, filled, (record,); values that the parameter cannot have are refused."""
     column = subjects[0].bound[name]
-    found = columns.covariates[column]
-    if np.isnan(found).any():
-        found = np.concatenate([filled(subject, column, how) for subject in subjects])
+    values = columns.covariates[column]
+    if np.isnan(values).any():
+        values = np.concatenate([filled(subject, column, how) for subject in subjects])
     most = (model.parameters.get(name) or model.states[name]).at_most
-    wrong = np.flatnonzero((found < 0) | (found > most))
+    wrong = np.flatnonzero((values < 0) | (values > most))
     if len(wrong):
         who = int(np.searchsorted(bounds, wrong[0], "right")) - 1
         record = subjects[who].records[int(wrong[0] - bounds[who])]
         raise InputError(
-            f"{name} must be from 0 to {most:g}, not {found[wrong[0]]:g}", subjects[who].where(record, column)
+            f"{name} must be from 0 to {most:g}, not {values[wrong[0]]:g}", subjects[who].where(record, column)
         )
-    return found
+    return values

@@ -31,8 +31,8 @@ _ANY_PERIOD = 1000.0  # [h] of a constant infusion
 
 def course(plan: Plan, lanes: Lanes) -> Course:
     """What the records make of all lanes, without their steady states."""
-    found = over_lanes(functools.partial(_course, plan), lanes)
-    return found._replace(intervals=found.intervals._replace(used=lanes.order.used))
+    courses = over_lanes(functools.partial(_course, plan), lanes)
+    return courses._replace(intervals=courses.intervals._replace(used=lanes.order.used))
 
 
 def settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integrate.Inputs) -> steady_state.Settled:
@@ -40,8 +40,8 @@ def settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integr
     period = lanes.order.period
     pick = lambda a: jnp.take(a, period.lane, -1)
     forcing = pick(inputs.intervals.forcing)
-    each = period._replace(used=jnp.broadcast_to(period.used, period.lane.shape))
-    y0, intervals = over_lanes(functools.partial(_period, plan), by_lane(lanes, pick, lambda a: a), forcing, each)
+    periods = period._replace(used=jnp.broadcast_to(period.used, period.lane.shape))
+    y0, intervals = over_lanes(functools.partial(_period, plan), by_lane(lanes, pick, lambda a: a), forcing, periods)
     held = tuple(list(plan.model.states).index(name) for name in plan.model.ramped)
     search = integrate.Inputs(
         y0,
@@ -51,8 +51,8 @@ def settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integr
         pick(inputs.floor),
         jnp.asarray(_PERIOD_RTOL, inputs.rtol.dtype),
     )
-    found = steady_state.settle(problem._replace(defer=False), held, search)
-    return found._replace(y=found.y.at[np.array(held, int)].set(0.0))  # their own jumps set them
+    steady = steady_state.settle(problem._replace(defer=False), held, search)
+    return steady._replace(y=steady.y.at[np.array(held, int)].set(0.0))  # their own jumps set them
 
 
 def with_amounts(lanes: Lanes, amount: Any) -> Lanes:
@@ -86,20 +86,20 @@ def _deliveries(plan: Plan, lane: Lanes) -> tuple[dict[str, Any], Values, Any]:
     records, written = _given(lane)
     x = plan.model.derive({**lane.values, **records.bound})
     none = jnp.zeros_like(written.time)
-    amount, found = written.amt, {"lag": none, "F": none + 1.0, "rate": none + jnp.nan, "duration": none + jnp.nan}
+    amount, modelled = written.amt, {"lag": none, "F": none + 1.0, "rate": none + jnp.nan, "duration": none + jnp.nan}
     share = jnp.zeros((len(plan.channels), *none.shape))
     states = list(plan.model.states)
     for i, name in enumerate(plan.cmt):
         port, here = plan.model.ports.get(name, Port("", "", {name: 1.0})), records.target == i
         if port.uptake is not None:
             amount = jnp.where(here, getattr(plan.model.mechanism_of(name, x), port.uptake)(amount), amount)
-        for what in found:
+        for what in modelled:
             if (parameter := getattr(port, what)) is not None:
-                found[what] = jnp.where(here, x[parameter], found[what])
+                modelled[what] = jnp.where(here, x[parameter], modelled[what])
         for state, part in port.into.items():
             row = plan.channels.index(states.index(state))
             share = share.at[row].add(jnp.where(here, x[part] if isinstance(part, str) else part, 0.0))
-    values = schedule.arriving(written._replace(amt=amount), records.mode, **found, where=jnp.where)
+    values = schedule.arriving(written._replace(amt=amount), records.mode, **modelled, where=jnp.where)
     return x, values, share.T
 
 
