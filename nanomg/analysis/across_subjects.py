@@ -1,6 +1,6 @@
-"""What a population shows: quantiles over subjects, how many reach a target, how long a curve stays above one.
+"""Statistics over subjects: quantiles, target attainment, time above a threshold.
 
-Failed subjects are NaN. They are counted, and are part of nothing else.
+Failed subjects are NaN. They are counted and otherwise excluded.
 """
 
 from __future__ import annotations
@@ -17,17 +17,34 @@ from nanomg.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-_CHUNK = "32 MiB"  # of lazy data at once; sorting takes some times that
+_CHUNK = "32 MiB"  # chunk size of lazy data; sorting needs several times as much memory
 
 Data = TypeVar("Data", "xr.DataArray", "xr.Dataset")
 
 
 def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "subject") -> Data:
-    """Quantiles over the subjects that did not fail, along a new dimension `quantile`; lazy where `data` is.
+    """Quantiles over the subjects that did not fail, interpolated between subjects as NumPy does by default.
 
-    Between two subjects they are interpolated, as NumPy does by default; NaN where every subject failed. How many failed is the
-    coordinate `failed`; in a dataset, whose variables may differ, it is the variable `NAME.failed` beside each `NAME`.
-    Raises `InputError` where there is no such dimension, or where a quantile is not between 0 and 1.
+    Args:
+        data: numbers with the dimension `dim` and any others. A failed subject is NaN.
+        q: the quantiles, between 0 and 1.
+        dim: the dimension over which the quantiles are taken.
+
+    Returns:
+        The data with the dimension `quantile` in place of `dim`, in the same unit; NaN if every subject failed; lazy if `data` is
+        lazy. The number of failed subjects is the coordinate `failed`; a dataset has the variable `NAME.failed` for each `NAME`.
+
+    Raises:
+        InputError: `data` has no dimension `dim`, or a quantile is not between 0 and 1.
+
+    Example:
+        >>> import xarray, nanomg
+        >>> peak = xarray.DataArray([2.0, 4.0, 3.0, float("nan")], dims="subject", attrs={"units": "mg L-1"})
+        >>> band = nanomg.quantiles(peak)
+        >>> band.values
+        array([2.1, 3. , 3.9])
+        >>> int(band.failed)
+        1
     """
     import xarray as xr
 
@@ -45,7 +62,7 @@ def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "su
 
 
 def _quantiles_of(data: xr.DataArray, q: Sequence[float], dim: str) -> tuple[xr.DataArray, xr.DataArray]:
-    """The quantiles, and how many failed."""
+    """The quantiles and the number of failed subjects."""
     import xarray as xr
 
     found: xr.DataArray = xr.apply_ufunc(
@@ -71,12 +88,30 @@ def attainment(
     above: bool = True,
     level: float = 0.95,
 ) -> xr.Dataset:
-    """The probability of reaching a target: the share of subjects at it or above (below it, where `above` is false).
+    """Probability of target attainment: the share of subjects at or above a target, with its Wilson interval.
 
-    `target` has a unit ("0.8 mmol/L"); several give a dimension `target`. The result has `probability`, the ends `low` and `high`
-    of its Wilson interval at the confidence `level`, the number `n` of subjects that count and how many `failed`; these are
-    neither hits nor misses. Lazy where `data` is.
-    Raises `InputError` where there is no such dimension, or a target does not fit the data.
+    Args:
+        data: numbers with the dimension `dim`, any others, and the attribute `units`. A failed subject is NaN.
+        target: a quantity with a unit ("0.8 mmol/L"), or several.
+        dim: the dimension over which subjects are counted.
+        above: if false, the share at or below the target.
+        level: confidence level of the interval.
+
+    Returns:
+        A dataset with `probability`, the ends `low` and `high` of its interval, the number `n` of subjects counted and the
+        number `failed`, which are neither hits nor misses. Several targets give a dimension `target`. Lazy if `data` is lazy.
+
+    Raises:
+        InputError: `data` has no dimension `dim`, or a target has another dimension than the data.
+
+    Example:
+        >>> import xarray, nanomg
+        >>> peak = xarray.DataArray([2.0, 4.0, 3.0, float("nan")], dims="subject", attrs={"units": "mg L-1"})
+        >>> reached = nanomg.attainment(peak, "3 mg/L")
+        >>> round(float(reached.probability), 3), int(reached.n), int(reached.failed)
+        (0.667, 3, 1)
+        >>> round(float(reached.low), 3), round(float(reached.high), 3)
+        (0.208, 0.939)
     """
     import xarray as xr
 
@@ -104,10 +139,24 @@ def attainment(
 
 
 def time_above(data: xr.DataArray, threshold: str | float) -> xr.DataArray:
-    """How long each curve is above a threshold with a unit ("0.8 mmol/L"), in the unit of `time`; lazy where `data` is.
+    """The time that each curve is above a threshold, with linear interpolation between samples.
 
-    Between samples the curve is straight; a curve with a NaN has no such time.
-    Raises `InputError` for a threshold that does not fit the data.
+    Args:
+        data: curves with the dimension `time` and any others; data and `time` have the attribute `units`.
+        threshold: a quantity with a unit ("0.8 mmol/L").
+
+    Returns:
+        The time, in the unit of `time`, without its dimension; NaN for a curve with a NaN. Lazy if `data` is lazy.
+
+    Raises:
+        InputError: `data` has no dimension `time`, or the threshold has another dimension than the data.
+
+    Example:
+        >>> import xarray, nanomg
+        >>> time = ("time", [0.0, 2.0, 4.0], {"units": "h"})
+        >>> C = xarray.DataArray([4.0, 2.0, 0.0], {"time": time}, "time", attrs={"units": "mg L-1"})
+        >>> float(nanomg.time_above(C, "1 mg/L"))  # h
+        3.0
     """
     import xarray as xr
 
@@ -138,7 +187,7 @@ def share_above(values: Any, times: np.ndarray, threshold: float) -> Any:
 
 
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """Quantiles (…, quantile) of what is not NaN in values (…, subject)."""
+    """Quantiles (…, quantile) of values (…, subject), without NaN."""
     ordered = np.sort(values, axis=-1)  # NaN come last
     last = values.shape[-1] - 1 - np.isnan(values).sum(-1)
     place = np.maximum(last, 0)[..., None] * q
@@ -155,7 +204,7 @@ def _check_dim(data: xr.DataArray | xr.Dataset, dim: str, where: str) -> None:
 
 
 def _along(data: xr.DataArray, dim: str) -> xr.DataArray:
-    """The data with all of `dim` in each chunk, where they are chunked."""
+    """The data with all of `dim` in each chunk, if they are chunked."""
     if not data.chunks:
         return data
     import dask

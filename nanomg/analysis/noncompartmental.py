@@ -84,16 +84,42 @@ def nca(
     missing: Missing = "failed",
     volume: str = "L",
 ) -> xr.Dataset:
-    """Noncompartmental parameters of every curve under their CDISC codes, with units; lazy where `C` is.
+    """Noncompartmental parameters of every curve, by CDISC code; docs/analysis.md lists codes and rules.
 
-    `C` has a dimension `time` and any others; it and `time` have the attribute `units` ("mmol L-1", "h"). Quantities are texts
-    with a unit: the `dose` (or an array with `units`), the `duration` of an infusion, `since`: the time of the dose (0), `tau`:
-    the dosing interval, for a steady state, `lloq`: the limit of quantification. `baseline` is taken off first: a concentration,
-    an array of them, or "predose", the last value before the dose. One NaN makes a curve "failed", or is a sample "skipped".
-    Clearances and volumes are in `volume`, per kg where the dose is. The codes and rules are in docs/analysis.md.
+    Quantities are strings with a unit ("12 h").
 
-    What cannot be had is NaN, with the reason as a flag in `PPREASND`. Raises `InputError` for units that are missing or do not
-    fit, for times that fall and for arguments that contradict each other.
+    Args:
+        C: concentrations with the dimension `time` and any others; it and `time` have the attribute `units` ("mmol L-1", "h").
+        dose: the dose, also per kg, or an array of doses with `units`; needed for clearances and volumes.
+        route: "iv bolus", "infusion" or "extravascular".
+        duration: duration of the infusion.
+        since: time of the dose [default: 0].
+        tau: dosing interval, for an analysis at steady state.
+        method: rule for areas, "linear-up log-down", "linear" or "log".
+        points: minimum number of samples on the terminal line.
+        tolerance: largest loss of adjusted R2 in exchange for more samples on the terminal line.
+        baseline: subtracted first: a concentration, an array of them, or "predose", the last value before the dose.
+        lloq: lower limit of quantification.
+        missing: meaning of a NaN: the curve is "failed", or the sample is "skipped".
+        volume: unit of volumes, also in clearances.
+
+    Returns:
+        A dataset with a variable for each code, with `units` and `long_name`; lazy if `C` is lazy. A parameter that cannot be
+        computed is NaN, and the flag `PPREASND` gives the reason.
+
+    Raises:
+        InputError: units are missing or do not fit, times decrease, or arguments contradict each other.
+
+    Example:
+        >>> import numpy as np, xarray, nanomg
+        >>> t = np.arange(0.0, 49.0)
+        >>> time = ("time", t, {"units": "h"})
+        >>> C = xarray.DataArray(4.0 * np.exp(-0.1 * t), {"time": time}, "time", attrs={"units": "mg L-1"})
+        >>> exposure = nanomg.nca(C, dose="100 mg", route="iv bolus")
+        >>> round(float(exposure.CLO), 6), exposure.CLO.units  # 100 mg / (4 mg/L / 0.1 1/h)
+        (2.5, 'L h-1')
+        >>> round(float(exposure.LAMZHL), 4), exposure.LAMZHL.units  # ln 2 / 0.1 1/h
+        (6.9315, 'h')
     """
     if "time" not in C.coords:
         raise InputError("the data have no coordinate `time`", "nca")

@@ -87,12 +87,51 @@ class Flux(NamedTuple):
 
 
 def param(unit: str, text: str, at_most: float = math.inf) -> Any:
-    """Declare a parameter of a mechanism: its unit, what it is, and its highest value. The value comes from a card."""
+    """Declare a parameter of a mechanism; its value comes from a card.
+
+    Args:
+        unit: unit of the value in the equations.
+        text: name of the parameter, for people.
+        at_most: largest allowed value; none may be negative.
+
+    Returns:
+        The field of the mechanism's class.
+
+    Raises:
+        Nothing: names and units are checked when a model is composed.
+
+    Example:
+        >>> from nanomg import AbstractMechanism, param
+        >>> class Drug(AbstractMechanism):
+        ...     name = "drug"
+        ...     CL: float = param("mL/h", "clearance")
+        >>> Drug.parameters()["drug.CL"].unit
+        'mL/h'
+    """
     return eqx.field(metadata={"unit": unit, "text": text, "at_most": at_most})
 
 
 def share(text: str, at_most: float = 1.0) -> Any:
-    """Declare a parameter that is a share of a whole."""
+    """Declare a parameter that is a fraction of a whole, such as an absorbed share.
+
+    Args:
+        text: name of the parameter, for people.
+        at_most: largest allowed value.
+
+    Returns:
+        The field of the mechanism's class, with unit 1.
+
+    Raises:
+        Nothing: names and units are checked when a model is composed.
+
+    Example:
+        >>> from nanomg.equations.mechanism import AbstractMechanism, share
+        >>> class Drug(AbstractMechanism):
+        ...     name = "drug"
+        ...     F: float = share("bioavailability")
+        >>> Drug.parameters()["drug.F"].at_most
+        1.0
+    """
     return param("1", text, at_most)
 
 

@@ -152,11 +152,28 @@ def _encoding(dataset: xarray.Dataset, name: Any) -> dict[str, Any]:
 
 # ---------------------------------------------------------------------- reading
 def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
-    """A result file, or a folder of parts as one dataset: in memory where it is small, and the file itself is closed again.
+    """Open a result file, or a folder of parts, as an xarray tree.
 
-    The variables of a large one are dask arrays, read when needed; `close` frees the file. Where parts are missing, numbers are
-    NaN and flags `not_computed`. With `older` a file of an older schema is opened, too, for readers that bear what it lacks.
-    Raises `InputError` for a file that is missing, cut short, damaged, of another schema or not a result file at all.
+    Args:
+        path: a result file (.h5), or the folder of parts of a sweep (.h5.parts).
+        older: also open files of an older schema, for readers that can handle missing entries.
+
+    Returns:
+        The tree, with one group for each kind of result. A small file is read into memory and closed; the variables of a large one
+        are dask arrays, read when needed, and `close` closes the file. Trajectories of missing parts are NaN, with the status
+        `not_computed`.
+
+    Raises:
+        InputError: the file is missing, truncated, damaged, of another schema or not a result file.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.simulate("textbook-1cpt", output="run.h5")
+        >>> simulation = nanomg.open("run.h5")["simulation"]
+        >>> simulation["pk.C"].dims
+        ('regimen', 'hypothesis', 'time')
+        >>> simulation["pk.C"].units
+        'mg L-1'
     """
     import xarray
 

@@ -109,9 +109,26 @@ class Comparison:
 
 
 def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
-    """Compare two or more result files or open trees; a mapping names them, else files have the shortest names that differ.
+    """Compare the quantities, settings and figures of two or more results of one kind.
 
-    Raises `InputError` for fewer than two, for one that is no result, and for results of different jobs.
+    Args:
+        runs: result files or open trees, or a mapping from names to these. Without names, the shortest distinct parts of the
+            paths are used.
+
+    Returns:
+        A comparison: `table` has the value and relative change of each quantity (quantity, run), in the units of the first run;
+        `differences` the settings that differ; `figure()` draws both.
+
+    Raises:
+        InputError: there are fewer than two results, one is not a result, or they are of different jobs.
+
+    Example:
+        >>> import nanomg
+        >>> low = nanomg.simulate("textbook-1cpt", dose=["pk.depot: 50 mg"])
+        >>> high = nanomg.simulate("textbook-1cpt", dose=["pk.depot: 100 mg"])
+        >>> comparison = nanomg.compare({"low": low.tree, "high": high.tree})
+        >>> round(float(comparison.table.change.sel(run="high").max()), 3)  # the dose is doubled
+        1.0
     """
     named = runs if isinstance(runs, Mapping) else dict(zip(_names(runs), runs, strict=True))
     if len(named) < 2:

@@ -44,11 +44,26 @@ def report(
     force: bool = False,
     library: Library | None = None,
 ) -> dict[str, Any]:
-    """Write the page of a result: a file, or what `nanomg.open` returns. Beside the file unless `output` says where.
+    """Write a one-page HTML report of a result.
 
-    With `pdf` a Chromium of this machine prints it, too, into a file beside it. Returns what was written and the answer.
-    Raises `InputError` for a file that cannot be read or written, a page that is not named as HTML, or without a browser;
-    then nothing is written.
+    Args:
+        found: a result file or an open tree.
+        output: the page (.html) [default: next to the result file].
+        pdf: also print the page to a PDF file next to it, with Chromium.
+        force: overwrite files that exist.
+        library: library with names and sources [default: the shipped one].
+
+    Returns:
+        `kind` of the result, `verdict`: its conclusion in words, paths of `page` and `pdf`, and size of the page in `bytes`.
+
+    Raises:
+        InputError: a file cannot be read or written, the page is not named .html, or Chromium is missing. Nothing is written then.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.simulate("textbook-1cpt", output="run.h5")
+        >>> nanomg.report("run.h5", "page.html")["kind"]
+        'simulate'
     """
     if output is None:
         if isinstance(found, xr.DataTree):

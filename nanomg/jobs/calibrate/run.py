@@ -53,11 +53,49 @@ def calibrate(
     command: str = "",
     progress: Progress | None = None,
 ) -> Run:
-    """Fit parameters of a card (None: the one that the study names) to a study, or to a table (a path that ends in .csv).
+    """Fit parameters of a card to measured data.
 
-    A table needs `fit`, lines such as "pk.CL=1..10 L/h", and mostly the `scenario` that it was measured in; `fit` replaces what a
-    study has free. `output` is the card to write, `result` the HDF5 file. Raises `InputError` for anything wrong with the request,
-    `SimulationError` where the fitted rows cannot be predicted.
+    Args:
+        card: name or path of the card [None: the study's card].
+        data: name of a study, path of its TOML file, or path of a table (.csv) with columns `time` [h] and `value`.
+        raw: folder of the study's data [default: $NANOMG_DATA, or the study's folder].
+        scenario: the scenario that a table was measured in, if it has no column `run`.
+        fit: parameters to fit, with bounds ("pk.CL=1..10 L/h"); required for a table; replaces the study's free parameters.
+        starts: number of starts [default: the study's, or 4].
+        seed: seed of the random starts; the first start is the card's values.
+        output: path of the card (.toml) to write with the fitted values.
+        result: path of the result file (.h5).
+        force: overwrite files that exist.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+        progress: called after each start.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`.
+
+    Raises:
+        InputError: something is wrong with the request.
+        SimulationError: the fitted rows cannot be predicted.
+
+    Example:
+        >>> import math, pathlib, nanomg
+        >>> rows = [f"{t},pk.C,{2.0 * math.exp(-0.2 * t)},mg/L" for t in (1, 4, 12)]  # 70 mg / 35 L, CL/V = 0.2 1/h
+        >>> _ = pathlib.Path("plasma.csv").write_text("\\n".join(["time,signal,value,unit", *rows]))
+        >>> scenario = pathlib.Path("bolus.toml")
+        >>> _ = scenario.write_text('''
+        ... title = "A bolus"
+        ... mechanisms = ["OneCompartment"]
+        ... cards = ["textbook"]
+        ... horizon = "24 h"
+        ... every = "1 h"
+        ... outputs = { "pk.C" = "mg/L" }
+        ... [[dose]]
+        ... cmt = "pk.central"
+        ... amt = "70 mg"
+        ... ''')
+        >>> run = nanomg.calibrate("textbook", "plasma.csv", scenario="bolus.toml", fit=["pk.CL=1..20 L/h"], starts=1)
+        >>> round(run.summary["parameters"]["pk.CL"]["estimate"], 1)  # L/h
+        7.0
     """
     request = CalibrateRequest(
         data=data,

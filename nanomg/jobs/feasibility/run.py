@@ -80,10 +80,37 @@ def feasibility(
     chunk: int = CHUNK,
     progress: Progress | None = None,
 ) -> Run:
-    """Sample `draws` subjects, tumours and particles and report what the regimen's Mg does to tumour free Mg in each.
+    """The rise of tumour free Mg by a regimen's Mg, over the uncertainty of all parameters that have a range.
 
-    A parameter that is `set`, is 0 or has no range stays. The draws depend on `seed` alone, not on `chunk`, the number solved
-    at once. Draws that cannot be solved are counted in the summary and NaN in the result.
+    A parameter that is `set`, is 0 or has no range is fixed.
+
+    Args:
+        scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
+        draws: number of sampled parameter sets.
+        seed: seed of the samples.
+        horizon: end of the simulation [default: the scenario's].
+        set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
+        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        events: path of an event table of one subject, which replaces the doses of the scenario.
+        output: path of the result file (.h5); without it nothing is written.
+        force: overwrite files that exist.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+        chunk: number of samples solved at once, which does not change the result.
+        progress: called after each chunk.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`. Samples that
+        cannot be solved are counted in the summary and NaN in the tree.
+
+    Raises:
+        InputError: something is wrong with the request, such as a scenario without a dose of Mg.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.feasibility("mouse-mc38-iv", draws=4, horizon="2 d")
+        >>> run.summary["status"]["trajectories"]
+        4
     """
     request = FeasibilityRequest(
         scenario=scenario,

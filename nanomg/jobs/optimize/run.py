@@ -45,9 +45,33 @@ def optimize(
     command: str = "",
     progress: search.Progress | None = None,
 ) -> Run:
-    """Optimise the free doses of a scenario, simulate baseline and optimum at tight tolerance, and judge the optimum.
+    """Optimise amounts and times of the free doses of a scenario, then simulate baseline and optimum with control arms.
 
-    With `output`, a checkpoint beside it is kept up to date while the search runs; `resume` continues from it to the same end.
+    Args:
+        scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
+        steps: maximum number of steps [default: 96].
+        seed: seed of the random starts.
+        set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
+        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        events: path of an event table of one subject, which replaces the doses of the scenario.
+        output: path of the result file (.h5). While the search runs, its state is saved in `output.checkpoint`.
+        force: overwrite files that exist.
+        resume: continue from the checkpoint of an interrupted search.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+        progress: called with the state of the search after each step.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`.
+
+    Raises:
+        InputError: something is wrong with the request, such as a scenario without `[objective]` or `[[free]]`.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.optimize("human-nsclc-iv-mgso4", steps=2)
+        >>> run.summary["objective"] <= run.summary["baseline_objective"]
+        True
     """
     request = OptimizeRequest(
         scenario=scenario,

@@ -45,11 +45,38 @@ def sensitivity(
     command: str = "",
     progress: Progress | None = None,
 ) -> Run:
-    """How outputs `of` a scenario ("tumour.volume:max") change with every parameter and with the doses into each port.
+    """Elasticities of outputs with respect to every parameter and the doses into each port; optionally Sobol indices.
 
-    The range of a parameter is its card's (`over` "card") or that between subjects ("cv"). With `samples`, a power of 2, Sobol
-    indices over these ranges follow, of `parameters` or of the ten whose range matters most to first order; they depend on `seed`.
-    Raises `InputError` for anything wrong with the request, `SimulationError` where the scenario cannot be solved.
+    Args:
+        scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
+        of: outputs, such as "tumour.volume:max" [default: the final value of the scenario's first output].
+        over: range of a parameter: "card", its uncertainty in the card, or "cv", between-subject variability.
+        samples: number of base samples for Sobol indices, a power of 2; without it only elasticities.
+        parameters: parameters of the Sobol indices [default: the ten whose range has the largest linear effect].
+        seed: seed of the samples.
+        set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
+        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        events: path of an event table of one subject, which replaces the doses of the scenario.
+        output: path of the result file (.h5); without it nothing is written.
+        figure: path of a figure (.png) of elasticities and ranges.
+        force: overwrite files that exist.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+        progress: called after each block of samples.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`.
+
+    Raises:
+        InputError: something is wrong with the request.
+        SimulationError: the scenario cannot be solved.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.sensitivity("textbook-1cpt", of=["pk.C:auc"], dose=["pk.central: 70 mg"])
+        >>> table = run.tree["sensitivity"]["elasticity"].sel(output="pk.C:auc")
+        >>> round(float(table.sel(parameter="dose.pk.central")), 6)  # the area is proportional to the dose
+        1.0
     """
     request = SensitivityRequest(
         scenario=scenario,

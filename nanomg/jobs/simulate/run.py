@@ -47,14 +47,36 @@ def simulate(
     library: Library | None = None,
     command: str = "",
 ) -> Run:
-    """Simulate a regimen with its paired arms under every LFA-1 hypothesis; write it to `output` if given.
+    """Simulate a scenario with its control arms under every LFA-1 hypothesis.
 
-    `set` maps parameters to values with units, `dose` replaces the scenario's regimen ("liposome.iv: 1 mg q 7 d x 3"). So does
-    `events`, an event table in which each ID is a subject; `records` is the CSV file for the outputs at each of its records.
-    `series` says whether its subjects are also solved at common times, with their control arms and a verdict; by default they are,
-    unless more than 100 subjects are to be written to `records` alone.
-    `precision` is float64, or float32 where three figures are enough.
-    Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
+    Args:
+        scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
+        set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
+        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        events: path of an event table, which replaces the doses; each ID is a subject.
+        output: path of the result file (.h5); without it nothing is written.
+        records: path of a CSV file for the outputs at each record of the event table.
+        force: overwrite files that exist.
+        series: whether subjects of an event table are also solved at common times, with control arms and a conclusion
+            [default: yes, unless more than 100 subjects are written to `records` only].
+        precision: "float64", or "float32", which is faster and reliable to three digits.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`. A trajectory that
+        failed is NaN and has a `status`.
+
+    Raises:
+        InputError: something is wrong with the request.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.simulate("textbook-1cpt", dose=["pk.central: 70 mg"], set={"pk.V": "35 L"})
+        >>> round(run.summary["signals"]["pk.C"]["max"], 6)  # mg/L
+        2.0
+        >>> run.tree["simulation"]["pk.C"].dims
+        ('regimen', 'hypothesis', 'time')
     """
     request = SimulateRequest(
         scenario=scenario,

@@ -186,12 +186,38 @@ def sweep(
     read: bool = True,
     **asked: Any,
 ) -> Run:
-    """Solve a sweep and write it to `output`, or keep it in memory; `asked` are the fields of `SweepRequest`.
+    """Simulate a scenario over axes of parameters and doses, and over virtual subjects.
 
-    `resume` goes on with what a stopped run left beside the output; with `parts` the parts stay as they are and `nanomg.open` reads
-    them as one. `workers` starts so many worker processes on this machine, `scheduler` is the address of a Dask scheduler.
-    Without `read` the tree that comes back is empty: the file is there, and nothing of it in memory.
-    Raises `InputError` for anything wrong with the request; a failed trajectory is marked in the result.
+    Args:
+        scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+        progress: called with the progress after each part.
+        read: whether `tree` is read back; without it a large result stays on disk only.
+        asked: the fields of `SweepRequest`, among them
+            `vary`: axes ("liposome.k_leak=1e-4..0.01 1/h:log:8");
+            `subjects` and `population`: number and population of the virtual subjects;
+            `keep`: read-outs ("tumour.volume:final") [default: the final values of the scenario's outputs];
+            `paired`: also simulate each trajectory without its Mg;
+            `sample` and `points`: "grid", "sobol" or "lhs", and the number of points;
+            `seed`, `set`, `dose`, `precision`, `device`, `memory` (per core);
+            `output`: path of the result file (.h5), `force`: overwrite it;
+            `resume`: continue an interrupted sweep, `parts`: do not merge its parts;
+            `workers`: number of worker processes, or `scheduler`: address of a Dask scheduler.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`. A trajectory that
+        failed is NaN and has a `status`.
+
+    Raises:
+        InputError: something is wrong with the request.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.sweep("textbook-1cpt", vary=["dose.amount=50,100 mg", "pk.V=30..40 L:3"], keep=["pk.C:max"])
+        >>> peak = run.tree["sweep"]["pk.C:max"]  # mg/L
+        >>> dict(peak.sizes)
+        {'dose.amount': 2, 'pk.V': 3}
     """
     request = SweepRequest(scenario=scenario, **asked)
     return run(request, library=library, command=command, progress=progress, read=read)

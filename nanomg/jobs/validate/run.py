@@ -53,9 +53,27 @@ def validate(
     library: Library | None = None,
     command: str = "",
 ) -> Run:
-    """Predict and score the observations of these domains, or of all; with `output`, an HDF5 file and figures beside it.
+    """Compare the model with published values.
 
-    Raises `InputError` for an unknown domain and for anything wrong in a table; a run that fails is listed in the summary.
+    Args:
+        domains: names of observation tables, or paths of TOML files [default: all tables of the library].
+        output: path of the result file (.h5), next to which figures are written; without it nothing is written.
+        force: overwrite files that exist.
+        library: mechanisms, cards and scenarios [default: the shipped library].
+        command: the command line, for the history of the file.
+
+    Returns:
+        The run: `summary` (what `--json` prints), `tree` (the result as an xarray tree) and `path`. A run that failed is
+        listed in the summary.
+
+    Raises:
+        InputError: a domain is unknown, or something is wrong in a table.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.validate(["lnp"])
+        >>> run.summary["rows"]["lnp"]["calibrate"]  # published values used for calibration
+        4
     """
     return run(ValidateRequest(domains=domains, output=output, force=force), library=library, command=command)
 
