@@ -12,7 +12,7 @@ import pytest
 import nanomg
 
 PUBLIC = {name: getattr(nanomg, name) for name in nanomg.__all__ if callable(getattr(nanomg, name))}
-FUNCTIONS = {name: found for name, found in PUBLIC.items() if inspect.isfunction(found) and name != "plot"}
+FUNCTIONS = {name: found for name, found in PUBLIC.items() if inspect.isfunction(found)}
 # these compile large programs
 SLOW = {"optimize", "validate", "feasibility"}
 

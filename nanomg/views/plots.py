@@ -36,11 +36,25 @@ def plot(
     by: str = ARM,
     everything: bool = False,
 ) -> Figure:
-    """The figure of a result of any job; `signals` narrow it down to those, where a result has signals.
+    """Draw a result of any job.
 
-    `log` draws quantities on a logarithmic axis, or on a linear one if False; by default each as it spans. `by` "hypothesis" puts
-    the hypotheses of a simulation side by side; with `everything` all figures follow below each other.
-    Raises `InputError` for an unknown signal, for a file of no job, and for what the figures of its job do not take.
+    Args:
+        tree: an open result, or the `tree` of a run.
+        signals: states and signals to draw, for jobs that have them [default: the main ones].
+        log: logarithmic axes if true, linear ones if false [default: logarithmic for a quantity that spans two decades].
+        by: "arm", or "hypothesis" to show the hypotheses of a simulation side by side.
+        everything: all figures of the result, one below the other.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        InputError: a signal is unknown, no job made the tree, or its job has no figure with these options.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.simulate("textbook-1cpt")
+        >>> nanomg.plot(run.tree, ["pk.C"]).savefig("concentration.png")
     """
     asked, job = Asked(tuple(signals), log, by, everything), jobs.job_of(tree)
     for given, word, name in (
