@@ -30,6 +30,7 @@ from nanomg.cli import (
     validate,
 )
 from nanomg.cli.options import Interrupted
+from nanomg.cli.other_jobs import other_commands
 from nanomg.errors import NanomgError
 
 # Typer carries its own copy of Click, whose usage errors it shows to others only as the base of this one.
@@ -86,6 +87,8 @@ def app() -> NoReturn:
     # imports make many objects that live on: looking through them again and again takes a tenth of a short run
     gc.set_threshold(100_000)
     try:
+        for job, command in other_commands(sys.argv[1:2]):
+            commands.command(job.name)(command)
         code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
     except NanomgError as error:
         _fail(error.message, error.where, error.exit_code)

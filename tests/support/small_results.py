@@ -80,7 +80,7 @@ def optimum(simulated: xr.DataTree) -> xr.DataTree:
     )
     groups = {name: wide(simulated[name].to_dataset()) for name in ("simulation", "doses")}
     found = tree({**groups, "optimization": search})
-    found.attrs.update(simulated.attrs)
+    found.attrs.update(simulated.attrs, nanomg_job="optimize")
     found.attrs["summary_json"] = json.dumps({**json.loads(simulated.attrs["summary_json"]), "objective": -1.3})
     return found
 
