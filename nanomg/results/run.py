@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from nanomg.results import file
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from nanomg.equations.model import Model
 
     Groups = Mapping[str, xr.Dataset]
 
@@ -31,11 +33,45 @@ class Run:
         return self.make_tree()
 
 
-def finish(groups: Groups | Callable[[], Groups], summary: dict[str, Any], path: Path | None, **about: Any) -> Run:
-    """The run of these groups, or of those that a function makes, written to `path` if there is one.
+def finish(
+    groups: Groups | Callable[[], Groups],
+    summary: dict[str, Any],
+    path: Path | None,
+    *,
+    job: str,
+    title: str,
+    config: Mapping[str, Any],
+    seed: int = 0,
+    model: Model | Sequence[Model] = (),
+    command: str = "",
+) -> Run:
+    """The finished run of a job, written to a file if there is a path.
 
-    `about` are further arguments of `results.file.root_attributes`.
+    Args:
+        groups: datasets by the name of their group, or a function that makes them when they are needed.
+        summary: what `--json` prints.
+        path: the result file, which is replaced.
+        job: the name of the job.
+        title: of the result.
+        config: what was asked for, resolved.
+        seed: of random numbers.
+        model: what was solved, or each of several, if anything was.
+        command: the command line, for the history of the file.
+
+    Returns:
+        The run. Its tree is made when it is asked for.
+
+    Raises:
+        InputError: the file cannot be written.
     """
+    about: dict[str, Any] = {
+        "job": job,
+        "title": title,
+        "config": config,
+        "seed": seed,
+        "model": model,
+        "command": command,
+    }
     ended = datetime.datetime.now(datetime.UTC)
 
     @functools.cache

@@ -101,6 +101,12 @@ def test_a_folder_that_is_no_job_is_one_sentence(tmp_path: Path, text: str, told
     assert "there is no such folder of jobs" in program("list", folder=tmp_path / "gone").stderr
 
 
+def test_the_manual_shows_all_of_it() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
+    for path in TOY.glob("*.py"):
+        assert f"```python\n# fall/{path.name}\n{path.read_text(encoding='utf-8')}```" in manual
+
+
 # ---------------------------------------------------------------- the table
 def test_a_job_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_registered", {})
