@@ -34,6 +34,15 @@ def table(run: Run) -> xr.Dataset:
     return run.tree.children["feasibility"].to_dataset()
 
 
+# ---------------------------------------------------------------- regimens
+def test_a_regimen_as_records_gives_the_same_rise(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one with steady state, resets or modelled rates is solved; the arm without Mg included."""
+    monkeypatch.setattr(lanes, "movable", lambda *_: False)
+    again = feasibility_run.feasibility(SCENARIO, seed=3, **SHORT)
+    rise = table(run)["rise"].values
+    assert table(again)["rise"].values == pytest.approx(rise, rel=1e-8, abs=1e-9 * np.abs(rise).max())
+
+
 # ---------------------------------------------------------------- draws
 def test_ranges_are_5_and_95_percent_points() -> None:
     scenario = load(SCENARIO, library())
