@@ -56,6 +56,25 @@ def test_a_free_lag_moves_doses(shelf: Shelf) -> None:
     np.testing.assert_allclose(slopes, K * exact, rtol=1e-4)
 
 
+def test_runs_at_steady_state_and_their_gradients(shelf: Shelf) -> None:
+    """Beside a run of single doses, in lanes of one solve; a free parameter that moves events is refused."""
+    interval, times = 12.0, np.array([4.0, 8.0])
+    runs = '\n[run.ss]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 100 mg q 12 h ss"]\n'
+    rows = [row(run="ss", signal="pk.C", time=f"{t:g} h") for t in times]
+    predict = Predictor(observations.load("textbook", shelf(runs, *TEXTS[:1], *rows)).rows, free=("pk.CL",))
+    clearance = np.array([CL, 2 * CL])
+    value = predict({"pk.CL": clearance})
+    slopes = jax.jit(jax.jacrev(lambda v: predict({"pk.CL": v}).sum(1)))(clearance)
+    k = clearance / V
+    left = np.exp(-k * interval)
+    settled = AMOUNT / V * np.exp(-np.outer(times, k)) / (1.0 - left)
+    np.testing.assert_allclose(value[0], AMOUNT / V * np.exp(-4.0 * k), rtol=1e-5)
+    np.testing.assert_allclose(value[1:], settled, rtol=1e-5)
+    np.testing.assert_allclose(slopes[1:], -settled * (times[:, None] + interval * left / (1.0 - left)) / V, rtol=1e-4)
+    with pytest.raises(InputError, match="when events of a dose happen"):
+        Predictor(predict.rows, free=("pk.Tlag_central",))
+
+
 def test_virtual_subjects_of_a_run(shelf: Shelf) -> None:
     card = '[pk]\nV = { value = 35, unit = "L", cv = 0.3, basis = "assumed", note = "an example" }\n'
     text = '\n[run.x]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 100 mg"]\nsubjects = 40\ncards = ["vary"]\n'
