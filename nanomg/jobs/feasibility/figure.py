@@ -74,12 +74,12 @@ def _ranges(rise: xr.DataArray) -> Picture:
         axis.tick_params(axis="y", length=0)
         axis.set_ylim(len(parts) - 0.5, -0.5)
         _targets(axis)
-        axis.set_xlabel("rise of free Mg against the arm without Mg [mmol/L]")
+        axis.set_xlabel("rise of free Mg compared with the arm without Mg [mmol/L]")
         handles = [
             style.key(color=colour, marker=marker, lw=2.2, label=_TEXTS[name])
             for name, (marker, colour) in _LOOKS.items()
         ]
-        style.legend(part, handles, "; ".join([*notes, *(["what lacks a mark lies beyond the axis"] if cut else [])]))
+        style.legend(part, handles, "; ".join([*notes, *(["clipped whiskers extend beyond the axis"] if cut else [])]))
 
     return Picture("Rise of tumour free Mg, by its parts", 0.72 * len(parts) + 1.5, draw)
 

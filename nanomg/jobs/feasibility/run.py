@@ -1,8 +1,8 @@
-"""How far a scenario's Mg raises tumour free Mg, over everything that the cards hold possible: the prior-predictive.
+"""The rise of tumour free Mg by a scenario's Mg, over the uncertainty of all parameters (prior predictive).
 
-Each draw takes every parameter with a range from a log-normal whose 5 % and 95 % points are the card's `low` and `high`, and
-solves the regimen beside the same regimen without Mg. What is left is the rise, its part through serum and its local part.
-Like `nanomg.simulation.arms`, this module knows quantities of the science by name; they stand here.
+In each sample, every parameter with a range is drawn from a log-normal distribution whose 5 % and 95 % points are the card's `low`
+and `high`. The regimen is simulated with and without Mg; the difference is the rise, with its parts from serum and local.
+Like `nanomg.simulation.roles`, this module names biological quantities.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 
 @dataclasses.dataclass(frozen=True)
 class Draws:
-    """Sampled parameters by name, each (draw,), and how many of `tried` candidates each rule turned away."""
+    """Sampled parameters by name, each (draw,), and how many of the `tried` samples each rule rejected."""
 
     values: Mapping[str, np.ndarray]
     tried: int
@@ -60,7 +60,7 @@ class Draws:
 
     @property
     def share_rejected(self) -> float:
-        """Share of the candidates that no rule let pass."""
+        """Share of the samples that were implausible and rejected."""
         return 1.0 - len(next(iter(self.values.values()))) / self.tried
 
 
@@ -181,14 +181,14 @@ def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
     where = f"scenario {scenario.name!r}"
     for name in (CONCENTRATION, POOR, SERUM, DONNAN):
         if name not in scenario.model.owner:
-            raise InputError(f"the model has no {name!r}, so nothing can be said about tumour free Mg", where)
+            raise InputError(f"the model has no {name!r}, so the rise of tumour free Mg is not defined", where)
     if not any(arms.carries(scenario.model, d.cmt) for d in scenario.doses):
-        raise InputError("no dose within the horizon brings Mg, so there is no rise to look at", where)
+        raise InputError("no dose within the horizon contains Mg, so there is no rise", where)
 
 
 # ---------------------------------------------------------------- drawing
 def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
-    """The first `draws` physical candidates of a seed. Each parameter has its own stream, so fixing one leaves the others."""
+    """The first `draws` plausible samples of a seed. Fixing one parameter does not change the samples of the others."""
     found = {p.name: range_of(p, CARD) for p in scenario.parameters.values() if p.value != 0}
     ranged = {name: span for name, span in found.items() if span and not span.uniform}
     if not ranged:
@@ -308,33 +308,32 @@ def _summary(
 
 
 def _percentiles(values: np.ndarray) -> dict[str, float]:
-    """5, 50 and 95 %; an observed value each, so that an infinite shortfall spoils no other."""
+    """5, 50 and 95 % quantiles; each is an observed value, so that infinite shortfalls are allowed."""
     if not len(values):
         return {str(q): math.nan for q in PERCENTILES}
     return {str(q): float(np.percentile(values, q, method="inverted_cdf")) for q in PERCENTILES}
 
 
 def _against(rise: np.ndarray, target: float) -> dict[str, Any]:
-    """How many times a rise falls short of a target (infinite where nothing rises), and the share that reaches it."""
+    """Shortfall factor, target / rise (infinite without a rise), and the share of samples that reach the target."""
     short = np.where(rise > 0, target / np.where(rise > 0, rise, 1.0), np.inf)
     return {"shortfall": _percentiles(short), "share": float(np.mean(rise >= target)) if len(rise) else math.nan}
 
 
 def _sentence(found: Mapping[str, Any]) -> str:
     if found["failed"] == found["draws"]:
-        return "No draw could be solved, so nothing can be said."
+        return "No sample could be solved, so there is no result."
     day = found["quantities"]["total, day"]
-    reached = [
-        f"{100 * entry['share']:.3g} % of the draws raise it by {label} mmol/L or more"
-        for label, entry in day["targets"].items()
-    ]
+    reached = [f"{100 * entry['share']:.3g} % reach +{label} mmol/L" for label, entry in day["targets"].items()]
     low, middle, high = (f"{day['rise'][str(q)]:.2g}" for q in PERCENTILES)
     failed = (
-        f" {found['failed']} of {found['draws']} draws could not be solved and are left out." if found["failed"] else ""
+        f" {found['failed']} of {found['draws']} samples could not be solved and are excluded."
+        if found["failed"]
+        else ""
     )
     return (
-        f"Tumour free Mg rises by {middle} mmol/L over its best 24 h ({low} to {high}, 5 to 95 % of {found['draws']} draws): "
-        f"{', '.join(reached)}.{failed}"
+        f"Free Mg in the tumour rises by {middle} mmol/L over the best 24 h "
+        f"({low} to {high}, 5 to 95 % of {found['draws']} samples). Of the samples {' and '.join(reached)}.{failed}"
     )
 
 
@@ -345,7 +344,11 @@ def _dataset(scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.nd
     about = np.array(list(QUANTITIES.values()), object)
     return xr.Dataset(
         {
-            "rise": (("draw", "quantity"), rise, {"units": "mmol L-1", "long_name": "rise against the arm without Mg"}),
+            "rise": (
+                ("draw", "quantity"),
+                rise,
+                {"units": "mmol L-1", "long_name": "rise compared with the arm without Mg"},
+            ),
             "text": (("quantity",), about, {"long_name": "what the quantity is"}),
             "status": file.flags("draw", status, [s.reason for s in Status], "how the draw ended, worse of both arms"),
             "value": (

@@ -13,6 +13,9 @@ from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
 from nanomg.simulation.roles import CONCENTRATION, DONNAN, HOURS, RELEVANT, RESPONSE, SERUM
 
+_RESOLUTION = 0.05  # of hours per day and of percent, which are shown with one digit after the point
+_LEAST_RISE = 1e-6  # mmol/L; the solver's error is of this size
+
 
 def hours_above(times: np.ndarray, rise: np.ndarray, threshold: float) -> float:
     """Hours per day that a piecewise linear `rise` is above `threshold`, over the whole of `times` [h]."""
@@ -24,7 +27,7 @@ def _mean(times: np.ndarray, values: np.ndarray) -> float:
 
 
 def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
-    """What one arm does against the arm without Mg, under each hypothesis."""
+    """The effect of Mg in one arm compared with the arm without Mg, under each hypothesis."""
     times = arms.times
     out: dict[str, Any] = {key: {} for key in HOURS}
     gain, rises, peaks, serum = {}, [], [], []
@@ -50,15 +53,15 @@ def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
 
 
 def judge(scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN) -> tuple[dict[str, Any] | None, str]:
-    """The verdict on one arm, as numbers and as one plain sentence."""
+    """The conclusion on one arm, as numbers and in words."""
     known = all(name in arms.data for name in (CONCENTRATION, RESPONSE, SERUM))
     if not known:
-        return None, "This model has no tumour interstitium and no LFA-1, so nothing is said about tumour Mg."
+        return None, "This model has no tumour interstitium and no LFA-1, so there is no conclusion about tumour Mg."
     if WITHOUT not in arms.regimens:
-        return None, "Nothing in this regimen brings Mg, so there is no Mg effect to judge."
+        return None, "No dose of this regimen contains Mg."
     used = [arms.regimens.index(r) for r in (regimen, WITHOUT)]
     if arms.status[used].any():
-        return None, "No verdict: a trajectory of this regimen or of its arm without Mg failed."
+        return None, "No conclusion: a trajectory of this regimen or of its control arm without Mg failed."
     gamma = scenario.parameters[DONNAN].value
     effect = _effect(arms, regimen, gamma)
     solved = FREE in arms.regimens and not arms.status[arms.regimens.index(FREE)].any()
@@ -67,63 +70,71 @@ def judge(scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN) -> tuple[dict
 
 
 def judge_each(scenario: Scenario, arms: Mapping[str, Arms]) -> tuple[dict[str, Any], str]:
-    """The verdicts on several subjects by ID, as numbers and as one sentence on the span over them."""
+    """The conclusions on several subjects by ID, as numbers, and one sentence on their range."""
     judged = {subject: judge(scenario, found) for subject, found in arms.items()}
     effects = {subject: effect for subject, (effect, _) in judged.items() if effect is not None}
     if not effects:
-        return {}, next(
-            (sentence for _, sentence in judged.values()), "No subject is given Mg, so there is no Mg effect to judge."
-        )
+        return {}, next((sentence for _, sentence in judged.values()), "No subject receives Mg.")
     over = {
         key: {(s, h): value for s, effect in effects.items() for h, value in effect[key].items()}
         for key in (*HOURS, "mean_competence_gain")
     }
-    failed = len(judged) - len(effects)
+    failed, hypotheses = len(judged) - len(effects), ", ".join(sorted({h for _, h in over["mean_competence_gain"]}))
     return effects, (
-        f"{len(effects)} subjects with Mg: tumour free Mg is {_hours(over)}, "
-        f"mean T-cell competence changed by {_span(over['mean_competence_gain'], 100.0, '+')} % against the arm without Mg, "
-        f"over all of them and {', '.join(sorted({h for _, h in over['mean_competence_gain']}))}."
-        + (f" {failed} more cannot be judged, because a trajectory failed." if failed else "")
+        f"{len(effects)} subjects with Mg: tumour free Mg is {_hours(over)}. "
+        f"{_competence(over['mean_competence_gain'], f'range over subjects and {hypotheses}')}."
+        + (f" {failed} more have no conclusion, because a trajectory failed." if failed else "")
     )
 
 
+def _number(value: float, sign: str = "") -> str:
+    """One digit after the point; 0 below that resolution, without a sign."""
+    return f"{value:{sign}.1f}" if abs(value) >= _RESOLUTION else "0"
+
+
 def _span(values: Mapping[Any, float], scale: float = 1.0, sign: str = "") -> str:
-    low, high = min(values.values()) * scale, max(values.values()) * scale
-    ends = f"{low:{sign}.1f}", f"{high:{sign}.1f}"
-    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    low, high = (_number(end(values.values()) * scale, sign) for end in (min, max))
+    return low if low == high else f"{low} to {high}"
 
 
 def _hours(effect: Mapping[str, Any]) -> str:
-    return " and ".join(f"above +{label} mmol/L for {_span(effect[key])} h/day" for key, label in HOURS.items())
+    return " and ".join(
+        f"above +{label} mmol/L for {_span(effect[key])} h/day"
+        if max(effect[key].values()) >= _RESOLUTION
+        else f"never above +{label} mmol/L"
+        for key, label in HOURS.items()
+    )
 
 
-def _against_free(free: Mapping[str, Any] | None) -> str:
+def _competence(gain: Mapping[Any, float], over: str) -> str:
+    span = _span(gain, 100.0, "+")
+    return "T-cell competence does not change" if span == "0" else f"T-cell competence changes by {span} % ({over})"
+
+
+def _unencapsulated(free: Mapping[str, Any] | None) -> str:
     if free is None:
         return ""
-    key, label = next(iter(HOURS.items()))
-    hours, peak = _span(free[key]), free["peak_rise"]["value"]
-    return f" The same Mg given free: above +{label} mmol/L for {hours} h/day, at a peak of +{peak:.2g} mmol/L."
+    return f" The same Mg unencapsulated: a rise of at most {free['peak_rise']['value']:.3g} mmol/L, {_hours(free)}."
 
 
 def local_share(effect: Mapping[str, Any]) -> float | None:
-    """The share of the mean rise that is local, 0 to 1: where serum explains more than all of it or falls, that is 0 or all."""
+    """The share of the mean rise that is local, between 0 and 1: 0 if serum explains more than the rise, 1 if serum falls."""
     return bounded(effect.get("share_local"))
 
 
 def _sentence(effect: Mapping[str, Any]) -> str:
-    low, high = (effect[key] for key in HOURS)
-    if max(high.values()) >= 12.0:
-        head = "Tumour free Mg is held at a relevant level"
-    elif max(low.values()) >= 12.0:
-        head = "Tumour free Mg is raised a little for most of the time"
-    elif max(low.values()) >= 1.0:
-        head = "Tumour free Mg is raised for part of the time only"
+    peak, (label, relevant) = effect["peak_rise"]["value"], max(RELEVANT.items(), key=lambda level: level[1])
+    if peak < _LEAST_RISE:
+        rise = "Free Mg in the tumour does not rise."
     else:
-        head = "Tumour free Mg is practically not raised"
-    gain = effect["mean_competence_gain"]
-    local = local_share(effect)
-    source = "" if local is None else f"; {100 * local:.0f} % of the mean rise is local"
-    return (
-        f"{head}: {_hours(effect)}, mean T-cell competence changed by {_span(gain, 100.0, '+')} % against the arm without Mg, "
-        f"across {', '.join(sorted(gain))}{source}." + _against_free(effect["free"])
+        short = f", {relevant / peak:.3g}-fold short of +{label} mmol/L" if peak < relevant else ""
+        rise = f"Free Mg in the tumour rises by at most {peak:.3g} mmol/L{short}."
+    if max(max(effect[key].values()) for key in HOURS) >= _RESOLUTION:
+        rise += f" It is {_hours(effect)}."
+    gain, local = effect["mean_competence_gain"], local_share(effect)
+    source = (
+        ""
+        if local is None or peak < _LEAST_RISE
+        else f" Of the mean rise, {100 * (1.0 - local):.0f} % comes from serum."
     )
+    return f"{rise} {_competence(gain, ', '.join(sorted(gain)))}.{source}{_unencapsulated(effect['free'])}"

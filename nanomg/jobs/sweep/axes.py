@@ -223,7 +223,7 @@ def lay_out(
     dims, columns, coords = (_grid if sample == "grid" or not axes else _sampled)(axes, sample, points, seed)
     if paired:
         if not any(simulation_arms.carries(scenario.model, dose.cmt) for dose in scenario.doses):
-            raise InputError("nothing in this regimen brings Mg, so there is no arm without it", "--paired")
+            raise InputError("no dose of this regimen contains Mg, so there is no arm without it", "--paired")
         arms = (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT)
         dims[REGIMEN] = len(arms)
         columns[REGIMEN] = AxisColumn(REGIMEN, np.arange(len(arms)))

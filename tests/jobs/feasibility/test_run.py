@@ -131,7 +131,7 @@ def test_summary_counts_what_the_result_holds(run: Run) -> None:
         assert entry["targets"][label]["share"] == np.mean(rise >= target)
         assert entry["targets"][label]["shortfall"]["50"] in target / rise
     assert found["failed"] == 0
-    assert run.summary["verdict"].startswith("Tumour free Mg rises by")
+    assert run.summary["verdict"].startswith("Free Mg in the tumour rises by")
 
 
 def test_failed_draws_are_counted_and_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_failed_draws_are_counted_and_shown(run: Run, monkeypatch: pytest.Monkey
     rise = table(with_failure)["rise"].values
     assert np.flatnonzero(np.isnan(rise).any(1)).tolist() == [2]
     assert with_failure.summary["feasibility"]["failed"] == with_failure.summary["status"]["failed"] == 1
-    assert "1 of 10 draws could not be solved" in with_failure.summary["verdict"]
+    assert "1 of 10 samples could not be solved" in with_failure.summary["verdict"]
     assert table(with_failure)["status"].values[2] == 2
 
 
@@ -155,7 +155,7 @@ def test_nothing_solved_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None
     failed = lambda *args: (s := solve(*args))._replace(status=s.status.at[:].set(1))
     monkeypatch.setattr(lanes, "run", failed)
     summary = feasibility_run.feasibility(SCENARIO, seed=3, **SHORT).summary
-    assert summary["verdict"] == "No draw could be solved, so nothing can be said."
+    assert summary["verdict"] == "No sample could be solved, so there is no result."
 
 
 def test_an_arm_that_never_rises_falls_short_without_end() -> None:
@@ -196,7 +196,7 @@ def test_command_writes_a_result(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"horizon": "12 h"}, "no dose within the horizon brings Mg"),
+        ({"horizon": "12 h"}, "no dose within the horizon contains Mg"),
         ({"horizon": "90 d"}, "within the scenario's 672 h"),
         ({"horizon": "3 mg"}, "mg"),
         ({"draws": 0}, "1 or more"),

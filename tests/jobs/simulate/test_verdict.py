@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_a_regimen_without_magnesium_has_nothing_to_judge() -> None:
     times, status = np.array([0.0, 1.0]), np.zeros((1, 1), np.int8)
     data = {name: np.ones((1, 1, 2)) for name in (roles.CONCENTRATION, roles.RESPONSE, roles.SERUM)}
     numbers, sentence = verdict.judge(found, Arms((AS_GIVEN,), ("H1",), made, times, data, status))
-    assert numbers is None and sentence == "Nothing in this regimen brings Mg, so there is no Mg effect to judge."
+    assert numbers is None and sentence == "No dose of this regimen contains Mg."
 
 
 def test_the_hypothesis_that_the_weights_choose_comes_first() -> None:
@@ -136,14 +137,14 @@ def test_a_failed_trajectory_gets_no_verdict(lane: tuple[int, int]) -> None:
     status = known.status.copy()
     status[lane] = Status.STEP_TOO_SMALL
     numbers, sentence = verdict.judge(shipped("mouse-mc38-depot"), dataclasses.replace(known, status=status))
-    assert numbers is None and sentence.startswith("No verdict")
+    assert numbers is None and sentence.startswith("No conclusion")
 
 
 def test_a_model_without_a_tumour_gets_none_either() -> None:
     known = arms("mouse-mc38-depot")
     data = {n: v for n, v in known.data.items() if n != roles.CONCENTRATION}
     numbers, sentence = verdict.judge(shipped("mouse-mc38-depot"), dataclasses.replace(known, data=data))
-    assert numbers is None and "nothing is said about tumour Mg" in sentence
+    assert numbers is None and "no conclusion about tumour Mg" in sentence
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -158,7 +159,25 @@ def test_every_arm_of_a_shipped_scenario_is_solved_and_judged(name: str) -> None
         assert effect["share_local"] + effect["share_serum"] == pytest.approx(1.0)
         assert effect["peak_rise"]["value"] >= effect["mean_rise"]["value"] > 0
     _, sentence = verdict.judge(shipped(name), known)
-    assert "across H1, H2, H3" in sentence and sentence.count("\n") == 0 and sentence.endswith(".")
+    assert f"by at most {numbers['peak_rise']['value']:.3g} mmol/L" in sentence and sentence.count("\n") == 0
+    assert not re.search(r"[+-]0\.0\b|\de-\d\d", sentence) and sentence.endswith(".")
+
+
+def test_below_the_resolution_nothing_changes() -> None:
+    """The sentence of a rise of the solver's error, and of one 100-fold below the level that matters."""
+    hypotheses = ("H1", "H2")
+    known = {key: dict.fromkeys(hypotheses, 0.0) for key in roles.HOURS} | {
+        "mean_competence_gain": dict.fromkeys(hypotheses, 1e-9),
+        "mean_rise": {"value": 1e-10, "unit": "mmol/L"},
+        "share_local": 0.07,
+        "free": None,
+    }
+    say = lambda peak: verdict._sentence({**known, "peak_rise": {"value": peak, "unit": "mmol/L"}})
+    assert say(1e-9) == "Free Mg in the tumour does not rise. T-cell competence does not change."
+    assert say(0.003) == (
+        "Free Mg in the tumour rises by at most 0.003 mmol/L, 100-fold short of +0.3 mmol/L. "
+        "T-cell competence does not change. Of the mean rise, 93 % comes from serum."
+    )
 
 
 def test_the_mean_rise_is_the_integral_of_the_difference() -> None:

@@ -185,5 +185,5 @@ def test_the_arm_without_mg_keeps_what_brings_none(mouse: Scenario, textbook: Sc
     brings = np.array([dose.cmt == "liposome.iv" for dose in mouse.doses])
     assert (found.amount[brings, 1] == 0).all() and (found.amount[brings, 0] > 0).all()
     np.testing.assert_array_equal(found.amount[~brings, 0], found.amount[~brings, 1])
-    with pytest.raises(InputError, match="nothing in this regimen brings Mg"):
+    with pytest.raises(InputError, match="no dose of this regimen contains Mg"):
         axes.lay_out([], textbook, paired=True)
