@@ -23,7 +23,6 @@ from nanomg.errors import InputError
 from nanomg.files import StrPath, check_output, replace_file
 from nanomg.results import parts
 from nanomg.results.kinds import JOB
-from nanomg.results.model_hash import model_hash
 from nanomg.schema import to_json as to_json
 
 if TYPE_CHECKING:
@@ -62,7 +61,9 @@ def root_attributes(
     prints, which `nanomg summary` shows again without computing, `device` where it was computed if that is not where JAX
     computes by itself, and `ended` when (in UTC).
     """
-    import jax  # a file is read without it
+    import jax  # a file is read without it and the equations
+
+    from nanomg.results.model_hash import model_hash
 
     now = (ended or datetime.datetime.now(datetime.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     config_json = to_json(config, sort_keys=True)

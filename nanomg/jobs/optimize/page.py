@@ -13,7 +13,6 @@ from nanomg.jobs.simulate import page as simulation
 from nanomg.page.blocks import Block, Caution, Cell, Table, Text, Tile, Tiles, number_cell
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.results import groups
 from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.limits import ACTIVE, EXCEEDED, state_of_limit
 from nanomg.units import display_unit, unit_text
@@ -145,6 +144,8 @@ def warnings(result: ResultReader) -> Iterator[Caution]:
 
 def _bounds(result: ResultReader) -> Iterator[Caution]:
     """Free doses of the optimum at the ends of what was allowed."""
+    from nanomg.results import groups  # slow to import, and the screen shows no warnings
+
     if (scenario := result.scenario) is None:
         yield Caution("Whether doses are at their bounds is not known: the current library cannot read the scenario.")
         return

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-
-import numpy as np
-import xarray as xr
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from nanomg.formatting import format_duration, format_number, percent, span
-from nanomg.jobs.sweep.keep import SUBJECT, VALUE
-from nanomg.jobs.sweep.regimens import REGIMEN
 from nanomg.page.blocks import Block, Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
-from nanomg.page.ranks import Pairs, ranked
 from nanomg.page.result import ResultReader
 from nanomg.units import unit_text
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
 
 
 def sentence(result: ResultReader) -> str:
@@ -89,61 +87,11 @@ def quantities(result: ResultReader) -> Numbers:
     yield Quantity("trajectories", "failed", "number", "1"), result.summary["failed"]
 
 
-_ENOUGH = 20_000  # trajectories that a rank correlation rests on at most
-
-
 def drivers(result: ResultReader) -> Iterator[Block]:
     """Rank correlations of each number kept with the axes and the values of the subjects."""
-    data = result.group("sweep")
-    if data is None or "status" not in data:
-        return
-    if REGIMEN in data.dims:  # the other arm is without Mg
-        data = data.isel({REGIMEN: 0})
-    dims = [str(d) for d in data["status"].dims]
-    kept = [str(k) for k, v in data.items() if v.dtype.kind == "f" and set(v.dims) == set(dims)]
-    outputs = [k for k in kept if ":" in k and not k.endswith(f":{VALUE}")]
-    some = _some(data[kept], dims)
-    inputs = {k: some[k] for k in kept if k not in outputs}
-    inputs |= {str(k): c for k, c in some.coords.items() if c.dtype.kind == "f" and c.dims == (_AT,)}
-    yield from ranked(
-        result, {_long(data, k): {name: _paired(x, some[k]) for name, x in inputs.items()} for k in outputs}
-    )
-    total = int(np.prod([data.sizes[d] for d in dims]))
-    if outputs and some[outputs[0]].size < total:
-        yield Text(f"From {some[outputs[0]].size:,} of {total:,} trajectories, sampled at random.", "note")
+    from nanomg.jobs.sweep.ranks import rank_correlations  # slow to import, and the screen shows none
 
-
-def _some(data: xr.Dataset, dims: Sequence[str]) -> xr.Dataset:
-    """Subjects at points of the axes, (subject, point): all of them, or a random sample that is the same at each call."""
-    random = np.random.default_rng(0)
-    axes = {d: data.sizes[d] for d in dims if d != SUBJECT}
-    points, subjects = math.prod(axes.values()), data.sizes.get(SUBJECT, 1)
-    most = min(subjects, max(math.isqrt(_ENOUGH), _ENOUGH // points))
-    taken = lambda count, at_most: np.sort(random.choice(count, min(count, at_most), replace=False, shuffle=False))
-    at = np.unravel_index(taken(points, _ENOUGH // most), tuple(axes.values())) if axes else ()
-    where = {d: xr.DataArray(i, dims=_AT) for d, i in zip(axes, at, strict=True)}
-    if SUBJECT in dims:
-        where[SUBJECT] = xr.DataArray(taken(subjects, most), dims=SUBJECT)
-    sample = data.isel(where)
-    missing = [d for d in (SUBJECT, _AT) if d not in sample.dims]
-    return sample.expand_dims(missing).transpose(SUBJECT, _AT, ...).load()
-
-
-_AT = "point of the axes"
-
-
-def _paired(x: xr.DataArray, y: xr.DataArray) -> Pairs:
-    """Trajectories, or subjects where the input belongs to the subject alone: those by the median of their trajectories, since
-    many rows of one subject would count as many subjects."""
-    inputs, outputs = x.broadcast_like(y).transpose(*y.dims).values, y.values
-    low, high = np.fmin.reduce(inputs, axis=1), np.fmax.reduce(inputs, axis=1)
-    if len(inputs) > 1 and np.all((low == high) | np.isnan(low)):
-        return Pairs(low, np.median(outputs, axis=1), "subjects")
-    return Pairs(inputs.ravel(), outputs.ravel(), "trajectories")
-
-
-def _long(data: xr.Dataset, name: str) -> str:
-    return str(data[name].attrs.get("long_name", name))
+    yield from rank_correlations(result)
 
 
 def changes(result: ResultReader) -> Iterator[str]:
@@ -156,11 +104,9 @@ def changes(result: ResultReader) -> Iterator[str]:
             if kept.dtype.kind == "f" and axis in kept.dims and "time" not in kept.dims and ":" in str(name):
                 first, last = (format_number(_median(kept.isel({axis: i}).values)) for i in (0, -1))
                 low, high = (format_number(float(data[axis][i])) for i in (0, -1))
-                over = f"{_long(data, axis)} from {low} to {high} {_shown(data[axis])}".strip()
-                yield (
-                    f"The {over}: the median of the {_long(data, str(name))} goes from {first} to {last} {_shown(kept)}".strip()
-                    + "."
-                )
+                over = f"{_long_name(data, axis)} from {low} to {high} {_shown(data[axis])}".strip()
+                goes = f"goes from {first} to {last} {_shown(kept)}".strip()
+                yield f"The {over}: the median of the {_long_name(data, str(name))} {goes}."
 
 
 def _shown(quantity: xr.DataArray) -> str:
@@ -168,5 +114,11 @@ def _shown(quantity: xr.DataArray) -> str:
 
 
 def _median(values: np.ndarray) -> float:
+    import numpy as np
+
     values = values[np.isfinite(values)]
     return float(np.median(values)) if values.size else np.nan
+
+
+def _long_name(data: xr.Dataset, name: str) -> str:
+    return str(data[name].attrs.get("long_name", name))
