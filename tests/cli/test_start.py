@@ -55,3 +55,19 @@ def test_a_warm_simulation_loads_neither_pint_nor_xarray(tmp_path: Path) -> None
     warm = run("simulate", "textbook-1cpt", **given)
     assert "jax" in warm
     assert not warm & {"pint", "xarray", "pandas", "dask", "h5py", "matplotlib", "optax"}
+
+
+def test_a_summary_is_read_without_the_engine(tmp_path: Path) -> None:
+    file = str(tmp_path / "run.h5")
+    run("simulate", "textbook-1cpt", "-o", file)
+    assert not run("summary", file) & {
+        "jax",
+        "pint",
+        "xarray",
+        "pandas",
+        "dask",
+        "matplotlib",
+        "equinox",
+        "optax",
+        "scipy",
+    }
