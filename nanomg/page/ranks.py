@@ -41,7 +41,7 @@ class Pairs(NamedTuple):
 
 
 def ranked(result: ResultReader, outputs: Mapping[str, Mapping[str, Pairs]]) -> Iterator[Any]:
-    """Rank correlations of what varied with what came out, by the words of each output."""
+    """Rank correlations of the values that varied with each output, which is described in words."""
     known = {p["parameter"]: p for p in result.parameters}
     units_of_pairs: set[str] = set()
     for text, pairs in outputs.items():
@@ -51,11 +51,11 @@ def ranked(result: ResultReader, outputs: Mapping[str, Mapping[str, Pairs]]) -> 
         if rows:
             units_of_pairs |= {pairs[n].of for n in top}
             headers = ("", "rank correlation", "n", "range", "unit", "known")
-            yield Table(headers, "prrlul", rows, f"What goes with the {text}")
+            yield Table(headers, "prrlul", rows, f"Rank correlations with the {text}")
     if units_of_pairs:
         yield Text(
-            "Rank correlation: 1 or -1 where the one always grows or falls with the other, 0 where it tells nothing. "
-            "It says what goes together, not what causes what.",
+            "Rank correlation: 1 or -1 where one always grows or falls with the other, 0 where there is no such relation. "
+            "It shows association, not causation.",
             "note",
         )
     if {"subjects", "trajectories"} <= units_of_pairs:

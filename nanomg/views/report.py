@@ -1,4 +1,4 @@
-"""A result file as one page that answers first: what came out, with its range; then figures, doses, warnings, and on what it rests.
+"""A result file as one page that starts with the answer, with ranges; then figures, doses, warnings, drivers and sources.
 
     nanomg.report("run.h5", "run.html")
 
@@ -157,7 +157,7 @@ def _sections(result: ResultReader) -> Iterator[Section]:
         Section("figures", "Figures", list(_pictures(result))),
         Section("numbers", "Numbers", [block for block in numbers if block not in large]),
         Section("doses", "Doses", _made(result, doses.blocks)),
-        Section("asked", "What was asked", _made(result, provenance.asked)),
+        Section("asked", "Settings", _made(result, provenance.asked)),
         Section("drivers", "Key drivers and data quality", _made(result, drivers.drivers)),
         Section("changes", "What would change it", _made(result, drivers.changes)),
         Section("sources", "Sources", _made(result, provenance.sources)),

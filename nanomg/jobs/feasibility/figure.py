@@ -104,7 +104,7 @@ def _reached(rise: xr.DataArray) -> Picture:
         reach = " and ".join(f"+{format_number(t, 3)}" for t in RELEVANT.values())
         style.legend(part, handles, f"share of draws that reach {reach} mmol/L")
 
-    return Picture("How many draws reach a rise", 3.6, draw)
+    return Picture("Share of draws that reach a rise", 3.6, draw)
 
 
 def _targets(axis: Any) -> None:

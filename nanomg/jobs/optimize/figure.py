@@ -22,7 +22,7 @@ TAKES = simulation.TAKES
 
 _FEW = 5  # steps of a search that are dots
 _WAS, _IS = "#8C8C8C", COLOURS[0]
-_ROOM = "kept with room"
+_ROOM = "slack"
 _STATES = {
     _ROOM: {"facecolor": COLOURS[5]},
     ACTIVE: {"facecolor": COLOURS[0]},

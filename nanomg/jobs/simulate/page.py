@@ -93,7 +93,8 @@ def _over(result: ResultReader, *path: str, scale: float = 1.0, sign: str = "") 
     values = [v * scale for v in (result.at(*path) or {}).values() if v is not None]
     if not values:
         return Cell("–")
-    low, high = (f"{v:{sign}.1f}" for v in (min(values), max(values)))
+    ends = (f"{v:{sign}.1f}" for v in (min(values), max(values)))
+    low, high = ("0" if float(end) == 0.0 else end for end in ends)
     return Cell(low if low == high else f"{low} to {high}", note=f"across {', '.join(sorted(result.at(*path)))}")
 
 
