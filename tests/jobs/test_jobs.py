@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import subprocess
@@ -57,7 +58,7 @@ def test_its_file_says_who_made_it_and_its_summary_is_one_object(file: Path) -> 
 
 def test_its_figure_page_and_comparison(file: Path, tmp_path: Path) -> None:
     drawn = program("plot", str(file), "-o", str(tmp_path / "fall.svg"))
-    assert drawn.returncode == 0 and b"depth" not in (tmp_path / "none").name.encode()
+    assert drawn.returncode == 0
     assert (tmp_path / "fall.svg").read_text().startswith("<?xml")
     made = json.loads(program("report", str(file), "-o", str(tmp_path / "fall.html"), "--json").stdout)
     page = (tmp_path / "fall.html").read_text(encoding="utf-8")
@@ -117,6 +118,11 @@ def test_a_job_can_be_registered(monkeypatch: pytest.MonkeyPatch) -> None:
         jobs.register(Job("sweep", "S", "s", ()))
     with pytest.raises(InputError, match="did you mean 'simulate'"):
         jobs.job("simulat")
+
+
+def test_the_examples_of_the_table_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_registered", {})
+    assert doctest.testmod(jobs).failed == 0 < doctest.testmod(jobs).attempted
 
 
 def test_the_job_of_a_file_is_told_by_its_attribute_and_of_an_older_one_by_its_groups(
