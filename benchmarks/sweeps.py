@@ -73,13 +73,13 @@ def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
 def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
     """Seconds, rates, bytes of one sweep, and of the bare solver on its lanes."""
     os.sched_setaffinity(0, CORES[: row.cores])
-    from nanomg.jobs.sweep import batch
+    from nanomg.jobs.sweep import batch, prepared
     from nanomg.jobs.sweep import run as sweep_run
     from nanomg.jobs.sweep.request import SweepRequest
     from nanomg.results import sweep_store
 
     asked = {"subjects": row.subjects, "keep": kept, "precision": row.precision, "device": row.device}
-    todo = sweep_run.prepare(SweepRequest(scenario=scenario, workers=row.workers, **asked))
+    todo = prepared.prepare(SweepRequest(scenario=scenario, workers=row.workers, **asked))
     todo = dataclasses.replace(todo, part=row.part or todo.part)
     found = todo.batch
     if row.workers is None:

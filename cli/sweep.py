@@ -58,6 +58,7 @@ def sweep(
     """Solve a scenario over axes and virtual subjects."""
     overrides = options.parse_assignments(assignments)
     from nanomg import models
+    from nanomg.jobs.sweep import prepared
     from nanomg.jobs.sweep import run as sweep_run
     from nanomg.jobs.sweep.request import SweepRequest
 
@@ -87,7 +88,7 @@ def sweep(
             force=force,
             library=tuple(map(str, library or ())),
         )
-        todo = sweep_run.prepare(request, models.library(*library or ()))
+        todo = prepared.prepare(request, models.library(*library or ()))
     if estimate:
         with render.working("measuring"):
             found = sweep_run.estimate(todo, workers)

@@ -19,9 +19,9 @@ from nanomg import units
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.keep import STATUS, SUBJECT
+from nanomg.jobs.sweep.prepared import Recipe
 from nanomg.jobs.sweep.regimens import REGIMEN
 from nanomg.jobs.sweep.request import request_of
-from nanomg.jobs.sweep.run import Recipe
 from nanomg.library.card import Origin
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit

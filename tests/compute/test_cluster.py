@@ -25,6 +25,7 @@ from nanomg import models
 from nanomg.compute import cluster
 from nanomg.compute.devices import Choice
 from nanomg.errors import InputError
+from nanomg.jobs.sweep import prepared
 from nanomg.jobs.sweep import run as sweep_run
 from nanomg.jobs.sweep.request import SweepRequest
 
@@ -91,12 +92,12 @@ def test_dask_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPa
         list(cluster.map_pieces(operator.mul, 2, [1, 2], workers=1))
 
 
-def with_workers(todo: sweep_run.PreparedSweep, workers: int) -> sweep_run.PreparedSweep:
+def with_workers(todo: prepared.PreparedSweep, workers: int) -> prepared.PreparedSweep:
     return dataclasses.replace(todo, request=dataclasses.replace(todo.request, workers=workers))
 
 
 def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    todo = sweep_run.prepare(SweepRequest(scenario="drain", **ASKED), models.library(folder))
+    todo = prepared.prepare(SweepRequest(scenario="drain", **ASKED), models.library(folder))
     with pytest.raises(InputError, match="at least 1 worker"):
         sweep_run.run_prepared(with_workers(todo, 0))
     gpu = Choice((SimpleNamespace(platform="gpu", device_kind="of some kind"),), "asked for")
@@ -120,7 +121,7 @@ def test_a_worker_with_other_versions_is_refused() -> None:
 
 
 def test_a_worker_with_other_equations_is_refused(folder: Path) -> None:
-    recipe = sweep_run.prepare(SweepRequest(scenario="drain", **ASKED), models.library(folder)).recipe
+    recipe = prepared.prepare(SweepRequest(scenario="drain", **ASKED), models.library(folder)).recipe
     found, _ = sweep_run._by_worker(("one", recipe), (0, 0, 3))
     assert found["drain.x:final"].shape == (3,)
     with pytest.raises(InputError, match="a worker has other equations"):

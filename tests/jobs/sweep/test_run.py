@@ -20,6 +20,7 @@ import xarray as xr
 import nanomg
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import run as sweep_run
+from nanomg.jobs.sweep.prepared import PreparedSweep, prepare
 from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.views import report
 
@@ -45,8 +46,8 @@ ASKED = {
 }
 
 
-def prepared(scenario: str, **asked: Any) -> sweep_run.PreparedSweep:
-    return sweep_run.prepare(SweepRequest(scenario=scenario, **asked))
+def prepared(scenario: str, **asked: Any) -> PreparedSweep:
+    return prepare(SweepRequest(scenario=scenario, **asked))
 
 
 @pytest.fixture(scope="module")
