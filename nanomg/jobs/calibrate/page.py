@@ -54,14 +54,14 @@ def blocks(result: ResultReader) -> Iterator[Block]:
             _PARTS.get(e["part"], e["part"]),
             e["series"] or "all",
             result.cell("errors", i, "n"),
-            result.cell("errors", i, "failed"),
+            result.cell("errors", i, "failed") if e["failed"] else "",
             *(result.cell("errors", i, key, digits=3) for key in keys),
             e["unit"] or "",
         )
         for i, e in enumerate(result.at("errors") or [])
     ]
-    columns = ("rows", "series", "number", "failed", "GMFE at start", "GMFE", "RMSE", "unit")
-    yield Table(columns, "lprrrrru", errors, "Errors (GMFE: geometric mean fold error)")
+    columns = ("rows", "series", "n", "failed", "before", "GMFE", "RMSE", "unit")
+    yield Table(columns, "lprrrrru", errors, "Errors: geometric mean fold error (GMFE), and the same before the fit")
     yield _rows(result)
 
 
@@ -74,9 +74,10 @@ def _tile(result: ResultReader, name: str, p: Mapping[str, Any]) -> Tile:
 def _search(result: ResultReader) -> str:
     starts, spread = result.at("starts") or {}, result.at("residual_sd")
     size = f"residuals are {format_number(spread, 3)} times the assumed error, " if spread is not None else ""
+    count = f"{starts.get('n')} start{'' if starts.get('n') == 1 else 's'}"
+    ended = f"{starts.get('converged')} converged, {starts.get('same_optimum')} ended at the best optimum"
     return (
-        f"{starts.get('n')} starts, {starts.get('converged')} converged, {starts.get('same_optimum')} ended at the best optimum; "
-        f"{starts.get('failed_evaluations', 0)} evaluations failed; {size}"
+        f"{count}, {ended}; {starts.get('failed_evaluations', 0)} evaluations failed; {size}"
         f"{format_number(result.at('degrees_of_freedom'), 3)} degrees of freedom"
     )
 
@@ -101,7 +102,7 @@ def _rows(result: ResultReader) -> Folded:
         )
         for i, r in data
     ]
-    headers = ("", "use", "observed", "predicted", "unit", "fold error", "residual [sd]", "")
+    headers = ("", "use", "observed", "predicted", "unit", "fold", "in SD", "")
     title = f"Rows of the data, furthest from the model first: {len(data)}"
     return Folded(title, [Table(headers, "plrrurrp", rows, most=_FURTHEST)], on_screen=True)
 

@@ -234,7 +234,7 @@ def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
     for words in (
         "textbook fitted to A drug by mouth",
         "pk.CL",
-        "GMFE at start",
+        "before  GMFE",
         "bolus, pk.C",
         "all of 3 free",
         "started from its nearest bound",
