@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from nanomg import units
+from nanomg.analysis import readouts
 from nanomg.errors import InputError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def attainment(
 
 
 def time_above(data: xr.DataArray, threshold: str | float) -> xr.DataArray:
-    """The time that each curve is above a threshold, with linear interpolation between samples.
+    """The time that each curve is above a threshold; between samples it is straight where it rises, exponential where it falls.
 
     Args:
         data: curves with the dimension `time` and any others; data and `time` have the attribute `units`.
@@ -164,26 +165,20 @@ def time_above(data: xr.DataArray, threshold: str | float) -> xr.DataArray:
     unit = data.attrs.get("units", "1")
     times = np.asarray(data["time"], float)
     found: xr.DataArray = xr.apply_ufunc(
-        share_above,
+        _time_above,
         data.chunk(time=-1) if data.chunks else data,
         input_core_dims=[["time"]],
         kwargs={"times": times, "threshold": units.parse_quantity(threshold, unit, "time_above: threshold")},
         dask="parallelized",
         output_dtypes=[float],
     )
-    length = float(times[-1] - times[0])
-    return (found * length).assign_attrs(
-        units=data["time"].attrs.get("units", "1"), long_name=f"time above {threshold}"
-    )
+    return found.assign_attrs(units=data["time"].attrs.get("units", "1"), long_name=f"time above {threshold}")
 
 
 # ---------------------------------------------------------------------- arrays
-def share_above(values: Any, times: np.ndarray, threshold: float) -> Any:
-    """The share of the time that piecewise linear `values` (…, time) are above `threshold`."""
-    rise = values - threshold
-    above, size = (part[..., 1:] + part[..., :-1] for part in (np.maximum(rise, 0.0), np.abs(rise)))
-    share = np.divide(above, size, out=np.zeros_like(size), where=size != 0)
-    return share @ np.diff(times) / (times[-1] - times[0])
+def _time_above(values: Any, times: np.ndarray, threshold: float) -> Any:
+    """How long values (…, time) are above `threshold`."""
+    return readouts.time_above(times, np.moveaxis(values, -1, 0), times[0], times[-1], threshold)
 
 
 def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:

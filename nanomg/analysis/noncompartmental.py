@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg import units
+from nanomg.analysis import readouts
 from nanomg.analysis.cdisc import CODES, Code, codes_of
 from nanomg.errors import InputError, unknown
 
@@ -30,7 +31,6 @@ REASONS = (
 )
 
 _AT_ONCE = 1 << 18  # values of a few thousand curves: what a processor keeps near it
-_FLAT = 2e-4  # a change of ln C below which the straight line is the more exact rule; there both agree to 1e-8
 _CLOSE = 1e-12  # relative: times this near are one
 
 
@@ -365,18 +365,10 @@ def _initial(t: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 def _trapezoids(t: np.ndarray, c: np.ndarray, start: np.ndarray, method: Method) -> tuple[np.ndarray, np.ndarray]:
     """Areas under the curve and under its first moment, each up to a sample from the one before it, or from `start` at 0."""
-    t = np.concatenate([np.zeros((len(t), 1)), t], 1)
-    c = np.concatenate([start[:, None], c], 1)
-    step, left, right = np.diff(t, axis=1), c[:, :-1], c[:, 1:]
-    area, moment = step * (left + right) / 2, step * (t[:, :-1] * left + t[:, 1:] * right) / 2
-    if method == "linear":
-        return area, moment
-    fall = -np.diff(np.log(c), axis=1)
-    curved = np.isfinite(fall) & ((fall > _FLAT) if method == "linear-up log-down" else (np.abs(fall) > _FLAT))
-    mean = (left - right) / fall
-    area = np.where(curved, step * mean, area)
-    moment = np.where(curved, t[:, :-1] * area + step**2 * (mean - right) / fall, moment)
-    return area, moment
+    t = np.concatenate([np.zeros((len(t), 1)), t], 1).T
+    c = np.concatenate([start[:, None], c], 1).T
+    area = np.diff(t, axis=0) * readouts.heights(c[:-1], c[1:], method)
+    return area.T, readouts.moments(t, c, method).T
 
 
 class _Slope(NamedTuple):

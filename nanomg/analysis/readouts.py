@@ -1,9 +1,15 @@
-"""Numbers read off a curve: what a study reports of a course in time.
+"""Read-outs: the numbers that are taken off a curve in time. One table, `READ_OUTS`, which every job reads.
 
-Each function takes times and values (time, …) with common trailing axes, lanes or several, and the ends of a window (…) [h]. The
-times do not fall, the ends of the window are among them, and times may repeat. Between times the curve is straight; for areas it
-is an exponential where it falls. All are differentiable in the values, `time of max` alone is not. `Over` is how several subjects
-become one number.
+    READ_OUTS["auc"].formula(t, y, t[0], t[-1])        # the area, (…)
+    READ_OUTS["auc"].unit("mg/L")                      # "mg/L h"
+
+A formula takes times t (time, …) [h], values y (time, …) with common trailing axes, lanes or several, or t (time,) alone, and the
+ends of a window (…) [h]. The times do not fall, they may repeat, and the ends of the window are among them.
+
+Between two times a curve is exponential where it falls to a value above 0, and straight everywhere else: "linear-up log-down", as
+noncompartmental analysis has it. Areas, means, moments and the time above a level are all those of this one curve.
+
+NumPy arrays give NumPy arrays. JAX arrays, traced ones too, give JAX arrays; all formulas but `time of max` are differentiable.
 """
 
 from __future__ import annotations
@@ -13,116 +19,215 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+import numpy as np
 
 from nanomg import units
 
-Statistic = Callable[[Any, Any, Any, Any], jax.Array]
+Formula = Callable[..., Any]
 
+CURVE, AREA = "curve", "area"  # kinds of units: that of the curve, and that times an hour; others are units themselves
+RULES = ("linear-up log-down", "linear", "log")
+DAY = 24.0  # [h]
 _CLOSE = 1e-9  # relative: what lies this near the end of a window belongs to it
+_NEAR = 0.1  # relative difference of two values below which a series is more exact than logarithms
 
 
-def _inside(t: Any, start: Any, stop: Any) -> jax.Array:
-    slack = _CLOSE * (1.0 + stop)
-    return (t >= start - slack) & (t <= stop + slack)
+@dataclasses.dataclass(frozen=True)
+class ReadOut:
+    """A number that is taken off a curve.
+
+    `text` says what it is and `short` heads a column. `kind` is `CURVE`, `AREA` or a unit. It reads the course `along` the window,
+    or its ends alone; it is differentiable where `smooth`; a `signed` one may be above or below 0 by nature. The formula of one
+    with a `level` takes that as well.
+    """
+
+    formula: Formula
+    text: str
+    short: str
+    kind: str = CURVE
+    along: bool = True
+    smooth: bool = True
+    signed: bool = False
+    level: bool = False
+
+    def unit(self, curve: str) -> str:
+        """Its unit, of a curve in the unit `curve`."""
+        plain = curve if curve not in ("", "1") else "1"
+        if self.kind == AREA:
+            return "h" if plain == "1" else f"{plain} h"
+        return plain if self.kind == CURVE else self.kind
+
+    def factor(self, curve: float) -> float:
+        """What it is multiplied by where the curve is multiplied by `curve`."""
+        return curve if self.kind in (CURVE, AREA) else 1.0
 
 
-def _weights(t: Any, start: Any, stop: Any) -> jax.Array:
-    """What each time counts in an integral over the window [h]."""
-    inside = _inside(t, start, stop)
-    step = jnp.diff(t, axis=0) * (inside[1:] & inside[:-1])
-    none = jnp.zeros_like(step[:1])
-    return 0.5 * (jnp.concatenate([none, step]) + jnp.concatenate([step, none]))
+# ---------------------------------------------------------------- the curve between its times
+def heights(a: Any, b: Any, rule: str = RULES[0]) -> Any:
+    """The mean of a curve between two times at which it is `a` and then `b`."""
+    xp = _arrays(a, b)
+    curved, high, low, x = _curved(xp, a, b, rule)
+    series = xp.where(abs(x) < _NEAR, x, 0.0) ** 2
+    mean = (
+        (high + low) / 2 / (1 + series * (1 / 3 + series * (1 / 5 + series * (1 / 7 + series * (1 / 9 + series / 11)))))
+    )
+    far = xp.where(abs(x) < _NEAR, 2.0, high), xp.where(abs(x) < _NEAR, 1.0, low)
+    logarithmic = (far[0] - far[1]) / (xp.log(far[0]) - xp.log(far[1]))
+    return xp.where(curved, xp.where(abs(x) < _NEAR, mean, logarithmic), (a + b) / 2)
 
 
-def _trend(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """Slope [1/h] of the straight line through ln y, every hour of the window counting the same."""
-    weight = _weights(t, start, stop)
-    log = jnp.log(jnp.where(weight > 0, y, 1.0))
-    total = jnp.sum(weight, 0)
-    since = t - jnp.sum(weight * t, 0) / total
-    return jnp.sum(weight * since * log, 0) / jnp.sum(weight * since**2, 0)
+def moments(t: Any, y: Any, rule: str = RULES[0]) -> Any:
+    """The areas under t y in each interval, (interval, …): of t (time, …) and y (time, …)."""
+    xp = _arrays(t, y)
+    t = _like(t, y)
+    a, b, step = y[:-1], y[1:], xp.diff(t, axis=0)
+    curved, high, low, x = _curved(xp, a, b, rule)
+    small = abs(x) < _NEAR
+    fall = xp.log(high) - xp.log(low)
+    # b (e^u - 1 - u) / u^2 is the moment since the start of an interval [h^2]; u is how far ln y falls
+    u = xp.where(small, fall, 0.0)
+    series = 1 / 40320 + u / 362880
+    for term in (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 1 / 2):
+        series = term + u * series
+    large = xp.where(small, 1.0, fall)
+    since = xp.where(small, low * series, ((high - low) / large - low) / large)
+    area = step * heights(a, b, rule)
+    straight = step * (t[:-1] * a + t[1:] * b) / 2
+    return xp.where(curved, t[:-1] * area + step**2 * since, straight)
 
 
-def at(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
+def _curved(xp: Any, a: Any, b: Any, rule: str) -> tuple[Any, Any, Any, Any]:
+    """Where a curve is exponential, its two values there (2 and 1 elsewhere), and their difference relative to their sum."""
+    exponential = {RULES[0]: a > b, "linear": a != a, "log": a != b}[rule]
+    curved = (a > 0) & (b > 0) & exponential
+    high, low = xp.where(curved, a, 2.0), xp.where(curved, b, 1.0)
+    return curved, high, low, (high - low) / (high + low)
+
+
+# ---------------------------------------------------------------- formulas
+def initial(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The value at `start`; at the time of a bolus the value just after it."""
+    return at(t, y, start, start)
+
+
+def at(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The value at `stop`; at the time of a bolus the value just after it."""
-    late = t > stop + _CLOSE * (1.0 + stop)
-    last = jnp.maximum(jnp.sum(~late, 0) - 1, 0)
-    return jnp.take_along_axis(y, last[None], 0)[0]
+    xp = _arrays(t, y)
+    late = _like(t, y) > stop + _CLOSE * (1.0 + stop)
+    last = xp.maximum(xp.sum(~late, 0) - 1, 0)
+    return xp.take_along_axis(y, xp.broadcast_to(last, y.shape[1:])[None], 0)[0]
 
 
-def mean(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
+def mean(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The mean over time."""
     return auc(t, y, start, stop) / (stop - start)
 
 
-def highest(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
+def highest(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The highest value."""
-    return jnp.max(jnp.where(_inside(t, start, stop), y, -jnp.inf), 0)
+    xp = _arrays(t, y)
+    return xp.max(xp.where(_inside(_like(t, y), start, stop), y, -xp.inf), 0)
 
 
-def lowest(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
+def lowest(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The lowest value."""
-    return jnp.min(jnp.where(_inside(t, start, stop), y, jnp.inf), 0)
+    xp = _arrays(t, y)
+    return xp.min(xp.where(_inside(_like(t, y), start, stop), y, xp.inf), 0)
 
 
-def time_of_highest(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """The time of the highest value [h]."""
-    first = jnp.argmax(jnp.where(_inside(t, start, stop), y, -jnp.inf), 0)
-    return jnp.take_along_axis(jnp.asarray(t), first[None], 0)[0]
+def time_of_highest(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The time of the highest value [h], the first of them."""
+    xp = _arrays(t, y)
+    t = xp.broadcast_to(_like(t, y), y.shape)
+    first = xp.argmax(xp.where(_inside(t, start, stop), y, -xp.inf), 0)
+    return xp.take_along_axis(t, first[None], 0)[0]
 
 
-def auc(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """The area under the curve [unit × h], within the window: where it falls by more than a hundredth, as an exponential does."""
-    inside = _inside(t, start, stop)
+def auc(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The area under the curve [unit × h]."""
+    xp = _arrays(t, y)
+    return xp.sum(_steps(xp, _like(t, y), start, stop) * heights(y[:-1], y[1:]), 0)
+
+
+def time_above(t: Any, y: Any, start: Any, stop: Any, level: Any) -> Any:
+    """How long the curve is above `level` [h]."""
+    xp = _arrays(t, y)
     a, b = y[:-1], y[1:]
-    falls = (b > 0) & (a > 1.01 * b)
-    ratio = jnp.where(falls, a, 2.0) / jnp.where(falls, b, 1.0)
-    height = jnp.where(falls, (a - b) / jnp.log(ratio), (a + b) / 2)
-    return jnp.sum(jnp.where(inside[1:] & inside[:-1], jnp.diff(t, axis=0) * height, 0.0), 0)
+    above, below = xp.maximum(a - level, 0.0) + xp.maximum(b - level, 0.0), abs(a - level) + abs(b - level)
+    straight = above / xp.where(below > 0, below, 1.0)
+    crossed = (a > level) & (level > b) & (b > 0)
+    high, middle, low = (xp.where(crossed, value, safe) for value, safe in ((a, 4.0), (level, 2.0), (b, 1.0)))
+    share = xp.where(crossed, xp.log(high / middle) / xp.log(high / low), straight)
+    return xp.sum(_steps(xp, _like(t, y), start, stop) * share, 0)
 
 
-def half_life(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
+def highest_day(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The highest mean over 24 h, or over all of a shorter window; the 24 h begin or end at one of the times."""
+    xp = _arrays(t, y)
+    t = xp.broadcast_to(_like(t, y), y.shape)
+    width = xp.minimum(DAY, stop - start)
+    begins = xp.clip(xp.concatenate([t, t - width]), start, stop - width)
+    area = xp.cumsum(xp.diff(t, axis=0) * heights(y[:-1], y[1:]), 0)
+    area = xp.concatenate([xp.zeros_like(area[:1]), area])
+    return xp.max(_area_until(xp, t, y, area, begins + width) - _area_until(xp, t, y, area, begins), 0) / width
+
+
+def half_life(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The half-life [h] of the log-linear regression; NaN where the curve does not fall."""
-    slope = _trend(t, y, start, stop)
-    return jnp.log(2.0) / jnp.where(slope < 0, -slope, jnp.nan)
+    rate = slope(t, y, start, stop)
+    return np.log(2.0) / _arrays(t, y).where(rate < 0, -rate, np.nan)
 
 
-def slope(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """The slope of ln y [1/h]: a rate of growth."""
-    return _trend(t, y, start, stop)
+def slope(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The slope of ln y [1/h]: of the straight line through it, every hour of the window counting the same. NaN unless y > 0."""
+    xp = _arrays(t, y)
+    t = _like(t, y)
+    step = 0.5 * _steps(xp, t, start, stop)
+    none = xp.zeros_like(step[:1])
+    weight = xp.concatenate([none, step]) + xp.concatenate([step, none])
+    counted = weight > 0
+    log = xp.log(xp.where(counted & (y > 0), y, 1.0))
+    since = t - xp.sum(weight * t, 0) / xp.sum(weight, 0)
+    found = xp.sum(weight * since * log, 0) / xp.sum(weight * since**2, 0)
+    return xp.where(xp.any(counted & ~(y > 0), 0), np.nan, found)
 
 
-def change(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """The value at the end relative to that at the start of the window, less 1."""
-    return at(t, y, start, stop) / at(t, y, start, start) - 1.0
+def change(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The value at the end relative to that at the start, less 1; NaN where it starts at 0."""
+    before = initial(t, y, start, stop)
+    return at(t, y, start, stop) / _arrays(t, y).where(before != 0, before, np.nan) - 1.0
 
 
-def mrt(t: Any, y: Any, start: Any, stop: Any) -> jax.Array:
-    """The mean residence time [h] since the start, within the window."""
-    return auc(t, y * (t - start), start, stop) / auc(t, y, start, stop)
+def mrt(t: Any, y: Any, start: Any, stop: Any) -> Any:
+    """The mean residence time [h] since the start, within the window; NaN where there is no area."""
+    xp = _arrays(t, y)
+    t = _like(t, y)
+    inside = _inside(t, start, stop)
+    within = inside[1:] & inside[:-1]
+    moment, area = xp.sum(xp.where(within, moments(t - start, y), 0.0), 0), auc(t, y, start, stop)
+    return moment / xp.where(area != 0, area, np.nan)
 
 
-STATISTICS: Mapping[str, Statistic] = {
-    "at": at,
-    "mean": mean,
-    "max": highest,
-    "min": lowest,
-    "time of max": time_of_highest,
-    "auc": auc,
-    "half-life": half_life,
-    "slope": slope,
-    "change": change,
-    "mrt": mrt,
+# ---------------------------------------------------------------- the table
+READ_OUTS: Mapping[str, ReadOut] = {
+    "initial": ReadOut(initial, "at time 0", "start", along=False),
+    "final": ReadOut(at, "at the end", "end", along=False),
+    "at": ReadOut(at, "at one time", "at one time", along=False),
+    "mean": ReadOut(mean, "mean over time", "mean"),
+    "max": ReadOut(highest, "highest value", "highest"),
+    "min": ReadOut(lowest, "lowest value", "lowest"),
+    "time of max": ReadOut(time_of_highest, "time of the highest value", "time of highest", "h", smooth=False),
+    "auc": ReadOut(auc, "area under the curve", "AUC [× h]", AREA),
+    "max 24 h mean": ReadOut(highest_day, "highest mean over 24 h", "highest 24 h mean"),
+    "time above": ReadOut(time_above, "time above a level", "time above", "h", level=True),
+    "half-life": ReadOut(half_life, "half-life of the log-linear regression", "half-life", "h"),
+    "slope": ReadOut(slope, "slope of the logarithm", "slope", "1/h", signed=True),
+    "change": ReadOut(change, "change relative to the start", "change", "1", along=False, signed=True),
+    "mrt": ReadOut(mrt, "mean residence time since the start", "mean residence time", "h"),
 }
-UNITS: Mapping[str, str | None] = {  # None: that of the values
-    **dict.fromkeys(("at", "mean", "max", "min")),
-    **dict.fromkeys(("time of max", "half-life", "mrt"), "h"),
-    "slope": "1/h",
-    "change": "1",
-    "auc": "h",  # times that of the values
-}
+WINDOWED: Mapping[str, ReadOut] = {name: one for name, one in READ_OUTS.items() if not one.level}  # need a window alone
+WHOLE_COURSE: Mapping[str, ReadOut] = {name: one for name, one in WINDOWED.items() if name != "at"}  # of a whole course
+SUMMARISED = ("initial", "final", "min", "max", "auc")  # of each output, in the summary of a run
 
 SPREAD = re.compile(r"q(\d{2})|share (above|below) (.+)")  # of several values: a quantile or a share, in words
 
@@ -137,7 +242,58 @@ class Over:
 
 def spread_of(text: str, unit: str, where: str) -> Over | None:
     """A quantile or a share in words, its limit in `unit`; None for other words. Raises `InputError` for a broken limit."""
-    if (found := SPREAD.fullmatch(text)) is None:
+    if (words := SPREAD.fullmatch(text)) is None:
         return None
-    percent, side, limit = found.groups()
+    percent, side, limit = words.groups()
     return Over("quantile", int(percent) / 100) if percent else Over(side, units.parse_quantity(limit, unit, where))
+
+
+# ---------------------------------------------------------------- arrays
+def _arrays(*values: Any) -> Any:
+    """NumPy where all values are NumPy's or plain numbers, else jax.numpy."""
+    if all(isinstance(value, np.ndarray | np.generic | float | int) for value in values):
+        return np
+    import jax.numpy as jnp
+
+    return jnp
+
+
+def _like(t: Any, y: Any) -> Any:
+    """Times with as many axes as the values."""
+    return t.reshape(t.shape + (1,) * (y.ndim - t.ndim))
+
+
+def _inside(t: Any, start: Any, stop: Any) -> Any:
+    slack = _CLOSE * (1.0 + stop)
+    return (t >= start - slack) & (t <= stop + slack)
+
+
+def _steps(xp: Any, t: Any, start: Any, stop: Any) -> Any:
+    """The length of each interval within the window [h], 0 outside."""
+    inside = _inside(t, start, stop)
+    return xp.where(inside[1:] & inside[:-1], xp.diff(t, axis=0), 0.0)
+
+
+def _area_until(xp: Any, t: Any, y: Any, area: Any, until: Any) -> Any:
+    """The area from the first time up to `until` (look, …), of a curve with `area` (time, …) up to each of its times."""
+    index = xp.clip(_count_until(xp, t, until) - 1, 0, t.shape[0] - 2)
+    pick = lambda a: xp.take_along_axis(a, index, 0)
+    first, a, b = pick(t), pick(y), pick(y[1:])
+    step = pick(t[1:]) - first
+    share = (until - first) / xp.where(step > 0, step, 1.0)
+    curved, high, low, _ = _curved(xp, a, b, RULES[0])
+    here = xp.where(curved, high * (low / high) ** share, a + (b - a) * share)
+    return pick(area) + (until - first) * heights(a, here)
+
+
+def _count_until(xp: Any, t: Any, until: Any) -> Any:
+    """How many of the times (time, …) are at or before each `until` (look, …)."""
+    columns = tuple(a.reshape(a.shape[0], -1) for a in (t, until))
+    if xp is np:
+        pairs = zip(*(column.T for column in columns), strict=True)
+        counts = np.stack([np.searchsorted(times, looks, side="right") for times, looks in pairs], 1)
+    else:
+        import jax
+
+        counts = jax.vmap(lambda a, b: xp.searchsorted(a, b, side="right"), 1, 1)(*columns)
+    return counts.reshape(until.shape)

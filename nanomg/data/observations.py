@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from nanomg import units
-from nanomg.analysis.readouts import STATISTICS, UNITS, Over, spread_of
+from nanomg.analysis.readouts import CURVE, WINDOWED, Over, spread_of
 from nanomg.errors import InputError, unknown
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
@@ -126,17 +126,15 @@ class Row:
     @property
     def either_sign(self) -> bool:
         """Whether the quantity may be above or below 0 by nature: a difference, a change or a slope."""
-        own = self.measure is not None and (
-            self.measure.statistic in ("slope", "change") or self.measure.baseline == "difference"
-        )
-        return (own and self.how != "ratio") or self.how in ("difference", "change")
+        m = self.measure
+        signed = m is not None and (WINDOWED[m.statistic].signed or m.baseline == "difference")
+        return (signed and self.how != "ratio") or self.how in ("difference", "change")
 
     @property
     def unmoved(self) -> float:
         """What a quantity that has a direction is where there is none."""
-        relative = (
-            self.measure is not None and self.measure.baseline == "ratio" and UNITS[self.measure.statistic] is None
-        )
+        m = self.measure
+        relative = m is not None and m.baseline == "ratio" and WINDOWED[m.statistic].kind == CURVE
         return 1.0 if self.how == "ratio" or (relative and not self.how) else 0.0
 
 
@@ -285,13 +283,8 @@ def measure_unit(measure: Measure) -> str:
 
 
 def _statistic_unit(measure: Measure) -> str:
-    own = UNITS[measure.statistic]
-    curve = "1" if measure.baseline == "ratio" else measure.run.scenario.model.unit(measure.signal) or "1"
-    if own is None:
-        return curve
-    if measure.statistic != "auc":
-        return own
-    return "h" if curve == "1" else f"({curve}) * h"
+    curve = "1" if measure.baseline == "ratio" else measure.run.scenario.model.unit(measure.signal)
+    return WINDOWED[measure.statistic].unit(curve)
 
 
 def _per(unit: str, by: str) -> str:
@@ -307,7 +300,7 @@ def _measure(entry: Reader, runs: Mapping[str, ObservedRun]) -> Measure:
     known = {**model.states, **model.signals, **model.constants, **model.inputs, **model.parameters}
     if signal not in known:
         raise unknown("state, signal, constant, input or parameter", signal, known, where)
-    statistic, baseline = entry.one_of("statistic", STATISTICS, "at"), entry.one_of("baseline", _BASELINES)
+    statistic, baseline = entry.one_of("statistic", WINDOWED, "at"), entry.one_of("baseline", _BASELINES)
     start, stop = _window(entry, statistic, run.scenario.horizon)
     measure = Measure(run, signal, statistic, start, stop, baseline)
     if "over" in entry and not run.subjects:

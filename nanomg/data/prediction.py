@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.analysis.readouts import STATISTICS, Over
+from nanomg.analysis.readouts import WINDOWED, Over
 from nanomg.compute import programs
 from nanomg.data.observations import Measure, ObservedRun, Row
 from nanomg.dosing.dose import Dose, movable
@@ -196,7 +196,7 @@ def _group(runs: Sequence[ObservedRun], measures: Sequence[Measure], free: Seque
         lanes, order = lanes._replace(order=None), lanes.order
     ends = np.cumsum(counts)
     place = {run: slice(int(end) - count, int(end)) for run, count, end in zip(runs, counts, ends, strict=True)}
-    ordered = tuple(sorted(measures, key=lambda m: list(STATISTICS).index(m.statistic)))
+    ordered = tuple(sorted(measures, key=lambda m: list(WINDOWED).index(m.statistic)))
     reading, curves = _reading(model, ordered, place)
     return Group(plan, place, lanes, order, ordered, reading, curves)
 
@@ -248,7 +248,7 @@ def _times(run: ObservedRun, measures: Iterable[Measure], fine: int) -> np.ndarr
     looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1), np.linspace(first, last, fine + 1)]
     for start, stop, statistic in {(m.start, m.stop, m.statistic) for m in measures}:
         looks.append(np.array([start, stop]))
-        if statistic not in ("at", "change"):
+        if WINDOWED[statistic].along:
             growing = np.geomspace(_FIRST, 1.0, _FINE + 1)
             around = simulation_lanes.output_times(stop, stop, run.scenario.doses)
             looks += [start + (stop - start) * part for part in (np.linspace(0.0, 1.0, _FINE + 1), growing)]
@@ -367,7 +367,7 @@ def _read(
     for name, count in read.taken:
         own = slice(at, at + count)
         window = curves.start[own][:, None], curves.stop[own][:, None]
-        parts.append(STATISTICS[name](times[:, own], chosen[:, own], *window))
+        parts.append(WINDOWED[name].formula(times[:, own], chosen[:, own], *window))
         at += count
     each = jnp.concatenate(parts)
     return jnp.stack([_reduced(each[first : first + n], over) for first, n, over in read.over]), found[:, 1:]

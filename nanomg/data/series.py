@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanomg import units
-from nanomg.analysis.readouts import SPREAD, STATISTICS, UNITS, spread_of
+from nanomg.analysis.readouts import SPREAD, WINDOWED, spread_of
 from nanomg.errors import InputError, unknown
 from nanomg.library.toml import Reader
 
@@ -152,15 +152,14 @@ class Series(NamedTuple):
     def read_in(self) -> str:
         """Unit of the values that are aggregated: points of the curve, or statistics of it."""
         curve = "1" if self.entry.get("baseline") == "ratio" else self.points.unit
-        own = UNITS[self.statistic] if "statistic" in self.entry else None
-        return curve if own is None else f"({curve or '1'}) * h" if self.statistic == "auc" else own
+        return WINDOWED[self.statistic].unit(curve) if "statistic" in self.entry else curve
 
     @property
     def statistic(self) -> str:
         """The statistic that is taken of the window."""
         name = str(self.entry["statistic"])
-        if name not in STATISTICS:
-            raise unknown("statistic", name, STATISTICS, self.where)
+        if name not in WINDOWED:
+            raise unknown("statistic", name, WINDOWED, self.where)
         return name
 
     def over(self) -> dict[str, Any]:
@@ -209,7 +208,7 @@ class Series(NamedTuple):
         ends: list[tuple[float, float]] = []
         for owner in dict.fromkeys(p.owner):
             times, values = self.course(p, np.flatnonzero(p.owner == owner))
-            each.append(float(STATISTICS[self.statistic](times, values, times[0], times[-1])))
+            each.append(float(WINDOWED[self.statistic].formula(times, values, times[0], times[-1])))
             ends.append((times[0], times[-1]))
         self.same_window(np.array(ends))
         start, stop = (float(end) for end in np.mean(ends, 0))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nanomg.analysis.readouts import AREA, CURVE, WHOLE_COURSE
 from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import INTERPOLATIONS
 from nanomg.equations.model import Model
@@ -121,4 +122,10 @@ def dosed_unit(model: Model, cmt: str) -> str:
     raise unknown("port or state to dose", cmt, [*model.ports, *model.states])
 
 
-STATISTICS = ("final", "mean", "max", "log final", "log mean", "amount", "visits")
+_SMOOTH = tuple(name for name, readout in WHOLE_COURSE.items() if readout.smooth)
+STATISTICS = (  # of an objective's terms: read-outs with a slope, logarithms of those that grow with the signal; of doses
+    *_SMOOTH,
+    *(f"log {name}" for name in _SMOOTH if WHOLE_COURSE[name].kind in (CURVE, AREA)),
+    "amount",
+    "visits",
+)

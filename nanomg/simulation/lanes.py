@@ -30,8 +30,8 @@ TIGHT = 1e-9
 PRECISIONS = {"float64": 0.0, "float32": 3e-6}  # the tightest rtol that each can keep
 
 # Output times around each dose and each end of an infusion [h]: just before, so that no jump is smeared over a grid interval;
-# then minutes for a peak of free Mg, hours for a depot.
-PROBES = (-1e-6, 0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0, 8.0, 16.0)
+# then minutes for a peak of free Mg, hours for a depot. With them the area of an oral dose of the textbook is exact to 1e-3.
+PROBES = (-1e-6, 0.0, 0.02, 0.1, 0.25, 0.5, 0.75, 1.0, 1.3, 1.6, 2.0, 2.4, 2.8, 3.3, 4.0, 5.0, 8.0, 16.0)
 
 
 def plan_for(

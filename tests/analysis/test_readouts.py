@@ -18,7 +18,10 @@ def test_statistics_of_a_falling_exponential() -> None:
     y = jnp.exp(-K * t)
     whole, part = (0.0, 48.0), (3.0, 20.0)
     known = {
+        ("initial", part): math.exp(-K * 3),
+        ("final", part): math.exp(-K * 20),
         ("at", part): math.exp(-K * 20),
+        ("max 24 h mean", whole): (1 - math.exp(-K * 24)) / K / 24,
         ("mean", part): (math.exp(-K * 3) - math.exp(-K * 20)) / K / 17,
         ("max", part): math.exp(-K * 3),
         ("min", part): math.exp(-K * 20),
@@ -29,9 +32,9 @@ def test_statistics_of_a_falling_exponential() -> None:
         ("change", part): math.exp(-K * 17) - 1,
         ("mrt", whole): 1 / K - 48 * math.exp(-K * 48) / (1 - math.exp(-K * 48)),
     }
-    assert {name for name, _ in known} == set(readouts.STATISTICS) == set(readouts.UNITS)
+    assert {name for name, _ in known} == set(readouts.WINDOWED)
     for (name, (start, stop)), expected in known.items():
-        assert readouts.STATISTICS[name](t, y, np.full(1, start), np.full(1, stop)) == pytest.approx(
+        assert readouts.WINDOWED[name].formula(t, y, np.full(1, start), np.full(1, stop)) == pytest.approx(
             expected, rel=1e-4
         ), name
 
@@ -39,10 +42,10 @@ def test_statistics_of_a_falling_exponential() -> None:
 def test_statistics_have_finite_slopes_and_take_repeated_times() -> None:
     t = np.array([0.0, 1.0, 2.0, 3.0, 4.0, 4.0, 4.0])[:, None]
     y = jnp.exp(-t)
-    for name, read in readouts.STATISTICS.items():
-        slope = jax.grad(lambda y, read=read: read(t, y, np.ones(1), np.full(1, 4.0))[0])(y)
+    for name, one in readouts.WINDOWED.items():
+        slope = jax.grad(lambda y, one=one: one.formula(t, y, np.ones(1), np.full(1, 4.0))[0])(y)
         assert np.isfinite(slope).all(), name
-        assert np.any(slope != 0) == (name != "time of max"), name
+        assert np.any(slope != 0) == one.smooth == (name != "time of max"), name
 
 
 def test_what_does_not_fall_has_no_half_life() -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg import files, units
+from nanomg.analysis.readouts import READ_OUTS
 from nanomg.errors import InputError
 from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
 from nanomg.library.library import Library
@@ -35,7 +36,6 @@ CHUNK = 256  # draws solved at once
 TARGETS = roles.RELEVANT
 PERCENTILES = (5, 50, 95)
 POOR = "interstitium.C_poor"
-DAY = 24.0
 
 PARTS = {
     "total": "rise of free Mg, mean over tumour interstitium",
@@ -44,8 +44,12 @@ PARTS = {
     "local, poorly perfused": "rise of free Mg, poorly perfused tumour interstitium, less what serum explains",
     "serum": "rise of serum ionised Mg times the Donnan ratio",
 }
-STATISTICS = {"peak": "highest value", "day": "highest mean over 24 h", "mean": "mean over the horizon"}
-QUANTITIES = {f"{part}, {s}": f"{text}: {about}" for part, text in PARTS.items() for s, about in STATISTICS.items()}
+STATISTICS = {"peak": "max", "day": "max 24 h mean", "mean": "mean"}  # read-outs
+QUANTITIES = {
+    f"{part}, {name}": f"{text}: {READ_OUTS[readout].text}"
+    for part, text in PARTS.items()
+    for name, readout in STATISTICS.items()
+}
 
 Progress = Callable[[int, int, dict[str, float]], None]
 
@@ -246,30 +250,24 @@ def _solve(
         total, poor = change[CONCENTRATION], change[POOR]
         ended = np.asarray(solved.status).reshape(2, size).max(0)
         kept = rows < draws
-        reduced = np.concatenate(
-            [statistics_of(times, part) for part in (total, poor, total - serum, poor - serum, serum)]
-        )
+        reduced = _parts(times, total, poor, serum)
         rise[rows[kept]] = np.where(ended == Status.DONE, reduced, np.nan).T[kept]
         status[rows[kept]] = ended[kept]
     return rise, status
 
 
 def statistics_of(times: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Peak, highest mean over 24 h and mean of piecewise linear `y` (time, lane), as (statistic, lane)."""
-    step = np.diff(times)[:, None]
-    area = np.vstack([np.zeros((1, y.shape[1])), np.cumsum(step * (y[1:] + y[:-1]) / 2, axis=0)])
-    width = min(DAY, times[-1] - times[0])
-    starts = np.union1d(times, times - width)
-    starts = starts[(starts >= times[0]) & (starts <= times[-1] - width)]
-    day = (_at(times, y, area, starts + width) - _at(times, y, area, starts)).max(0) / width
-    return np.stack([y.max(0), day, area[-1] / (times[-1] - times[0])])
+    """Peak, highest mean over 24 h and mean of `y` (time, lane), as (statistic, lane)."""
+    return np.stack([READ_OUTS[name].formula(times, y, times[0], times[-1]) for name in STATISTICS.values()])
 
 
-def _at(times: np.ndarray, y: np.ndarray, area: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """The area under `y` from the start up to `where`, exact for a piecewise linear `y`."""
-    i = np.clip(np.searchsorted(times, where, side="right") - 1, 0, len(times) - 2)
-    into, step = (where - times[i])[:, None], np.diff(times)[i][:, None]
-    return area[i] + into * y[i] + into**2 * (y[i + 1] - y[i]) / (2 * step)
+def _parts(times: np.ndarray, total: np.ndarray, poor: np.ndarray, serum: np.ndarray) -> np.ndarray:
+    """The quantities (quantity, lane) of rises (time, lane). Means add up: a local one is the rest that serum leaves."""
+    curves = dict(zip(PARTS, (total, poor, total - serum, poor - serum, serum), strict=True))
+    parts = {part: statistics_of(times, y) for part, y in curves.items()}
+    for local, whole in (("local", "total"), ("local, poorly perfused", "poorly perfused")):
+        parts[local][-1] = parts[whole][-1] - parts["serum"][-1]
+    return np.concatenate(list(parts.values()))
 
 
 # ---------------------------------------------------------------- reporting

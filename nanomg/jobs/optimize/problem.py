@@ -16,20 +16,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
 from nanomg.library.scenario import FreeDose, Limit, ObjectiveTerm, Scenario
 from nanomg.simulation import dose_course
 from nanomg.simulation import lanes as simulation_lanes
+from nanomg.simulation.lanes import PROBES
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver import intervals
 
-# When signals are looked at around a dose or the end of its infusion [h]: just before, at its peak, and while it fades.
-OFFSETS = (-1e-6, 0.0, 0.02, 0.25, 1.0, 3.0, 8.0, 20.0)
-
-
-RTOL = 1e-5  # while searching; what is found is looked at again at a tight tolerance
+RTOL = 1e-5  # while searching; the result is solved again at a tight tolerance
 
 
 class DosingSpec(NamedTuple):
@@ -85,9 +83,9 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
     members = tuple(tuple(i for i, d in enumerate(scenario.doses) if d.cmt == f.cmt) for f in scenario.free)
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, varied)
     regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
-    extra = len(scenario.doses) * len(OFFSETS)
+    edges = sum(1 if bolus else 2 for bolus in plan.bolus)  # the start of a dose, and the end of an infusion
     design = DosingSpec(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))
-    output = np.concatenate([regular, np.zeros(extra)])
+    output = np.concatenate([regular, np.zeros(edges * len(PROBES))])
     lanes = simulation_lanes.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, output, batch)
     problem = DosingProblem(design, scenario, lanes)
     for entry, doses in zip(scenario.free, members, strict=True):
@@ -173,9 +171,9 @@ def place(design: DosingSpec, lanes: Lanes, z: Any) -> Lanes:
     """Lanes with the regimen that `z` stands for, and with the output times that follow its doses."""
     amount, time = decode(design, z, jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
     regular = jnp.asarray(lanes.output)[: design.regular]
-    bolus = np.array(design.plan.bolus)[:, None]
-    end = time + jnp.where(bolus, 0.0, jnp.asarray(lanes.duration))
-    around = (end[:, None] + jnp.asarray(OFFSETS)[:, None]).reshape(-1, z.shape[1])
+    infused = ~np.array(design.plan.bolus, bool)
+    edges = jnp.concatenate([time, (time + jnp.asarray(lanes.duration))[infused]])
+    around = (edges[:, None] + jnp.asarray(PROBES)[:, None]).reshape(-1, z.shape[1])
     output = jnp.concatenate([regular, jnp.clip(around, 0.0, regular[-1])])
     return lanes._replace(amount=amount, time=time, output=output)
 
@@ -195,11 +193,9 @@ def evaluate(design: DosingSpec, lanes: Lanes, z: Any, order: Order, rtol: Any) 
             doses = placed.amount[np.array([i for i, c in enumerate(design.plan.cmt) if c == t.cmt], int)] / t.amount
             return t.weight * jnp.sum(doses if t.statistic == "amount" else -jnp.expm1(-doses), 0)
         signal = jnp.take_along_axis(jnp.broadcast_to(x[t.signal], shape), order.outputs, 0) / t.amount
-        mean = jnp.trapezoid(signal, times, axis=0) / (times[-1] - times[0])
-        final = jnp.broadcast_to(x[t.signal], shape)[design.regular - 1] / t.amount
-        kinds = {"final": final, "mean": mean, "max": signal.max(0), "log final": final, "log mean": mean}
-        value = kinds[t.statistic]
-        return t.weight * (jnp.log(value) if t.statistic.startswith("log") else value)
+        readout = WHOLE_COURSE[t.statistic.removeprefix("log ")]
+        value = readout.formula(times, signal, times[0], times[-1])
+        return t.weight * (jnp.log(value) if t.statistic.startswith("log ") else value)
 
     terms = jnp.stack([term(t) for t in design.terms])
     excess = jnp.stack(

@@ -7,14 +7,14 @@ Lanes share nothing: each output is read off a lane of its own, and the gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.analysis import readouts
+from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.compute import programs
 from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, SimulationError, unknown
@@ -27,14 +27,7 @@ from nanomg.simulation import record_course
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.status import Status
 
-_TAKEN: Mapping[str, Callable[..., jax.Array]] = {
-    "initial": lambda t, y, start, stop: readouts.at(t, y, start, start),
-    "final": readouts.at,
-    "max": readouts.highest,
-    "min": readouts.lowest,
-    "mean": readouts.mean,
-    "auc": readouts.auc,
-}
+_SMOOTH = {name: readout for name, readout in WHOLE_COURSE.items() if readout.smooth}
 _LANES = 8  # their number is a multiple of this, so that requests share one compiled program
 DOSED = "dosed"
 
@@ -66,8 +59,8 @@ def _output(text: str, scenario: Scenario) -> Keep:
         raise InputError(error.message, where) from None
     if output.name not in _quantities(scenario.model):
         raise InputError("this is given, so nothing acts on it; name a state, signal or constant", where)
-    if output.how != VALUE and output.how not in _TAKEN:
-        raise unknown("statistic with a slope", output.how, _TAKEN, where)
+    if output.how != VALUE and output.how not in _SMOOTH:
+        raise unknown("statistic with a slope", output.how, _SMOOTH, where)
     return output
 
 
@@ -84,7 +77,7 @@ def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulat
     values = {name: np.full(count, value) for name, value in scenario.values.items()}
     amounts = np.repeat(np.array([d.strength for d in scenario.doses])[:, None], count, 1)
     lanes = simulation_lanes.lanes_for(plan, values, scenario.doses, scenario.windows, times, count, amounts)
-    quantities, hows = _quantities(scenario.model), list(_TAKEN)
+    quantities, hows = _quantities(scenario.model), list(_SMOOTH)
     index = [quantities.index(output.name) for output in outputs]
     how = [0 if output.how == VALUE else hows.index(output.how) for output in outputs]
     fill = lambda rows: np.pad(np.array(rows), (0, count - len(rows)), "edge")
@@ -117,7 +110,7 @@ def _pulled(
         curves = stack([x[name] for name in _quantities(plan.model)], solved.y[:, 0].shape)
         curve = jnp.take_along_axis(curves, index[None, None], 0)[0]
         t = lanes.output
-        read = jnp.stack([take(t, curve, t[0], t[-1]) for take in _TAKEN.values()])
+        read = jnp.stack([readout.formula(t, curve, t[0], t[-1]) for readout in _SMOOTH.values()])
         found = jnp.take_along_axis(read, how[None], 0)[0]
         return jnp.sum(found), (found, solved.status)
 

@@ -6,13 +6,14 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 from nanomg.formatting import bounded, format_number, percent
 from nanomg.page.blocks import LARGE, Block, Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
 from nanomg.simulation.roles import HOURS, RELEVANT
 
-_MEASURES = {"initial": "start", "final": "end", "min": "lowest", "max": "highest", "auc": "AUC [× h]"}
+_MEASURES = {name: READ_OUTS[name].short for name in SUMMARISED}
 
 
 def sentence(result: ResultReader) -> str:
@@ -166,6 +167,7 @@ def changes(result: ResultReader) -> Iterator[str]:
         yield f"Where the carrier releases its Mg: {percent(local)} of the mean rise is local, the rest comes from serum."
 
 
+from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 def _signed(value: float) -> str:
     return f"{'+' if value > 0 else ''}{format_number(value, 2)}"
 

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from nanomg import units
+from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import Arms
 from nanomg.simulation.event_runs import EventRuns
 from nanomg.solver.status import Status
-
-_MEASURES = ("initial", "final", "min", "max", "auc")
 
 
 def of_status(status: np.ndarray) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def signals_of_subjects(scenario: Scenario, found: EventRuns) -> dict[str, Any]:
             rows = [_measures(found.data[name][0, 0, i] * scale, found.times) for i in solved]
         else:
             rows = [_measures(found.seen_by(i)[name], None) for i in solved]
-        columns = {key: [row[key] for row in rows] or [np.nan] for key in _MEASURES}
+        columns = {key: [row[key] for row in rows] or [np.nan] for key in SUMMARISED}
         table[name] = _with_units({key: float(np.median(column)) for key, column in columns.items()}, unit)
         if len(found.subjects) > 1:
             table[name]["range"] = {key: [min(column), max(column)] for key, column in columns.items()}
@@ -58,9 +57,11 @@ def signals_of_subjects(scenario: Scenario, found: EventRuns) -> dict[str, Any]:
 
 
 def _measures(y: np.ndarray, times: np.ndarray | None) -> dict[str, float]:
-    auc = np.nan if times is None else np.trapezoid(y, times)
-    return dict(zip(_MEASURES, map(float, (y[0], y[-1], y.min(), y.max(), auc)), strict=True))
+    """The read-outs of a curve (time,); without times those in order of the records alone, and no area."""
+    t = np.arange(float(len(y))) if times is None else times
+    measures = {name: float(READ_OUTS[name].formula(t, y, t[0], t[-1])) for name in SUMMARISED}
+    return measures if times is not None else measures | {"auc": np.nan}
 
 
 def _with_units(measures: dict[str, float], unit: str) -> dict[str, Any]:
-    return {"unit": unit, **measures, "auc_unit": "h" if unit in ("1", "") else f"{unit} h"}
+    return {"unit": unit, **measures, "auc_unit": READ_OUTS["auc"].unit(unit)}

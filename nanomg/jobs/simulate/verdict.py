@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nanomg.analysis import across_subjects
+from nanomg.analysis.readouts import DAY, READ_OUTS
 from nanomg.formatting import bounded
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
@@ -18,12 +18,13 @@ _LEAST_RISE = 1e-6  # mmol/L; the solver's error is of this size
 
 
 def hours_above(times: np.ndarray, rise: np.ndarray, threshold: float) -> float:
-    """Hours per day that a piecewise linear `rise` is above `threshold`, over the whole of `times` [h]."""
-    return 24.0 * float(across_subjects.share_above(rise, times, threshold))
+    """Hours per day that `rise` is above `threshold`, over the whole of `times` [h]."""
+    return DAY * _read("time above", times, rise, threshold) / float(times[-1] - times[0])
 
 
-def _mean(times: np.ndarray, values: np.ndarray) -> float:
-    return float(np.trapezoid(values, times) / (times[-1] - times[0]))
+def _read(name: str, times: np.ndarray, values: np.ndarray, *level: float) -> float:
+    """A read-out of a whole curve."""
+    return float(READ_OUTS[name].formula(times, values, times[0], times[-1], *level))
 
 
 def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
@@ -37,10 +38,10 @@ def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
         rise = treated[CONCENTRATION] - control[CONCENTRATION]
         for key, label in HOURS.items():
             out[key][h] = hours_above(times, rise, RELEVANT[label])
-        gain[h] = _mean(times, treated[RESPONSE] / control[RESPONSE]) - 1.0
-        rises.append(_mean(times, rise))
-        peaks.append(float(rise.max()))
-        serum.append(gamma * _mean(times, treated[SERUM] - control[SERUM]))
+        gain[h] = _read("mean", times, treated[RESPONSE] / control[RESPONSE]) - 1.0
+        rises.append(_read("mean", times, rise))
+        peaks.append(_read("max", times, rise))
+        serum.append(gamma * _read("mean", times, treated[SERUM] - control[SERUM]))
     through_serum = serum[0] / rises[0] if rises[0] > 1e-9 else None
     return {
         **out,

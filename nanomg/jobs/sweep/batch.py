@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.analysis import readouts
+from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.compute import blocks, devices, programs
 from nanomg.errors import InputError
 from nanomg.jobs.sweep.axes import SweepDesign
-from nanomg.jobs.sweep.keep import ALONG_COURSE, SERIES, STATUS, SUBJECT, VALUE, Keep
+from nanomg.jobs.sweep.keep import SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.regimens import Regimens, regimens
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population, default_population, draw
@@ -214,10 +214,11 @@ class Trajectories:
 
     def _times(self, doses: Regimens) -> Times:
         """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""
-        how = {keep.how for keep in self.kept}
+        along = any(keep.along for keep in self.kept)
         horizon = self.scenario.horizon
-        regular = self.regular if how & {SERIES, *ALONG_COURSE} else np.array([0.0, horizon])
-        if not how & ALONG_COURSE:
+        series = any(keep.how == SERIES for keep in self.kept)
+        regular = self.regular if series or along else np.array([0.0, horizon])
+        if not along:
             return Times(regular[:, None], np.arange(len(regular))[:, None])
         if not self.moving:
             times = simulation_lanes.output_times(horizon, self.scenario.every, self.scenario.doses)
@@ -244,24 +245,17 @@ def _reduced(
     """What is kept of each lane, by label."""
     x = simulation_lanes.observables(plan.model, values, y, forcing)
     shape = y[:, 0].shape
-    found = {}
+    reduced = {}
     for keep in kept:
         curve = jnp.broadcast_to(x[keep.name], shape)
-        if keep.how == "time of max":
-            found[keep.label] = jnp.take_along_axis(output, jnp.argmax(curve, 0)[None], 0)[0]
-            continue
-        ways: dict[str, Callable[[jax.Array], jax.Array]] = {
-            "initial": lambda a: a[0],
-            VALUE: lambda a: a[0],
-            "final": lambda a: a[-1],
-            "max": lambda a: a.max(0),
-            "min": lambda a: a.min(0),
-            "auc": lambda a: readouts.auc(output, a, output[0], output[-1]),
-            "mean": lambda a: readouts.mean(output, a, output[0], output[-1]),
-            SERIES: lambda a: jnp.take_along_axis(a, rows, 0),
-        }
-        found[keep.label] = keep.factor * ways[keep.how](curve)
-    return found
+        if keep.how == SERIES:
+            value = jnp.take_along_axis(curve, rows, 0)
+        elif keep.how == VALUE:
+            value = curve[0]
+        else:
+            value = WHOLE_COURSE[keep.how].formula(output, curve, output[0], output[-1])
+        reduced[keep.label] = keep.factor * value
+    return reduced
 
 
 def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -7,24 +7,17 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nanomg import units
+from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population
 
 SERIES, VALUE = "series", "value"
 SUBJECT, STATUS = "subject", "status"
-TEXTS = {
-    "initial": "at time 0",
-    "final": "at the end",
-    "max": "highest value",
-    "min": "lowest value",
-    "mean": "mean over time",
-    "auc": "area under the curve",
-    "time of max": "time of the highest value",
+TEXTS = {name: readout.text for name, readout in WHOLE_COURSE.items()} | {
     SERIES: "over time",
     VALUE: "value of the subject",
 }
-ALONG_COURSE = {"max", "min", "mean", "auc", "time of max"}  # what needs the course
 
 
 class Keep(NamedTuple):
@@ -35,6 +28,11 @@ class Keep(NamedTuple):
     unit: str
     factor: float
     varied: bool = False  # an axis has this name
+
+    @property
+    def along(self) -> bool:
+        """Whether it needs the whole course, with times around every dose."""
+        return self.how in WHOLE_COURSE and WHOLE_COURSE[self.how].along
 
     @property
     def label(self) -> str:
@@ -63,9 +61,11 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
         return Keep(name, how, covariates[name], 1.0)
     own = model.unit(name)
     shown = scenario.outputs.get(name, own)
-    if how == "time of max":
-        return Keep(name, how, "h", 1.0)
-    return Keep(name, how, f"{shown} h" if how == "auc" else shown, units.factor(own, shown))
+    factor = units.factor(own, shown)
+    if how not in WHOLE_COURSE:
+        return Keep(name, how, shown, factor)
+    readout = WHOLE_COURSE[how]
+    return Keep(name, how, readout.unit(shown), readout.factor(factor))
 
 
 def kept_of(texts: Sequence[str], scenario: Scenario, population: Population | None = None) -> tuple[Keep, ...]:

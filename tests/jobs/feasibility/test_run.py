@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from scipy import optimize
 
 import nanomg
 from nanomg.cli.main import app
@@ -83,19 +84,18 @@ def test_more_draws_and_fixed_parameters_leave_the_rest_alone() -> None:
 
 
 # ---------------------------------------------------------------- statistics
-def test_statistics_of_a_triangle() -> None:
-    """Up from 0 to 1 in 10 h and down in 30 h: the best 24 h start where both ends are equally high."""
-    times = np.array([0.0, 20.0, 30.0, 60.0, 100.0])
-    y = np.array([0.0, 0.0, 1.0, 0.0, 0.0])[:, None]
-    peak, day, mean = feasibility_run.statistics_of(np.union1d(times, np.arange(0, 100, 0.5)), _on(times, y))
+def test_statistics_of_a_rise_and_an_exponential_fall() -> None:
+    """Up from 0 to 1 in 10 h, then down with a time constant of 30 h: the best 24 h start where both ends are equally high."""
+    times = np.union1d([0.0, 20.0, 30.0, 60.0, 100.0], np.arange(0, 100, 0.5))
+    y = np.where(times <= 30, np.clip((times - 20) / 10, 0, 1), np.exp(-(times - 30) / 30))[:, None]
+    peak, day, mean = feasibility_run.statistics_of(times, y)
     assert peak == pytest.approx(1.0)
-    assert mean == pytest.approx(20.0 / 100.0)
-    assert day == pytest.approx((20.0 - 0.4**2 * 20.0) / 24.0, rel=1e-3)
-
-
-def _on(times: np.ndarray, y: np.ndarray) -> np.ndarray:
-    fine = np.union1d(times, np.arange(0, 100, 0.5))
-    return np.interp(fine, times, y[:, 0])[:, None]
+    assert mean == pytest.approx((5.0 + 30.0 * (1 - np.exp(-70 / 30))) / 100.0, rel=1e-12)
+    before = optimize.brentq(
+        lambda s: 1 - s / 10 - np.exp(-(24 - s) / 30), 0.0, 10.0
+    )  # hours of the best 24 h before the peak
+    area = before * (2 - before / 10) / 2 + 30.0 * (1 - np.exp(-(24 - before) / 30))
+    assert day == pytest.approx(area / 24.0, rel=1e-4)
 
 
 def test_a_horizon_below_a_day_is_its_own_day() -> None:
