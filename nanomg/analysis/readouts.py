@@ -175,7 +175,7 @@ def highest_day(t: Any, y: Any, start: Any, stop: Any) -> Any:
 def half_life(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The half-life [h] of the log-linear regression; NaN where the curve does not fall."""
     rate = slope(t, y, start, stop)
-    return np.log(2.0) / _arrays(t, y).where(rate < 0, -rate, np.nan)
+    return _ratio(_arrays(t, y), np.log(2.0), -rate, rate < 0)
 
 
 def slope(t: Any, y: Any, start: Any, stop: Any) -> Any:
@@ -195,7 +195,7 @@ def slope(t: Any, y: Any, start: Any, stop: Any) -> Any:
 def change(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The value at the end relative to that at the start, less 1; NaN where it starts at 0."""
     before = initial(t, y, start, stop)
-    return at(t, y, start, stop) / _arrays(t, y).where(before != 0, before, np.nan) - 1.0
+    return _ratio(_arrays(t, y), at(t, y, start, stop), before, before != 0) - 1.0
 
 
 def mrt(t: Any, y: Any, start: Any, stop: Any) -> Any:
@@ -205,7 +205,7 @@ def mrt(t: Any, y: Any, start: Any, stop: Any) -> Any:
     inside = _inside(t, start, stop)
     within = inside[1:] & inside[:-1]
     moment, area = xp.sum(xp.where(within, moments(t - start, y), 0.0), 0), auc(t, y, start, stop)
-    return moment / xp.where(area != 0, area, np.nan)
+    return _ratio(xp, moment, area, area != 0)
 
 
 # ---------------------------------------------------------------- the table
@@ -272,6 +272,11 @@ def _steps(xp: Any, t: Any, start: Any, stop: Any) -> Any:
     """The length of each interval within the window [h], 0 outside."""
     inside = _inside(t, start, stop)
     return xp.where(inside[1:] & inside[:-1], xp.diff(t, axis=0), 0.0)
+
+
+def _ratio(xp: Any, above: Any, below: Any, known: Any) -> Any:
+    """A ratio where it is `known`, else NaN, in such a way that no gradient of another number becomes NaN."""
+    return xp.where(known, above / xp.where(known, below, 1.0), np.nan)
 
 
 def _area_until(xp: Any, t: Any, y: Any, area: Any, until: Any) -> Any:

@@ -67,7 +67,7 @@ def rows_of(tmp_path, library):
             'statistic = "change"\nper = "mouse"\nto = "25 h"\ntogether = "1 h"\naggregate = "median"',
             [(1.0, "1", 24.24, 2)],
         ),
-        ('statistic = "auc"\nper = "mouse"\nto = "30 h"\ntogether = "1 h"', [(7308.0, "(mg/L) * h", 24.24, 2)]),
+        ('statistic = "auc"\nper = "mouse"\nto = "30 h"\ntogether = "1 h"', [(7308.0, "mg/L h", 24.24, 2)]),
         ('statistic = "max"\nbaseline = "ratio"\ntogether = "1 h"', [(2.0, "1", 24.24, 4)]),
         ('statistic = "max"\nbaseline = "difference"\nper = "mouse"\ntogether = "1 h"', [(200.0, "mg/L", 24.24, 2)]),
         (
