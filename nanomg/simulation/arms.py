@@ -7,6 +7,7 @@ This is one of the few modules of the machinery that know quantities of the scie
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,16 @@ def hypotheses_of(scenario: Scenario) -> tuple[str, ...]:
     chosen = [h for h, w in weights.items() if w > 0]
     rest = tuple(h for h in HYPOTHESES if len(chosen) > 1 or h not in chosen)
     return ((AS_SET,) if len(chosen) != 1 else tuple(chosen)) + rest
+
+
+def weights_of(hypotheses: Sequence[str], values: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The weights that hypotheses stand for, (hypothesis,) by parameter: for "as set" those of `values`; none where all are."""
+    if not set(hypotheses) & set(HYPOTHESES):
+        return {}
+    return {
+        name: np.array([float(values[name]) if h == AS_SET else float(HYPOTHESES[h] == name) for h in hypotheses])
+        for name in HYPOTHESES.values()
+    }
 
 
 def carries(model: Model, cmt: str) -> list[str]:
@@ -106,16 +117,13 @@ def run_arms(
     hypotheses = tuple(hypotheses or hypotheses_of(scenario))
     regimens, model = tuple(arms), scenario.model
     doses = tuple(sorted({d for arm in arms.values() for d in arm}, key=lambda d: (d.time, d.cmt, d.amt, d.duration)))
-    given = np.array([[d.amt * arms[r].count(d) for r in regimens for _ in hypotheses] for d in doses])
+    times_given = [Counter(arm) for arm in arms.values()]
+    given = np.array([[d.amt * count[d] for count in times_given for _ in hypotheses] for d in doses])
     batch = len(regimens) * len(hypotheses)
-    known = set(hypotheses) & set(HYPOTHESES)
-    plan = simulation_lanes.plan_for(model, doses, tuple(HYPOTHESES.values()) if known else (), precision=precision)
+    weights = weights_of(hypotheses, scenario.values)
+    plan = simulation_lanes.plan_for(model, doses, tuple(weights), precision=precision)
     times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
-    values: dict[str, Any] = dict(scenario.values)
-    if known:
-        for name in HYPOTHESES.values():
-            weight = [values[name] if h == AS_SET else float(HYPOTHESES[h] == name) for h in hypotheses]
-            values[name] = np.tile(weight, len(regimens))
+    values = scenario.values | {name: np.tile(weight, len(regimens)) for name, weight in weights.items()}
     lanes = simulation_lanes.lanes_for(
         plan, values, doses, scenario.windows, times, batch, given.reshape(len(doses), batch)
     )

@@ -133,7 +133,7 @@ def _solved(
     everyone = [subject for arm in arms.values() for subject in arm]
     columns = scenario.columns
     between = {name: columns[name].between for name in everyone[0].bound}
-    weights = _weights(scenario, hypotheses)
+    weights = simulation_arms.weights_of(hypotheses, scenario.values)
     plan = layout.plan_of(scenario.model, everyone, tuple(weights), between, precision=precision)
     output = np.pad(times, (0, -len(times) % _PAD), "edge") if len(times) else times
     sizes = layout.sizes_of(everyone, output, scenario.windows)
@@ -162,17 +162,6 @@ def _solved(
     size = min(devices.block_of(choice, bytes_each, lanes, MEMORY), lanes)
     late = min(size, _LATE * len(choice.devices))
     return blocks.solve_in_like_blocks(solve, lanes, size, late, choice.side)
-
-
-def _weights(scenario: Scenario, hypotheses: Sequence[str]) -> dict[str, np.ndarray]:
-    """The weights of the hypotheses, (hypothesis,) by parameter; none where all lanes run as set."""
-    if tuple(hypotheses) == (AS_SET,):
-        return {}
-    value = scenario.values
-    return {
-        name: np.array([value[name] if h == AS_SET else float(HYPOTHESES[h] == name) for h in hypotheses])
-        for name in HYPOTHESES.values()
-    }
 
 
 def _shown(scenario: Scenario, subjects: int) -> list[str]:

@@ -30,7 +30,7 @@ from nanomg.models import library as find_library
 from nanomg.results import file, parts
 from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, event_lanes, event_runs, roles
+from nanomg.simulation import event_arms, event_lanes, event_runs
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.failure import Diagnosis, diagnose
 from nanomg.solver.status import Status
@@ -172,8 +172,9 @@ def _replay(
     scenario: Scenario, config: Mapping[str, Any], tree: xr.DataTree, which: StoppedTrajectory
 ) -> tuple[_Lane, Diagnosis]:
     values: dict[str, Any] = dict(scenario.values)
-    if which.hypothesis in roles.HYPOTHESES:
-        values |= {name: float(h == which.hypothesis) for h, name in roles.HYPOTHESES.items()}
+    values |= {
+        name: float(weight[0]) for name, weight in simulation_arms.weights_of([which.hypothesis], values).items()
+    }
     if "feasibility" in tree:
         drawn = tree["feasibility"].to_dataset().sel(draw=int(which.subject))["value"]
         values |= {str(name): float(drawn.sel(parameter=name)) for name in drawn["parameter"].values}

@@ -92,11 +92,17 @@ def _starts(problem: DosingProblem, seed: int) -> tuple[jax.Array, jax.Array]:
     baseline = project(design, jnp.asarray(optimize_problem.encode(design, problem.scenario.doses))[:, None])
     drawn = project(design, jnp.asarray(rng.random((design.size, CANDIDATES))))
     found = optimize_problem.evaluate_many(problem, np.asarray(drawn))
-    merit = found.objective + 10.0 * jnp.maximum(found.excess.max((0, 1)), 0.0)
-    best = jnp.argsort(jnp.where(jnp.isfinite(merit), merit, jnp.inf))[: STARTS - 1]
     known = np.asarray(found.objective)[np.isfinite(found.objective)]
     spread = float(np.std(known)) if known.size > 1 else 0.0
-    return jnp.concatenate([baseline, drawn[:, best]], 1), jnp.asarray(spread if spread > 1e-12 else 1.0)
+    scale = jnp.asarray(spread if spread > 1e-12 else 1.0)
+    ranked = merit(found, scale)
+    best = jnp.argsort(jnp.where(jnp.isfinite(ranked), ranked, jnp.inf))[: STARTS - 1]
+    return jnp.concatenate([baseline, drawn[:, best]], 1), scale
+
+
+def merit(found: Evaluation, scale: Any) -> jax.Array:
+    """What points are compared by, (lane,), less is better: the objective in its `scale`, and the largest excess over a limit."""
+    return found.objective / scale + EXACT * jnp.maximum(found.excess.max((0, 1)), 0.0)
 
 
 @programs.compiled(0)
@@ -159,11 +165,11 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
     residual = _residual(design, state.z, slope, found, state.multiplier)
     row = np.stack([np.asarray(found.objective), np.asarray(found.excess.max((0, 1))), np.asarray(residual)], -1)
     history = np.concatenate([state.history, row[None]])
-    merit = found.objective / state.scale + EXACT * jnp.maximum(found.excess.max((0, 1)), 0.0)
-    better = merit < state.merit
+    reached = merit(found, state.scale)
+    better = reached < state.merit
     state = state._replace(
         best=jnp.where(better, state.z, state.best),
-        merit=jnp.where(better, merit, state.merit),
+        merit=jnp.where(better, reached, state.merit),
         residual=jnp.where(better, residual, state.residual),
         history=history,
     )
@@ -242,10 +248,10 @@ def _conclude(problem: DosingProblem, state: _State, seconds: float) -> Outcome:
     objective = np.where(solved, np.asarray(found.objective), np.inf)
     excess = np.where(solved, np.maximum(np.asarray(found.excess.max((0, 1))), 0.0), np.inf)
     # of each start the best inside every limit, else the least outside
-    merit = np.where(excess > 0.0, 1e12 * (1.0 + excess), objective)[1:].reshape(STARTS, -1)
-    columns = 1 + np.arange(STARTS) * len(SHRINK) + merit.argmin(1)
+    ranked = np.where(excess > 0.0, 1e12 * (1.0 + excess), objective)[1:].reshape(STARTS, -1)
+    columns = 1 + np.arange(STARTS) * len(SHRINK) + ranked.argmin(1)
     starts = np.stack([objective[columns], excess[columns]], 1)
-    winner = int(merit.min(1).argmin())
+    winner = int(ranked.min(1).argmin())
     column = int(columns[winner])
     names = [t.name for t in design.terms]
     terms = np.asarray(found.terms)

@@ -294,7 +294,9 @@ def _sampled(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -
 
 def _columns(axis: Axis, dim: str, values: np.ndarray) -> dict[str, AxisColumn]:
     if axis.name == HYPOTHESIS:
-        return {name: AxisColumn(dim, (values == h).astype(float)) for h, name in roles.HYPOTHESES.items()}
+        return {
+            name: AxisColumn(dim, weight) for name, weight in simulation_arms.weights_of(values.tolist(), {}).items()
+        }
     return {axis.name: AxisColumn(dim, values.astype(float) * axis.factor)}
 
 
