@@ -10,7 +10,8 @@
     dose = ["magnesium.iv: 4 g over 20 min"]  prescriptions (nanomg.dosing.prescription) in place of the base's doses; [] gives none
     input = [{ name = "magnesium.diet", value = 0.1, from = "0 d", to = "32 d" }]
     horizon = "24 h"
-    subjects = 200                            virtual subjects (nanomg.population.streams), with `seed` (1 if absent)
+    subjects = 200                            virtual subjects, with `seed` (1 if absent): those that a sweep draws
+    population = "human-adults"               of which they are; without one every parameter varies by the `cv` of its card
 
     [[row]]
     quantity = "serum total Mg at 12 h"       in words
@@ -49,6 +50,8 @@ from nanomg.library import scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.toml import Reader, load_toml
+from nanomg.population.population import Population, default_population, draw, values_of
+from nanomg.population.population_file import load_population
 
 USES = ("calibrate", "validate", "look")
 QUALITIES = ("read", "recalled", "computed", "secondary", "company")
@@ -61,7 +64,7 @@ _OVER = ("mean", "median", "sd")
 _TABLE_KEYS = {"title", "limit", "run", "row"}
 _BASE_KEYS = ("species", "mechanisms", "cards", "horizon", "every", "parameters", "dose", "input")
 _REPLACED = ("mechanisms", "horizon", "every", "input")
-_RUN_KEYS = {"scenario", "cards", "set", "dose", "subjects", "seed", *_REPLACED}
+_RUN_KEYS = {"scenario", "cards", "set", "dose", "subjects", "seed", "population", *_REPLACED}
 _AGAINST_KEYS = {"run", "signal", "time", "from", "to", "how"}
 _TEXTS = ("quantity", "unit", "thing", "source", "place", "species", "population", "quality", "use", "reason", "miss")
 _NUMBERS = ("value", "low", "high", "sd", "cv", "n")
@@ -71,12 +74,30 @@ _ROW_KEYS = {*_TEXTS, *_NUMBERS, *_MEASURE_KEYS, "bound", "sign"}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ObservedRun:
-    """What is simulated: a scenario, in one typical subject (`subjects` 0) or in several virtual ones."""
+    """What is simulated: a scenario, in one typical subject (`subjects` 0) or in several virtual ones of a population."""
 
     name: str
     scenario: Scenario = dataclasses.field(repr=False)
     subjects: int = 0
     seed: int = 1
+    named: Population | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def population(self) -> Population:
+        """The population that is named, else that of the scenario's cards."""
+        return self.named or default_population(self.scenario)
+
+    @property
+    def typical(self) -> dict[str, float]:
+        """Every parameter of the typical subject."""
+        return self.scenario.values | (dict(self.population.typical) if self.subjects else {})
+
+    def values(self) -> dict[str, Any]:
+        """Every parameter, (subject,) where subjects differ: those of a sweep with this seed, population and number."""
+        if not self.subjects:
+            return self.typical
+        drawn = draw(self.scenario, self.population, self.seed, 0, self.subjects)
+        return values_of(self.scenario, self.typical, drawn.relative)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +224,8 @@ def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> O
     subjects, seed = entry.whole("subjects", 0, 0), entry.whole("seed", 0, 1)
     if subjects == 1:
         raise entry.error("subjects must be a whole number, 2 or more, or 0 for none; not 1")
+    if "population" in entry and not subjects:
+        raise entry.error("a population needs `subjects`, how many of it are simulated")
     data: dict[str, Any] = {}
     try:
         if "scenario" in entry:
@@ -219,10 +242,11 @@ def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> O
         if "dose" in entry:
             data.pop("dose", None)
         made = scenario_file.compose(name, data, library, overrides, doses)
+        population = load_population(entry.text("population"), library, made) if "population" in entry else None
     except InputError as error:
         inner = "" if error.where is None or error.where.startswith("scenario ") else f", {error.where}"
         raise InputError(error.message, where + inner) from None
-    return ObservedRun(name, made, subjects, seed)
+    return ObservedRun(name, made, subjects, seed, population)
 
 
 # ---------------------------------------------------------------- rows

@@ -27,7 +27,6 @@ from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Origin
-from nanomg.population import streams
 from nanomg.simulation import action_order, layout
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import edges
@@ -106,6 +105,10 @@ class Predictor:
             known = {p for run in runs for p in run.scenario.parameters}
             if name not in known:
                 raise unknown("parameter", name, known, "free")
+            for run in runs:
+                if name in run.population.covarying and run.subjects:
+                    message = f"{name!r} is a covariate on which other parameters depend, so it cannot be free alone"
+                    raise InputError(message, f"population {run.population.name!r} of run {run.name!r}")
         models = dict.fromkeys(run.scenario.model for run in runs)
         self.groups = [
             _group(
@@ -230,11 +233,9 @@ def _values(runs: Sequence[ObservedRun], free: Sequence[str]) -> dict[str, Any]:
     """Every parameter, a scalar where all lanes agree and it is not free, else (lane,)."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in runs[0].scenario.parameters}
     for run in runs:
-        count, model, parameters = _size(run), run.scenario.model, run.scenario.parameters
-        factors = streams.factors(parameters.values(), count, run.seed) if run.subjects else {}
-        for name, p in parameters.items():
-            own = np.minimum(p.value * factors.get(name, np.ones(count)), model.parameters[name].at_most)
-            rows[name].append(own)
+        count = _size(run)
+        for name, value in run.values().items():
+            rows[name].append(np.broadcast_to(value, (count,)))
     values: dict[str, Any] = {}
     for name, parts in rows.items():
         lanes = np.concatenate(parts)
@@ -334,7 +335,7 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
 def _freed(group: Group, name: str, free: Any) -> Any:
     """Values of a free parameter (lane,): a subject's own is spread around it, and a run that sets the parameter keeps it."""
     wide = lambda each: np.repeat([each(run) for run in group.runs], [_size(run) for run in group.runs])
-    own, typical = group.lanes.values[name], wide(lambda run: run.scenario.values[name])
+    own, typical = group.lanes.values[name], wide(lambda run: run.typical[name])
     relative = np.where(typical == 0, 1.0, own / np.where(typical == 0, 1.0, typical))
     most = wide(lambda run: group.plan.model.parameters[name].at_most if run.subjects else np.inf)
     kept = wide(lambda run: run.scenario.parameters[name].origin is Origin.USER)

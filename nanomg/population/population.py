@@ -21,6 +21,7 @@ import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -86,6 +87,11 @@ class Population:
     correlated: tuple[str, ...] = ()  # streams
     root: np.ndarray = dataclasses.field(default_factory=lambda: np.eye(0))  # Cholesky factor of their correlations
     rules: tuple[Rule, ...] = ()
+
+    @property
+    def covarying(self) -> set[str]:
+        """The parameters that are covariates on which other parameters depend."""
+        return {self.covariates[effect.covariate].stream for effect in self.effects}
 
     def scores(self, seed: int, subjects: np.ndarray, attempt: int) -> dict[str, np.ndarray]:
         """Standard normal numbers of each stream, correlated."""
@@ -172,6 +178,14 @@ def draw(scenario: Scenario, population: Population, seed: int, start: int, stop
         f"what turned most candidates away: {most}",
         f"population {population.name!r} in scenario {scenario.name!r}",
     )
+
+
+def values_of(scenario: Scenario, typical: Mapping[str, Any], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Every parameter of subjects: its typical value, times `relative` (subject,) where they differ, at most what it may be."""
+    values = dict(typical)
+    for name, factor in relative.items():
+        values[name] = np.minimum(values[name] * factor, scenario.model.parameters[name].at_most)
+    return values
 
 
 def _candidates(

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterable
 
 import numpy as np
-
-from nanomg.library.card import Parameter
 
 PAGE = 4096  # subjects whose numbers come from one generator
 
@@ -31,9 +28,3 @@ def normal(name: str, seed: int, subjects: np.ndarray, attempt: int = 0) -> np.n
 def spread(cv: float) -> float:
     """Standard deviation of the logarithm of a log-normal quantity with this coefficient of variation."""
     return math.sqrt(math.log1p(cv**2))
-
-
-def factors(parameters: Iterable[Parameter], count: int, seed: int) -> dict[str, np.ndarray]:
-    """What each subject (count,) multiplies a parameter by: log-normal with the card's `cv`, its median the card's value."""
-    subjects = np.arange(count)
-    return {p.name: np.exp(spread(p.cv) * normal(p.name, seed, subjects)) for p in parameters if p.cv and p.value}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -11,18 +13,29 @@ from nanomg import models
 from nanomg.data import observations
 from nanomg.data.prediction import Predictor
 from nanomg.errors import InputError
-from nanomg.library.card import Parameter
-from nanomg.population import streams
+from nanomg.jobs.sweep.axes import lay_out
+from nanomg.jobs.sweep.batch import Trajectories
+from nanomg.jobs.sweep.keep import keep_of
+from nanomg.library.scenario_file import load
+from nanomg.population.population_file import load_population
+from nanomg.population.streams import normal
 
 
-def test_virtual_subjects() -> None:
-    cards = [Parameter("a.b", 2.0, "L", "assumed", cv=0.4), Parameter("a.c", 2.0, "L", "assumed")]
-    many = streams.factors(cards, 4000, 1)
-    assert list(many) == ["a.b"]
-    assert np.median(many["a.b"]) == pytest.approx(1, rel=0.03)
-    assert many["a.b"].std() / many["a.b"].mean() == pytest.approx(0.4, rel=0.05)
-    np.testing.assert_array_equal(streams.factors(cards[:1], 10, 1)["a.b"], many["a.b"][:10])
-    assert not np.array_equal(streams.factors(cards, 10, 2)["a.b"], many["a.b"][:10])
+@pytest.mark.parametrize("population", ["", "human-adults"])
+def test_the_subjects_of_a_run_are_those_of_a_sweep(shelf: Shelf, population: str) -> None:
+    named = f'population = "{population}"\n' if population else ""
+    run = f'\n[run.x]\nscenario = "human-mgso4"\nsubjects = 200\nseed = 3\n{named}'
+    quantiles = [f"q{q:02d}" for q in range(5, 100, 5)]
+    texts = [row(run="x", signal="magnesium.total", time="6 h", over=q, unit="mmol/L") for q in quantiles]
+    library = shelf(run, *texts, head="")
+    predicted = Predictor(observations.load("textbook", library).rows)()[:, 0]
+    scenario = load("human-mgso4", library)
+    people = load_population(population, library, scenario) if population else None
+    until = dataclasses.replace(scenario, horizon=6.0, doses=tuple(d for d in scenario.doses if d.time <= 6.0))
+    keep = keep_of("magnesium.total:final", until)
+    swept = Trajectories(until, lay_out([], until), [keep], subjects=200, population=people, seed=3, rtol=1e-6)
+    found = swept.solve(0, 200)[keep.label]
+    np.testing.assert_allclose(predicted, np.quantile(found, np.arange(5, 100, 5) / 100), rtol=1e-4)
 
 
 def test_gradients_and_lanes(shelf: Shelf) -> None:
@@ -86,6 +99,6 @@ def test_virtual_subjects_of_a_run(shelf: Shelf) -> None:
     (folder / "vary.toml").write_text(card, encoding="utf-8")
     rows = observations.load("textbook", models.library(folder.parent)).rows
     assert rows[0].measure is not None
-    C = AMOUNT / (V * streams.factors(rows[0].measure.run.scenario.parameters.values(), 40, 1)["pk.V"])
+    C = AMOUNT / (V * np.exp(np.sqrt(np.log1p(0.3**2)) * normal("pk.V", 1, np.arange(40))))
     expected = [np.median(C), C.mean(), C.std(ddof=1), np.quantile(C, 0.05), np.mean(C > 3)]
     np.testing.assert_allclose(Predictor(rows)()[:, 0], expected, rtol=1e-6)

@@ -16,7 +16,7 @@ from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.library.scenario_file import load
 from nanomg.models.lfa1 import LFA1
-from nanomg.population import streams
+from nanomg.population.population import default_population, draw
 from nanomg.simulation import lanes as simulation_lanes
 
 DAY = 24.0
@@ -216,7 +216,7 @@ def test_a_t_cell_kills_as_many_as_were_seen_and_never_more_than_the_limit(libra
 
 def test_antibody_splits_virtual_mice_into_responders_and_others(library: Library) -> None:
     scenario = load("mouse-mc38-anti-pd1", library)
-    drawn = streams.factors(scenario.parameters.values(), 64, 1)
+    drawn = draw(scenario, default_population(scenario), 1, 0, 64).relative
     mice = [{name: scenario.values[name] * float(by[i]) for name, by in drawn.items()} for i in range(64)]
     volume = 1e3 * lanes(scenario, ["tumour.volume"], *mice, *mice, amount=[0.0] * 64 + [1.0] * 64)["tumour.volume"][24]
     control, treated = volume[:64], volume[64:]

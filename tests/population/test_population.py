@@ -16,14 +16,14 @@ from scipy import stats
 
 import nanomg.models
 from nanomg.errors import InputError
-from nanomg.library.card import Parameter, provenance
+from nanomg.library.card import provenance
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import compose, load
 from nanomg.library.toml import load_toml
 from nanomg.population.population import ATTEMPTS, Drawn, Population, default_population, draw
 from nanomg.population.population_file import load_population
-from nanomg.population.streams import PAGE, factors, normal
+from nanomg.population.streams import PAGE, normal
 from nanomg.simulation import lanes as simulation_lanes
 
 FOLDER = Path(str(resources.files(nanomg.models))) / "populations"
@@ -126,8 +126,6 @@ def test_a_subject_has_the_same_numbers_whatever_the_range() -> None:
 def test_the_first_page_is_the_plain_stream(seed: int) -> None:
     plain = np.random.default_rng([seed, zlib.crc32(b"pd1.CL")]).standard_normal(PAGE)
     np.testing.assert_array_equal(normal("pd1.CL", seed, np.arange(PAGE)), plain)
-    p = Parameter("pd1.CL", 2.0, "L/d", "assumed", cv=0.4)
-    np.testing.assert_array_equal(factors([p], 40, seed)["pd1.CL"], np.exp(math.sqrt(math.log1p(0.4**2)) * plain[:40]))
 
 
 def test_names_seeds_and_attempts_have_their_own_numbers() -> None:
@@ -141,7 +139,8 @@ def test_names_seeds_and_attempts_have_their_own_numbers() -> None:
 # ---------------------------------------------------------------- what is drawn
 def test_without_a_population_subjects_vary_as_the_cards_say(alone: Scenario) -> None:
     drawn = draw(alone, default_population(alone), 3, 0, 4000)
-    plain = factors(alone.parameters.values(), 4000, 3)
+    varying = [p for p in alone.parameters.values() if p.cv and p.value]
+    plain = {p.name: np.exp(math.sqrt(math.log1p(p.cv**2)) * normal(p.name, 3, np.arange(4000))) for p in varying}
     first = drawn.attempts == 1
     assert drawn.relative.keys() == plain.keys() and not drawn.covariates
     assert 0.99 < first.mean() < 1

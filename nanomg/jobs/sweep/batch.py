@@ -25,7 +25,7 @@ from nanomg.jobs.sweep.axes import SweepDesign
 from nanomg.jobs.sweep.keep import SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.regimens import Regimens, regimens
 from nanomg.library.scenario import Scenario
-from nanomg.population.population import Population, default_population, draw
+from nanomg.population.population import Population, default_population, draw, values_of
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
 from nanomg.solver.status import Status
@@ -191,9 +191,7 @@ class Trajectories:
         """Every parameter, a scalar or (lane,): a subject's own lies around the value of its point."""
         values: dict[str, Any] = dict(self.typical)
         values.update((name, v) for name, v in at.items() if name in values)
-        for name, factor in relative.items():
-            values[name] = np.minimum(values[name] * factor, self.scenario.model.parameters[name].at_most)
-        return values
+        return values_of(self.scenario, values, relative)
 
     def _subjects(self, index: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """The subjects of trajectories, each drawn once: factors on parameters, and covariates at their points, (lane,)."""
