@@ -167,7 +167,6 @@ def changes(result: ResultReader) -> Iterator[str]:
         yield f"Where the carrier releases its Mg: {percent(local)} of the mean rise is local, the rest comes from serum."
 
 
-from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 def _signed(value: float) -> str:
     return f"{'+' if value > 0 else ''}{format_number(value, 2)}"
 
