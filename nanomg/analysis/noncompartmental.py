@@ -15,6 +15,7 @@ import xarray as xr
 from nanomg import units
 from nanomg.analysis import readouts
 from nanomg.analysis.cdisc import CODES, Code, codes_of
+from nanomg.analysis.exposure import after_single_dose, at_steady_state
 from nanomg.errors import InputError, unknown
 
 Route = Literal["iv bolus", "infusion", "extravascular"]
@@ -284,14 +285,16 @@ def _curves(
         start = p["C0"] if rules.route == "iv bolus" else np.zeros(len(c))
         areas, moments = _trapezoids(t, c, start, rules.method)
         until = place <= np.where(empty, -1, last)[:, None]
-        p |= _single(t[row, last], c[row, last], areas, moments, until, slope, dose, rules)
+        p |= after_single_dose(
+            t[row, last], c[row, last], areas, moments, until, p["LAMZ"], slope.predicted, dose, rules.duration
+        )
         p["CLST"], p["TLST"] = (np.where(empty, np.nan, x[row, last]) for x in (c, t))
     else:
         inside = np.where(place < n[:, None], c, np.inf)
         p["CMIN"], p["TMIN"] = inside.min(1), t[row, inside.argmin(1)]
         areas, _ = _trapezoids(t, c, p["C0"] if rules.route == "iv bolus" else p["CMIN"], rules.method)
         p["CTROUGH"] = c[row, np.maximum(n - 1, 0)]
-        p |= _steady(p, (areas * (place < n[:, None])).sum(1), dose, rules.tau)
+        p |= at_steady_state(p, (areas * (place < n[:, None])).sum(1), dose, rules.tau)
     tests = (failed, empty, ~covered, slope.few, slope.parameters["LAMZNPT"] == 0)
     reason = np.select(tests, range(1, len(REASONS)), 0)
     found = np.stack([*(p[code] for code in codes), reason], -1)
@@ -404,48 +407,3 @@ def _terminal(t: np.ndarray, c: np.ndarray, top: np.ndarray, last: np.ndarray, r
     }
     intercept = (sy[row, first] + rate * sx[row, first]) / n[row, first]
     return _Slope(parameters, c[row, last] * np.exp(intercept), used.sum(1) < rules.points)
-
-
-def _single(
-    t: np.ndarray,
-    c: np.ndarray,
-    areas: np.ndarray,
-    moments: np.ndarray,
-    until: np.ndarray,
-    slope: _Slope,
-    dose: np.ndarray,
-    rules: _Rules,
-) -> dict[str, np.ndarray]:
-    """What follows a single dose, extrapolated from the last value `c` at `t`."""
-    rate = slope.parameters["LAMZ"]
-    area, moment = (areas * until).sum(1), (moments * until).sum(1)
-    whole, whole_moment = area + c / rate, moment + c * t / rate + c / rate**2
-    residence = whole_moment / whole - rules.duration / 2
-    clearance = np.where(dose > 0, dose, np.nan) / whole
-    return {
-        "AUCLST": area,
-        "AUCIFO": whole,
-        "AUCIFP": area + slope.predicted / rate,
-        "AUCPEO": 100.0 * (1.0 - area / whole),
-        "AUCPBEO": 100.0 * areas[:, 0] / whole,
-        "AUMCLST": moment,
-        "AUMCIFO": whole_moment,
-        "AUMCPEO": 100.0 * (1.0 - moment / whole_moment),
-        **dict.fromkeys(("MRTIBIFO", "MRTICIFO", "MRTEVIFO"), residence),
-        **dict.fromkeys(("CLO", "CLFO"), clearance),
-        **dict.fromkeys(("VZO", "VZFO"), clearance / rate),
-        "VSSO": clearance * residence,
-    }
-
-
-def _steady(p: dict[str, np.ndarray], area: np.ndarray, dose: np.ndarray, tau: float) -> dict[str, np.ndarray]:
-    """What a dosing interval of a steady state gives."""
-    clearance = np.where(dose > 0, dose, np.nan) / area
-    return {
-        "AUCTAU": area,
-        "CAVG": area / tau,
-        "FLUCP": 100.0 * (p["CMAX"] - p["CMIN"]) / (area / tau),
-        "SWING": (p["CMAX"] - p["CMIN"]) / p["CMIN"],
-        **dict.fromkeys(("CLTAU", "CLFTAU"), clearance),
-        **dict.fromkeys(("VZTAU", "VZFTAU"), clearance / p["LAMZ"]),
-    }
