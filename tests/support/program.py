@@ -10,6 +10,8 @@ import pytest
 
 from nanomg.cli.main import app
 
+PROGRAM = (sys.executable, "-P", "-c", "from nanomg.cli.main import app; app()")  # in a process of its own
+
 
 class Outcome(NamedTuple):
     """The exit code, and what went to either stream."""

@@ -1,0 +1,143 @@
+"""Help, exit codes and mistakes: one line for each, whatever the command."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from program import PROGRAM, Program
+
+import nanomg
+from nanomg.cli import options
+from nanomg.errors import InputError
+from nanomg.jobs.optimize import run as optimize_run
+from nanomg.results import file
+
+SCENARIO = "mouse-mc38-depot"
+COMMANDS = (
+    "simulate",
+    "optimize",
+    "sweep",
+    "calibrate",
+    "validate",
+    "feasibility",
+    "sensitivity",
+    "list",
+    "show",
+    "summary",
+    "compare",
+    "cite",
+    "doctor",
+    "cache",
+)
+
+
+def test_help_is_quick() -> None:
+    def seconds() -> float:
+        start = time.perf_counter()
+        subprocess.run([*PROGRAM, "--help"], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.6
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = "{'jax', 'numpy', 'xarray', 'h5py', 'pint'}"
+    code = f"import sys, nanomg.cli.main; print(', '.join({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+
+
+def test_help_names_every_command(program: Program) -> None:
+    for arguments in ((), ("--help",), ("-h",)):
+        code, out, err = program(*arguments)
+        assert (code, err) == (0, "")
+        assert all(f"\n  {command} " in out for command in COMMANDS)
+        assert "..." not in out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(program: Program, command: str) -> None:
+    code, out, _ = program(command, "--help")
+    assert code == 0
+    assert f"Usage: nanomg {command}" in out
+    assert "--json" in out
+
+
+def test_version(program: Program) -> None:
+    assert program("--version") == (0, f"nanomg {nanomg.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["simulat"], "Did you mean 'simulate'"),
+        (["simulate"], "SCENARIO"),
+        (["simulate", SCENARIO, "--jsn"], "--jsn"),
+        (["optimize", SCENARIO, "--steps", "0"], "--steps"),
+        (["optimize", SCENARIO, "--resume"], "-o"),
+        (["simulate", SCENARIO, "--set", "magnesium.GFR"], "NAME=VALUE"),
+        (["simulate", SCENARIO, "--set", "magnesium.GRF=12 mL/h"], "magnesium.GFR"),
+        (["simulate", SCENARIO, "--set", "magnesium.GFR=12 mL"], "mL/h"),
+        (["simulate", SCENARIO, "--set", "magnesium.GFR=12"], "mL/h"),
+        (["simulate", SCENARIO, "--dose", "pd1.ipp: 1 mg"], "pd1.ip"),
+        (["simulate", "mouse-mc38-depo"], f"did you mean '{SCENARIO}'"),
+        (["simulate", "missing/folder.toml"], "no such"),
+        (["simulate", SCENARIO, "-o", "missing/run.h5"], "does not exist"),
+        (["simulate", SCENARIO, "--library", "missing"], "missing"),
+        (["show", "Liposme"], "'Liposome'"),
+        (["cite", "mouse-mc38-depo"], SCENARIO),
+        (["summary", "missing.h5"], "no such file"),
+    ],
+)
+def test_a_mistake_is_one_line(program: Program, arguments: list[str], told: str) -> None:
+    code, out, err = program(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("nanomg: ")
+    assert err.count("\n") == 1
+    assert told in err
+
+
+def test_a_mistake_in_json(program: Program) -> None:
+    code, out, err = program("summary", "missing.h5", "--json")
+    assert (code, out) == (2, "")
+    assert json.loads(err) == {"error": "there is no such file", "where": "missing.h5"}
+    assert json.loads(program("simulat", "--json").err)["where"] is None
+
+
+def test_a_bug_shows_its_traceback(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "read_summary", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        program("summary", "run.h5")
+
+
+def test_interruption(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(file, "read_summary", interrupt)
+    assert program("summary", "run.h5") == (130, "", "nanomg: interrupted\n")
+
+
+@pytest.mark.parametrize("output", [(), ("-o", "run.h5")])
+def test_interrupted_search(program: Program, monkeypatch: pytest.MonkeyPatch, output: tuple[str, ...]) -> None:
+    def interrupt(scenario: str, **given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(optimize_run, "optimize", interrupt)
+    code, out, err = program("optimize", "s", *output)
+    assert (code, out) == (130, "")
+    assert ("--resume" in err) == bool(output)
+
+
+def test_assignments() -> None:
+    assert options.parse_assignments(None) == {}
+    assert options.parse_assignments(["a.b = 0.03 L/h", "c.d=1"]) == {"a.b": "0.03 L/h", "c.d": "1"}
+    for wrong in (["a.b"], ["=1"], ["a.b="], ["a.b=1", "a.b=2"]):
+        with pytest.raises(InputError):
+            options.parse_assignments(wrong)
