@@ -84,12 +84,7 @@ CHECKS = {
 }
 
 
-PENDING = ("a file beyond 450 lines is two ideas",)
-
-
-@pytest.mark.parametrize(
-    "rule", [pytest.param(r, marks=[pytest.mark.xfail(strict=False)] * (r in PENDING)) for r in CHECKS]
-)
+@pytest.mark.parametrize("rule", CHECKS)
 def test_the_house_is_in_order(rule: str) -> None:
     check, folders = CHECKS[rule]
     assert check(sources(*folders)) == [], rule
