@@ -55,7 +55,7 @@ def trusted(create: bool = True) -> Path | None:
         fault = "others may write to it (chmod go-w makes it yours)"
     else:
         return place
-    warnings.warn(f"nothing is kept in {str(place)!r}: {fault}", stacklevel=2)
+    warnings.warn(f"nothing is stored in {str(place)!r}: {fault}", stacklevel=2)
     return None
 
 

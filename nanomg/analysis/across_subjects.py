@@ -50,7 +50,9 @@ def quantiles(data: Data, q: Sequence[float] = (0.05, 0.5, 0.95), dim: str = "su
     import xarray as xr
 
     if not all(0.0 <= level <= 1.0 for level in q):
-        raise InputError(f"quantiles lie between 0 and 1, not {', '.join(f'{level:g}' for level in q)}", "quantiles")
+        raise InputError(
+            f"quantiles must be between 0 and 1, not {', '.join(f'{level:g}' for level in q)}", "quantiles"
+        )
     _check_dim(data, dim, "quantiles")
     if isinstance(data, xr.DataArray):
         found, failed = _quantiles_of(data, q, dim)
@@ -195,7 +197,7 @@ def _quantiles(values: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 def _check_dim(data: xr.DataArray | xr.Dataset, dim: str, where: str) -> None:
     if dim not in data.dims:
-        raise InputError(f"the data have no dimension {dim!r}; theirs are {', '.join(map(str, data.dims))}", where)
+        raise InputError(f"the data have no dimension {dim!r}; they have {', '.join(map(str, data.dims))}", where)
 
 
 def _along(data: xr.DataArray, dim: str) -> xr.DataArray:

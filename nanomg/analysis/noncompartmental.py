@@ -57,7 +57,7 @@ class _Rules:
         """What the result says of its making."""
         below = "below 0 counts as 0"
         if self.lloq is not None:
-            below += "; below the limit of quantification: 0 before the first quantifiable value, left out after it"
+            below += "; below the limit of quantification: 0 before the first quantifiable value, excluded after it"
         return {
             "title": "noncompartmental analysis" + ("" if self.tau is None else " at steady state"),
             "route": self.route,
@@ -208,7 +208,7 @@ def _times_of(C: xr.DataArray, since: float) -> np.ndarray:
     falls = np.flatnonzero(~(np.diff(times) >= 0))
     if falls.size:
         first, then = times[falls[0] : falls[0] + 2]
-        raise InputError(f"times must not fall, and {then:g} comes after {first:g}", "nca")
+        raise InputError(f"times must not decrease, and {then:g} comes after {first:g}", "nca")
     times = np.where(np.abs(times - since) <= _CLOSE * (1.0 + abs(since)), 0.0, times - since)
     if not (times >= 0.0).any():
         raise InputError("no sample is at or after the time of the dose", "nca: since")
@@ -227,7 +227,9 @@ def _dose_of(dose: Any, unit: str, volume: str) -> tuple[Any, str]:
     for per, suffix in (("", ""), ("/kg", " kg-1")):
         if units.dimension(ratio) == units.dimension(volume + per):
             return dose * units.factor(ratio, volume + per), suffix
-    raise InputError(f"a dose in {own!r} over a concentration in {unit!r} is no volume, nor one per kg", "nca: dose")
+    raise InputError(
+        f"a dose in {own!r} over a concentration in {unit!r} is not a volume, nor a volume per kg", "nca: dose"
+    )
 
 
 def _baseline_of(
@@ -239,7 +241,7 @@ def _baseline_of(
         return 0.0
     if isinstance(baseline, xr.DataArray):
         if "time" in baseline.dims:
-            raise InputError("take a baseline that changes in time off the data before", where)
+            raise InputError("subtract a baseline that changes in time from the data first", where)
         own = _unit_of(baseline, "the baselines lack")
         return baseline * units.factor(own, unit)
     if baseline != "predose":

@@ -58,7 +58,7 @@ def map_pieces(
             yield from _done(distributed, client, function, shared, pieces)
         except (CancelledError, distributed.comm.core.CommClosedError):
             raise InputError(
-                "the scheduler went away; where there is an output file, finished parts are kept and --resume goes on",
+                "the scheduler stopped; with an output file, finished parts are kept and --resume continues",
                 scheduler,
             ) from None
         except distributed.KilledWorker as error:

@@ -114,7 +114,7 @@ def _sources(roots: tuple[reached.Name, ...]) -> str:
     try:
         digest, files = reached.reached(roots, followed)
         if max(path.stat().st_mtime for path in files) > _BEGAN:
-            raise Unnameable("a source file was changed since this process began")
+            raise Unnameable("a source file has changed since this process started")
     except (reached.SourceMissing, OSError) as error:
         raise Unnameable(str(error)) from None
     return digest

@@ -1,4 +1,4 @@
-"""Observations: published numbers in TOML, each with the run that the model is asked for and what is read off it.
+"""Observations: published numbers in TOML, each with the run that the model is asked for and read-out.
 
     title = "Intravenous magnesium sulphate"
     limit = 1.25                              the fold error allowed of validated rows; 1.25 if absent
@@ -269,7 +269,9 @@ def row_of(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str
     texts["unit"] = texts["unit"] or "1"
     if "run" not in entry:
         if texts["use"] != "look":
-            raise InputError(f"a row to {texts['use']} needs a run to be predicted by; without one it is a look", where)
+            raise InputError(
+                f"a row to {texts['use']} needs a run that predicts it; without one, its use must be 'look'", where
+            )
         if extra := next((key for key in _MEASURE_KEYS if key in entry), None):
             raise InputError(f"{extra!r} needs a run", where)
         return Row(**texts, **published)
@@ -348,7 +350,7 @@ def _window(entry: Reader, statistic: str, horizon: float) -> tuple[float, float
         if not start < stop:
             raise InputError(f"'to' ({stop:g} h) must be later than 'from' ({start:g} h)", where)
     if start < 0 or stop > horizon:
-        raise InputError(f"times must lie within the run's {horizon:g} h", where)
+        raise InputError(f"times must be within the run's {horizon:g} h", where)
     return start, stop
 
 
@@ -388,7 +390,7 @@ def _published(entry: Reader, use: str) -> dict[str, Any]:
     if "sign" in entry and (isinstance(sign, bool) or sign not in (1, -1)):
         raise InputError(f"sign must be 1 or -1, not {sign!r}", where)
     if sign and given - {"n"}:
-        raise InputError("a sign stands in place of a value; give one of them", where)
+        raise InputError("a sign and a value are both given; keep one", where)
     if bound:
         entry.one_of("bound", _BOUNDS)
     if len(given & {"low", "high"}) == 1:

@@ -191,9 +191,7 @@ def _group(runs: Sequence[ObservedRun], measures: Sequence[Measure], free: Seque
         subjects = [subject_of(doses, f"run {run.name!r}") for run, doses in zip(runs, given, strict=True)]
         plan = layout.plan_of(model, subjects, varied)
         if _delays(plan, free):
-            raise InputError(
-                "a free parameter changes when events of a dose happen; only single doses can be moved", "free"
-            )
+            raise InputError("a free parameter changes the times of doses; only single doses can be moved", "free")
         each = [subject for subject, count in zip(subjects, counts, strict=True) for _ in range(count)]
         lanes = layout.lanes_of(plan, values, each, wide(output), InputWindows(*map(wide, windows)))
         lanes, order = lanes._replace(order=None), lanes.order

@@ -24,7 +24,7 @@ _LEAST = 1e-5  # of a ratio, change or slope [1/h]: ten times the solver's toler
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A row with its prediction. `fold` is NaN and `within` None where the row has none; `failed` says why nothing is predicted."""
+    """A row with its prediction. `fold` is NaN and `within` None if the row has none; `failed`: why there is no prediction."""
 
     domain: str
     row: Row

@@ -102,7 +102,7 @@ class Series(NamedTuple):
         _check_kinds(columns, dict.fromkeys(columns, str), f"{where}, columns")
         file = entry.get("file", shared.get("file"))
         if file is None:
-            raise InputError("no file of data is named", where)
+            raise InputError("no data file is named", where)
         points = _pick(read_csv(raw / file), entry, columns, f"{raw / file}, {where}")
         return cls(entry, points, runs[entry["run"]].subjects, where)
 
@@ -185,7 +185,7 @@ class Series(NamedTuple):
         if self.spread or "statistic" in self.entry:
             what = self.spread or self.statistic
             raise InputError(
-                f"the column of standard deviations says nothing of {what!r}; state an error or sd", self.where
+                f"the column of standard deviations has no value for {what!r}; state an error or sd", self.where
             )
         return {"sd": sd}
 
@@ -293,14 +293,14 @@ class Series(NamedTuple):
             if one.entry["run"] == run and one.entry["signal"] == self.entry["signal"] and "against" not in one.entry:
                 kept = {key: value for key, value in one.entry.items() if key not in ("statistic", "baseline")}
                 return one._replace(entry={**kept, **same})
-        raise InputError(f"no series of run {run!r} has data to hold this against", self.where)
+        raise InputError(f"no series of run {run!r} has data to compare this with", self.where)
 
     def cut(self, start: float, stop: float) -> Series:
         """The series with the points of a window [h] alone."""
         p = self.points
         inside = (p.time >= start) & (p.time <= stop)
         if not inside.any():
-            raise InputError(f"there are no data from {start:g} to {stop:g} h to hold others against", self.where)
+            raise InputError(f"there are no data from {start:g} to {stop:g} h to compare others with", self.where)
         return self._replace(points=_Points(p.time[inside], p.value[inside], p.sd[inside], p.owner[inside], p.unit))
 
     def same_window(self, ends: np.ndarray) -> None:
@@ -315,7 +315,7 @@ class Series(NamedTuple):
     def between(self, time: float, times: np.ndarray, values: np.ndarray) -> float:
         """The value at a time [h], between measurements on a straight line."""
         if not times[0] - _ROUNDING <= time <= times[-1] + _ROUNDING:
-            raise InputError(f"there are no data around {time:g} h to hold others against", self.where)
+            raise InputError(f"there are no data around {time:g} h to compare others with", self.where)
         return float(np.interp(time, times, values))
 
 
@@ -324,7 +324,7 @@ def read_csv(path: Path) -> list[Line]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise InputError("there is no such file of data; name the folder of raw data with --raw", str(path)) from None
+        raise InputError("there is no such data file; name the folder of raw data with --raw", str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the file cannot be read ({error})", str(path)) from None
     try:
@@ -364,7 +364,7 @@ def _pick(rows: Sequence[Line], entry: Mapping[str, Any], columns: Mapping[str, 
                 picked.append((time, parse_number(row, columns["value"], line, where), sd, row[per] if per else ""))
     if not picked:
         asked = ", ".join(f"{k} = {v!r}" for k, v in wanted.items()) or "a value"
-        raise InputError(f"no row with {asked} lies in the window", where)
+        raise InputError(f"no row with {asked} is in the window", where)
     times, values, sds, owners = zip(*sorted(picked, key=lambda p: p[0]), strict=True)
     return _Points(np.array(times), np.array(values), np.array(sds), np.array(owners, object), columns["unit"])
 

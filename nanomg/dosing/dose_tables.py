@@ -90,9 +90,7 @@ def _checked_keys(record: Mapping[str, Any]) -> dict[str, Any]:
         values[name] = value
     if values.get("evid") == 3:
         if extra := sorted(values.keys() - {"evid", "time"}):
-            raise InputError(
-                f"a reset (evid = 3) has nothing but its time; take out {', '.join(extra)}, or use evid = 4"
-            )
+            raise InputError(f"a reset (evid = 3) has only a time; remove {', '.join(extra)}, or use evid = 4")
         return values
     if not isinstance(values.get("cmt"), str):
         raise InputError("cmt must name the port or state that is dosed, for example cmt = 'liposome.iv'")
@@ -100,7 +98,7 @@ def _checked_keys(record: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError("either amt (for example '2 mg') or text (for example '2 mg q 7 d x 4') is needed")
     extra = sorted(values.keys() - {"cmt", "text", "time"})
     if "text" in values and extra:
-        raise InputError(f"text says everything but cmt and time itself; take out {', '.join(extra)}")
+        raise InputError(f"text gives everything except cmt and time; remove {', '.join(extra)}")
     for one, other in (("rate", "duration"), ("addl", "until")):
         if one in values and other in values:
             raise InputError(f"{one} and {other} are both given; one follows from the other, keep one")

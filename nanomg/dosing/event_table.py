@@ -116,7 +116,7 @@ def _by_row(
         row = _Row(source, number, columns, cells, frozenset(bound.values()))
         name = row.label()
         if name in groups and name != label:
-            row.fail("ID", f"subject {name} came to an end before; keep all rows of a subject together")
+            row.fail("ID", f"subject {name} ended earlier; keep all rows of a subject together")
         label, records = name, groups.setdefault(name, [])
         records.append(_record(row, model))
         _check_time(row, records)
@@ -147,7 +147,7 @@ def _lines(text: str, source: str) -> Iterator[tuple[int, list[str]]]:
     if not text.strip():
         raise InputError("the event table is empty; a header with TIME and at least one record are needed", source)
     if (zero := text.find("\0")) >= 0:
-        raise InputError("there is a NUL in it; save the table as plain text", f"{source}, character {zero + 1}")
+        raise InputError("it contains a NUL character; save the table as plain text", f"{source}, character {zero + 1}")
     reader = csv.reader((line[0] for line in _LINE.finditer(text)), strict=True)
     try:
         for row in reader:

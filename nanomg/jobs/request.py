@@ -92,7 +92,7 @@ class ScenarioRequest(JobRequest):
         default_factory=dict, metadata=about("values of parameters, with their units, by dotted name")
     )
     dose: Texts = field(
-        default=(), metadata=about('doses in place of the scenario\'s, "PORT: TEXT"; those into other ports stay')
+        default=(), metadata=about('doses instead of the scenario\'s, "PORT: TEXT"; those into other ports stay')
     )
 
     def resolved(self, library: Library | None = None) -> Scenario:

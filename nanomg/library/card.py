@@ -7,7 +7,7 @@
     GFR = { value = 15, unit = "mL/h", low = 10, high = 20, cv = 0.2, basis = "recalled", source = "…", note = "0.25 mL/min" }
 
 The table's name and the key together are the parameter's dotted name. `low` and `high` are the 5 % and 95 % points of what is
-believed; `cv` is the between-subject coefficient of variation. `basis` is how the value is known: `measured`, `fitted`,
+believed; `cv` is the between-subject coefficient of variation. `basis` is basis of the value: `measured`, `fitted`,
 `scaled`, `recalled` or `assumed`; the first two need a `source` (a key of references.bib), the last needs a `note` that says why.
 
 What has no value of its own is scaled from another card by body weight to a power; both cards then say their `weight`:
@@ -114,7 +114,7 @@ def _parameter(name: str, table: Any, card: str) -> Parameter:
         raise entry.error("the value is missing")
     known = provenance(entry, where)
     if (low is not None and low > value) or (high is not None and high < value):
-        raise InputError(f"the value {value:g} lies outside its own range {low} to {high}", where)
+        raise InputError(f"the value {value:g} is outside its range {low} to {high}", where)
     if cv is not None and cv < 0:
         raise InputError("cv must not be negative", where)
     unit = str(entry.get("unit", ""))
@@ -162,7 +162,9 @@ def _scaled(
     if name not in origin.parameters:
         raise unknown(f"parameter of card {origin.name!r}", name, origin.parameters, where)
     if weight is None or origin.weight is None:
-        raise InputError(f"card {(card if weight is None else origin.name)!r} must say its weight for this", where)
+        raise InputError(
+            f"card {(card if weight is None else origin.name)!r} must give its body weight for this", where
+        )
     p = origin.parameters[name]
     factor = (weight / origin.weight) ** exponent
     grow = lambda v: None if v is None else v * factor

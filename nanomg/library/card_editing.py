@@ -50,7 +50,7 @@ def rewrite(text: str, parameters: Mapping[str, Parameter], where: str | None = 
         same = False
     if not same:
         raise InputError(
-            "write each parameter of this card on a line of its own, as NAME = { value = …, … }, to have it rewritten",
+            "write each parameter of this card on one line, as NAME = { value = …, … }, to have it rewritten",
             where,
         )
     return written

@@ -32,11 +32,11 @@ def with_events(scenario: Scenario, path: Path, library: Library) -> Scenario:
     header = {name.upper() for name in header_of(text, source)}
     for name, column in scenario.columns.items():
         if column.name.upper() in header:
-            raise InputError(f"{name} follows column {column.name} in time, which simulate alone can solve", source)
+            raise InputError(f"{name} follows column {column.name} in time, which only simulate can solve", source)
     (subject,) = subjects
     columns, _ = columns_of(subjects)
     if (np.diff(columns.time) < 0).any():
-        raise InputError("time goes back at a reset, which simulate alone can solve", source)
+        raise InputError("time goes back at a reset, which only simulate can solve", source)
     tables = [_table(scenario, subject, r) for r in subject.records if r.doses or r.resets]
     config = {**scenario.config, "file": {**scenario.config["file"], "dose": tables}, "dose": ()}
     return rebuild(config, library)
@@ -45,7 +45,7 @@ def with_events(scenario: Scenario, path: Path, library: Library) -> Scenario:
 def _table(scenario: Scenario, subject: Subject, record: Record) -> dict[str, Any]:
     """One record as a `[[dose]]` table."""
     if record.time < 0:
-        raise InputError(f"a dose at {record.time:g} h lies before 0 h", subject.where(record, "TIME"))
+        raise InputError(f"a dose at {record.time:g} h is before 0 h", subject.where(record, "TIME"))
     hours = lambda value: f"{value!r} h"
     if not record.doses:
         return {"time": hours(record.time), "evid": 3}

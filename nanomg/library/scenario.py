@@ -99,7 +99,7 @@ class Scenario:
         """Refuse a regimen whose doses cannot be moved."""
         if not self.plain:
             raise InputError(
-                f"{job} moves doses and takes single doses alone: no steady state, no resets, no rates subject to F or a model",
+                f"{job} moves doses, so it takes only single doses: no steady state, no resets, no rates subject to F or a model",
                 f"scenario {self.name!r}",
             )
 

@@ -81,7 +81,7 @@ def compose(
 def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
     """The scenario of a resolved configuration, as result files hold it, with the parameter values of then."""
     if "file" not in config:
-        raise InputError("the configuration holds no scenario, so it cannot be built again")
+        raise InputError("the configuration has no scenario, so it cannot be rebuilt")
     name = str(config["scenario"])
     path = library.scenarios.get(name, Path(f"{name}.toml"))
     scenario = _build(path, config["file"], library, config["set"], config["dose"])
@@ -119,7 +119,7 @@ def _build(
     for dose in regimen:
         if dose.time > horizon:
             what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
-            raise InputError(f"{what} at {dose.time:g} h lies after the horizon of {horizon:g} h", where)
+            raise InputError(f"{what} at {dose.time:g} h is after the horizon of {horizon:g} h", where)
     outputs, shown = _outputs(model, file.table("outputs"), where)
     windows = tuple(_window(model, w, f"{where}, [[input]]") for w in file.tables("input"))
     for one, other in itertools.combinations(windows, 2):
@@ -214,7 +214,7 @@ def _parameters(
     for name, parameter in values.items():
         highest = model.parameters[name].at_most
         if not 0.0 <= parameter.value <= highest:
-            allowed = "must not be negative" if highest == math.inf else f"must lie between 0 and {highest:g}"
+            allowed = "must not be negative" if highest == math.inf else f"must be between 0 and {highest:g}"
             source = f"card {parameter.card!r}" if parameter.origin is Origin.CARD else parameter.card
             raise InputError(f"{name} {allowed}, but is {parameter.value:g} {parameter.unit}".rstrip(" 1"), source)
     return values

@@ -177,7 +177,7 @@ class Reader(Mapping[str, Any]):
             raise self.error("this must be a list of two, the lowest and the highest", key)
         low, high = (0.0 if v == 0 else read(v) if read else self._hours(v, key) for v in value)
         if not 0 <= low <= high:
-            raise self.error(f"the lowest must not be negative or above the highest; this is {value!r}", key)
+            raise self.error(f"the lowest must not be negative or above the highest, but it is {value!r}", key)
         return low, high
 
     def table(self, key: str) -> Mapping[str, Any]:

@@ -50,7 +50,7 @@ def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
         try:
             return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise BrowserError(f"the browser did not come to an end ({type(error).__name__})", program) from None
+            raise BrowserError(f"the browser did not finish ({type(error).__name__})", program) from None
 
 
 def pdf_of(page: str) -> bytes:

@@ -60,7 +60,8 @@ def ranked(result: ResultReader, outputs: Mapping[str, Mapping[str, Pairs]]) -> 
         )
     if {"subjects", "trajectories"} <= units_of_pairs:
         yield Text(
-            "A value of a subject goes with the median over the subject's trajectories: n counts subjects.", "note"
+            "A subject's value is correlated with the median over the subject's trajectories: n counts subjects.",
+            "note",
         )
 
 

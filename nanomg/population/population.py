@@ -134,7 +134,7 @@ class Drawn:
 # ---------------------------------------------------------------- drawing
 def default_population(scenario: Scenario) -> Population:
     """Every parameter log-normal with the `cv` of its card, and nothing else."""
-    title = "every parameter by itself, as its card has it"
+    title = "every parameter independently, by the cv of its card"
     return Population("cards", title, scenario.species, spreads=spreads_of(scenario))
 
 

@@ -101,10 +101,12 @@ def _covariate(table: Any, declared: Mapping[str, str], where: str) -> _Written:
         raise InputError(f"{middle} and {width} must be above 0", where)
     if value is None:
         if not (parameter and logarithmic and low is None and high is None):
-            raise InputError(f"the {middle} is missing; only an uncut log-normal parameter has it from its card", where)
+            raise InputError(
+                f"the {middle} is missing; only an untruncated log-normal parameter takes it from its card", where
+            )
         return _Written(parameter, unit, spread=Spread(spread(size)))
     if not (low is None or 0 < low < value) or not (high is None or value < high):
-        raise InputError(f"low and high must lie above 0 and around the {middle}", where)
+        raise InputError(f"low and high must be above 0 and enclose the {middle}", where)
     sd = spread(size) if logarithmic else size / value
     score = (lambda v: math.log(v / value) / sd) if logarithmic else (lambda v: (v / value - 1.0) / sd)
     least = -math.inf if logarithmic else score(0.0)  # no quantity is negative
@@ -177,12 +179,12 @@ def _correlations(
             if name not in written and name not in declared:
                 raise unknown("covariate or parameter", name, [*written, *declared], where)
         if rho is None or not -1.0 < rho < 1.0:
-            raise InputError(f"rho must lie between -1 and 1, not {rho!r}", where)
+            raise InputError(f"rho must be between -1 and 1, not {rho!r}", where)
         if not _acts(_card(entry, library), cards):
             continue
         one, other = (_stream(name, written) for name in between)
         if one == other or (one, other) in pairs or (other, one) in pairs:
-            raise InputError(f"{between[0]!r} and {between[1]!r} are one, or have a correlation already", where)
+            raise InputError(f"{between[0]!r} and {between[1]!r} are the same, or have a correlation already", where)
         pairs[one, other] = rho
     names = tuple(dict.fromkeys(name for pair in pairs for name in pair))
     matrix = np.eye(len(names))
@@ -193,7 +195,7 @@ def _correlations(
         return names, np.linalg.cholesky(matrix)
     except np.linalg.LinAlgError:
         raise InputError(
-            "no subjects can have all these correlations together: they are not positive definite", where
+            "these correlations are not possible together: they are not positive definite", where
         ) from None
 
 
@@ -209,7 +211,7 @@ def _rule(name: str, table: Any, library: Library, where: str) -> Rule:
     low, high, unit = entry.number("low"), entry.number("high"), entry.text("unit")
     assert low is not None and high is not None
     if not low < high:
-        raise InputError(f"low ({low:g}) must lie below high ({high:g})", at)
+        raise InputError(f"low ({low:g}) must be below high ({high:g})", at)
     known = _quantities(library)
     if name not in known:
         raise unknown("quantity", name, known, where)

@@ -13,7 +13,7 @@ from nanomg.library.card import Parameter
 from nanomg.population.streams import spread
 
 CARD, CV = "card", "cv"
-OVER = {CARD: "what the cards leave open", CV: "how subjects differ"}
+OVER = {CARD: "uncertainty of the cards", CV: "how subjects differ"}
 
 _TAIL = float(special.ndtri(0.95))
 _EDGE = 2.0**-31  # half a cell of a Sobol sequence: no share is 0 or 1

@@ -243,7 +243,7 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
             attributes = {key: _from_hdf5(value) for key, value in file.attrs.items()}
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         cut = "truncated" in str(error)
-        raise InputError("the file is cut short" if cut else "the file is damaged and cannot be read", where) from None
+        raise InputError("the file is truncated" if cut else "the file is damaged and cannot be read", where) from None
     _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where, older)
     return attributes
 
@@ -252,7 +252,7 @@ def read_summary(path: StrPath) -> dict[str, Any]:
     """The summary that the run printed, as stored in its result file."""
     text = read_attributes(path).get("summary_json")
     if text is None:
-        raise InputError("this result file holds no summary", str(path))
+        raise InputError("this result file has no summary", str(path))
     return dict(json.loads(text))
 
 

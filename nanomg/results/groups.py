@@ -80,7 +80,7 @@ def trajectories(
 ) -> xr.Dataset:
     """Arrays (regimen, hypothesis[, subject], time) with their units."""
     dims: tuple[str, ...] = ("regimen", "hypothesis", "time") if subjects is None else (*_DIMS, "subject", "time")
-    ended = file.flags(dims[:-1], status, [s.reason for s in Status], "how the trajectory ended")
+    ended = file.flags(dims[:-1], status, [s.reason for s in Status], "outcome of the trajectory")
     variables: dict[str, Any] = {"status": ended}
     for name, y in data.items():
         attributes = {"units": units.cf(model.unit(name)), "long_name": model.declaration(name).text}
@@ -121,8 +121,8 @@ _RECORD_COLUMNS = {
     "cmt": ("", "port or state dosed"),
     "rate": ("1", "rate in that unit per hour; -1 and -2: modelled rate and duration"),
     "ii": ("h", "interval between doses"),
-    "addl": ("1", "number of further doses"),
-    "ss": ("1", "1 steady state, 2 steady state on top"),
+    "addl": ("1", "number of additional doses"),
+    "ss": ("1", "1 steady state, 2 steady state added to the current amounts"),
     "duration": ("h", "duration of an infusion where it is given"),
     "mdv": ("1", "1: not an observation"),
     "dv": ("1", "observed value"),

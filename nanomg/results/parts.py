@@ -162,7 +162,7 @@ class Parts:
                 values, checksum = file[name][...], file[name].attrs["sha256"]
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             gone = isinstance(error, FileNotFoundError)
-            message = "this part is gone" if gone else "this part is damaged; --resume computes it again"
+            message = "this part is missing" if gone else "this part is damaged; --resume computes it again"
             raise InputError(message, str(path)) from None
         if self.checksum(part, name, values) != checksum:
             raise InputError("this part is damaged or of another sweep; --resume computes it again", str(path))

@@ -32,7 +32,7 @@ __all__ = ["PartLayout", "Store", "Variable"]
 
 _CHUNK = 512 * 2**10  # [bytes] of a variable in the merged file that are compressed together
 _MANIFEST = "manifest_json"  # the attribute of the group that says what a merged file was made from
-_BUSY = "another process is writing this sweep; wait for its end"
+_BUSY = "another process is writing this sweep; wait until it ends"
 
 
 class Store:
@@ -308,7 +308,7 @@ def _check_same(manifest: Mapping[str, Any], new: Mapping[str, Any], where: str)
     for key in ("identity", "layout"):
         difference = _difference(manifest[key], sized[key], "" if key == "identity" else "layout.")
         if difference:
-            message = f"the sweep there is another one: {difference}; repeat its command, or discard it with --force"
+            message = f"this folder has another sweep: {difference}; repeat its command, or discard it with --force"
             raise InputError(message, where)
 
 

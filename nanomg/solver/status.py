@@ -25,7 +25,7 @@ _REASONS = {
     Status.DONE: "solved to the end",
     Status.NOT_FINITE: "a state became infinite or not a number",
     Status.STEP_TOO_SMALL: "the tolerance was not met at the smallest step",
-    Status.TOO_MANY_STEPS: "the number of steps ran out",
-    Status.DEFERRED: "left for a block of its own",
+    Status.TOO_MANY_STEPS: "the maximum number of steps was reached",
+    Status.DEFERRED: "deferred to a separate block",
     Status.NO_STEADY_STATE: "no steady state was found",
 }

@@ -14,7 +14,7 @@ def sentence(result: ResultReader) -> str:
     job = jobs.maker(result.tree)
     known = job is not None and result.summary
     found = str(job.page.sentence(result) if job is not None and known else result.at("verdict") or "")
-    return found or "The file holds no summary, so the answer is not put in words."
+    return found or "The file has no summary, so there is no answer in words."
 
 
 def blocks(result: ResultReader) -> Iterator[Block]:

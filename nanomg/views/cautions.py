@@ -28,7 +28,7 @@ def cautions(result: ResultReader) -> list[Caution]:
         try:
             found.extend(check(result))
         except LACKING as missing:
-            found.append(Caution(f"Not everything could be checked: {lacks(missing)}."))
+            found.append(Caution(f"Some checks were not possible: {lacks(missing)}."))
     return found
 
 
@@ -45,16 +45,16 @@ def _schema(result: ResultReader) -> Iterator[Caution]:
 def _holes(result: ResultReader) -> Iterator[Caution]:
     job = jobs.maker(result.tree)
     if job is None:
-        yield Caution("Nothing in the file tells which job made it, so there is little to show.")
+        yield Caution("The file does not name the job that made it, so there is little to show.")
     elif missing := job.missing(result.tree.children):
         names = " and ".join(group.partition("|")[0] for group in missing)
-        yield Caution(f"The file lacks {names}: what it would show is left out.")
+        yield Caution(f"The file lacks {names}: the sections that need it are left out.")
     if count := _not_computed(result):
         yield Caution(
-            f"{count:,} trajectories are not there: parts of the sweep are missing, and their numbers are NaN."
+            f"{count:,} trajectories are missing, because parts of the sweep are missing; their numbers are NaN."
         )
     if not result.summary:
-        yield Caution("The file holds no summary, so this page has no verdict and no tables of its numbers.")
+        yield Caution("The file has no summary, so this page has no conclusion and no tables of its numbers.")
 
 
 def _not_computed(result: ResultReader) -> int:
@@ -79,7 +79,7 @@ def _failures(result: ResultReader) -> Iterator[Caution]:
         )
         if failed == total:
             yield Caution(
-                f"Every trajectory failed ({'; '.join(reasons)}): nothing on this page says what the treatment does."
+                f"Every trajectory failed ({'; '.join(reasons)}): this page cannot show the effect of the treatment."
             )
         elif failed:
             yield Caution(f"{failed} of {total} trajectories failed ({'; '.join(reasons)}).")
@@ -104,7 +104,7 @@ def _limits(result: ResultReader) -> Iterator[Caution]:
             allowed, unit = units.split_quantity(str(limit["max"]))
             found = _reached(courses[limit["signal"]], allowed, unit)
         except (InputError, KeyError):
-            yield Caution(f"Whether the limit {name} is kept is not known: the file holds no course to tell.")
+            yield Caution(f"Whether the limit {name} is kept is not known: the file has no time course.")
             continue
         if passing := [row for row in found if row.state == EXCEEDED]:
             chosen = found[0] in passing
@@ -153,7 +153,7 @@ def _toxicity(result: ResultReader) -> Iterator[Caution]:
         passed = round(grade)
         if passed:
             yield Caution(
-                f"Serum Mg passes the level of {passed} of 6 signs of hypermagnesaemia (highest grade {format_number(grade, 2)})."
+                f"Serum Mg exceeds the level of {passed} of 6 signs of hypermagnesaemia (highest grade {format_number(grade, 2)})."
             )
         else:
             yield Caution("Serum Mg stays below the level of every sign of hypermagnesaemia.", True)
@@ -163,7 +163,7 @@ def _toxicity(result: ResultReader) -> Iterator[Caution]:
         if str(name).startswith(MARGIN) and (room := _extreme(courses, name, np.fmin)) is not None and room < 0:
             about = courses[name].attrs
             yield Caution(
-                f"Passed by {format_number(-room, 3)} {about.get('units', '')}: {about.get('long_name', name)}."
+                f"Exceeded by {format_number(-room, 3)} {about.get('units', '')}: {about.get('long_name', name)}."
             )
 
 

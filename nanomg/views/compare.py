@@ -132,14 +132,14 @@ def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
     """
     named = runs if isinstance(runs, Mapping) else dict(zip(_names(runs), runs, strict=True))
     if len(named) < 2:
-        raise InputError(f"two result files or more can be compared; {len(named) or 'none'} was given", "compare")
+        raise InputError(f"two or more result files are needed; {len(named) or 'none'} was given", "compare")
     trees = {name: run if isinstance(run, xr.DataTree) else result_file.open(run) for name, run in named.items()}
     makers = {name: _maker(tree, name) for name, tree in trees.items()}
     (first, job), *others = makers.items()
     for other, maker in others:
         if (maker.comparable_as or maker.name) != (job.comparable_as or job.name):
             raise InputError(
-                f"results of one job can be compared; {job.name} made {first!r} and {maker.name} made {other!r}"
+                f"only results of the same job can be compared; {job.name} made {first!r} and {maker.name} made {other!r}"
             )
     summaries = [_summary(tree, name) for name, tree in trees.items()]
     numbers = [dict(maker.about("quantities", ResultReader(trees[name]))) for name, maker in makers.items()]
@@ -156,7 +156,7 @@ def _maker(tree: xr.DataTree, name: str) -> Job:
 
 def _summary(tree: xr.DataTree, name: str) -> dict[str, Any]:
     if "summary_json" not in tree.attrs:
-        raise InputError("this result holds no summary", name)
+        raise InputError("this result has no summary", name)
     return dict(json.loads(tree.attrs["summary_json"]))
 
 

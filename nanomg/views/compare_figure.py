@@ -39,7 +39,7 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
     units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
     hours = max(float(found.time.values[-1]) for found in data.values())
     if not names:
-        return style.message("Courses", "The files hold no signals.")
+        return style.message("Courses", "The files have no signals.")
     scale = style.time_scale(hours)
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)

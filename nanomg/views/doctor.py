@@ -56,7 +56,7 @@ def examine(
     """
     attributes = file.read_attributes(path)
     if "config_json" not in attributes:
-        raise InputError("this sweep has not been finished; go on with it by --resume", str(path))
+        raise InputError("this sweep is not finished; continue it with --resume", str(path))
     tree = file.open(path)
     config = json.loads(attributes["config_json"])
     shelves = library or find_library()
@@ -66,7 +66,7 @@ def examine(
     else:
         every = list(_trajectories(tree, scenario, config))
         if not every:
-            raise InputError("this result file holds no trajectories", str(path))
+            raise InputError("this result file has no trajectories", str(path))
         _check("subject", subject, (t.subject for t in every), str(path))
         _check("regimen", regimen, (t.regimen for t in every), str(path))
         count, failed = len(every), [t for t in every if t.code != Status.DONE]

@@ -30,12 +30,12 @@ def blocks(result: ResultReader) -> list[Any]:
     """
     doses = result.group("doses")
     if doses is None or "cmt" not in doses:
-        return [Text("The file holds no table of doses.", "note")] if "parameters" in result.tree.children else []
+        return [Text("The file has no table of doses.", "note")] if "parameters" in result.tree.children else []
     regimens = {str(r): list(_given(doses, i)) for i, r in enumerate(np.atleast_1d(doses.get("regimen", [result.arm])))}
     first = [name for name in (result.arm, BASELINE) if name in regimens] or [next(iter(regimens))]
     rest = [name for name in regimens if name not in first]
     varied = list(_varied(result))
-    whose = ", as the scenario has it: the sweep varies it" if varied else ""
+    whose = ", the scenario's value, which the sweep varies" if varied else ""
     table = lambda name: _table(result, regimens[name], f"Regimen “{name}”{whose}")
     shown = [
         *([Items(varied)] if varied else []),
@@ -68,7 +68,7 @@ def _given(doses: Any, regimen: int) -> Iterator[Row]:
 
 def _table(result: ResultReader, rows: Sequence[Row], caption: str) -> Any:
     if not rows:
-        return Text(f"{caption}: nothing is given.")
+        return Text(f"{caption}: no doses.")
     return _records(result, rows, caption) if "evid" in rows[0] else _schedule(result, rows, caption)
 
 
@@ -128,9 +128,9 @@ def _records(result: ResultReader, rows: Sequence[Row], caption: str) -> Table:
     return Table(headers, "llpruprrp", cells, caption + more)
 
 
-_EMPTIED = "reset: every state is emptied"
-_STEADY = {1: "yes, in place of what was there", 2: "yes, on top of what was there"}
-_MODELLED = {-1.0: "at a rate that the model sets", -2.0: "over a time that the model sets"}
+_EMPTIED = "reset: every state is set to 0"
+_STEADY = {1: "yes, replaces the current amounts", 2: "yes, added to the current amounts"}
+_MODELLED = {-1.0: "at a modelled rate", -2.0: "over a modelled duration"}
 
 
 def _given_how(result: ResultReader, row: Row) -> str:

@@ -28,14 +28,14 @@ def _known(result: ResultReader, expected: bool) -> Iterator[Block]:
     rows = result.parameters
     if not rows:
         if expected:
-            yield Text("The file holds no parameters, and the library cannot build its scenario again.", "note")
+            yield Text("The file has no parameters, and the library cannot rebuild its scenario.", "note")
         return
     counts = Counter(str(p.get("basis")) for p in rows)
     yield Text(f"Origin of the {len(rows)} parameter values:")
     yield Shares([(basis, counts[basis]) for basis in (*BASES, *sorted({*counts} - {*BASES})) if counts[basis]])
     if result.parameters_are_of_now:
         yield Text(
-            "The file holds no ranges and sources of these values: they are those of the current library.", "note"
+            "The file has no ranges and sources of these values; those of the current library are shown.", "note"
         )
     vague = sorted((p for p in rows if width(p) > 1), key=lambda p: -width(p))[:TOP]
     least = [(*_value(result, p), f"{format_number(width(p), 2)}-fold", *_texts(p, "basis", "source")) for p in vague]
@@ -44,7 +44,7 @@ def _known(result: ResultReader, expected: bool) -> Iterator[Block]:
             (*_COLUMNS, "range", "width", "basis", "source"),
             "prulrll",
             least,
-            "The least known values: widest ranges of the cards",
+            "The most uncertain values: widest ranges of the cards",
         )
     columns = (*_COLUMNS, "5–95 % range", "between subjects (CV)", "basis", "source", "card")
     every = [

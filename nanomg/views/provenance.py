@@ -21,7 +21,7 @@ def asked(result: ResultReader) -> Iterator[Any]:
     job = jobs.maker(result.tree)
     yield from job.about("asked", result) if job is not None else ()
     if not result.config:
-        yield Text("The file does not say what was asked for.", "note")
+        yield Text("The file does not contain the settings.", "note")
 
 
 def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
@@ -44,7 +44,7 @@ def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
                 ),
             )
     for text in config.get("dose", ()):
-        yield "given instead of the scenario's doses", str(text)
+        yield "replaces the scenario's doses", str(text)
     for name, value in config.get("set", {}).items():
         yield "set for this run", Cell(f"{result.glossary.get(name, name)} = {value}", name=name)
     if events := result.at("events"):
@@ -145,7 +145,7 @@ def again(result: ResultReader) -> Iterator[Any]:
     yield Table(("", ""), "lp", [(name, text) for name, text in entries.items() if text])
     if result.config:
         short = _shortened(result.config)
-        title = "The whole configuration" if short == result.config else "The configuration, without what is long in it"
+        title = "The whole configuration" if short == result.config else "The configuration, without long entries"
         yield Folded(title, [CodeBlock(_written(short))])
 
 

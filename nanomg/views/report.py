@@ -33,7 +33,7 @@ from nanomg.views import answers, cautions, doses, drivers, plots, provenance
 
 _ENDINGS = (".html", ".htm")
 _SUMMARY, _PICTURES = 500_000, 1_500_000  # letters of the summary and of all pictures that a page holds at most
-_DISCLAIMER = "A model's answer, no advice for a patient."
+_DISCLAIMER = "Result of a research model; not medical advice."
 
 
 def report(
@@ -67,7 +67,7 @@ def report(
     """
     if output is None:
         if isinstance(found, xr.DataTree):
-            raise InputError("name the page; a result in memory has no file that it could lie beside", "output")
+            raise InputError("name the page; a result in memory has no file, so there is no default name", "output")
         output = Path(found).with_suffix(".html")
     page, printed = _outputs(found, Path(output), pdf, force)
     tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
@@ -89,13 +89,11 @@ def report(
 def _outputs(found: StrPath | xr.DataTree, page: Path, pdf: bool, force: bool) -> tuple[Path, Path | None]:
     """The files of the page and of its print, once it is sure that they may be written."""
     if page.suffix.lower() not in _ENDINGS:
-        raise InputError(
-            "the page is an HTML file; name one that ends with .html (--pdf prints it beside that)", str(page)
-        )
+        raise InputError("the page is an HTML file; its name must end with .html (--pdf adds a PDF file)", str(page))
     printed = page.with_suffix(".pdf") if pdf else None
     for path in filter(None, (page, printed)):
         if not isinstance(found, xr.DataTree) and path.resolve() == Path(found).resolve():
-            raise InputError("this is the result file itself; name another file for its page", str(path))
+            raise InputError("this is the result file; name another file for the page", str(path))
         check_output(path, force)
     return page, printed
 
@@ -144,7 +142,7 @@ def _sentence(result: ResultReader) -> str:
     try:
         return answers.sentence(result)
     except LACKING as missing:
-        return f"The answer cannot be put in words: {lacks(missing)}."
+        return f"There is no answer in words: {lacks(missing)}."
 
 
 def _sections(result: ResultReader) -> Iterator[Section]:
@@ -190,7 +188,7 @@ def _pictures(result: ResultReader) -> Iterator[Any]:
     if job is None or not isinstance(result.tree, xr.DataTree):
         return
     if (missing := job.missing(result.tree.children)) and missing[0] == job.groups[0]:
-        yield Text(f"The file holds no {missing[0].partition('|')[0]}, so there is nothing to draw.", "note")
+        yield Text(f"The file has no {missing[0].partition('|')[0]}, so there is nothing to draw.", "note")
         return
     room, left = _PICTURES, []
     try:
@@ -206,6 +204,6 @@ def _pictures(result: ResultReader) -> Iterator[Any]:
     except (KeyError, AttributeError) as lacking:
         if not (missing or result.older):
             raise
-        yield Text(f"No further figure can be drawn: the file lacks {lacking}.", "note")
+        yield Text(f"No other figure can be drawn: the file lacks {lacking}.", "note")
     if left:
         yield Text(f"Left out, so that the page stays small; nanomg plot draws them: {'; '.join(left)}.", "note")

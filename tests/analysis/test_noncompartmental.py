@@ -410,8 +410,8 @@ def test_lazy_curves_give_lazy_parameters() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"C": curves((0, 2, 1), (1, 2, 3))}, "times must not fall, and 1 comes after 2"),
-        ({"C": curves((0, np.nan, 1), (1, 2, 3))}, "times must not fall"),
+        ({"C": curves((0, 2, 1), (1, 2, 3))}, "times must not decrease, and 1 comes after 2"),
+        ({"C": curves((0, np.nan, 1), (1, 2, 3))}, "times must not decrease"),
         ({"C": curves(TIMES, VALUES).drop_attrs(deep=False)}, "the data lack the attribute `units`"),
         ({"C": curves(TIMES, VALUES).drop_vars("time")}, "no coordinate `time`"),
         ({"C": curves(TIMES, VALUES).assign_coords(time=list(TIMES))}, "coordinate `time` lacks the attribute `units`"),

@@ -104,7 +104,7 @@ SWEPT: dict[str, Any] = {
     "subjects_per_second": 38.46,
     "share_computing": 0.981,
     "device": "CPU (cpu)",
-    "population": {"title": "every parameter by itself", "varied": 50, "share_rejected": 0.00332},
+    "population": {"title": "every parameter independently", "varied": 50, "share_rejected": 0.00332},
     "sweep": {
         "tumour.volume:final": {
             "unit": "mm^3",

@@ -225,7 +225,7 @@ def test_a_scheduler_and_its_worker(
                 scheduler.wait()
 
             path = tmp_path / "a.h5"
-            with pytest.raises(InputError, match="the scheduler went away"):
+            with pytest.raises(InputError, match="the scheduler stopped"):
                 nanomg.sweep("drain", output=path, scheduler=address, progress=lose, library=shelves, **ASKED)
     run = nanomg.sweep("drain", output=path, resume=True, library=shelves, **ASKED)
     assert 0 < run.summary["computed"] < run.summary["trajectories"]

@@ -84,7 +84,7 @@ def test_runs_at_steady_state_and_their_gradients(shelf: Shelf) -> None:
     np.testing.assert_allclose(value[0], AMOUNT / V * np.exp(-4.0 * k), rtol=1e-5)
     np.testing.assert_allclose(value[1:], settled, rtol=1e-5)
     np.testing.assert_allclose(slopes[1:], -settled * (times[:, None] + interval * left / (1.0 - left)) / V, rtol=1e-4)
-    with pytest.raises(InputError, match="when events of a dose happen"):
+    with pytest.raises(InputError, match="the times of doses"):
         Predictor(predict.rows, free=("pk.Tlag_central",))
 
 

@@ -26,5 +26,5 @@ def test_a_comment_after_a_rewritten_value_stays(library):
     assert written.endswith("}" + rest) and "value = 4" in written
     added = card_editing.rewrite("[x]\ny = { value = 2 }\n", {"pk.CL": parameter})
     assert added.startswith("[x]\ny = { value = 2 }\n") and "[pk]\nCL = { value = 4" in added
-    with pytest.raises(InputError, match="on a line of its own"):
+    with pytest.raises(InputError, match="on one line"):
         card_editing.rewrite('[pk.CL]\nvalue = 1\nunit = "L/h"\n', {"pk.CL": parameter})

@@ -73,7 +73,7 @@ BROKEN = {
     "amount that is not a number": ('"10 umol"', '"nan umol"', r"'nan umol' is not a number"),
     "amount NaN": ('"10 umol"', "nan", r"not a finite number"),
     "negative time": ('"1 h"', '"-1 h"', r"time must not be negative"),
-    "time after the horizon": ('"1 h"', '"3 d"', r"72 h lies after the horizon of 48 h"),
+    "time after the horizon": ('"1 h"', '"3 d"', r"72 h is after the horizon of 48 h"),
     "unknown key of a dose": ('time = "1 h"', 'tme = "1 h"', r"no key 'tme'; did you mean 'time'"),
     "prescription that goes back": (
         'amt = "10 umol"\ntime = "1 h"',

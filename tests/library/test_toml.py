@@ -107,7 +107,7 @@ def test_values_by_kind() -> None:
         (lambda e: e.hours("many"), "here, many: a time must not be negative; this is ['a', 'b']"),
         (
             lambda e: e.bounds("span", lambda v: -1.0),
-            "here, span: the lowest must not be negative or above the highest; this is ['1 h', '1 d']",
+            "here, span: the lowest must not be negative or above the highest, but it is ['1 h', '1 d']",
         ),
         (lambda e: e.bounds("x"), "here, x: this must be a list of two, the lowest and the highest"),
         (lambda e: e.one_of("odd", ("kg",), kind="unit"), "here: there is no unit 'mg'; known: kg."),

@@ -258,7 +258,7 @@ def test_cut_short(tmp_path: Path, file: Path, share: float) -> None:
     content = file.read_bytes()
     path = tmp_path / "run.h5"
     path.write_bytes(content[: int(share * len(content))])
-    assert "cut short" in told(path)
+    assert "truncated" in told(path)
 
 
 def test_damaged_numbers(tmp_path: Path, file: Path) -> None:

@@ -131,7 +131,7 @@ def test_many_subjects_are_solved_in_blocks(tmp_path: Path, monkeypatch: pytest.
 def test_a_clock_that_starts_again_leaves_only_the_records(program: Program, tmp_path: Path) -> None:
     events = written(tmp_path, "TIME AMT CMT EVID\n0 70 2 1\n20 . . 0\n0 35 2 4\n5 . . 0")
     code, out, _ = program("simulate", "textbook-1cpt", "--events", events, "-o", tmp_path / "run.h5")
-    assert code == 0 and "time goes back at a reset" in out
+    assert code == 0 and "a reset restarts the clock" in out
     tree = nanomg.open(tmp_path / "run.h5")
     assert "simulation" not in tree
     expected = [70 / V, 70 / V * bolus(20), 35 / V, 35 / V * bolus(5)]
@@ -168,7 +168,7 @@ def test_too_many_doses_to_follow_closely_get_no_verdict(tmp_path: Path, monkeyp
     monkeypatch.setattr(event_runs, "_MOST_EDGES", 3)
     events = written(tmp_path, "TIME AMT CMT II ADDL\n1 5 magnesium.iv 7 4")
     run = simulate_run.simulate(str(tmp_path / "mg.toml"), events=events)
-    assert run.summary["verdict"].startswith("No verdict: too many different times of doses")
+    assert run.summary["verdict"].startswith("No conclusion: there are too many different dose times")
     assert list(run.tree["simulation"].time.values) == [*np.arange(0, 49, 6.0)]
 
 

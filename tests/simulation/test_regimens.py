@@ -92,5 +92,5 @@ def test_regimens_against_closed_forms(what: str, tmp_path: Path) -> None:
     at = [float(t) for t in series.time.values if t not in (2.0, 8.0)]
     values = [float(series.sel(time=t)) for t in at]
     assert values == pytest.approx([expected(t) for t in at], rel=1e-6, abs=1e-6)
-    with pytest.raises(InputError, match="takes single doses alone"):
+    with pytest.raises(InputError, match="takes only single doses"):
         optimize_run.optimize(name)

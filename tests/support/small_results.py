@@ -212,7 +212,7 @@ def varied(dims: dict[str, int]) -> xr.DataTree:
             coords["dose.a"] = ("point", rng.lognormal(size=size), {"units": "mg", "long_name": "amount"})
             coords["hypothesis"] = ("point", np.array(["H1", "H2"] * (size // 2), object), {"long_name": "hypothesis"})
     status = np.isnan(values).astype(np.int8)
-    ended = file.flags(tuple(dims), status, ["done", "too many steps"], "how the trajectory ended")
+    ended = file.flags(tuple(dims), status, ["done", "too many steps"], "outcome of the trajectory")
     found = tree({"sweep": data.assign_coords(coords).assign(status=ended)})
     found.attrs["config_json"] = json.dumps({"file": {"limit": [{"name": "safe", "signal": "C", "max": "1 mg/L"}]}})
     return found

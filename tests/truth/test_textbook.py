@@ -119,7 +119,7 @@ CASES: dict[str, Case] = {
         [Given(1.25, 50, "pk.depot", duration=4.0)],
         {"pk.duration_depot": 4.0, "pk.F_depot": 0.5, "pk.Tlag_depot": 0.25},
     ),
-    "further doses": Case(
+    "additional doses": Case(
         [dose(0, 100, "pk.depot", ii=12.0, addl=3)], [Given(12.0 * k, 100, "pk.depot") for k in range(4)]
     ),
     "further infusions, lagged": Case(
@@ -140,7 +140,7 @@ CASES: dict[str, Case] = {
     "steady state, constant infusion": Case(
         [dose(0, 0, ss=1, rate=7.0)], [Given(-20_000.0, 140_000.0, duration=20_000.0)]
     ),
-    "steady state on top": Case(
+    "steady state added to the current amounts": Case(
         [dose(0, 30), dose(5, 100, ii=12.0, ss=2)],
         [Given(0, 30), *(g._replace(since=5.0) for g in past(Given(5, 100), 12.0))],
     ),

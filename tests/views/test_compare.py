@@ -210,7 +210,7 @@ def test_names_are_short_and_tell_files_apart(files: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["a/run.h5"], "two result files or more"),
+        (["a/run.h5"], "two or more result files"),
         (["a/run.h5", "a/../a/run.h5"], "named twice"),
         (["a/run.h5", "sweep.h5"], "simulate made 'run' and sweep made 'sweep'"),
         (["a/run.h5", "missing.h5"], "no such file"),

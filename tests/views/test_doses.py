@@ -59,7 +59,7 @@ def test_bounds_as_a_mass_of_salt_are_told() -> None:
 
 def test_bounds_that_cannot_be_read_are_told() -> None:
     config = {"file": {"free": [{"cmt": "a.b", "amount": [0, "1 mg"]}], "mechanisms": ["Gone"]}}
-    assert any("bounds is not known" in text for text in warned(facts_of(config, {"objective": 1.0, "regimen": []})))
+    assert any("Unknown whether" in text for text in warned(facts_of(config, {"objective": 1.0, "regimen": []})))
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,12 @@ def test_days(times: list[float], told: str) -> None:
     [
         ("1,100,1,10,0,0,", ("100", "over 10 h, at 10 mg/h")),
         ("1,0,1,5,0,1,", ("", "at 5 mg/h all the time before, until now")),
-        ("1,100,1,-1,0,0,", ("100", "at a rate that the model sets")),
-        ("1,100,1,-2,0,0,", ("100", "over a time that the model sets")),
+        ("1,100,1,-1,0,0,", ("100", "at a modelled rate")),
+        ("1,100,1,-2,0,0,", ("100", "over a modelled duration")),
         ("1,100,1,0,0,0,3", ("100", "over 3 h")),
-        ("1,100,1,0,12,2,", ("100", "at once", "yes, on top of what was there")),
-        ("4,50,1,0,0,0,", ("50", "at once, after a reset: every state is emptied")),
-        ("3,,,,,,", ("reset: every state is emptied",)),
+        ("1,100,1,0,12,2,", ("100", "at once", "yes, added to the current amounts")),
+        ("4,50,1,0,0,0,", ("50", "at once, after a reset: every state is set to 0")),
+        ("3,,,,,,", ("reset: every state is set to 0",)),
         ("1,50,2,10,0,0,", ("50", "over 5 h, times its bioavailability, at 10 mg/h")),
     ],
 )
@@ -119,4 +119,4 @@ def test_a_sweep_says_what_it_varies_of_the_doses(axis: str, told: str) -> None:
     doses = results_groups.doses({"as given": results_groups.dose_rows(scenario, scenario.doses)})
     facts = facts_of(scenario.config, {}, sweep=sweep, doses=doses, parameters=results_groups.parameters(scenario))
     text = said(views_doses.blocks(facts))
-    assert "100" in text and ("the sweep varies it" in text) == bool(told) and told in text
+    assert "100" in text and ("which the sweep varies" in text) == bool(told) and told in text

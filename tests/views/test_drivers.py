@@ -1,4 +1,4 @@
-"""What goes with the numbers of a result, and what would change it."""
+"""Rank correlations with the numbers of a result, and what would change it."""
 
 from __future__ import annotations
 

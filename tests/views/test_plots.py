@@ -51,7 +51,7 @@ def test_a_file_that_lacks_something_says_so(simulated: xr.DataTree) -> None:
     assert any("records" in text for text in texts(plots.plot(records)))
     nothing = feasible()
     nothing["feasibility"]["rise"][:] = np.nan
-    assert any("No draw" in text for text in texts(plots.plot(nothing)))
+    assert any("No sample" in text for text in texts(plots.plot(nothing)))
     assert any("no summary" in text for text in texts(plots.plot(tree({"sensitivity": xr.Dataset()}))))
 
 
@@ -87,10 +87,10 @@ def test_predictions_without_a_place_are_counted() -> None:
     figure = style.sheet([validate_figure.against(points)])
     said = " ".join(text.replace("\n", " ") for text in texts(figure))
     for text in (
-        "2 of serum predicted to be 0 or less",
+        "2 of serum prediction 0 or less",
         "2 of serum whose prediction failed",
         "1 of tumour whose prediction failed",
-        "1 of tumour observed to be 0 or less",
+        "1 of tumour observation 0 or less",
     ):
         assert text in said
     assert sum(len(dots.get_offsets()) for dots in figure.axes[0].collections) == 1
@@ -124,10 +124,10 @@ def test_what_a_kind_cannot_use_is_refused(
     if kind == "swept" and where != "--by":
         assert axes_of(plots.plot(result, **asked))
         return
-    with pytest.raises(InputError, match="this is for results of simulate, optimize") as error:
+    with pytest.raises(InputError, match="this option is for results of simulate, optimize") as error:
         plots.plot(result, **asked)
     assert error.value.where == where
-    assert f"is one of {jobs.job_of(result).name}" in str(error.value)
+    assert f"is a result of {jobs.job_of(result).name}" in str(error.value)
 
 
 def test_the_command_draws_every_format_and_refuses_the_rest(simulated: xr.DataTree, tmp_path: Path) -> None:

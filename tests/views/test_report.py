@@ -164,7 +164,7 @@ def test_a_file_without_a_group_says_so(file: Path, tmp_path: Path, gone: str) -
 def test_a_file_without_an_attribute_still_has_a_page(file: Path, tmp_path: Path, gone: str) -> None:
     page = changed(file, tmp_path / "x.h5", lambda _, attributes: attributes.pop(gone))
     assert "Run it again" in page.text
-    assert ("holds no summary" in page.text) == (gone == "summary_json")
+    assert ("has no summary" in page.text) == (gone == "summary_json")
 
 
 def test_an_older_schema_says_so(file: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_where_every_trajectory_failed_the_page_says_so(file: Path, tmp_path: Pa
                 variable.values[:] = np.nan
 
     page = changed(file, tmp_path / "x.h5", fail)
-    assert "Every trajectory failed (too many steps)" in page.text and "No verdict" in page.text
+    assert "Every trajectory failed (too many steps)" in page.text and "No conclusion" in page.text
 
 
 def test_a_result_in_memory_has_a_page_where_it_is_named(file: Path, tmp_path: Path) -> None:
@@ -266,12 +266,12 @@ def test_the_command(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        ("page.pdf", {"pdf": True}, "name one that ends with .html"),
-        ("page.pdf", {}, "name one that ends with .html"),
-        ("page", {}, "name one that ends with .html"),
-        ("run.h5", {}, "name one that ends with .html"),
-        ("run.html", {}, "this is the result file itself"),
-        ("link.html", {}, "this is the result file itself"),
+        ("page.pdf", {"pdf": True}, "its name must end with .html"),
+        ("page.pdf", {}, "its name must end with .html"),
+        ("page", {}, "its name must end with .html"),
+        ("run.h5", {}, "its name must end with .html"),
+        ("run.html", {}, "this is the result file;"),
+        ("link.html", {}, "this is the result file;"),
         ("RUN.HTM", {}, ""),
     ],
 )

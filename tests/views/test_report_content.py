@@ -29,7 +29,7 @@ def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
     found = cautions.cautions(facts_of(LIMITED, {}, simulation=courses(**{SERUM: [1.0, level]}, **over)))
     text = " ".join(c.text for c in found)
     assert ("The limit “serum” of 2000 umol/L is exceeded: 4500 umol/L" in text) == (level > 2)
-    assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Passed by 1 mmol L-1" in text) == (
+    assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Exceeded by 1 mmol L-1" in text) == (
         level > 3.5
     )
     assert any(c.well for c in found) == (level < 2)
@@ -78,7 +78,7 @@ def test_a_limit_on_counts_is_held_against_the_courses() -> None:
 
 def test_a_limit_without_a_course_is_not_known() -> None:
     found = warned(facts_of(LIMITED, {}, simulation=courses(other=[1.0])))
-    assert "Whether the limit “serum” is kept is not known: the file holds no course to tell." in found
+    assert "Whether the limit “serum” is kept is not known: the file has no time course." in found
 
 
 # ---------------------------------------------------------------- against data

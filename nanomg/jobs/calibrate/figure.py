@@ -16,7 +16,7 @@ from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.formatting import format_number
 from nanomg.units import unit_text
 
-_PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("kept aside to judge", "s", COLOURS[1])}
+_PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("held out", "s", COLOURS[1])}
 _DECADES = 20.0  # a panel that spans more than this factor is logarithmic
 _PANEL, _BAR = 3.0, 0.42  # [inch]
 _TAIL = 1.6448536269514722  # 95 % point of the standard normal
@@ -110,7 +110,7 @@ def _values(found: xr.Dataset, told: Mapping[str, Any]) -> Picture:
     """Each fitted value beside the card's, which is 1, with its 90 % interval, prior and bounds."""
     names = [name for name in map(str, found.parameter.values) if name in told]
     if not names:
-        return style.message("Fitted values", "The file does not say what the values were before the fit.")
+        return style.message("Fitted values", "The file does not contain the values before the fit.")
 
     def draw(part: Any) -> None:
         axis = part.subplots()

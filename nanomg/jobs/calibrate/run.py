@@ -125,7 +125,7 @@ def run(
     written = _check_card(request.written, request.force)
     path = files.check_output(request.output, request.force) if request.output is not None else None
     if written is not None and path is not None and written.resolve() == path.resolve():
-        raise InputError("the card and the HDF5 file need names of their own", str(path))
+        raise InputError("the card and the HDF5 file need different names", str(path))
     if seed < 0 or (starts is not None and starts < 1):
         raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
     study = _study(request, shelf)
@@ -186,12 +186,12 @@ def _study(request: CalibrateRequest, library: Library) -> Study:
         if data not in library.studies and not data.endswith(".toml"):
             raise unknown("study", data, library.studies, "--data")
         if scenario:
-            raise InputError("a study names its own scenarios; --scenario goes with a table", "--scenario")
+            raise InputError("a study names its scenarios; --scenario is for a table", "--scenario")
         path = library.studies.get(data, Path(data))
         study = studies.read(path, Path(request.raw or os.environ.get(RAW) or path.parent), library, card)
         study = dataclasses.replace(study, free=free or study.free)
     if not study.free:
-        raise InputError("nothing is free; say what to fit with --fit NAME=LOW..HIGH", f"study {study.name!r}")
+        raise InputError("no parameter is free; name one with --fit NAME=LOW..HIGH", f"study {study.name!r}")
     return study
 
 
@@ -219,7 +219,7 @@ def _reason(datum: Datum, predicted: float, off: float) -> str:
     """Why a row of a run that was solved has no residual."""
     if math.isfinite(off) or datum.row.measure is None:
         return ""
-    what = f"gives {predicted:g}, which has no relative error" if math.isfinite(predicted) else "has no such number"
+    what = f"gives {predicted:g}, which has no relative error" if math.isfinite(predicted) else "has no such value"
     return f"run {datum.row.measure.run.name!r} {what}"
 
 
@@ -338,7 +338,7 @@ def _identifiability(problem: FitProblem, z: np.ndarray, known: Uncertainty) -> 
         what = "a combination"
         if len(direction) == 2 and math.isclose(abs(a), abs(b), rel_tol=0.05):
             what = "the ratio" if a * b > 0 else "the product"
-        said.append(f"Not identifiable apart, only {what} of them is: {', '.join(members)}.")
+        said.append(f"Only {what} of these is identifiable: {', '.join(members)}.")
     most = math.sqrt(math.log1p(POOR**2))
     poor = [name for name, se in zip(names, known.se, strict=True) if math.isfinite(se) and se > most]
     if poor:
@@ -384,7 +384,7 @@ def _dataset(problem: FitProblem, found: Optimum, known: Uncertainty, predicted:
             "observed": (("row",), np.array([d.row.value for d in data]), {"long_name": "measured value"}),
             "predicted": (("row",), predicted[:, 1], {"long_name": "prediction with the fitted values"}),
             "predicted_at_start": (("row",), predicted[:, 0], {"long_name": "prediction with the values of the card"}),
-            "residual": (("row",), stated, {"units": "1", "long_name": "residual in stated standard deviations"}),
+            "residual": (("row",), stated, {"units": "1", "long_name": "residual in assumed standard deviations"}),
             "estimate": (
                 ("parameter",),
                 np.exp(found.z),
@@ -397,8 +397,8 @@ def _dataset(problem: FitProblem, found: Optimum, known: Uncertainty, predicted:
                 known.fisher,
                 {"units": "1", "long_name": "Fisher matrix of ln of the parameters, priors included"},
             ),
-            "start_value": (("start", "parameter"), np.exp(found.begin), {"long_name": "where each start began"}),
-            "end_value": (("start", "parameter"), np.exp(found.end), {"long_name": "where each start ended"}),
+            "start_value": (("start", "parameter"), np.exp(found.begin), {"long_name": "first point of each start"}),
+            "end_value": (("start", "parameter"), np.exp(found.end), {"long_name": "last point of each start"}),
             "cost": (
                 ("start",),
                 found.cost,

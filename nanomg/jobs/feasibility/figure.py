@@ -27,7 +27,7 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     rise = found.rise
     if not np.isfinite(rise.values).any():
         why = "; ".join(reading.failures(found))
-        return [style.message("Rise of tumour free Mg", f"No draw could be solved. {why}")]
+        return [style.message("Rise of tumour free Mg", f"No sample could be solved. {why}")]
     return [_ranges(rise), _reached(rise)]
 
 
@@ -100,7 +100,7 @@ def _reached(rise: xr.DataArray) -> Picture:
         axis.set(xlim=(low, high), ylim=(0.0, 102.0))
         _targets(axis)
         axis.set_xlabel("rise of free Mg over its best 24 h [mmol/L]")
-        axis.set_ylabel("share of draws that reach it [%]")
+        axis.set_ylabel("share of samples that reach it [%]")
         reach = " and ".join(f"+{format_number(t, 3)}" for t in RELEVANT.values())
         style.legend(part, handles, f"share of draws that reach {reach} mmol/L")
 

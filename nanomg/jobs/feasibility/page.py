@@ -1,4 +1,4 @@
-"""What a page and the screen show of a feasibility analysis: the rise of tumour Mg over what the cards leave open."""
+"""What a page and the screen show of a feasibility analysis: the rise of tumour Mg over uncertainty of the cards."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _sampled(result: ResultReader) -> str:
     return (
         f"{result.at('scenario')}: {found.get('draws')} samples of {found.get('sampled')} parameters, seed {found.get('seed')}, "
         f"{format_number((found.get('horizon_h') or 0.0) / 24)} d; {found.get('failed')} failed; "
-        f"{percent(found.get('share_rejected'))} of the samples were not physical and were resampled"
+        f"{percent(found.get('share_rejected'))} of the samples were implausible and were resampled"
     )
 
 
@@ -111,7 +111,7 @@ def warnings(result: ResultReader) -> Iterator[Caution]:
     if (share := result.at("feasibility", "share_rejected")) and share > _MANY:
         rules = sorted((result.at("feasibility", "rejected") or {}).items(), key=lambda item: -item[1])[:4]
         counts = ", ".join(f"{rule} ({count})" for rule, count in rules)
-        yield Caution(f"{percent(share)} of the samples were not physical and were resampled, by rule: {counts}.")
+        yield Caution(f"{percent(share)} of the samples were implausible and were resampled, by rule: {counts}.")
 
 
 def quantities(result: ResultReader) -> Numbers:

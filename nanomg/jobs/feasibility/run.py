@@ -40,8 +40,8 @@ POOR = "interstitium.C_poor"
 PARTS = {
     "total": "rise of free Mg, mean over tumour interstitium",
     "poorly perfused": "rise of free Mg, poorly perfused tumour interstitium",
-    "local": "rise of free Mg, mean over tumour interstitium, less what serum explains",
-    "local, poorly perfused": "rise of free Mg, poorly perfused tumour interstitium, less what serum explains",
+    "local": "rise of free Mg, mean over tumour interstitium, minus the part from serum",
+    "local, poorly perfused": "rise of free Mg, poorly perfused tumour interstitium, minus the part from serum",
     "serum": "rise of serum ionised Mg times the Donnan ratio",
 }
 STATISTICS = {"peak": "max", "day": "max 24 h mean", "mean": "mean"}  # read-outs
@@ -171,9 +171,7 @@ def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:
         return scenario
     hours = units.parse_quantity(horizon, "h", "--horizon")
     if not 0 < hours <= scenario.horizon:
-        raise InputError(
-            f"the horizon must lie above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon"
-        )
+        raise InputError(f"the horizon must be above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon")
     kept = tuple(d for d in scenario.doses if d.time < hours)
     return dataclasses.replace(scenario, horizon=hours, doses=kept)
 
@@ -197,7 +195,7 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
     ranged = {name: span for name, span in found.items() if span and not span.uniform}
     if not ranged:
         raise InputError(
-            "no parameter has a range in its card, so there is nothing to draw", f"scenario {scenario.name!r}"
+            "no parameter has a range in its card, so there is nothing to sample", f"scenario {scenario.name!r}"
         )
     count = draws
     while True:
@@ -210,7 +208,7 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
             break
         if count > 1000 * draws:
             raise InputError(
-                "hardly any draw is physical; check the ranges of the cards", f"scenario {scenario.name!r}"
+                "hardly any sample is plausible; check the ranges of the cards", f"scenario {scenario.name!r}"
             )
         count *= 2
     chosen = passed[:draws]
@@ -348,7 +346,9 @@ def _dataset(scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.nd
                 {"units": "mmol L-1", "long_name": "rise compared with the arm without Mg"},
             ),
             "text": (("quantity",), about, {"long_name": "what the quantity is"}),
-            "status": file.flags("draw", status, [s.reason for s in Status], "how the draw ended, worse of both arms"),
+            "status": file.flags(
+                "draw", status, [s.reason for s in Status], "outcome of the sample, the worse of both arms"
+            ),
             "value": (
                 ("draw", "parameter"),
                 values,

@@ -46,7 +46,7 @@ def _schedule(tree: xr.DataTree) -> Picture:
     was, now = reading.doses_of(tree, BASELINE), reading.doses_of(tree, OPTIMUM)
     ports = list(dict.fromkeys(dose.port for dose in [*now, *was]))
     if not ports:
-        return style.message("Schedule before and after", "The file holds no doses.")
+        return style.message("Regimen before and after", "The file has no doses.")
     hours = _horizon(tree, [*was, *now])
 
     def draw(part: Any) -> None:
@@ -71,7 +71,7 @@ def _schedule(tree: xr.DataTree) -> Picture:
         ]
         style.legend(part, handles)
 
-    return Picture("Schedule before and after", _PANEL * len(ports) + 0.7, draw)
+    return Picture("Regimen before and after", _PANEL * len(ports) + 0.7, draw)
 
 
 def _horizon(tree: xr.DataTree, doses: list[DoseMark]) -> float:
@@ -130,7 +130,7 @@ def _limits(found: xr.Dataset) -> Picture:
 def _objective(found: xr.Dataset) -> Picture:
     names = [str(name) for name in found.term.values]
     if not names:
-        return style.message("What the objective is made of", "The objective has no terms.")
+        return style.message("Terms of the objective", "The objective has no terms.")
     was, now = (found.term_value.sel(regimen=r).values for r in (BASELINE, OPTIMUM))
     rows = [*zip(names, was, now, strict=True), ("total", was.sum(), now.sum())]
 
@@ -153,7 +153,7 @@ def _objective(found: xr.Dataset) -> Picture:
             part, [style.block(facecolor=c, hatch=h, edgecolor="white", label=text) for c, h, text in meanings]
         )
 
-    return Picture("What the objective is made of", _BAR * len(rows) + 1.0, draw)
+    return Picture("Terms of the objective", _BAR * len(rows) + 1.0, draw)
 
 
 def _history(found: xr.Dataset) -> Picture:

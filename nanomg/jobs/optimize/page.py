@@ -147,7 +147,7 @@ def _bounds(result: ResultReader) -> Iterator[Caution]:
     from nanomg.results import groups  # slow to import, and the screen shows no warnings
 
     if (scenario := result.scenario) is None:
-        yield Caution("Whether doses are at their bounds is not known: the current library cannot read the scenario.")
+        yield Caution("Unknown whether doses are at their bounds: the current library cannot read the scenario.")
         return
     for free in scenario.free:
         unit, scale = groups.shown(scenario, free.cmt)

@@ -19,7 +19,7 @@ class OptimizeRequest(RegimenRequest):
     seed: int = field(default=0, metadata=about("seed of the starts", least=0))
     resume: bool = field(
         default=False,
-        metadata=about("continue from the checkpoint that an interrupted run left beside the output", execution=True),
+        metadata=about("continue from the checkpoint of an interrupted run", execution=True),
     )
 
 

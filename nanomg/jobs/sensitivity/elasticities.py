@@ -46,7 +46,7 @@ def outputs_asked(texts: Sequence[str], scenario: Scenario) -> tuple[Keep, ...]:
     Raises `InputError` for an unknown quantity, a statistic without a slope, and a quantity on which nothing acts.
     """
     if not texts and not scenario.outputs:
-        raise InputError("the scenario names no outputs, so say of what (--of)", f"scenario {scenario.name!r}")
+        raise InputError("the scenario has no outputs; name one with --of", f"scenario {scenario.name!r}")
     found = dict.fromkeys(_output(text, scenario) for text in texts or list(scenario.outputs)[:1])
     return tuple(found)
 

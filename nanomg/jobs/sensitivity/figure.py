@@ -40,7 +40,7 @@ def draw(path: Path, summary: Mapping[str, Any]) -> None:
 def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """One picture, of elasticities, effects of the ranges and Sobol indices."""
     if "summary_json" not in tree.attrs:
-        return [message("What the outputs depend on", "The file holds no summary to draw.")]
+        return [message("What the outputs depend on", "The file has no summary to draw.")]
     return [picture(json.loads(tree.attrs["summary_json"]))]
 
 
@@ -108,7 +108,7 @@ def _draw_ranges(axis: Any, rows: Rows, over: str) -> None:
     log_axis(axis, "x")
     what = "of the card's range" if over == CARD else "among subjects"
     looks = {f"low end {what}": low, "high end": high}
-    _finish(axis, rows, "what the output is multiplied by, to first order [–]", 1.0, looks)
+    _finish(axis, rows, "effect of range: output at the high end / at the low end (linear estimate) [–]", 1.0, looks)
 
 
 def _draw_indices(axis: Any, rows: Rows) -> None:

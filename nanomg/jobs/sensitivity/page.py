@@ -14,7 +14,7 @@ from nanomg.units import unit_text
 
 _SHOWN = 20  # rows of a table that are shown first
 _NEGLIGIBLE = 1e-6  # an elasticity below this is none
-_OVER = {"card": "the cards' ranges (5 to 95 % of what is believed)", "cv": "5 to 95 % of subjects"}
+_OVER = {"card": "the cards' ranges (5 to 95 %)", "cv": "5 to 95 % of subjects"}
 
 Rows = list[tuple[int, Mapping[str, Any]]]  # entries of the summary's elasticities with their places
 
@@ -143,7 +143,7 @@ def warnings(result: ResultReader) -> Iterator[Caution]:
         rules = sorted((sobol.get("unphysical") or {}).items(), key=lambda item: -item[1])[:4]
         why = ", ".join(f"{rule} ({count})" for rule, count in rules) or "not solved"
         yield Caution(
-            f"The Sobol indices rest on {sobol.get('complete')} of {sobol.get('samples')} base samples; "
+            f"The Sobol indices use {sobol.get('complete')} of {sobol.get('samples')} base samples; "
             f"the others were left out ({why})."
         )
 

@@ -108,9 +108,7 @@ def run(
     samples, over, seed = request.samples, request.over, request.seed
     chosen = request.resolved(library)
     if request.parameters and samples is None:
-        raise InputError(
-            "only Sobol indices are of chosen parameters; say of how many samples (--sobol)", "--parameter"
-        )
+        raise InputError("--parameter is for Sobol indices; give the number of samples with --sobol", "--parameter")
     if samples is not None:
         sobol.check(samples)
     outputs = elasticities.outputs_asked(request.of, chosen)
@@ -157,7 +155,7 @@ def _check_files(output: StrPath | None, figure: StrPath | None, force: bool) ->
     if picture is not None and picture.suffix.lower() != ".png":
         raise InputError("the figure is a PNG file; name one that ends with .png", str(picture))
     if picture is not None and path is not None and picture.resolve() == path.resolve():
-        raise InputError("the result and the figure need a file each", str(picture))
+        raise InputError("the result and the figure need different files", str(picture))
     return path, picture
 
 
@@ -169,7 +167,7 @@ def _matter_most(rows: Sequence[Mapping[str, Any]], scenario: Scenario) -> list[
             most[row["parameter"]] = max(most.get(row["parameter"], 0.0), abs(row["range_effect"]))
     if not most:
         raise InputError(
-            "no parameter that matters has a range, so there is nothing to vary", f"scenario {scenario.name!r}"
+            "no parameter with an effect has a range, so there is nothing to vary", f"scenario {scenario.name!r}"
         )
     return sorted(most, key=lambda name: -most[name])[: sobol.PARAMETERS]
 
@@ -188,9 +186,9 @@ def _of_slopes(summary: Mapping[str, Any]) -> xr.Dataset:
     wide = {
         "elasticity": "relative change of the output per relative change of the parameter",
         "slope": "change of the output in `output_unit` per `unit` of the parameter",
-        "at_low": f"change {of} at the low end of the range, to first order",
-        "at_high": f"change {of} at the high end of the range, to first order",
-        "range_effect": f"change {of} over the range, to first order",
+        "at_low": f"change {of} at the low end of the range (linear estimate)",
+        "at_high": f"change {of} at the high end of the range (linear estimate)",
+        "range_effect": f"change {of} over the range (linear estimate)",
     }
     long = {
         "value": "value in the unit of `unit`; of doses their sum",
@@ -207,7 +205,7 @@ def _of_slopes(summary: Mapping[str, Any]) -> xr.Dataset:
     }
     for key, text in long.items():
         variables[key] = (("parameter",), np.array([each[first, n][key] for n in names], float), about("1", text))
-    for key, text in {"unit": "unit of the parameter", "basis": "how the value is known", "text": "what it is"}.items():
+    for key, text in {"unit": "unit of the parameter", "basis": "basis of the value", "text": "what it is"}.items():
         variables[key] = (("parameter",), np.array([each[first, n][key] for n in names], object), {"long_name": text})
     variables["output_value"] = (
         ("output",),
@@ -235,7 +233,9 @@ def _of_indices(scenario: Scenario, outputs: Sequence[Keep], found: Indices) -> 
     variables |= {
         "value": (("trajectory", "parameter"), values, about("1", "sampled value in the unit of `unit`")),
         "found": (("output", "trajectory"), found.found, about("1", "output in the unit of `output_unit`")),
-        "status": result_file.flags("trajectory", found.status, [s.reason for s in Status], "how the trajectory ended"),
+        "status": result_file.flags(
+            "trajectory", found.status, [s.reason for s in Status], "outcome of the trajectory"
+        ),
         "low": (("parameter",), ends[:, 0], about("1", "low end of the range in the unit of `unit`")),
         "high": (("parameter",), ends[:, 1], about("1", "high end of the range in the unit of `unit`")),
         "unit": (

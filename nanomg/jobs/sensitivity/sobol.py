@@ -69,7 +69,7 @@ def ranges_of(scenario: Scenario, names: Sequence[str], over: str) -> dict[str, 
         if span is None:
             lacks = "variation between subjects (cv)" if over == CV else "range (low and high)"
             raise InputError(
-                f"{name!r} has no {lacks}: its card gives none, or its value is set by hand", "--parameter"
+                f"{name!r} has no {lacks}: its card has none, or its value is set by the user", "--parameter"
             )
         found[name] = span
     return found

@@ -60,11 +60,11 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """The courses of a simulation or of the arms of an optimisation, as one picture."""
     signals, log, by, _ = asked
     if by not in (ARM, HYPOTHESIS):
-        raise unknown("way to lay out courses", by, (ARM, HYPOTHESIS), "--by")
+        raise unknown("layout of time courses", by, (ARM, HYPOTHESIS), "--by")
     if "simulation" not in tree.children:
-        text = "The file holds no courses."
+        text = "The file has no time courses."
         if "records" in tree.children:
-            text = "Subjects were solved at their records alone, as asked for or because time goes back at a reset."
+            text = "Subjects were simulated at their records only, as requested or because a reset restarts the clock."
         return [drawing_style.message("Courses", text)]
     data, config = tree["simulation"].to_dataset(), config_of(tree)
     reasons = failures(data)
@@ -72,7 +72,7 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
         return [drawing_style.message("Courses", f"Every trajectory failed: {'; '.join(reasons)}.")]
     names = chosen(data, signals, outputs_of(tree))
     if not names:
-        return [drawing_style.message("Courses", "The file holds no signals.")]
+        return [drawing_style.message("Courses", "The file has no signals.")]
     sides = list(data.hypothesis.values) if by == HYPOTHESIS else [data.hypothesis.values[0]]
     given = doses_of(tree, OPTIMUM if OPTIMUM in data.regimen.values else str(data.regimen.values[0]))
     columns = len(sides) if len(sides) > 1 else _columns(len(names))

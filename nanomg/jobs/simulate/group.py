@@ -34,7 +34,7 @@ def of_verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str,
             key: ("h", f"hours per day with tumour free Mg raised above {label} mmol/L")
             for key, label in roles.HOURS.items()
         },
-        "mean_competence_gain": ("1", "mean gain of T-cell competence over the arm without Mg"),
+        "mean_competence_gain": ("1", "mean gain of T-cell competence compared with the arm without Mg"),
     }
     variables: dict[str, Any] = {
         name: (("regimen", "hypothesis"), [[r[name][h] for h in arms.hypotheses] for r in rows.values()], about(*words))
@@ -42,7 +42,7 @@ def of_verdict(mg: dict[str, Any] | None, arms: Arms, regimen: str) -> dict[str,
     }
     shares = {
         "share_local": "share of the mean rise that is local",
-        "share_serum": "share of the mean rise through serum",
+        "share_serum": "share of the mean rise from serum",
     }
     for name, text in shares.items():
         variables[name] = (("regimen",), np.array([r[name] for r in rows.values()], float), about("1", text))

@@ -147,9 +147,7 @@ def _percent(result: ResultReader, *path: str) -> Cell:
 def drivers(result: ResultReader) -> Iterator[Block]:
     """Where to ask what the answer depends on: a run with one value each does not tell."""
     command = f"nanomg sensitivity {shlex.quote(str(result.at('scenario')))}"
-    yield Text(
-        f"This run varied no value, so it cannot rank what the answer depends on. To do so, run: {command}", "note"
-    )
+    yield Text(f"This run varied no parameter, so it shows no key drivers. To find them, run: {command}", "note")
 
 
 def changes(result: ResultReader) -> Iterator[str]:
@@ -161,7 +159,7 @@ def changes(result: ResultReader) -> Iterator[str]:
     peak = result.at("mg", "peak_rise", "value")
     short = [level for level in RELEVANT.values() if peak and 0 < peak < level]
     if short:
-        more = f"{format_number(short[0] / peak, 2)}-fold of now, its highest rise would reach +{short[0]:g} mmol/L"
+        more = f"{format_number(short[0] / peak, 2)}-fold, its highest rise would reach +{short[0]:g} mmol/L"
         yield f"A carrier or dose that raises tumour free Mg further: at {more}."
     if (local := bounded(result.at("mg", "share_local"))) is not None:
         yield f"Where the carrier releases its Mg: {percent(local)} of the mean rise is local, the rest comes from serum."

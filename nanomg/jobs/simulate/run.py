@@ -96,7 +96,7 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
     """The simulation of a request; `library` is one that was built already."""
     path, table = _check_files(request.events, request.output, request.records, request.force)
     if request.series is not None and request.events is None:
-        raise InputError("a series can be left out for an event table alone; name it with --events", "--series")
+        raise InputError("--no-series is for an event table; name it with --events", "--series")
     if request.events is not None and request.dose:
         raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
     lanes.tightest(request.precision)
@@ -143,7 +143,9 @@ def _simulate_events(
     header = event_table.header_of(text, str(events))
     taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
     if table is not None and taken:
-        raise InputError(f"the event table has a column {min(taken)} already, which is to be added", str(events))
+        raise InputError(
+            f"the event table has a column {min(taken)} already, and the results would add it again", str(events)
+        )
     series = request.series
     at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
     asked = {"events": {"name": events.name, "text": text}, "series": at_times}
@@ -194,16 +196,16 @@ def _judge_subjects(
         return (
             None,
             {},
-            "No verdict: subjects were solved at their records alone, without control arms (--series adds both).",
+            "No conclusion: subjects were simulated at their records only, without control arms (--series adds both).",
         )
     if not len(found.times):
-        why = "time goes back at a reset, so there are no common times and values are at the records alone"
+        why = "a reset restarts the clock, so there are no common times and values are at the records only"
         return None, {}, f"No verdict: {why}."
     if not found.close:
         return (
             None,
             {},
-            "No verdict: too many different times of doses to follow them closely; take fewer subjects or doses.",
+            "No conclusion: there are too many different dose times; use fewer subjects or doses.",
         )
     if len(found.subjects) == 1:
         mg, sentence = verdict.judge(scenario, found.of(0))
@@ -217,7 +219,7 @@ def _check_files(
 ) -> tuple[Path | None, Path | None]:
     """The files to be written, once it is sure that they may be."""
     if records is not None and events is None:
-        raise InputError("records are those of an event table; name it with --events", "--records")
+        raise InputError("--records needs an event table; name it with --events", "--records")
     path = files.check_output(output, force) if output is not None else None
     table = files.check_output(records, force) if records is not None else None
     given = [Path(file).resolve() for file in (events, path, table) if file is not None]

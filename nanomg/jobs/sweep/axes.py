@@ -111,7 +111,7 @@ def parse_axis(text: str, scenario: Scenario) -> Axis:
         return Axis(name, shown, factor, tuple(numbers), None, False, what)
     low, high = numbers
     if not low < high:
-        raise InputError(f"the range must rise, but {low:g} is not below {high:g}", where)
+        raise InputError(f"the range must increase, but {low:g} is not below {high:g}", where)
     if log and low <= 0:
         raise InputError("a range that is spaced in the logarithm must begin above 0", where)
     axis = Axis(name, shown, factor, (), (low, high), log, what)
@@ -213,7 +213,7 @@ def lay_out(
         raise InputError(f"{points:,} points are too many; {_MOST:,} at most", "--points")
     axes = [parse_axis(text, scenario) for text in texts]
     if sample != "grid" and not axes:
-        raise InputError("there is nothing to sample; vary something (--vary)", "--sample")
+        raise InputError("there is nothing to sample; add an axis (--vary)", "--sample")
     varied: set[str] = set()
     for axis in axes:
         own = _acts_on(axis.name, scenario)
@@ -257,11 +257,11 @@ def _grid(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -> t
     columns: dict[str, AxisColumn] = {}
     coords: dict[str, xr.Variable] = {}
     if points is not None and all(axis.values for axis in axes):
-        raise InputError("no axis is a range that takes its number of values from it; leave it out", "--points")
+        raise InputError("no axis needs this number of values; remove it", "--points")
     for axis in axes:
         if not axis.values and points is None:
             raise InputError(
-                "say how many values the range has, as in '0.01..1:log:20', or use --points", f"--vary {axis.name}"
+                "give the number of values of the range, as in '0.01..1:log:20', or use --points", f"--vary {axis.name}"
             )
         values = np.array(axis.values or axis.at(np.linspace(0.0, 1.0, points or 0)))
         dims[axis.name] = len(values)
@@ -274,12 +274,10 @@ def _sampled(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -
     from scipy.stats import qmc
 
     if points is None:
-        raise InputError(
-            "say how many points to take with --points; for sobol a power of 2 fills the box best", "--sample"
-        )
+        raise InputError("give the number of points with --points, for sobol a power of 2", "--sample")
     for axis in axes:
         if axis.ends is not None and axis.values:
-            raise InputError("samples fill a range by themselves; it takes no number of values", f"--vary {axis.name}")
+            raise InputError("a sampled range has no number of values", f"--vary {axis.name}")
     if sample == "sobol":  # balanced in powers of two
         unit = qmc.Sobol(len(axes), rng=seed).random_base2((points - 1).bit_length())[:points]
     else:

@@ -79,9 +79,9 @@ class Trajectories:
         if subjects < 0:
             raise InputError(f"the number of subjects must not be negative, but it is {subjects}", "--subjects")
         if not design.dims and not subjects:
-            raise InputError("nothing varies; vary something (--vary) or take subjects (--subjects)", "sweep")
+            raise InputError("nothing varies; add an axis (--vary) or subjects (--subjects)", "sweep")
         if max(subjects, 1) * design.points > _MOST:
-            raise InputError(f"these are more than {_MOST:,} trajectories", "sweep")
+            raise InputError(f"these would be more than {_MOST:,} trajectories", "sweep")
         self.scenario, self.design = scenario, design
         self.kept = tuple(keep._replace(varied=keep.name in design.coords) for keep in kept)
         self.subjects, self.seed, self.rtol = subjects, seed, rtol
@@ -91,7 +91,7 @@ class Trajectories:
         spread = draw(scenario, self.population, seed, 0, 1).relative if subjects else {}
         if subjects and not spread:
             raise InputError(
-                "no parameter has a between-subject variation (cv) here, so that all subjects would be the same one",
+                "no parameter has between-subject variability (cv), so all subjects would be equal",
                 f"scenario {scenario.name!r}",
             )
         varied = tuple(dict.fromkeys([*own, *spread]))

@@ -33,14 +33,14 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
         return [drawing_style.message("Sweep", f"No trajectory was solved. {'; '.join(reasons)}.")]
     every = reading.chosen(data, _labels(data, signals), map(str, data.data_vars))
     if not every:
-        return [drawing_style.message("Sweep", "The file keeps no numbers.")]
+        return [drawing_style.message("Sweep", "The file has no read-outs.")]
     names = every if signals or everything else every[: reading.MOST]
     data, fixed = without_single(rising(data))
     space = space_of(data)
     note = joined(
         f"at {', '.join(fixed)}" if fixed else "",
         f"left out: {'; '.join(reasons)}" if reasons else "",
-        f"{len(every) - len(names)} of {len(every)} numbers kept are drawn by --all alone"
+        f"{len(every) - len(names)} of {len(every)} read-outs are only drawn with --all"
         if len(names) < len(every)
         else "",
     )

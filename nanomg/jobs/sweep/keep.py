@@ -73,7 +73,7 @@ def kept_of(texts: Sequence[str], scenario: Scenario, population: Population | N
     covariates = {} if population is None else {name: c.unit for name, c in population.covariates.items()}
     found = tuple(keep_of(text, scenario, covariates) for text in texts or scenario.outputs)
     if len({keep.label for keep in found}) < len(found):
-        raise InputError("a quantity is kept twice in the same way", "--keep")
+        raise InputError("a read-out is named twice", "--keep")
     if not found:
-        raise InputError("the scenario names no outputs, so say what to keep", "--keep")
+        raise InputError("the scenario has no outputs; name read-outs with --keep", "--keep")
     return found

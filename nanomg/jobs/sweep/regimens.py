@@ -75,7 +75,7 @@ def _set(found: Regimens, what: str, own: np.ndarray, scenario: Scenario, value:
     doses = scenario.doses
     if what == "amount":
         if not all(doses[i].amt for i in own):
-            raise InputError("an infusion that has always run has no amount; vary its scale", f"--vary {name}")
+            raise InputError("an infusion at steady state has no amount; vary its scale", f"--vary {name}")
         found.amount[own] = value
     elif what == "scale":
         found.amount[own] *= value

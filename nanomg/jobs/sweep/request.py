@@ -40,12 +40,8 @@ class SweepRequest(RegimenRequest):
     rtol: float = field(default=RTOL, metadata=about("relative tolerance of each step"))
     device: str = field(default="auto", metadata=about("where to compute", allowed=("auto", "cpu", "gpu")))
     memory: str = field(default=f"{MEMORY / 1e6:.0f} MB", metadata=about("memory limit per core", execution=True))
-    parts: bool = field(
-        default=False, metadata=about("leave the parts instead of merging them to one file", execution=True)
-    )
-    resume: bool = field(
-        default=False, metadata=about("continue what a stopped run left beside the output", execution=True)
-    )
+    parts: bool = field(default=False, metadata=about("keep the parts instead of merging them", execution=True))
+    resume: bool = field(default=False, metadata=about("continue an interrupted sweep", execution=True))
     workers: int | None = field(default=None, metadata=about("worker processes to start here", least=1, execution=True))
     scheduler: str | None = field(default=None, metadata=about("address of a Dask scheduler to use", execution=True))
 

@@ -123,11 +123,11 @@ def run_prepared(
     """The sweep that was prepared."""
     request = todo.request
     if request.resume and request.force:
-        raise InputError("either go on with what is there (--resume) or discard it (--force), not both")
+        raise InputError("--resume continues the sweep and --force discards it; give one of them")
     if request.workers is not None and request.scheduler is not None:
-        raise InputError("either start workers here or use a scheduler's, not both", "--workers, --scheduler")
+        raise InputError("give --workers or --scheduler, not both", "--workers, --scheduler")
     if request.workers is not None and todo.batch.choice.platform == "gpu":
-        raise InputError("worker processes here compute on the CPU; leave them out, or say --device cpu", "--workers")
+        raise InputError("worker processes compute on the CPU; remove --workers, or use --device cpu", "--workers")
     if request.output is not None:
         at, summary = _swept(todo, Path(request.output), command, progress)
         return Run(summary, at, lambda: file.open(at) if read else xr.DataTree())
@@ -233,7 +233,7 @@ def _layout(todo: PreparedSweep) -> results_parts.PartLayout:
         variables[keep.label] = results_parts.Variable(
             ("time",) if keep.how == SERIES else (), found.plan.precision, about
         )
-    ended = file.flags((), 0, [s.reason for s in Status], "how the trajectory ended")
+    ended = file.flags((), 0, [s.reason for s in Status], "outcome of the trajectory")
     variables[STATUS] = results_parts.Variable((), "int8", ended.attrs)
     series = any(keep.how == SERIES for keep in found.kept)
     coords = dict(found.design.coords)

@@ -99,7 +99,7 @@ def against(points: Sequence[ScoredPoint]) -> Picture:
             drawing_style.key(ls=LINES[1], color=GREY, lw=0.9, label="twofold"),
             drawing_style.key(ls=LINES[3], color=GREY, lw=0.9, label="1.25-fold"),
         ]
-        drawing_style.legend(part, handles, f"Rows that are not drawn: {note}" if note else "")
+        drawing_style.legend(part, handles, f"Rows not drawn: {note}" if note else "")
 
     return Picture("Observed against predicted", max(5.0, _ROW * len(domains) + 1.6), draw, _WIDE)
 
@@ -109,8 +109,8 @@ def _why_not(point: ScoredPoint) -> str:
     if not math.isfinite(point.predicted):
         return "whose prediction failed"
     if point.predicted <= 0:
-        return "predicted to be 0 or less"
-    return "" if point.observed > 0 else "observed to be 0 or less"
+        return "prediction 0 or less"
+    return "" if point.observed > 0 else "observation 0 or less"
 
 
 def _fold_ticks(axis: Any) -> None:

@@ -58,7 +58,7 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     signs = result.at("signs") or {}
     entries = list(enumerate(result.at("domains") or []))
     missed, count = _missed_of(result, _validating(result))
-    tiles = [Tile("published values held out for validation are missed", Cell(f"{missed} of {count}"))]
+    tiles = [Tile("published values held out for validation that the model misses", Cell(f"{missed} of {count}"))]
     if signs.get("n"):
         right = result.cell("signs", "right")
         tiles.append(Tile("directions right", right._replace(text=f"{right.text} of {signs['n']}")))
@@ -138,8 +138,8 @@ def changes(result: ResultReader) -> Iterator[str]:
             errors = f"{format_number(d['allowed'], 3)} instead of {format_number(d['gmfe'], 3)}"
             yield f"{d['title']} would pass with a mean fold error of {errors}."
     for verdict, wanted in (
-        (NO_ROW, "Published values for what has no validation data yet"),
-        (UNSCORED, "Published sizes for what is tested by directions and bounds only"),
+        (NO_ROW, "Published values for domains without validation data"),
+        (UNSCORED, "Published sizes for domains that have only directions and bounds"),
     ):
         if titles := [d["title"] for d in domains if verdict_of(d) == verdict]:
             yield f"{wanted}: {'; '.join(titles)}."

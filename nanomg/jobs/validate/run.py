@@ -122,7 +122,7 @@ def scored(tables: Sequence[ObservationTable]) -> tuple[list[Score], Prediction]
     for (domain, row), value in zip(rows, prediction.values[:, 0], strict=True):
         failed = prediction.reason(row)
         if row.measure is not None and not failed and not math.isfinite(value):
-            failed = f"run {row.measure.run.name!r} has no such number"
+            failed = f"run {row.measure.run.name!r} has no such value"
         scores.append(Score(domain, row, math.nan if failed else float(value), failed))
     return scores, prediction
 
@@ -228,8 +228,8 @@ def _rows(scores: Sequence[Score]) -> xr.Dataset:
         "domain": ("table of observations", lambda s: s.domain),
         "run": ("run that predicts it", lambda s: s.row.measure.run.name if s.row.measure else ""),
         "signal": ("quantity of the model", lambda s: s.row.measure.signal if s.row.measure else ""),
-        "statistic": ("what is read off it", lambda s: s.row.measure.statistic if s.row.measure else ""),
-        "failed": ("why nothing is predicted", lambda s: s.failed),
+        "statistic": ("read-out", lambda s: s.row.measure.statistic if s.row.measure else ""),
+        "failed": ("why there is no prediction", lambda s: s.failed),
     }
     for name in ("quantity", "unit", "bound", "source", "place", "species", "population", "quality", "reason", "miss"):
         texts = {**texts, name: (name, lambda s, name=name: getattr(s.row, name))}

@@ -197,7 +197,7 @@ def test_a_card_that_cannot_be_written_is_refused_before_the_search(folder, libr
     data = {"data": str(folder / "pk.toml"), "raw": folder}
     with pytest.raises(InputError, match=r"split\.toml: write each parameter of this card on a line of its own"):
         run.calibrate(str(folder / "split.toml"), **data, output=folder / "new.toml")
-    with pytest.raises(InputError, match="names of their own"):
+    with pytest.raises(InputError, match="need different names"):
         run.calibrate("textbook", **data, output=folder / "new.toml", result=folder / "new.toml")
 
 
@@ -247,9 +247,9 @@ def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
     ("options", "said"),
     [
         ({"data": "no-such-study"}, "there is no study 'no-such-study'"),
-        ({"data": "none.csv", "scenario": "textbook-1cpt"}, "there is no such file of data"),
+        ({"data": "none.csv", "scenario": "textbook-1cpt"}, "there is no such data file"),
         ({"data": "oral.csv", "fit": ["pk.CL=1..2 L/h"]}, "name the scenario with --scenario"),
-        ({"data": "oral.csv", "scenario": "textbook-1cpt"}, "nothing is free"),
+        ({"data": "oral.csv", "scenario": "textbook-1cpt"}, "no parameter is free"),
         ({"data": "oral.csv", "scenario": "textbook-1cpt", "card": None}, "name the card to fit"),
         ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1"]}, "is not NAME=LOW..HIGH"),
         ({"data": "oral.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=2..1 L/h"]}, "lower one below the upper"),
@@ -261,7 +261,7 @@ def test_the_summary_is_shown_again_as_tables(fitted, folder, capsys):
             "'pk.CL' is freed twice",
         ),
         ({"data": "typo.csv", "scenario": "textbook-1cpt", "fit": ["pk.CL=1..2 L/h"]}, "there is no column 'Sd'"),
-        ({"data": "pk.toml", "scenario": "textbook-1cpt"}, "a study names its own scenarios"),
+        ({"data": "pk.toml", "scenario": "textbook-1cpt"}, "a study names its scenarios"),
     ],
 )
 def test_a_mistake_is_one_sentence(folder, options, said):

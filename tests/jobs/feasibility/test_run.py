@@ -213,7 +213,7 @@ def test_bad_input_is_one_sentence(arguments: dict[str, Any], says: str) -> None
 def test_a_scenario_of_known_values_has_nothing_to_draw() -> None:
     scenario = load(SCENARIO, library())
     known = {n: dataclasses.replace(p, low=None, high=None) for n, p in scenario.parameters.items()}
-    with pytest.raises(InputError, match="nothing to draw"):
+    with pytest.raises(InputError, match="nothing to sample"):
         feasibility_run.feasibility(dataclasses.replace(scenario, parameters=known), draws=2)
 
 

@@ -366,7 +366,7 @@ def test_command_writes_a_result_and_shows_it_again(
     [
         ({"of": ["pk.Cc"]}, "pk.C"),
         ({"of": ["pk.C:series"]}, "statistic with a slope"),
-        ({"of": ["pk.CL"]}, "nothing acts on it"),
+        ({"of": ["pk.CL"]}, "depends on nothing"),
         ({"over": "cards"}, "card"),
         ({"samples": 100}, "power of 2"),
         ({"samples": 1 << 40}, "at most 1,048,576"),
@@ -376,7 +376,7 @@ def test_command_writes_a_result_and_shows_it_again(
         ({"samples": 8, "parameters": ["pk.VV"]}, "pk.V"),
         ({"parameters": ["pk.V"]}, "--sobol"),
         ({"figure": "tornado.pdf"}, "PNG"),
-        ({"figure": "tornado.png", "output": "./tornado.png"}, "a file each"),
+        ({"figure": "tornado.png", "output": "./tornado.png"}, "need different files"),
     ],
 )
 def test_bad_input_is_one_sentence(ranged: Scenario, arguments: dict[str, Any], says: str) -> None:

@@ -68,7 +68,7 @@ def test_subjects_are_a_median_and_a_band() -> None:
     status = np.zeros((1, 1, 20), np.int8)
     status[0, 0, 3] = 1
     dims = ("regimen", "hypothesis", "subject", "time")
-    ended = file.flags(dims[:-1], status, ["done", "too many steps"], "how the trajectory ended")
+    ended = file.flags(dims[:-1], status, ["done", "too many steps"], "outcome of the trajectory")
     coords = {"regimen": ["as given"], "hypothesis": ["as set"], "time": times}
     data = xr.Dataset({"C": (dims, y, {"units": "mg L-1"}), "status": ended}, coords)
     said = texts(plots.plot(tree({"simulation": data})))

@@ -59,12 +59,12 @@ def test_a_bare_number_has_the_unit_of_the_model(textbook: Scenario) -> None:
         ("pk.CL", "is not NAME="),
         ("pk.CL=", "is not NAME="),
         ("pk.Cl=1,2", "did you mean 'pk.CL'"),
-        ("pk.CL=1..2", "how many values"),
+        ("pk.CL=1..2", "the number of values"),
         ("pk.CL=1..2:cube:3", "neither 'log' nor 'lin'"),
         ("pk.CL=1..2:1", "2 to 1,000,000"),
         ("pk.CL=1..2:10²", "2 to 1,000,000"),
         ("pk.CL=1,2:3", "neither a spacing"),
-        ("pk.CL=2..1:3", "must rise"),
+        ("pk.CL=2..1:3", "must increase"),
         ("pk.CL=0..1:log:3", "begin above 0"),
         ("pk.CL=-1,1", "out of range"),
         ("pk.CL=1,1", "given twice"),
@@ -120,7 +120,7 @@ def test_samples_fill_the_box_evenly_and_again_the_same(textbook: Scenario, samp
 
 
 def test_samples_need_their_number_and_a_range_in_a_grid_takes_it(textbook: Scenario) -> None:
-    with pytest.raises(InputError, match="how many points"):
+    with pytest.raises(InputError, match="the number of points"):
         axes.lay_out(["pk.CL=1..2"], textbook, "sobol")
     with pytest.raises(InputError, match="no number of values"):
         axes.lay_out(["pk.CL=1..2:5"], textbook, "lhs", 8)

@@ -99,7 +99,7 @@ def test_something_must_vary(textbook: Scenario) -> None:
         batch_of(textbook)
     with pytest.raises(InputError, match="more than 10,000,000,000 trajectories"):
         batch_of(textbook, "pk.CL=1,2", subjects=10**20)
-    with pytest.raises(InputError, match="all subjects would be the same one"):
+    with pytest.raises(InputError, match="all subjects would be equal"):
         batch_of(textbook, subjects=3)
 
 
@@ -191,7 +191,7 @@ def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
         axes.of_values({"magnesium.GFR": np.ones(2), "magnesium.V1": np.ones(3)}, mouse)
     with pytest.raises(InputError, match=r"no parameter 'magnesium.V'"):
         axes.of_values({"magnesium.V": np.ones(3)}, mouse)
-    with pytest.raises(InputError, match="neither axes nor arms"):
+    with pytest.raises(InputError, match="cannot be combined with axes or arms"):
         run.request(mouse, values=values, paired=True)
 
 

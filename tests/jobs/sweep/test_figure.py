@@ -41,7 +41,7 @@ def test_a_million_subjects_are_thinned_out(tmp_path: Path) -> None:
     data = xr.Dataset(
         {"pk.C:max": ("subject", values, about), "a:final": ("subject", values), "b": ("subject", values)}
     )
-    ended = file.flags("subject", np.zeros(count), ["done", "failed"], "how the trajectory ended")
+    ended = file.flags("subject", np.zeros(count), ["done", "failed"], "outcome of the trajectory")
     data = data.assign(**{f"n{i}": data["a:final"] for i in range(6)}, status=ended)
     path = tmp_path / "big.h5"
     file.write(path, {"sweep": data}, {"nanomg_schema_version": 1, "title": "Big", "source": "nanomg"})
@@ -106,7 +106,7 @@ def test_kept_numbers_beyond_nine_are_counted_or_drawn() -> None:
     assert any("3 of 12 numbers" in text.replace("\n", " ") for text in texts(figure))
     every = plots.plot(found, everything=True)
     assert len(axes_of(every)) == 12
-    assert not any("numbers kept" in text for text in texts(every))
+    assert not any("read-outs" in text for text in texts(every))
     assert sum(len(axes_of(figure)) for figure in plots.figures(found).values()) == 12
 
 

@@ -252,8 +252,8 @@ def test_worker_processes_give_the_same_and_one_that_dies_is_replaced(mouse: str
         ({"subjects": 3, "output": "a.h5", "resume": True, "force": True}, "not both"),
         ({"subjects": 3, "workers": 1, "scheduler": "tcp://127.0.0.1:1"}, "not both"),
         ({"subjects": 3, "sample": "lhs", "points": 50}, "nothing to sample"),
-        ({"subjects": 3, "points": 50}, "leave it out"),
-        ({"vary": ["dose.amount=1,2 umol"], "points": 50}, "leave it out"),
+        ({"subjects": 3, "points": 50}, "remove it"),
+        ({"vary": ["dose.amount=1,2 umol"], "points": 50}, "remove it"),
         ({"subjects": 3, "scheduler": "tcp://127.0.0.1:1"}, "no Dask scheduler"),
     ],
 )

@@ -65,7 +65,7 @@ def test_what_fails_is_listed(finished: tuple[Any, Library, Path]) -> None:
     misses = {miss["quantity"]: miss for miss in finished[0].summary["misses"]}
     assert set(misses) == {"C too low", "rising", "broken"}
     assert misses["broken"]["reason"] == "run 'broken': a state became infinite or not a number"
-    assert misses["rising"]["reason"] == "run 'infusion' has no such number"
+    assert misses["rising"]["reason"] == "run 'infusion' has no such value"
     assert math.isnan(misses["broken"]["predicted"])
 
 
@@ -146,7 +146,7 @@ def test_where_no_row_is_validated_nothing_stands(shelf: Shelf) -> None:
     calibrated, validated = validate_run.validate(["textbook"], library=library).summary["domains"]
     assert (validated["use"], validated["n"], validated["stands"]) == ("validate", 0, None)
     assert math.isnan(validated["gmfe"])
-    assert [page.verdict_of(entry) for entry in (calibrated, validated)] == ["", "no validation data"]
+    assert [page.verdict_of(entry) for entry in (calibrated, validated)] == ["", "without validation data"]
     assert page.verdict_of({**validated, "n": 1}) == "directions and bounds only"
     assert page.verdict_of({**validated, "n": 1, "stands": True}) == "passes (few)"
     assert page.verdict_of({**validated, "n": 4, "stands": True}) == "passes (few)"
