@@ -139,7 +139,7 @@ def test_lazy_data_give_the_same_lazily(of: Any) -> None:
     [
         (
             lambda x: quantiles(x, dim="patient"),
-            "quantiles: the data have no dimension 'patient'; theirs are subject, time",
+            "quantiles: the data have no dimension 'patient'; they have subject, time",
         ),
         (lambda x: quantiles(x, (5, 50)), "quantiles must be between 0 and 1, not 5, 50"),
         (lambda x: attainment(x, "1 mmol/L", dim="patient"), "no dimension 'patient'"),

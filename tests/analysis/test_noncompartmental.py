@@ -421,7 +421,7 @@ def test_lazy_curves_give_lazy_parameters() -> None:
         ({"duration": "1 h"}, "takes a `duration` above 0"),
         ({"tau": "24"}, "nca: tau: '24' lacks its unit"),
         ({"tau": "-1 h"}, "must be longer than 0"),
-        ({"dose": "5 mmol"}, "a dose in 'mmol' over a concentration in 'mg L-1' is no volume"),
+        ({"dose": "5 mmol"}, "a dose in 'mmol' over a concentration in 'mg L-1' is not a volume"),
         ({"lloq": "1 mmol/L"}, "cannot be converted"),
         ({"points": 2}, "`points` of 3 or more"),
         ({"since": "9 h"}, "no sample is at or after"),

@@ -114,7 +114,7 @@ def test_what_is_more_than_single_doses(dose: str, plain: bool, tmp_path: Path) 
     with (
         contextlib.nullcontext()
         if plain
-        else pytest.raises(InputError, match="the job moves doses and takes single doses alone")
+        else pytest.raises(InputError, match="the job moves doses, so it takes only single doses")
     ):
         found.needs_movable_doses("the job")
 
@@ -125,7 +125,7 @@ def test_a_rate_into_a_port_with_bioavailability_is_more_than_a_single_dose() ->
 
 
 def test_a_reset_after_the_horizon(tmp_path: Path) -> None:
-    assert "a reset at 72 h lies after the horizon" in complaint(SMALL, tmp_path, doses=("reset at 3 d",))
+    assert "a reset at 72 h is after the horizon" in complaint(SMALL, tmp_path, doses=("reset at 3 d",))
 
 
 def test_an_unknown_scenario_names_the_nearest() -> None:

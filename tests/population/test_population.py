@@ -375,7 +375,7 @@ def test_what_a_user_sets_stays(library: Library) -> None:
         ('["weight", "GFR"]', '["weight", "magnesium.GRF"]', "there is no covariate or parameter 'magnesium.GRF'"),
         ('"magnesium.V2"]', '"magnesium.GFR"]', "are the same, or have a correlation already"),
         ("rho = -0.5", "rho = -0.9", "not positive definite"),
-        ("low = 0.1", "low = 9", r"low \(9\) must lie below high"),
+        ("low = 0.1", "low = 9", r"low \(9\) must be below high"),
         (
             '"magnesium.total" =',
             '"magnesium.totl" =',

@@ -178,7 +178,7 @@ def test_where_every_trajectory_failed_the_page_says_so(file: Path, tmp_path: Pa
     def fail(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
         summary = json.loads(attributes["summary_json"])
         summary["status"] = {"code": 2, "reason": "too many steps", "failed": 1, "trajectories": 1}
-        summary["verdict"] = "No verdict: a trajectory of this regimen failed."
+        summary["verdict"] = "No conclusion: a trajectory of this regimen failed."
         summary["signals"] = {
             n: {k: v if isinstance(v, str) else None for k, v in s.items()} for n, s in summary["signals"].items()
         }

@@ -29,7 +29,7 @@ def test_limits_and_toxicity_are_read_off_the_courses(level: float) -> None:
     found = cautions.cautions(facts_of(LIMITED, {}, simulation=courses(**{SERUM: [1.0, level]}, **over)))
     text = " ".join(c.text for c in found)
     assert ("The limit “serum” of 2000 umol/L is exceeded: 4500 umol/L" in text) == (level > 2)
-    assert ("passes the level of 3 of 6 signs" in text) == (level > 2) and ("Exceeded by 1 mmol L-1" in text) == (
+    assert ("exceeds the level of 3 of 6 signs" in text) == (level > 2) and ("Exceeded by 1 mmol L-1" in text) == (
         level > 3.5
     )
     assert any(c.well for c in found) == (level < 2)
@@ -131,7 +131,7 @@ def test_a_validation_speaks_of_the_rows_that_judge() -> None:
     assert verdicts == {"A": "passes", "B": "", "D": "", "E": "FAILS"}
     assert "No validation data: c" in said(blocks) and "Directions and bounds only: d" in said(blocks)
     changes = said(drivers.changes(facts))
-    assert "for what has no validation data yet: C." in changes and "by directions and bounds only: D." in changes
+    assert "for domains without validation data: C." in changes and "have only directions and bounds: D." in changes
 
 
 # ---------------------------------------------------------------- what was asked
@@ -181,7 +181,7 @@ def test_a_table_whose_time_goes_back_lacks_no_courses() -> None:
 def test_trajectories_of_missing_parts_are_told() -> None:
     meanings = {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": f"done failed {parts.NOT_COMPUTED}"}
     data = xr.Dataset({"status": ("point", np.array([0, 1, 2, 2, 2], np.int8), meanings)})
-    assert any("3 trajectories are not there" in text for text in warned(facts_of({}, {}, sweep=data)))
+    assert any("3 trajectories are missing" in text for text in warned(facts_of({}, {}, sweep=data)))
 
 
 EFFECT = {

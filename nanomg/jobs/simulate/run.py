@@ -200,7 +200,7 @@ def _judge_subjects(
         )
     if not len(found.times):
         why = "a reset restarts the clock, so there are no common times and values are at the records only"
-        return None, {}, f"No verdict: {why}."
+        return None, {}, f"No conclusion: {why}."
     if not found.close:
         return (
             None,

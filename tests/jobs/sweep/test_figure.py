@@ -103,10 +103,10 @@ def test_kept_numbers_beyond_nine_are_counted_or_drawn() -> None:
     found["sweep"] = xr.DataTree(data.assign({f"n{i}:max": data["C:max"] for i in range(11)}))
     figure = plots.plot(found)
     assert len(axes_of(figure)) == 9
-    assert any("3 of 12 numbers" in text.replace("\n", " ") for text in texts(figure))
+    assert any("3 of 12 read-outs" in text.replace("\n", " ") for text in texts(figure))
     every = plots.plot(found, everything=True)
     assert len(axes_of(every)) == 12
-    assert not any("read-outs" in text for text in texts(every))
+    assert not any("only drawn" in text for text in texts(every))
     assert sum(len(axes_of(figure)) for figure in plots.figures(found).values()) == 12
 
 
