@@ -58,7 +58,7 @@ def _output(text: str, scenario: Scenario) -> Keep:
     except InputError as error:
         raise InputError(error.message, where) from None
     if output.name not in _quantities(scenario.model):
-        raise InputError("this is given, so nothing acts on it; name a state, signal or constant", where)
+        raise InputError("this is an input, which depends on nothing; name a state, signal or constant", where)
     if output.how != VALUE and output.how not in _SMOOTH:
         raise unknown("statistic with a slope", output.how, _SMOOTH, where)
     return output

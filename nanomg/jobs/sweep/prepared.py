@@ -99,13 +99,13 @@ def _trajectories(
 ) -> Trajectories:
     lanes.tightest(request.precision)
     if not 0 < request.rtol < 1:
-        raise InputError(f"the relative tolerance must lie between 0 and 1, not be {request.rtol}", "--rtol")
+        raise InputError(f"the relative tolerance must be between 0 and 1, not {request.rtol}", "--rtol")
     if request.seed < 0:
         raise InputError(f"a seed is a whole number, 0 or more, not {request.seed}", "--seed")
     if request.population is not None and not request.subjects:
-        raise InputError("a population needs subjects; say how many with --subjects", "--population")
+        raise InputError("a population needs subjects; give their number with --subjects", "--population")
     if request.values is not None and (request.vary or request.paired):
-        raise InputError("points of one's own take neither axes nor arms; give one or the other", "values")
+        raise InputError("points cannot be combined with axes or arms; give one or the other", "values")
     if request.values is None:
         points = axes.lay_out(request.vary, scenario, request.sample, request.points, request.seed, request.paired)
     else:
