@@ -16,7 +16,7 @@ from nanomg.formatting import MISSING, format_number, size
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False, json: options.Json = False
 ) -> None:
-    """Show or remove the compiled programs kept for later runs."""
+    """Show or remove the compiled programs stored for later runs."""
     from nanomg import user_cache
     from nanomg.compute import program_store
 

@@ -16,22 +16,24 @@ def calibrate(
     ],
     card: Annotated[
         str | None,
-        typer.Argument(
-            metavar="CARD", help="Name of a card, or path of a TOML file; else the one that the study names."
-        ),
+        typer.Argument(metavar="CARD", help="Name of a card, or path of a TOML file [default: the study's card]."),
     ] = None,
     raw: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Where a study's data lie; else $NANOMG_DATA, else beside the study."),
+        typer.Option(
+            metavar="FOLDER", help="Folder of the study's data [default: $NANOMG_DATA, or the study's folder]."
+        ),
     ] = None,
     scenario: Annotated[
-        str, typer.Option(metavar="SCENARIO", help="What a table was measured in, where it has no column 'run'.")
+        str, typer.Option(metavar="SCENARIO", help="Scenario of a table that has no column 'run'.")
     ] = "",
     fit: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=LOW..HIGH", help='Fit this instead: --fit pk.CL="1..10 L/h". Repeatable.'),
+        typer.Option(
+            metavar="NAME=LOW..HIGH", help='Parameter to fit, with bounds: --fit pk.CL="1..10 L/h". Repeatable.'
+        ),
     ] = None,
-    starts: Annotated[int | None, typer.Option(min=1, help="Number of starts; the study's own if left out.")] = None,
+    starts: Annotated[int | None, typer.Option(min=1, help="Number of starts [default: the study's].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the card with the fitted values here.")

@@ -17,14 +17,14 @@ def doctor(
     subject: Annotated[
         str | None,
         typer.Option(
-            metavar="N", help="ID of a subject, or number of a draw or trajectory; else the first that failed."
+            metavar="N", help="ID of a subject, or number of a sample or trajectory [default: the first that failed]."
         ),
     ] = None,
     regimen: Annotated[str | None, typer.Option(metavar="NAME", help='Such as "without Mg".')] = None,
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Say what stopped a failed trajectory: time, state and term."""
+    """Diagnose a failed simulation: time, state and term at which it failed."""
     from nanomg import models
     from nanomg.views.doctor import examine
 

@@ -12,8 +12,8 @@ from nanomg.errors import SimulationError
 
 def feasibility(
     scenario: options.ScenarioName,
-    draws: Annotated[int, typer.Option(min=1, help="Number of draws over the cards' ranges.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0,
+    draws: Annotated[int, typer.Option(min=1, help="Number of parameter sets sampled from the cards' ranges.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     horizon: Annotated[str | None, typer.Option(metavar="TIME", help='Stop earlier: --horizon "7 d".')] = None,
     assignments: options.Assignments = None,
     doses: options.Doses = None,
@@ -23,7 +23,7 @@ def feasibility(
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Show how far tumour Mg rises over the ranges of all cards."""
+    """Show how much tumour Mg can rise, given the uncertainty of all cards."""
     overrides = options.parse_assignments(assignments)
     from nanomg import models
     from nanomg.jobs.feasibility import run as feasibility_run

@@ -12,10 +12,10 @@ from nanomg.errors import InfeasibleError, InputError, SimulationError
 
 def optimize(
     scenario: options.ScenarioName,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps at most; 96 if left out.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Maximum number of steps [default: 96].")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint that an interrupted run left.")
+        bool, typer.Option("--resume", help="Continue from the checkpoint of an interrupted run.")
     ] = False,
     assignments: options.Assignments = None,
     doses: options.Doses = None,

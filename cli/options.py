@@ -19,7 +19,11 @@ Assignments = Annotated[
 ]
 Doses = Annotated[
     list[str] | None,
-    typer.Option("--dose", metavar='"PORT: TEXT"', help='Give instead: --dose "pd1.ip: 0.2 mg q 3 d x 4". Repeatable.'),
+    typer.Option(
+        "--dose",
+        metavar='"PORT: TEXT"',
+        help='Replace all doses of the scenario: --dose "pd1.ip: 0.2 mg q 3 d x 4". Repeatable.',
+    ),
 ]
 Events = Annotated[
     Path | None,
@@ -49,19 +53,17 @@ Series = Annotated[
     ),
 ]
 Precision = Annotated[
-    str, typer.Option(metavar="float64|float32", help="float32 is faster and enough for three figures.")
+    str, typer.Option(metavar="float64|float32", help="float32 is faster; three digits are reliable.")
 ]
 Output = Annotated[
     Path | None,
-    typer.Option(
-        "--output", "-o", metavar="FILE", help="Write the run to this HDF5 file. Without it no file is written."
-    ),
+    typer.Option("--output", "-o", metavar="FILE", help="Write the result to this HDF5 file [default: no file]."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of tables.")]
 Folders = Annotated[
     list[Path] | None,
-    typer.Option("--library", metavar="FOLDER", help="Folder of further mechanisms, cards and scenarios. Repeatable."),
+    typer.Option("--library", metavar="FOLDER", help="Folder of more mechanisms, cards and scenarios. Repeatable."),
 ]
 
 

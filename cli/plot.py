@@ -13,23 +13,25 @@ from nanomg.cli import options, render
 def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file, or a folder of parts of a sweep.")],
     signals: Annotated[
-        list[str] | None, typer.Argument(metavar="[SIGNAL]...", help="What to draw; without any, what suits the file.")
+        list[str] | None, typer.Argument(metavar="[SIGNAL]...", help="Signals to draw [default: the main ones].")
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="A .png, .svg or .pdf; without it a .png beside the result file."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A .png, .svg or .pdf file [default: a .png next to the result file].",
         ),
     ] = None,
     log: Annotated[
-        bool | None, typer.Option("--log/--linear", help="Quantities on such an axis; without it each as it spans.")
+        bool | None,
+        typer.Option("--log/--linear", help="Logarithmic or linear axes [default: by the span of each quantity]."),
     ] = None,
     by: Annotated[
         str, typer.Option(metavar="arm|hypothesis", help="Arms in one panel, or the hypotheses side by side.")
     ] = "arm",
-    all: Annotated[
-        bool, typer.Option("--all", help="Every figure that there is of such a file, below each other.")
-    ] = False,
+    all: Annotated[bool, typer.Option("--all", help="All figures of the file, one below the other.")] = False,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:

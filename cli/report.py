@@ -16,12 +16,12 @@ def report(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="The page (.html). Without it, FILE with that ending."),
     ] = None,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Print it, too, by a Chromium of this machine.")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print it to a PDF file, with Chromium.")] = False,
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Write a result as one page that answers first."""
+    """Write a one-page HTML report that starts with the answer."""
     from nanomg import models
     from nanomg.views import report as views_report
 

@@ -22,7 +22,7 @@ def sensitivity(
         ),
     ] = None,
     over: Annotated[
-        str, typer.Option(metavar="card|cv", help="Ranges: what the cards leave open, or how subjects differ.")
+        str, typer.Option(metavar="card|cv", help="Ranges: uncertainty of the cards, or between-subject variability.")
     ] = "card",
     sobol: Annotated[
         int | None, typer.Option(metavar="N", help="Also Sobol indices, from N base samples, a power of 2.")
@@ -30,7 +30,9 @@ def sensitivity(
     parameters: Annotated[
         list[str] | None,
         typer.Option(
-            "--parameter", metavar="NAME", help="What --sobol varies. Repeatable. The ten that matter most if left out."
+            "--parameter",
+            metavar="NAME",
+            help="Parameter of the Sobol indices. Repeatable [default: the ten with the largest effect].",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
@@ -46,7 +48,7 @@ def sensitivity(
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Show which parameters and doses an output hangs on."""
+    """Show which parameters and doses an output depends on."""
     overrides = options.parse_assignments(assignments)
     from nanomg import models
     from nanomg.jobs.sensitivity import run as sensitivity_run

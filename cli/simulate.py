@@ -21,7 +21,7 @@ def simulate(
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Run a scenario beside arms without Mg and with Mg given free."""
+    """Simulate a scenario, with two control arms: no Mg, and the same Mg unencapsulated."""
     overrides = options.parse_assignments(assignments)
     from nanomg import models
     from nanomg.jobs.simulate import run as simulate_run

@@ -16,46 +16,48 @@ def sweep(
     scenario: options.ScenarioName,
     vary: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="AXIS", help='Vary this: --vary "magnesium.GFR=5..20 mL/h:log:10" or "dose.amount=1,2 mg".'
-        ),
+        typer.Option(metavar="AXIS", help='Axis: --vary "magnesium.GFR=5..20 mL/h:log:10" or "dose.amount=1,2 mg".'),
     ] = None,
     subjects: Annotated[int, typer.Option(min=0, help="Virtual subjects at each point; 0: the typical one.")] = 0,
     population: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Who the subjects are. Without it each parameter varies by its card."),
+        typer.Option(metavar="NAME", help="Population of the subjects [default: each parameter varies by its card]."),
     ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help='Keep this: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series or "time of max". Repeatable.',
+            help='Read-out: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series or "time of max". Repeatable.',
         ),
     ] = None,
-    sample: Annotated[str, typer.Option(metavar="grid|sobol|lhs", help="How the axes are filled.")] = "grid",
+    sample: Annotated[
+        str, typer.Option(metavar="grid|sobol|lhs", help="Points: a grid of the axes, or samples.")
+    ] = "grid",
     points: Annotated[int | None, typer.Option(help="Number of samples, or of values of a range without one.")] = None,
-    paired: Annotated[bool, typer.Option("--paired", help="Solve each trajectory without its Mg, too.")] = False,
+    paired: Annotated[bool, typer.Option("--paired", help="Also simulate each trajectory without its Mg.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of subjects and samples.")] = 0,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Say what it will take, and do not do it.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Estimate time, memory and disk space, then stop.")
+    ] = False,
     assignments: options.Assignments = None,
     doses: options.Doses = None,
     events: options.EventDoses = None,
     precision: options.Precision = "float64",
     rtol: Annotated[float, typer.Option(help="Relative tolerance of each step.")] = 3e-5,
     device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")] = "auto",
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory of each core for what is under way.")] = "500 MB",
-    workers: Annotated[int | None, typer.Option(min=1, help="Start so many worker processes here.")] = None,
+    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit per core.")] = "500 MB",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Number of worker processes to start on this machine.")
+    ] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster at tcp://…")] = None,
     output: options.Output = None,
-    parts: Annotated[
-        bool, typer.Option("--parts", help="Leave the parts as they are instead of merging them.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what a stopped run left.")] = False,
+    parts: Annotated[bool, typer.Option("--parts", help="Keep the parts instead of merging them.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted sweep.")] = False,
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Solve a scenario over axes and virtual subjects."""
+    """Simulate a scenario over ranges of values and virtual subjects."""
     overrides = options.parse_assignments(assignments)
     from nanomg import models
     from nanomg.jobs.sweep import prepared

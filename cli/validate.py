@@ -19,7 +19,7 @@ def validate(
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Hold the model against published numbers."""
+    """Compare the model with published data."""
     from nanomg import models
     from nanomg.jobs.validate import run as validate_run
 

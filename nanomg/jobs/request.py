@@ -91,9 +91,7 @@ class ScenarioRequest(JobRequest):
     set: Mapping[str, str | float] = field(
         default_factory=dict, metadata=about("values of parameters, with their units, by dotted name")
     )
-    dose: Texts = field(
-        default=(), metadata=about('doses instead of the scenario\'s, "PORT: TEXT"; those into other ports stay')
-    )
+    dose: Texts = field(default=(), metadata=about('doses that replace those of the scenario, "PORT: TEXT"'))
 
     def resolved(self, library: Library | None = None) -> Scenario:
         """The scenario that is asked for, with what is set."""

@@ -1,11 +1,18 @@
-"""Plain English in the field's terms: README and the manual have none of the phrases that readers had to guess at."""
+"""Plain English in the field's terms: README, help pages and reports have none of the phrases that readers had to guess at."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import xarray as xr
+from small_results import MADE
+from typer.main import get_command
+
+from nanomg.cli.main import commands
+from nanomg.views import report
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [
@@ -14,6 +21,7 @@ PAGES = [
     ROOT / "results" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+GROUP: Any = get_command(commands)
 
 # what to say, and the phrases that it replaces
 PHRASES = {
@@ -75,3 +83,20 @@ def test_other_uses_are_left() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_of_the_manual(page: Path) -> None:
     assert not met(re.sub(r"<!--.*?-->", " ", page.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", [None, *GROUP.commands])
+def test_a_help_page(name: str | None) -> None:
+    command = GROUP.commands[name] if name else GROUP
+    context = command.make_context(name or "nanomg", [], resilient_parsing=True)
+    assert not met(command.get_help(context))
+
+
+@pytest.mark.parametrize("result", ["simulated", "optimum", "swept", *MADE])
+def test_a_report(result: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    tree: xr.DataTree = MADE[result]() if result in MADE else request.getfixturevalue(result)
+    report.report(tree, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    for hidden in (r"<script.*?</script>", r"<style.*?</style>"):
+        page = re.sub(hidden, " ", page, flags=re.DOTALL)
+    assert not met(re.sub(r"<[^>]+>", " ", page))

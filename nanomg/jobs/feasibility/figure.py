@@ -102,9 +102,9 @@ def _reached(rise: xr.DataArray) -> Picture:
         axis.set_xlabel("rise of free Mg over its best 24 h [mmol/L]")
         axis.set_ylabel("share of samples that reach it [%]")
         reach = " and ".join(f"+{format_number(t, 3)}" for t in RELEVANT.values())
-        style.legend(part, handles, f"share of draws that reach {reach} mmol/L")
+        style.legend(part, handles, f"share of samples that reach {reach} mmol/L")
 
-    return Picture("Share of draws that reach a rise", 3.6, draw)
+    return Picture("Share of samples that reach a rise", 3.6, draw)
 
 
 def _targets(axis: Any) -> None:

@@ -16,7 +16,7 @@ Values = Annotated[Mapping[str, Any], AsJson(dict[str, list[float]])]
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRequest(RegimenRequest):
-    """Solve a scenario over axes and virtual subjects."""
+    """Simulate a scenario over ranges of values and virtual subjects."""
 
     job: ClassVar[str] = "sweep"
 
