@@ -13,9 +13,11 @@ import pytest
 
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.errors import InputError
-from nanomg.jobs.sweep import axes, run
+from nanomg.jobs.sweep import axes
 from nanomg.jobs.sweep import keep as sweep_keep
 from nanomg.jobs.sweep.batch import Trajectories
+from nanomg.jobs.sweep.prepared import prepare
+from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -192,7 +194,7 @@ def test_values_of_ones_own_are_points(mouse: Scenario) -> None:
     with pytest.raises(InputError, match=r"no parameter 'magnesium.V'"):
         axes.of_values({"magnesium.V": np.ones(3)}, mouse)
     with pytest.raises(InputError, match="cannot be combined with axes or arms"):
-        run.request(mouse, values=values, paired=True)
+        prepare(SweepRequest(scenario=mouse, values=values, paired=True))
 
 
 def test_single_precision_keeps_three_figures(mouse: Scenario) -> None:
