@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nanomg.cli import render
-from nanomg.errors import InputError
 from nanomg.formatting import MISSING
 from nanomg.page.blocks import Block, Cell, CodeBlock, Folded, Items, Shares, Table, Text, Tiles
 from nanomg.units import unit_text
@@ -24,10 +23,7 @@ _STYLES = {"bad": "red", "warning": "yellow", "good": "green"}
 
 
 def show_result(job: str, summary: Mapping[str, Any], json: bool, top: int | None = None) -> None:
-    """The summary of a job on stdout: the JSON object itself, or its sentence and those blocks of its page that are for screens.
-
-    Raises `InputError` for a summary that lacks what its job needs, as one of another version may.
-    """
+    """The summary of a job on stdout: the JSON object itself, or its sentence and those blocks of its page that are for screens."""
     if json:
         render.emit_json(summary)
         return
@@ -35,15 +31,10 @@ def show_result(job: str, summary: Mapping[str, Any], json: bool, top: int | Non
     from nanomg.page.result import ResultReader
 
     maker, result = jobs.job(job), ResultReader.of_summary(job, summary)
-    try:
-        sentence, blocks = maker.page.sentence(result), list(maker.page.blocks(result))
-    except (KeyError, TypeError) as missing:
-        what = f"no {missing}" if isinstance(missing, KeyError) else "not all that is needed"
-        raise InputError(f"the summary holds {what}; another version of nanomg made it", f"{job} result") from missing
-    render.paragraph(sentence, style="bold")
-    show_blocks(blocks, top)
+    render.paragraph(maker.page.sentence(result), style="bold")
+    show_blocks(maker.page.blocks(result), top)
     named = ((text, summary.get(key)) for key, text in _FILES.items())
-    render.files({text: ", ".join(map(str, file)) if isinstance(file, list) else file for text, file in named})
+    render.files({text: file if isinstance(file, str | None) else ", ".join(map(str, file)) for text, file in named})
 
 
 def show_blocks(blocks: Iterable[Block], top: int | None = None) -> None:

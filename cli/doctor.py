@@ -26,10 +26,10 @@ def doctor(
 ) -> None:
     """Diagnose a failed simulation: time, state and term at which it failed."""
     from nanomg import models
-    from nanomg.views.doctor import examine
+    from nanomg.views.doctor import diagnose
 
     with render.working("replaying"):
-        found = examine(file, subject, regimen=regimen, library=models.library(*library or ()))
+        found = diagnose(file, subject, regimen=regimen, library=models.library(*library or ()))
     if json:
         render.emit_json(found)
     else:

@@ -14,7 +14,7 @@ def schema(
         list[str] | None, typer.Argument(metavar="[JOB]...", help="Names of jobs; all if left out.")
     ] = None,
 ) -> None:
-    """Print the JSON schemas of the requests of all jobs."""
+    """Print the JSON schemas of requests and summaries of jobs."""
     from nanomg.views.schema import schemas
 
     render.emit_json(schemas(jobs or ()))

@@ -16,11 +16,7 @@ def summary(
     json: options.Json = False,
 ) -> None:
     """Show the result of a run again, from its file."""
-    from nanomg import jobs
-    from nanomg.page.result import SummaryAlone
-    from nanomg.results import file as result_file
+    from nanomg.jobs.summary import job_and_summary
 
-    found = result_file.read_summary(file) | {"output": str(file)}
-    groups = dict.fromkeys(result_file.read_groups(file))
-    job = jobs.job_of(SummaryAlone(result_file.read_attributes(file), groups))
+    job, found = job_and_summary(file)
     blocks.show_result(job.name, found, json, top)

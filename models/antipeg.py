@@ -6,7 +6,7 @@ far, which is forgotten over weeks. The lag of some days is two linear transits.
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class AntiPEG(AbstractMechanism):

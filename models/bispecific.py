@@ -7,7 +7,7 @@ geometric mean of the two dissociation constants (Douglass 2013). Killing satura
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 
 
 class Engager(AbstractMechanism):

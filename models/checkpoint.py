@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class AbstractAntibody(AbstractMechanism):

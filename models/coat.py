@@ -7,7 +7,7 @@ also sit on T cells and come with them.
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param, share
 
 
 class Coat(AbstractMechanism):

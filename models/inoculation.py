@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Port, Var
+from nanomg import AbstractMechanism, Port, Var
 
 
 class Inoculation(AbstractMechanism):

@@ -6,7 +6,7 @@ ratio. Cells take Mg up for growth and give it back when they lyse.
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class Interstitium(AbstractMechanism):

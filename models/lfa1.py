@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class LFA1(AbstractMechanism):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 from nanomg.models.vessels import extravasation
 
 

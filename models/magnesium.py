@@ -13,7 +13,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 def positive_root(a, b, c):

@@ -6,7 +6,7 @@ it took (breakdown, or loss of the label that is counted). An organ is measured 
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param, share
 
 
 class Organs(AbstractMechanism):

@@ -5,7 +5,7 @@ The payload counts as the drug; what is released in the tumour binds there and i
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class ReleasedDrug(AbstractMechanism):

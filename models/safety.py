@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 SIGNS = ("warning", "therapeutic", "reflexes", "respiration", "conduction", "arrest")  # of too much Mg, by rising level
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Scalar, Var, param
+from nanomg import AbstractMechanism, Scalar, Var, param
 
 
 class StaticTumour(AbstractMechanism):

@@ -7,7 +7,7 @@ proliferation and attack in the tumour and, as plasma sets it, priming in the no
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param, share
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class TCells(AbstractMechanism):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 
 Exchange = tuple[str, str, str]  # a peripheral compartment, its clearance and its volume
 

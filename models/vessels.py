@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanomg.equations.mechanism import Scalar
+from nanomg import Scalar
 
 
 def extravasation(K: Scalar, mass: Scalar, reference: Scalar, thinning: Scalar) -> Scalar:

@@ -10,12 +10,15 @@ Pydantic does the checks; it is imported on first use.
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
+import functools
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nanomg.errors import InputError, unknown
 
@@ -61,13 +64,15 @@ def about(
     least: int | None = None,
     alias: str = "",
     execution: bool = False,
+    optional: bool = False,
 ) -> dict[str, Any]:
     """Metadata of a field: what it is, its unit, the words it may be, its least value, and its key in JSON if not its name.
 
-    `execution` marks fields of a request that say how a job is run and where its result goes, not what is computed.
+    `execution` marks fields of a request that say how a job is run and where its result goes, not what is computed; `optional`
+    those that JSON does not have where they are None.
     """
     extra = ({"unit": unit} if unit else {}) | ({"enum": list(allowed)} if allowed else {})
-    metadata: dict[str, Any] = {"description": text, "execution": execution}
+    metadata: dict[str, Any] = {"description": text, "execution": execution, "optional": optional}
     if extra:
         metadata["json_schema_extra"] = extra
     if least is not None:
@@ -83,11 +88,34 @@ class Strict:
     __pydantic_config__ = {"extra": "forbid"}
 
 
+class JsonRecord(Strict, Mapping[str, Any]):
+    """Base of dataclasses that can also be read as the mapping that they are in JSON: `signal.auc` is `signal["auc"]`."""
+
+    def __getitem__(self, key: str) -> Any:
+        name = _names(type(self)).get(key)
+        value = None if name is None else getattr(self, name)
+        if name is None or (value is None and _left_out(type(self), name)):
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in _names(type(self)) if key in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        name = _names(type(self)).get(str(key))
+        return name is not None and not (getattr(self, name) is None and _left_out(type(self), name))
+
+
 # ---------------------------------------------------------------- to JSON
 def plain(value: Any) -> Any:
     """What JSON can hold of a value: dataclasses become mappings, arrays lists, and numbers that are not finite None."""
+    if hasattr(value, "to_json"):
+        return value.to_json()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {key_of(entry): plain(getattr(value, entry.name)) for entry in dataclasses.fields(value)}
+        return plain_fields(value)
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, str | bool | int | None):
@@ -103,6 +131,16 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{value!r} has no place in JSON")
 
 
+def plain_fields(record: Any) -> dict[str, Any]:
+    """The fields of a dataclass by their keys in JSON, without those that are optional and None."""
+    found = {entry: getattr(record, entry.name) for entry in dataclasses.fields(record)}
+    return {
+        key_of(entry): plain(value)
+        for entry, value in found.items()
+        if value is not None or not entry.metadata.get("optional")
+    }
+
+
 def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -> str:
     """The JSON text of a value. A number that is not finite is null; dataclasses become objects, arrays lists."""
     return json.dumps(plain(value), indent=indent, sort_keys=sort_keys, ensure_ascii=False, allow_nan=False)
@@ -111,6 +149,49 @@ def to_json(value: Any, *, indent: int | None = None, sort_keys: bool = False) -
 def key_of(entry: dataclasses.Field[Any]) -> str:
     """The key of a field in JSON."""
     return str(entry.metadata.get("alias", entry.name))
+
+
+@functools.cache
+def _names(kind: Any) -> dict[str, str]:
+    """The names of a dataclass's fields by their keys in JSON."""
+    return {key_of(entry): entry.name for entry in dataclasses.fields(kind)}
+
+
+@functools.cache
+def _left_out(kind: Any, name: str) -> bool:
+    """Whether JSON does not have this field where it is None."""
+    return any(entry.name == name and entry.metadata.get("optional") for entry in dataclasses.fields(kind))
+
+
+# ---------------------------------------------------------------- from what was computed
+def build(kind: Any, value: Any) -> Any:
+    """The dataclass of values that were just computed, by their keys in JSON: as `read`, but neither checked nor converted.
+
+    Raises `TypeError` where a field is missing or unknown.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if value is None or isinstance(kind, str):
+        return value
+    if origin is Annotated:
+        return build(arguments[0], value)
+    if origin in (Union, types.UnionType):
+        return build(next(one for one in arguments if one is not types.NoneType), value)
+    if hasattr(kind, "__dataclass_fields__"):
+        if isinstance(value, kind):
+            return value
+        names, hints = _names(kind), _hints(kind)
+        given = {names.get(key, key): entry for key, entry in value.items()}
+        return kind(**{name: build(hints.get(name, Any), entry) for name, entry in given.items()})
+    if origin in (Mapping, dict, collections.abc.Mapping):
+        return {str(key): build(arguments[1], entry) for key, entry in value.items()}
+    if origin is tuple:
+        return tuple(build(arguments[0], entry) for entry in value)
+    return value.item() if hasattr(value, "item") else value
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 # ---------------------------------------------------------------- from JSON

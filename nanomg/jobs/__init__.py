@@ -3,6 +3,7 @@
 A job is a `Job` and a package with the modules
 
 - `request`: `Request`, a dataclass of what the job is asked, as `nanomg.jobs.request.JobRequest` explains;
+- `summary`, optional: `Summary`, a dataclass of what it says of its result, as `nanomg.jobs.summary.JobSummary` explains;
 - `run`: `run(request, library=None, command="")`, which returns a `Run` made by `nanomg.results.run.finish`;
 - `figure`: `pictures(tree, asked)`, the pictures of a result, and `TAKES`, what of `nanomg.drawing.asked.Asked` it heeds;
 - `page`: `sentence(result)` and `blocks(result)`, what is shown of a result; optionally also `drivers`, `changes`,
@@ -80,6 +81,12 @@ class Job:
         return self._module("request")
 
     @property
+    def summary(self) -> ModuleType | None:
+        """The module of what it says of its result; None where that is a plain mapping."""
+        module = f"{self._package}.summary"
+        return importlib.import_module(module) if importlib.util.find_spec(module) is not None else None
+
+    @property
     def run(self) -> ModuleType:
         """The module that does it."""
         return self._module("run")
@@ -95,7 +102,11 @@ class Job:
         return self._module("page")
 
     def _module(self, name: str) -> ModuleType:
-        return importlib.import_module(f"{self.package or f'nanomg.jobs.{self.name}'}.{name}")
+        return importlib.import_module(f"{self._package}.{name}")
+
+    @property
+    def _package(self) -> str:
+        return self.package or f"nanomg.jobs.{self.name}"
 
     def about(self, part: str, result: Any) -> Any:
         """What the page of the job has to say in one of its optional functions; nothing where it has no such function."""

@@ -42,7 +42,7 @@ class Diagnosis:
     undefined: tuple[str, ...]  # signals that are not finite there
 
 
-def diagnose(model: Model, values: Mapping[str, Any], held: tuple[str, ...], status: int, stop: Stop) -> Diagnosis:
+def cause_of(model: Model, values: Mapping[str, Any], held: tuple[str, ...], status: int, stop: Stop) -> Diagnosis:
     """The diagnosis of the only lane of `stop`. `held` names the rows of its forcing after the model's inputs."""
     last = jax.tree.map(lambda a: np.asarray(a)[..., 0], stop)
     with np.errstate(all="ignore"):

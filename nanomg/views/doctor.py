@@ -32,7 +32,7 @@ from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, event_lanes, event_runs
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.failure import Diagnosis, diagnose
+from nanomg.simulation.failure import Diagnosis, cause_of
 from nanomg.solver.status import Status
 
 
@@ -46,7 +46,7 @@ class StoppedTrajectory(NamedTuple):
     code: int
 
 
-def examine(
+def diagnose(
     path: str | Path, subject: str | None = None, *, regimen: str | None = None, library: Library | None = None
 ) -> dict[str, Any]:
     """Which trajectories of a result file failed, and what stopped the first of them that fits `subject` and `regimen`.
@@ -132,7 +132,7 @@ def _replay_swept(config: Mapping[str, Any], number: int, library: Library, wher
     batch = Recipe(config, request, ()).batch(library)
     lanes, found = batch.alone(number)
     lane = _Lane(batch.plan.model, lanes.values, ())
-    return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
+    return lane, cause_of(*lane, int(np.asarray(found.status)[0]), found.stop)
 
 
 # ---------------------------------------------------------------- the trajectories of a file
@@ -196,14 +196,14 @@ def _replay(
             precision=config["precision"],
         )
         lane = _Lane(solved.plan.model, values, solved.plan.timed)
-        return lane, diagnose(*lane, int(solved.status[0]), solved.solved.stop)
+        return lane, cause_of(*lane, int(solved.status[0]), solved.solved.stop)
     doses = _doses(scenario, tree, which)
     plan = simulation_lanes.plan_for(scenario.model, doses, precision=config.get("precision", "float64"))
     times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
     lanes = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times)
     found = simulation_lanes.run(plan, lanes)
     lane = _Lane(scenario.model, values, ())
-    return lane, diagnose(*lane, int(np.asarray(found.status)[0]), found.stop)
+    return lane, cause_of(*lane, int(np.asarray(found.status)[0]), found.stop)
 
 
 def _doses(scenario: Scenario, tree: xr.DataTree, which: StoppedTrajectory) -> tuple[Dose, ...]:

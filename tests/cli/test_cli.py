@@ -52,11 +52,12 @@ SIGNALS = {
 }
 SIMULATED: dict[str, Any] = {
     "scenario": SCENARIO,
+    "title": "A title",
     "output": None,
     "status": STATUS,
     "signals": SIGNALS,
     "verdict": "Mg raises [tumour] Mg for 4 h a day.",
-    "mg": MG | {"free": MG | {"share_local": None}},
+    "mg": MG | {"free": MG | {"share_local": None, "free": None}},
 }
 
 
@@ -66,6 +67,7 @@ def dose(time_h: float, amt: float, cmt: str = "pd1.ip") -> dict[str, Any]:
 
 OPTIMIZED: dict[str, Any] = {
     "scenario": SCENARIO,
+    "title": "A title",
     "output": None,
     "feasible": True,
     "objective": -1.25,
@@ -96,15 +98,28 @@ OPTIMIZED: dict[str, Any] = {
 
 SWEPT: dict[str, Any] = {
     "scenario": SCENARIO,
+    "title": "A title",
     "output": None,
+    "subjects": 900,
     "trajectories": 900,
+    "dims": {"subject": 900},
     "failed": 0,
+    "reasons": {},
     "seconds": 23.4,
     "computed": 900,
     "subjects_per_second": 38.46,
     "share_computing": 0.981,
     "device": "CPU (cpu)",
-    "population": {"title": "every parameter independently", "varied": 50, "share_rejected": 0.00332},
+    "device_reason": "asked for",
+    "population": {
+        "name": "",
+        "title": "every parameter independently",
+        "varied": 50,
+        "counted": 900,
+        "candidates": 903,
+        "share_rejected": 0.00332,
+        "rejected": {},
+    },
     "sweep": {
         "tumour.volume:final": {
             "unit": "mm^3",
@@ -124,6 +139,11 @@ def write(path: Path, summary: dict[str, Any]) -> Path:
     job = next((job for key, job in MAKERS.items() if key in summary), "")
     attributes = file.root_attributes(title="t", config={}, seed=0, model=model, job=job, summary=summary)
     return file.write(path, {}, attributes)
+
+
+def printed(job: str, summary: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What `--json` prints of the summary of a file."""
+    return {"job": job, "summary_version": 1, **summary, "output": str(path)}
 
 
 def run_of(summary: dict[str, Any], calls: list[dict[str, Any]]) -> Callable[..., results_run.Run]:
@@ -226,14 +246,14 @@ def test_summary_of_a_sweep(program: Program, tmp_path: Path) -> None:
     assert ["tumour.volume:final", "mm³", "0.001058", "1.609", "1361", "2377", "3000"] in map(
         str.split, out.splitlines()
     )
-    assert json.loads(program("summary", str(path), "--json").out) == SWEPT | {"output": str(path)}
+    assert json.loads(program("summary", str(path), "--json").out) == printed("sweep", SWEPT, path)
 
 
 def test_summary_of_another_version(program: Program, tmp_path: Path) -> None:
     path = write(tmp_path / "run.h5", {**SWEPT, "sweep": {"tumour.volume:final": {"median": 1361.2}}})
     code, _, err = program("summary", str(path))
     assert code == 2
-    assert "holds no 'unit'; another version of nanomg made it" in err
+    assert "the field 'sweep.tumour.volume:final.unit' is missing" in err
     code, _, err = program("summary", str(write(tmp_path / "none.h5", {"scenario": "s"})))
     assert code == 2
     assert err.count("\n") == 1
@@ -271,10 +291,12 @@ def test_summary_of_an_optimisation(program: Program, tmp_path: Path) -> None:
     assert max(len(line) for line in out.splitlines() if str(path) not in line) <= 80
 
 
-@pytest.mark.parametrize("summary", [SIMULATED, OPTIMIZED])
-def test_summary_in_json_is_that_of_the_run(program: Program, tmp_path: Path, summary: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("job", "summary"), [("simulate", SIMULATED), ("optimize", OPTIMIZED)])
+def test_summary_in_json_is_that_of_the_run(
+    program: Program, tmp_path: Path, job: str, summary: dict[str, Any]
+) -> None:
     path = write(tmp_path / "run.h5", summary)
-    assert json.loads(program("summary", str(path), "--json").out) == summary | {"output": str(path)}
+    assert json.loads(program("summary", str(path), "--json").out) == printed(job, summary, path)
 
 
 def test_list(program: Program, tmp_path: Path) -> None:

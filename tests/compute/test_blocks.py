@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.compute import blocks
 from nanomg.dosing.dose import Dose
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
 from nanomg.library import scenario_file

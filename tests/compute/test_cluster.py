@@ -30,7 +30,7 @@ from nanomg.jobs.sweep import run as sweep_run
 from nanomg.jobs.sweep.request import SweepRequest
 
 MECHANISM = '''
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class Drain(AbstractMechanism):

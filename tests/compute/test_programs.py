@@ -227,7 +227,7 @@ def test_the_least_recently_used_go_first(kept: Path, monkeypatch: pytest.Monkey
 
 # ---------------------------------------------------------------- what a program is known by
 MECHANISM = """
-    from nanomg.equations.mechanism import AbstractMechanism, Flux, Var
+    from nanomg import AbstractMechanism, Flux, Var
     {more}
 
     class Sink(AbstractMechanism):

@@ -16,7 +16,7 @@ DECAY = """
     import jax
     from nanomg.compute import programs
     from nanomg.simulation import lanes as simulation
-    from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+    from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
     class Decay(AbstractMechanism):
         name = "decay"

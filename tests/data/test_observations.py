@@ -85,7 +85,7 @@ def test_units_of_rows(shelf: Shelf) -> None:
 
 
 BAG = """
-from nanomg.equations.mechanism import AbstractMechanism, Scalar, Var, param
+from nanomg import AbstractMechanism, Scalar, Var, param
 
 
 class Bag(AbstractMechanism):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
 

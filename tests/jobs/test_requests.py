@@ -67,15 +67,9 @@ def test_every_keyword_of_a_job_is_a_field_of_its_request() -> None:
     for request in REQUESTS:
         if request.job == "sweep":  # takes the fields as they are
             continue
-        keywords = set(inspect.signature(getattr(nanomg, request.job, None) or _feasibility()).parameters)
+        keywords = set(inspect.signature(getattr(nanomg, request.job)).parameters)
         fields = {entry.name for entry in dataclasses.fields(request)}
         assert keywords - beside - renamed.get(request.job, set()) <= fields
-
-
-def _feasibility() -> Any:
-    from nanomg.jobs.feasibility.run import feasibility
-
-    return feasibility
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import nanomg.models
-from nanomg.equations.mechanism import Var
+from nanomg import Var
 from nanomg.errors import InputError
 from nanomg.library.bibliography import read_bibliography
 from nanomg.library.card import Card, Parameter

@@ -187,9 +187,7 @@ def test_a_broken_bibliography_is_told(text: str | bytes, tmp_path: Path) -> Non
 def test_only_classes_that_a_file_defines_are_its_own(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {
-            "other.py": "from nanomg.models.tumour import Tumour\nfrom nanomg.equations.mechanism import AbstractMechanism\n"
-        },
+        {"other.py": "from nanomg.models.tumour import Tumour\nfrom nanomg import AbstractMechanism\n"},
     )
     assert library(tmp_path).mechanisms == library().mechanisms
 

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.dosing.dose import Window
 from nanomg.dosing.event_record import Record, Subject
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
 from nanomg.library import scenario_file

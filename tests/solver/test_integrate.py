@@ -11,10 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg import units
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, units
 from nanomg.dosing.dose import Dose
 from nanomg.dosing.prescription import parse_dose_option
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import events_of

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.solver.rosenbrock import METHODS, StepPoint, step

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Var
+from nanomg import AbstractMechanism, Flux, Port, Var
 from nanomg.equations.model import Model
 from nanomg.library import scenario, scenario_file
 from nanomg.models import library

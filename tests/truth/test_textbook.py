@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 
+from nanomg import AbstractMechanism
 from nanomg.dosing.event_record import Record, Subject
-from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario
 from nanomg.models import library

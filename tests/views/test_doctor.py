@@ -14,10 +14,10 @@ import nanomg
 from nanomg.cli.main import commands
 from nanomg.errors import InputError
 from nanomg.models import library
-from nanomg.views.doctor import examine
+from nanomg.views.doctor import diagnose
 
 MECHANISM = '''
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 
 
 class Runaway(AbstractMechanism):
@@ -83,7 +83,7 @@ def failed(folder: Path) -> Path:
 
 
 def test_time_state_and_term_are_found(failed: Path, folder: Path) -> None:
-    found = examine(failed, library=library(folder))
+    found = diagnose(failed, library=library(folder))
     finding = found["finding"]
     assert found["same_equations"] and not finding["solved_alone"]
     assert finding["time_h"] == pytest.approx(12.0, abs=1e-3)  # 2 h, then 1 / (0.1 * 1)
@@ -99,7 +99,7 @@ def test_the_equations_of_a_file_are_compared(failed: Path, folder: Path) -> Non
         shutil.copy(failed, changed)
         with h5py.File(changed, "r+") as file:
             file.attrs[key] = value
-        assert examine(changed, library=library(folder))["same_equations"] is same
+        assert diagnose(changed, library=library(folder))["same_equations"] is same
 
 
 def test_what_was_set_is_replayed_and_named(folder: Path) -> None:
@@ -107,7 +107,7 @@ def test_what_was_set_is_replayed_and_named(folder: Path) -> None:
     nanomg.simulate(
         "runaway", set={"runaway.growth": "0.5 1/mg/h"}, dose=["runaway.in: 2 mg"], output=path, library=library(folder)
     )
-    finding = examine(path, library=library(folder))["finding"]
+    finding = diagnose(path, library=library(folder))["finding"]
     assert finding["time_h"] == pytest.approx(1.0, abs=1e-3)
     assert [row["name"] for row in finding["outside_range"]] == ["runaway.growth"]
 
@@ -117,12 +117,12 @@ def test_a_subject_of_an_event_table(folder: Path) -> None:
     table.write_text("ID,TIME,AMT,CMT,GROWTH\n1,0,1,1,1e-5\n2,0,1,1,0.2\n3,0,1,1,1e-5\n")
     path = folder / "events.h5"
     nanomg.simulate("runaway", events=table, output=path, library=library(folder))
-    found = examine(path, "2", library=library(folder))
+    found = diagnose(path, "2", library=library(folder))
     assert [row["subject"] for row in found["failed"]] == ["2"]
     assert found["finding"]["time_h"] == pytest.approx(5.0, abs=1e-3)
-    assert examine(path, "1", library=library(folder))["finding"] is None
+    assert diagnose(path, "1", library=library(folder))["finding"] is None
     with pytest.raises(InputError, match="subject '4'"):
-        examine(path, "4", library=library(folder))
+        diagnose(path, "4", library=library(folder))
 
 
 def test_a_trajectory_of_a_sweep_by_its_number(folder: Path) -> None:
@@ -131,18 +131,18 @@ def test_a_trajectory_of_a_sweep_by_its_number(folder: Path) -> None:
     for parts in (False, True):
         at = nanomg.sweep("runaway", vary=vary, output=path, force=True, parts=parts, library=shelves).path
         assert at is not None
-        found = examine(at, library=shelves)
+        found = diagnose(at, library=shelves)
         assert found["trajectories"] == 4 and found["same_equations"]
         assert [(row["subject"], row["hypothesis"]) for row in found["failed"]] == [
             ("3", "runaway.growth 0.1, dose.amount 1")
         ]
         assert found["finding"]["time_h"] == pytest.approx(12.0, abs=1e-3)
         assert found["finding"]["state"]["name"] == "runaway.x" and not found["finding"]["solved_alone"]
-    assert examine(path, "0", library=shelves)["finding"] is None
-    assert examine(path, "3", library=shelves)["finding"] == found["finding"]
+    assert diagnose(path, "0", library=shelves)["finding"] is None
+    assert diagnose(path, "3", library=shelves)["finding"] == found["finding"]
     for number in ("4", "-1", "one"):
         with pytest.raises(InputError, match="numbers 0 to 3"):
-            examine(path, number, library=shelves)
+            diagnose(path, number, library=shelves)
 
 
 def test_the_command(failed: Path, folder: Path, tmp_path: Path) -> None:

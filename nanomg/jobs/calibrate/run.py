@@ -27,6 +27,7 @@ from nanomg.jobs.calibrate import least_squares
 from nanomg.jobs.calibrate.least_squares import Optimum, Progress, Uncertainty
 from nanomg.jobs.calibrate.problem import FitProblem, at_bound, free_in, problem_of, residual, search
 from nanomg.jobs.calibrate.request import CalibrateRequest
+from nanomg.jobs.calibrate.summary import CalibrateSummary
 from nanomg.library import card_editing
 from nanomg.library.card import Card, Parameter
 from nanomg.library.library import Library
@@ -142,8 +143,14 @@ def run(
         found.residual, found.jacobian, at_bound(problem, found.z) != 0, len(problem.prior)
     )
     predicted, reasons = _predict(problem, found)
-    summary = _summary(problem, base, found, known, predicted, reasons)
-    summary |= {"seed": seed, "written": str(written) if written else None, "output": str(path) if path else None}
+    summary = CalibrateSummary.of(
+        {
+            **_summary(problem, base, found, known, predicted, reasons),
+            "seed": seed,
+            "written": str(written) if written else None,
+            "output": str(path) if path else None,
+        }
+    )
     if written is not None:
         files.replace_file(written, rewrite(_fitted(problem, base, summary)).encode())
     groups = {"calibration": _dataset(problem, found, known, predicted)}

@@ -20,6 +20,7 @@ from nanomg import files, units
 from nanomg.analysis.readouts import READ_OUTS
 from nanomg.errors import InputError
 from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
+from nanomg.jobs.feasibility.summary import FeasibilitySummary
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.population.plausibility import unphysical
@@ -271,7 +272,7 @@ def _parts(times: np.ndarray, total: np.ndarray, poor: np.ndarray, serum: np.nda
 # ---------------------------------------------------------------- reporting
 def _summary(
     scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.ndarray, seed: int, path: Path | None
-) -> dict[str, Any]:
+) -> FeasibilitySummary:
     failed = int((status != Status.DONE).sum())
     worst = Status(int(status.max()))
     quantities = {}
@@ -291,16 +292,16 @@ def _summary(
         "targets": {label: {"value": target, "unit": "mmol/L"} for label, target in TARGETS.items()},
         "quantities": quantities,
     }
-    return {
-        "scenario": scenario.name,
-        "title": scenario.title,
-        "output": str(path) if path else None,
-        "status": {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": len(status)},
-        "signals": {},
-        "verdict": _sentence(found),
-        "mg": None,
-        "feasibility": found,
-    }
+    return FeasibilitySummary.of(
+        {
+            "scenario": scenario.name,
+            "title": scenario.title,
+            "output": str(path) if path else None,
+            "status": {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": len(status)},
+            "verdict": _sentence(found),
+            "feasibility": found,
+        }
+    )
 
 
 def _percentiles(values: np.ndarray) -> dict[str, float]:

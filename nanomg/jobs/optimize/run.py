@@ -13,9 +13,9 @@ from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
 from nanomg.jobs.optimize import group as optimize_group
 from nanomg.jobs.optimize.request import OptimizeRequest
+from nanomg.jobs.optimize.summary import OptimizeSummary
 from nanomg.jobs.request import about_scenario, origin
-from nanomg.jobs.simulate import group, verdict
-from nanomg.jobs.simulate import summary as simulate_summary
+from nanomg.jobs.simulate import group, measures, verdict
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.results import groups as results_groups
@@ -116,25 +116,29 @@ def run(
     if not feasible:
         sentence = f"No regimen was found that keeps every limit. {sentence}"
     sentence += _under_other_hypotheses(constraints)
-    summary = {
-        **about_scenario(chosen, path),
-        "status": simulate_summary.of_status(arms.status),
-        "feasible": feasible,
-        "objective": found.objective,
-        "baseline_objective": found.baseline_objective,
-        "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in found.terms.items()},
-        "constraints": constraints,
-        "regimen": results_groups.dose_rows(chosen, found.doses),
-        "baseline_regimen": results_groups.dose_rows(chosen, found.baseline),
-        "starts": [{"objective": float(o), "violation": float(v), "feasible": bool(v <= 0)} for o, v in found.starts],
-        "evaluations": found.evaluations,
-        "seconds": found.seconds,
-        "kkt_residual": found.residual,
-        "converged": found.converged,
-        "signals": simulate_summary.signals(chosen, arms, OPTIMUM),
-        "verdict": sentence,
-        "mg": mg,
-    }
+    summary = OptimizeSummary.of(
+        {
+            **about_scenario(chosen, path),
+            "status": measures.of_status(arms.status),
+            "feasible": feasible,
+            "objective": found.objective,
+            "baseline_objective": found.baseline_objective,
+            "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in found.terms.items()},
+            "constraints": constraints,
+            "regimen": results_groups.dose_rows(chosen, found.doses),
+            "baseline_regimen": results_groups.dose_rows(chosen, found.baseline),
+            "starts": [
+                {"objective": float(o), "violation": float(v), "feasible": bool(v <= 0)} for o, v in found.starts
+            ],
+            "evaluations": found.evaluations,
+            "seconds": found.seconds,
+            "kkt_residual": found.residual,
+            "converged": found.converged,
+            "signals": measures.signals(chosen, arms, OPTIMUM),
+            "verdict": sentence,
+            "mg": mg,
+        }
+    )
     groups = {
         **group.of_arms(chosen, arms),
         **group.of_verdict(mg, arms, OPTIMUM),

@@ -17,6 +17,7 @@ from nanomg.jobs.sensitivity import elasticities, sobol
 from nanomg.jobs.sensitivity import figure as sensitivity_figure
 from nanomg.jobs.sensitivity.request import SensitivityRequest
 from nanomg.jobs.sensitivity.sobol import Indices, Progress
+from nanomg.jobs.sensitivity.summary import SensitivitySummary
 from nanomg.jobs.sweep.keep import TEXTS, Keep
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -119,17 +120,19 @@ def run(
     if samples is not None:
         ranges = ranges or sobol.ranges_of(chosen, _matter_most(rows, chosen), over)
         indices = sobol.indices(chosen, outputs, ranges, samples, seed, progress)
-    summary = {
-        "scenario": chosen.name,
-        "title": chosen.title,
-        "output": str(path) if path else None,
-        "figure": str(picture) if picture else None,
-        "over": over,
-        "outputs": [_of_output(chosen, o, y) for o, y in zip(outputs, slopes.value, strict=True)],
-        "elasticities": rows,
-        "sobol": sobol.summary_of(chosen, outputs, indices, seed) if indices else None,
-        "seconds": time.perf_counter() - began,
-    }
+    summary = SensitivitySummary.of(
+        {
+            "scenario": chosen.name,
+            "title": chosen.title,
+            "output": str(path) if path else None,
+            "figure": str(picture) if picture else None,
+            "over": over,
+            "outputs": [_of_output(chosen, o, y) for o, y in zip(outputs, slopes.value, strict=True)],
+            "elasticities": rows,
+            "sobol": sobol.summary_of(chosen, outputs, indices, seed) if indices else None,
+            "seconds": time.perf_counter() - began,
+        }
+    )
     groups = {"sensitivity": _of_slopes(summary)}
     if indices:
         groups["sobol"] = _of_indices(chosen, outputs, indices)

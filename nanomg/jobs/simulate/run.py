@@ -15,9 +15,9 @@ from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
 from nanomg.files import StrPath
 from nanomg.jobs.request import about_scenario, origin
-from nanomg.jobs.simulate import summary as simulate_summary
-from nanomg.jobs.simulate import verdict
+from nanomg.jobs.simulate import measures, verdict
 from nanomg.jobs.simulate.request import SimulateRequest
+from nanomg.jobs.simulate.summary import SimulateSummary
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.results.run import Run, finish
@@ -113,13 +113,15 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
         found = event_runs.run(chosen, (event_arms.scenario_subject(chosen),), request.precision)
         arms, given = found.of(0), found.arms
     mg, sentence = verdict.judge(chosen, arms)
-    summary = {
-        **about_scenario(chosen, path),
-        "status": simulate_summary.of_status(arms.status),
-        "signals": simulate_summary.signals(chosen, arms, AS_GIVEN),
-        "verdict": sentence,
-        "mg": mg,
-    }
+    summary = SimulateSummary.of(
+        {
+            **about_scenario(chosen, path),
+            "status": measures.of_status(arms.status),
+            "signals": measures.signals(chosen, arms, AS_GIVEN),
+            "verdict": sentence,
+            "mg": mg,
+        }
+    )
 
     def groups() -> dict[str, xr.Dataset]:
         from nanomg.jobs.simulate import group
@@ -153,16 +155,18 @@ def _simulate_events(
     most = math.inf if series else MOST_NUMBERS
     found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times, most)
     mg, effects, sentence = _judge_subjects(scenario, found)
-    summary = {
-        **about_scenario(scenario, path),
-        "events": str(events),
-        "records": str(table) if table else None,
-        "status": simulate_summary.of_subjects(found),
-        "signals": simulate_summary.signals_of_subjects(scenario, found),
-        "verdict": sentence,
-        "mg": mg,
-        "mg_of_subjects": effects,
-    }
+    summary = SimulateSummary.of(
+        {
+            **about_scenario(scenario, path),
+            "events": str(events),
+            "records": str(table) if table else None,
+            "status": measures.of_subjects(found),
+            "signals": measures.signals_of_subjects(scenario, found),
+            "verdict": sentence,
+            "mg": mg,
+            "mg_of_subjects": effects,
+        }
+    )
 
     def groups() -> dict[str, xr.Dataset]:
         from nanomg.jobs.simulate import group

@@ -1,67 +1,70 @@
-"""What a summary says about trajectories: how they ended, and each output in numbers."""
+"""What `simulate` says of its result."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-import numpy as np
+from nanomg.jobs.summary import Amount, Ending, JobSummary
+from nanomg.schema import JsonRecord, Number, about
+from nanomg.simulation.roles import HOURS
 
-from nanomg import units
-from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
-from nanomg.library.scenario import Scenario
-from nanomg.simulation.arms import Arms
-from nanomg.simulation.event_runs import EventRuns
-from nanomg.solver.status import Status
-
-
-def of_status(status: np.ndarray) -> dict[str, Any]:
-    """The worst ending and how many trajectories did not reach their end."""
-    worst = Status(int(status.max()))
-    failed = int((status != Status.DONE).sum())
-    return {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": int(status.size)}
+_LOW, _HIGH = HOURS  # keys of an effect
 
 
-def of_subjects(found: EventRuns) -> dict[str, Any]:
-    """The same over all subjects, with the reason for each one that has a trajectory that failed."""
-    some = np.flatnonzero((found.status != Status.DONE).any((0, 1))).tolist()
-    failed = {found.subjects[i].id: found.failures(i) for i in some}
-    each = {name: {"failed": len(why), "reason": max(why).reason} for name, why in failed.items() if why}
-    return {**of_status(found.status), "subjects": len(found.subjects), "failed_subjects": each}
+@dataclass(frozen=True, kw_only=True)
+class Signal(JsonRecord):
+    """An output in numbers, in `unit`: of one subject, or the median of several."""
+
+    unit: str = field(metadata=about("unit"))
+    initial: Number = field(metadata=about("first value"))
+    final: Number = field(metadata=about("last value"))
+    min: Number = field(metadata=about("smallest value"))
+    max: Number = field(metadata=about("largest value"))
+    auc: Number = field(metadata=about("area under the curve, in `auc_unit`"))
+    auc_unit: str = field(metadata=about("unit of the area"))
+    range: Mapping[str, tuple[Number, ...]] | None = field(
+        default=None, metadata=about("smallest and largest of the subjects, by read-out", optional=True)
+    )
 
 
-def signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
-    """Each output of one arm under the chosen hypothesis, in its display unit."""
-    table = {}
-    for name, unit in scenario.outputs.items():
-        y = arms.pick(name, regimen, arms.hypotheses[0]) * units.factor(scenario.model.unit(name), unit)
-        table[name] = _with_units(_measures(y, arms.times), unit)
-    return table
+@dataclass(frozen=True, kw_only=True)
+class MgEffect(JsonRecord):
+    """What an arm does against the arm without Mg; by LFA-1 hypothesis where that matters."""
+
+    hours_low: Mapping[str, Number] = field(
+        metadata=about(f"time with tumour free Mg raised above {HOURS[_LOW]} mmol/L", unit="h/d", alias=_LOW)
+    )
+    hours_high: Mapping[str, Number] = field(
+        metadata=about(f"time with tumour free Mg raised above {HOURS[_HIGH]} mmol/L", unit="h/d", alias=_HIGH)
+    )
+    mean_competence_gain: Mapping[str, Number] = field(
+        metadata=about("mean relative gain of T-cell competence", unit="1")
+    )
+    mean_rise: Amount = field(metadata=about("mean rise of tumour free Mg"))
+    peak_rise: Amount = field(metadata=about("largest rise of tumour free Mg"))
+    share_serum: float | None = field(metadata=about("share of the mean rise that comes from serum", unit="1"))
+    share_local: float | None = field(metadata=about("share of the mean rise that is local", unit="1"))
+    free: MgEffect | None = field(default=None, metadata=about("the same Mg given unencapsulated"))
 
 
-def signals_of_subjects(scenario: Scenario, found: EventRuns) -> dict[str, Any]:
-    """Each output as given under the chosen hypothesis: of one subject, or the median over those that were solved with
-    their range. Where there are no common times, at the records alone."""
-    table = {}
-    solved = np.flatnonzero(found.status[0, 0] == Status.DONE).tolist()
-    for name, unit in scenario.outputs.items():
-        if len(found.times):
-            scale = units.factor(scenario.model.unit(name), unit)
-            rows = [_measures(found.data[name][0, 0, i] * scale, found.times) for i in solved]
-        else:
-            rows = [_measures(found.seen_by(i)[name], None) for i in solved]
-        columns = {key: [row[key] for row in rows] or [np.nan] for key in SUMMARISED}
-        table[name] = _with_units({key: float(np.median(column)) for key, column in columns.items()}, unit)
-        if len(found.subjects) > 1:
-            table[name]["range"] = {key: [min(column), max(column)] for key, column in columns.items()}
-    return table
+@dataclass(frozen=True, kw_only=True)
+class SimulateSummary(JobSummary):
+    """A scenario simulated with its control arms."""
+
+    job: ClassVar[str] = "simulate"
+
+    scenario: str = field(metadata=about("name of the scenario"))
+    events: str | None = field(default=None, metadata=about("the event table", optional=True))
+    records: str | None = field(default=None, metadata=about("file of the outputs at each record", optional=True))
+    status: Ending = field(metadata=about("how the trajectories ended"))
+    signals: Mapping[str, Signal] = field(metadata=about("outputs by name"))
+    verdict: str = field(metadata=about("the answer in a sentence"))
+    mg: MgEffect | None = field(default=None, metadata=about("what the Mg does"))
+    mg_of_subjects: Mapping[str, MgEffect] | None = field(
+        default=None, metadata=about("what the Mg does in each subject of an event table, by ID", optional=True)
+    )
 
 
-def _measures(y: np.ndarray, times: np.ndarray | None) -> dict[str, float]:
-    """The read-outs of a curve (time,); without times those in order of the records alone, and no area."""
-    t = np.arange(float(len(y))) if times is None else times
-    measures = {name: float(READ_OUTS[name].formula(t, y, t[0], t[-1])) for name in SUMMARISED}
-    return measures if times is not None else measures | {"auc": np.nan}
-
-
-def _with_units(measures: dict[str, float], unit: str) -> dict[str, Any]:
-    return {"unit": unit, **measures, "auc_unit": READ_OUTS["auc"].unit(unit)}
+Summary = SimulateSummary

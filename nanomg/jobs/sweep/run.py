@@ -32,6 +32,7 @@ from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import SERIES, STATUS, TEXTS
 from nanomg.jobs.sweep.prepared import PreparedSweep, Recipe, prepare
 from nanomg.jobs.sweep.request import SweepRequest
+from nanomg.jobs.sweep.summary import SweepSummary
 from nanomg.jobs.sweep.tally import Tally, population
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -136,12 +137,12 @@ def run_prepared(
     with tempfile.TemporaryDirectory() as folder:
         at, summary = _swept(todo, Path(folder) / "sweep.h5", command, progress)
         tree = file.open(at).load()
-        return Run({**summary, "output": None}, None, lambda: tree)
+        return Run(dataclasses.replace(summary, output=None), None, lambda: tree)
 
 
 def _swept(
     todo: PreparedSweep, path: Path, command: str, progress: Callable[[Progress], None] | None
-) -> tuple[Path, dict[str, Any]]:
+) -> tuple[Path, SweepSummary]:
     """The file, or folder of parts, and the summary."""
     began = time.perf_counter()
     found, request = todo.batch, todo.request
@@ -167,7 +168,8 @@ def _swept(
     }
     with sweep_store.Store.create(path, _layout(todo), identity, resume=request.resume, force=request.force) as kept:
         if kept.complete:
-            return kept.at, {**file.read_summary(kept.at), "output": str(kept.at)}
+            there = SweepSummary.from_json(file.read_summary(kept.at), str(kept.at))
+            return kept.at, dataclasses.replace(there, output=str(kept.at))
         todo = dataclasses.replace(todo, part=kept.layout.part)
         tally = Tally(found)
         missing = kept.missing()
@@ -183,19 +185,21 @@ def _swept(
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
         took, new = time.perf_counter() - began, tally.done - before
         side = request.workers or found.choice.side
-        summary = {
-            **_about(todo, tally),
-            "seconds": took,
-            "subjects_per_second": new / took,
-            "computed": new,
-            "share_computing": None if request.scheduler is not None else computing / (side * took),
-        }
+        summary = SweepSummary.of(
+            {
+                **_about(todo, tally),
+                "seconds": took,
+                "subjects_per_second": new / took,
+                "computed": new,
+                "share_computing": None if request.scheduler is not None else computing / (side * took),
+            }
+        )
         groups = {
             "doses": results_groups.doses({AS_GIVEN: results_groups.regimen_rows(todo.scenario)}),
             "parameters": results_groups.parameters(todo.scenario),
         }
         at = (kept.finish if request.parts else kept.merge)(groups, attributes(summary=summary))
-    return at, {**summary, "output": str(at if request.parts else path)}
+    return at, dataclasses.replace(summary, output=str(at if request.parts else path))
 
 
 def _about(todo: PreparedSweep, tally: Tally) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from nanomg.views import report
 FILES = {
     "ishigami.py": '''
 import jax.numpy as jnp
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class Ishigami(AbstractMechanism):

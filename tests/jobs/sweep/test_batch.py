@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import axes
 from nanomg.jobs.sweep import keep as sweep_keep
