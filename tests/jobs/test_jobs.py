@@ -71,7 +71,7 @@ def test_its_figure_page_and_comparison(file: Path, tmp_path: Path) -> None:
     (row,) = json.loads(program("compare", str(file), str(other), "--json").stdout)["quantities"]
     assert row["name"] == "body" and row["change"]["four"] == pytest.approx(3.0)  # four times as deep
     refused = program("plot", str(file), "depth", "-o", str(tmp_path / "x.png"))
-    assert refused.returncode == 2 and "this is for results of simulate, optimize, sweep" in refused.stderr
+    assert refused.returncode == 2 and "for results of simulate, optimize, sweep" in refused.stderr
 
 
 def test_its_request_has_a_json_schema() -> None:
