@@ -145,7 +145,7 @@ def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
     known = least_squares.uncertainty(residual, slopes, np.zeros(3, bool))
     said = run._identifiability(problem, z, known)
     assert "The data determine 2 of 3 free parameters." in said
-    assert "Not identifiable apart, only a combination of them is: pk.F_depot, pk.CL, pk.V." in said
+    assert "Only a combination of these is identifiable: pk.F_depot, pk.CL, pk.V." in said
 
 
 def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(fitted, folder, library):
@@ -195,7 +195,7 @@ def test_a_card_that_cannot_be_written_is_refused_before_the_search(folder, libr
     fields = line.removeprefix("CL = {").removesuffix("}").replace(", ", "\n")
     (folder / "split.toml").write_text(text.replace(line + "\n", "") + f"\n[pk.CL]\n{fields}\n")
     data = {"data": str(folder / "pk.toml"), "raw": folder}
-    with pytest.raises(InputError, match=r"split\.toml: write each parameter of this card on a line of its own"):
+    with pytest.raises(InputError, match=r"split\.toml: write each parameter of this card on one line"):
         run.calibrate(str(folder / "split.toml"), **data, output=folder / "new.toml")
     with pytest.raises(InputError, match="need different names"):
         run.calibrate("textbook", **data, output=folder / "new.toml", result=folder / "new.toml")

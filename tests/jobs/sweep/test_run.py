@@ -249,7 +249,7 @@ def test_worker_processes_give_the_same_and_one_that_dies_is_replaced(mouse: str
         ({"subjects": 3, "precision": "float16"}, "precision"),
         ({"subjects": 3, "memory": "1 kB"}, "give more memory"),
         ({"subjects": 3, "resume": True}, "name the output"),
-        ({"subjects": 3, "output": "a.h5", "resume": True, "force": True}, "not both"),
+        ({"subjects": 3, "output": "a.h5", "resume": True, "force": True}, "give one of them"),
         ({"subjects": 3, "workers": 1, "scheduler": "tcp://127.0.0.1:1"}, "not both"),
         ({"subjects": 3, "sample": "lhs", "points": 50}, "nothing to sample"),
         ({"subjects": 3, "points": 50}, "remove it"),

@@ -146,7 +146,7 @@ def test_where_no_row_is_validated_nothing_stands(shelf: Shelf) -> None:
     calibrated, validated = validate_run.validate(["textbook"], library=library).summary["domains"]
     assert (validated["use"], validated["n"], validated["stands"]) == ("validate", 0, None)
     assert math.isnan(validated["gmfe"])
-    assert [page.verdict_of(entry) for entry in (calibrated, validated)] == ["", "without validation data"]
+    assert [page.verdict_of(entry) for entry in (calibrated, validated)] == ["", "no validation data"]
     assert page.verdict_of({**validated, "n": 1}) == "directions and bounds only"
     assert page.verdict_of({**validated, "n": 1, "stands": True}) == "passes (few)"
     assert page.verdict_of({**validated, "n": 4, "stands": True}) == "passes (few)"
