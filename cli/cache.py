@@ -10,7 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import Example
 from nanomg.formatting import MISSING, format_number, size
+
+EXAMPLES = (
+    Example("nanomg cache", "the programs, and their size"),
+    Example("nanomg cache --clear", "remove them all"),
+)
 
 
 def cache(

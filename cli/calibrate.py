@@ -8,6 +8,18 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import OUTPUT, Example
+
+EXAMPLES = (
+    Example(
+        "nanomg calibrate --data b16f10 --raw my-data -o fit.h5",
+        "fit the card that a study names",
+    ),
+    Example(
+        'nanomg calibrate textbook --data oral.csv --scenario textbook-1cpt --fit "pk.CL=1..10 L/h" --card-out fitted.toml',
+        "fit one parameter to a table, and write a card with its value",
+    ),
+)
 
 
 def calibrate(
@@ -16,12 +28,12 @@ def calibrate(
     ],
     card: Annotated[
         str | None,
-        typer.Argument(metavar="CARD", help="Name of a card, or path of a TOML file [default: the study's card]."),
+        typer.Argument(metavar="CARD", help="Name of a card, or path of a TOML file  [default: the study's card]"),
     ] = None,
     raw: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="Folder of the study's data [default: $NANOMG_DATA, or the study's folder]."
+            metavar="FOLDER", help="Folder of the study's data  [default: $NANOMG_DATA, or the study's folder]"
         ),
     ] = None,
     scenario: Annotated[
@@ -33,13 +45,14 @@ def calibrate(
             metavar="NAME=LOW..HIGH", help='Parameter to fit, with bounds: --fit pk.CL="1..10 L/h". Repeatable.'
         ),
     ] = None,
-    starts: Annotated[int | None, typer.Option(min=1, help="Number of starts [default: the study's].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the card with the fitted values here.")
+    starts: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Number of starts  [default: the study's]")
     ] = None,
-    result: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write data, predictions and Fisher matrix to this HDF5 file.")
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the starts.")] = 0,
+    output: options.Output = None,
+    card_out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", rich_help_panel=OUTPUT, help="Write the card with the fitted values here (TOML)."),
     ] = None,
     force: options.Force = False,
     json: options.Json = False,
@@ -58,8 +71,8 @@ def calibrate(
             fit=tuple(fit or ()),
             starts=starts,
             seed=seed,
-            output=output,
-            result=result,
+            output=card_out,
+            result=output,
             force=force,
             library=models.library(*library or ()),
             command=options.command_line(),

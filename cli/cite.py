@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import Example
+
+EXAMPLES = (
+    Example(
+        "nanomg cite mouse-mc38-iv > sources.bib",
+        "the sources of a scenario, as a BibTeX file",
+    ),
+)
 
 
 def cite(scenario: options.ScenarioName, json: options.Json = False, library: options.Folders = None) -> None:

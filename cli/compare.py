@@ -10,18 +10,33 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import OUTPUT, Example
 from nanomg.formatting import MISSING, format_number
 
 _SHOWN = 40  # rows of a group
 _MANIFOLD = 10.0  # relative change from which on it is written as a factor
 
+EXAMPLES = (
+    Example(
+        "nanomg compare low.h5 high.h5",
+        "two results side by side",
+    ),
+    Example(
+        "nanomg compare low.h5 high.h5 -o comparison.png",
+        "the same, with a figure",
+    ),
+)
+
 
 def compare(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Result files of one kind, two or more.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Draw the comparison (.png, .svg or .pdf).")
+        Path | None,
+        typer.Option(
+            "--output", "-o", rich_help_panel=OUTPUT, metavar="FILE", help="Draw the comparison (.png, .svg or .pdf)."
+        ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Rows of a group to show; --json has all.")] = _SHOWN,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of a group to show; --json has all.")] = _SHOWN,
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:

@@ -9,7 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import Example
 from nanomg.formatting import format_number
+
+EXAMPLES = (
+    Example(
+        "nanomg doctor run.h5",
+        "the first simulation that failed",
+    ),
+    Example(
+        'nanomg doctor subjects.h5 --subject 7 --regimen "without Mg"',
+        "one subject, one arm",
+    ),
+)
 
 
 def doctor(
@@ -17,7 +29,7 @@ def doctor(
     subject: Annotated[
         str | None,
         typer.Option(
-            metavar="N", help="ID of a subject, or number of a sample or trajectory [default: the first that failed]."
+            metavar="N", help="ID of a subject, or number of a sample or trajectory  [default: the first that failed]"
         ),
     ] = None,
     regimen: Annotated[str | None, typer.Option(metavar="NAME", help='Such as "without Mg".')] = None,

@@ -7,13 +7,27 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import Example
 from nanomg.errors import SimulationError
+
+EXAMPLES = (
+    Example(
+        "nanomg feasibility human-nsclc-iv -o feasibility.h5",
+        "a thousand draws",
+    ),
+    Example(
+        'nanomg feasibility mouse-mc38-depot --draws 200 --horizon "7 d"',
+        "fewer draws of the first week",
+    ),
+)
 
 
 def feasibility(
     scenario: options.ScenarioName,
-    draws: Annotated[int, typer.Option(min=1, help="Number of parameter sets sampled from the cards' ranges.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Number of parameter sets sampled from the cards' ranges.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the samples.")] = 0,
     horizon: Annotated[str | None, typer.Option(metavar="TIME", help='Stop earlier: --horizon "7 d".')] = None,
     assignments: options.Assignments = None,
     doses: options.Doses = None,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import Example
 
 _FREE = {"simulate": "", "optimize": " (optimize)"}
+
+EXAMPLES = (Example("nanomg list", "the scenarios"), Example("nanomg list --json", "the same as JSON"))
 
 
 def list(json: options.Json = False, library: options.Folders = None) -> None:

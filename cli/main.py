@@ -1,10 +1,11 @@
-"""The program `nanomg`: its commands, and how a mistake is told."""
+"""The program `nanomg`: its commands, and how a mistake is reported."""
 
 from __future__ import annotations
 
 import gc
 import json
 import sys
+from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -17,6 +18,7 @@ from nanomg.cli import (
     compare,
     doctor,
     feasibility,
+    help_pages,
     list,
     optimize,
     plot,
@@ -36,35 +38,45 @@ from nanomg.errors import NanomgError
 # Typer carries its own copy of Click, whose usage errors it shows to others only as the base of this one.
 _UsageError: Any = typer.BadParameter.__bases__[0]
 
+# Each module has a function of its name and, in EXAMPLES, command lines for the end of its help page.
+GROUPS: dict[str, tuple[ModuleType, ...]] = {
+    "Run": (simulate, optimize, sweep, sensitivity, feasibility, validate, calibrate),
+    "Look": (list, show, summary, plot, report, compare, cite, doctor),
+    "Manage": (cache, schema),
+}
+
+
+class _Program(help_pages.Program):
+    examples = (
+        help_pages.Example("nanomg list", "which scenarios there are"),
+        help_pages.Example("nanomg show mouse-mc38-iv", "what one is made of"),
+        help_pages.Example("nanomg simulate mouse-mc38-iv -o run.h5", "simulate it, and keep the result"),
+        help_pages.Example("nanomg report run.h5", "one HTML page about the result"),
+    )
+
+
 commands = typer.Typer(
     name="nanomg",
+    cls=_Program,
     help="Simulate and optimise the dosing of magnesium nanocarriers and tumour immunity.",
-    epilog="Exit codes: 0 done, 1 a simulation failed, 2 wrong usage or input, 3 no feasible regimen found, 130 interrupted.",
+    epilog="""
+    Exit codes:
+      0    done
+      1    a simulation failed
+      2    wrong usage or input
+      3    no regimen keeps every limit
+      130  interrupted
+
+    nanomg COMMAND --help explains a command and shows examples.
+    """,
     rich_markup_mode=None,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    simulate.simulate,
-    optimize.optimize,
-    sweep.sweep,
-    calibrate.calibrate,
-    feasibility.feasibility,
-    sensitivity.sensitivity,
-    validate.validate,
-    list.list,
-    show.show,
-    summary.summary,
-    plot.plot,
-    report.report,
-    compare.compare,
-    cite.cite,
-    schema.schema,
-    doctor.doctor,
-    cache.cache,
-):
-    commands.command(_command.__name__)(_command)
+for _group, _modules in GROUPS.items():
+    for _module in _modules:
+        _name = _module.__name__.rpartition(".")[2]
+        help_pages.add(commands, _group, _name, getattr(_module, _name), _module.EXAMPLES)
 
 
 def _print_version(asked: bool) -> None:
@@ -88,7 +100,7 @@ def app() -> NoReturn:
     gc.set_threshold(100_000)
     try:
         for job, command in other_commands(sys.argv[1:2]):
-            commands.command(job.name)(command)
+            help_pages.add(commands, "Run", job.name, command, ())
         code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
     except NanomgError as error:
         _fail(error.message, error.where, error.exit_code)

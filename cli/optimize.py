@@ -7,15 +7,34 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import OUTPUT, Example
 from nanomg.errors import InfeasibleError, InputError, SimulationError
+
+EXAMPLES = (
+    Example(
+        "nanomg optimize mouse-mc38-depot -o best.h5",
+        "find the best regimen, and keep it",
+    ),
+    Example(
+        "nanomg optimize mouse-mc38-depot -o best.h5 --resume",
+        "continue after an interruption",
+    ),
+    Example(
+        "nanomg optimize human-nsclc-iv-mgso4 --steps 24",
+        "a short search",
+    ),
+)
 
 
 def optimize(
     scenario: options.ScenarioName,
-    steps: Annotated[int | None, typer.Option(min=1, help="Maximum number of steps [default: 96].")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the starts.")] = 0,
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Maximum number of steps  [default: 96]")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the starts.")] = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the checkpoint of an interrupted run.")
+        bool,
+        typer.Option("--resume", rich_help_panel=OUTPUT, help="Continue from the checkpoint of an interrupted run."),
     ] = False,
     assignments: options.Assignments = None,
     doses: options.Doses = None,

@@ -10,17 +10,24 @@ from typing import Annotated
 
 import typer
 
+from nanomg.cli.help_pages import COMPUTATION, MODEL, OUTPUT
 from nanomg.errors import InputError, NanomgError
 
 ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="Name of a scenario, or path of a TOML file.")]
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help='Set a parameter: --set magnesium.GFR="12 mL/h". Repeatable.'),
+    typer.Option(
+        "--set",
+        rich_help_panel=MODEL,
+        metavar="NAME=VALUE",
+        help='Set a parameter: --set magnesium.GFR="12 mL/h". Repeatable.',
+    ),
 ]
 Doses = Annotated[
     list[str] | None,
     typer.Option(
         "--dose",
+        rich_help_panel=MODEL,
         metavar='"PORT: TEXT"',
         help='Replace all doses of the scenario: --dose "pd1.ip: 0.2 mg q 3 d x 4". Repeatable.',
     ),
@@ -28,42 +35,68 @@ Doses = Annotated[
 Events = Annotated[
     Path | None,
     typer.Option(
-        "--events", metavar="FILE", help="Take doses and subjects from this CSV table of events in NONMEM's columns."
+        "--events",
+        rich_help_panel=MODEL,
+        metavar="FILE",
+        help="Take doses and subjects from this CSV table of events in NONMEM's columns.",
     ),
 ]
 EventDoses = Annotated[
     Path | None,
     typer.Option(
         "--events",
+        rich_help_panel=MODEL,
         metavar="FILE",
         help="Take the regimen from this CSV table of events of one subject, in NONMEM's columns.",
     ),
 ]
 Records = Annotated[
     Path | None,
-    typer.Option("--records", metavar="FILE", help="Write the outputs at each record of the events to this CSV file."),
+    typer.Option(
+        "--records",
+        rich_help_panel=OUTPUT,
+        metavar="FILE",
+        help="Write the outputs at each record of the events to this CSV file.",
+    ),
 ]
 Series = Annotated[
     bool | None,
     typer.Option(
         "--series/--no-series",
+        rich_help_panel=OUTPUT,
         help="Solve the events' subjects at common times too, with control arms  [default: yes, unless more than 100 subjects go "
         "to --records alone]",
         show_default=False,
     ),
 ]
 Precision = Annotated[
-    str, typer.Option(metavar="float64|float32", help="float32 is faster; three digits are reliable.")
+    str,
+    typer.Option(
+        metavar="float64|float32", rich_help_panel=COMPUTATION, help="float32 is faster; three digits are reliable."
+    ),
 ]
 Output = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write the result to this HDF5 file [default: no file]."),
+    typer.Option(
+        "--output",
+        "-o",
+        rich_help_panel=OUTPUT,
+        metavar="FILE",
+        help="Write the result to this HDF5 file  [default: no file]",
+    ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite files that exist.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout instead of tables.")]
+Force = Annotated[bool, typer.Option("--force", rich_help_panel=OUTPUT, help="Overwrite files that exist.")]
+Json = Annotated[
+    bool, typer.Option("--json", rich_help_panel=OUTPUT, help="Print one JSON object to stdout instead of tables.")
+]
 Folders = Annotated[
     list[Path] | None,
-    typer.Option("--library", metavar="FOLDER", help="Folder of more mechanisms, cards and scenarios. Repeatable."),
+    typer.Option(
+        "--library",
+        rich_help_panel=MODEL,
+        metavar="FOLDER",
+        help="Folder of more mechanisms, cards and scenarios. Repeatable.",
+    ),
 ]
 
 

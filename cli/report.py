@@ -8,13 +8,31 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import OUTPUT, Example
+
+EXAMPLES = (
+    Example(
+        "nanomg report run.h5",
+        "one page, as run.html",
+    ),
+    Example(
+        "nanomg report run.h5 --pdf",
+        "the same as PDF too",
+    ),
+)
 
 
 def report(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page (.html). Without it, FILE with that ending."),
+        typer.Option(
+            "--output",
+            "-o",
+            rich_help_panel=OUTPUT,
+            metavar="FILE",
+            help="The page (.html). Without it, FILE with that ending.",
+        ),
     ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Also print it to a PDF file, with Chromium.")] = False,
     force: options.Force = False,

@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import render
+from nanomg.cli.help_pages import Example
+
+EXAMPLES = (Example("nanomg schema sweep", "what a sweep may be asked"),)
 
 
 def schema(

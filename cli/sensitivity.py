@@ -8,8 +8,20 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import Example
 
 _SHOWN = 20
+
+EXAMPLES = (
+    Example(
+        "nanomg sensitivity mouse-mc38-iv --of interstitium.C:mean",
+        "what mean tumour Mg depends on",
+    ),
+    Example(
+        "nanomg sensitivity mouse-mc38-iv --sobol 256 -o sensitivity.h5",
+        "shares of the variance as well",
+    ),
+)
 
 
 def sensitivity(
@@ -32,11 +44,11 @@ def sensitivity(
         typer.Option(
             "--parameter",
             metavar="NAME",
-            help="Parameter of the Sobol indices. Repeatable [default: the ten with the largest effect].",
+            help="Parameter of the Sobol indices. Repeatable  [default: the ten with the largest effect]",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
-    top: Annotated[int, typer.Option(min=1, help="Rows to show; --json and the file have all.")] = _SHOWN,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the samples.")] = 0,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Rows to show; --json and the file have all.")] = _SHOWN,
     assignments: options.Assignments = None,
     doses: options.Doses = None,
     events: options.EventDoses = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nanomg.cli import options, render
+from nanomg.cli.help_pages import Example
 from nanomg.formatting import format_number, span
 
 if TYPE_CHECKING:
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from nanomg.library.scenario import Limit, Scenario
 
 _VALUE = ("value", "unit", "low", "high", "basis", "source", "place", "note", "card")
+
+EXAMPLES = (
+    Example("nanomg show mouse-mc38-iv", "a scenario: doses, limits, values"),
+    Example("nanomg show Liposome", "a mechanism: states, signals, ports, parameters"),
+    Example("nanomg show mc38", "a card: values, and how they are known"),
+)
 
 
 def show(

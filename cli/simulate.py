@@ -5,7 +5,28 @@ from __future__ import annotations
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import Example
 from nanomg.errors import SimulationError
+
+EXAMPLES = (
+    Example(
+        "nanomg simulate mouse-mc38-iv",
+        "simulate a mouse",
+    ),
+    Example(
+        'nanomg simulate mouse-mc38-iv -o run.h5 --set tumour.viable_0="20 Mcell"',
+        "another size of the tumour; keep the result",
+    ),
+    Example(
+        'nanomg simulate human-nsclc-iv-mgso4 --dose "magnesium.iv: 4 g over 20 min then 1 g/h for 12 h" '
+        '--dose "pd1.iv: 200 mg over 30 min q 3 wk x 4"',
+        "doses of your own",
+    ),
+    Example(
+        "nanomg simulate textbook-2cpt --events doses.csv --records observed.csv",
+        "doses and subjects from a table",
+    ),
+)
 
 
 def simulate(

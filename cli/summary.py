@@ -8,11 +8,23 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import blocks, options
+from nanomg.cli.help_pages import Example
+
+EXAMPLES = (
+    Example(
+        "nanomg summary run.h5",
+        "the results again",
+    ),
+    Example(
+        "nanomg summary run.h5 --json",
+        "the same as one JSON object",
+    ),
+)
 
 
 def summary(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A result file.")],
-    top: Annotated[int | None, typer.Option(min=1, help="Rows of each table to show.")] = None,
+    top: Annotated[int | None, typer.Option(metavar="N", min=1, help="Rows of each table to show.")] = None,
     json: options.Json = False,
 ) -> None:
     """Show the result of a run again, from its file."""

@@ -8,51 +8,111 @@ from typing import Annotated, Any
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import COMPUTATION, OUTPUT, Example
 from nanomg.errors import SimulationError
 from nanomg.formatting import format_duration, format_number, size
+
+_POINTS, _RESULTS = "What varies", "What is kept"
+
+EXAMPLES = (
+    Example(
+        'nanomg sweep mouse-mc38-iv --vary "magnesium.GFR=5..20 mL/h:log:10"',
+        "ten values of a parameter, on a logarithmic axis",
+    ),
+    Example(
+        "nanomg sweep mouse-mc38-iv --subjects 1000 --population mouse-c57bl6 --keep tumour.volume:final -o subjects.h5",
+        "a thousand mice, one number of each",
+    ),
+    Example(
+        'nanomg sweep mouse-mc38-iv --vary "dose.liposome.iv.amount=0.1..4 mg:log:8" --subjects 100 --estimate',
+        "how long it will take, and how large it will be",
+    ),
+)
 
 
 def sweep(
     scenario: options.ScenarioName,
     vary: Annotated[
         list[str] | None,
-        typer.Option(metavar="AXIS", help='Axis: --vary "magnesium.GFR=5..20 mL/h:log:10" or "dose.amount=1,2 mg".'),
+        typer.Option(
+            metavar="AXIS",
+            rich_help_panel=_POINTS,
+            help='Axis: --vary "magnesium.GFR=5..20 mL/h:log:10" or "dose.amount=1,2 mg".',
+        ),
     ] = None,
-    subjects: Annotated[int, typer.Option(min=0, help="Virtual subjects at each point; 0: the typical one.")] = 0,
+    subjects: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, rich_help_panel=_POINTS, help="Virtual subjects at each point; 0: the typical one."
+        ),
+    ] = 0,
     population: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Population of the subjects [default: each parameter varies by its card]."),
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_POINTS,
+            help="Population of the subjects  [default: each parameter varies by its card]",
+        ),
     ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(
             metavar="WHAT",
+            rich_help_panel=_RESULTS,
             help='Read-out: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series or "time of max". Repeatable.',
         ),
     ] = None,
     sample: Annotated[
-        str, typer.Option(metavar="grid|sobol|lhs", help="Points: a grid of the axes, or samples.")
+        str,
+        typer.Option(metavar="grid|sobol|lhs", rich_help_panel=_POINTS, help="Points: a grid of the axes, or samples."),
     ] = "grid",
-    points: Annotated[int | None, typer.Option(help="Number of samples, or of values of a range without one.")] = None,
-    paired: Annotated[bool, typer.Option("--paired", help="Also simulate each trajectory without its Mg.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of subjects and samples.")] = 0,
+    points: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", rich_help_panel=_POINTS, help="Number of samples, or of values of a range without one."
+        ),
+    ] = None,
+    paired: Annotated[
+        bool, typer.Option("--paired", rich_help_panel=_RESULTS, help="Also simulate each trajectory without its Mg.")
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, rich_help_panel=_POINTS, help="Seed of subjects and samples.")
+    ] = 0,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Estimate time, memory and disk space, then stop.")
+        bool,
+        typer.Option(
+            "--estimate", rich_help_panel=COMPUTATION, help="Estimate time, memory and disk space, then stop."
+        ),
     ] = False,
     assignments: options.Assignments = None,
     doses: options.Doses = None,
     events: options.EventDoses = None,
     precision: options.Precision = "float64",
-    rtol: Annotated[float, typer.Option(help="Relative tolerance of each step.")] = 3e-5,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|gpu", help="Where to compute.")] = "auto",
-    memory: Annotated[str, typer.Option(metavar="SIZE", help="Memory limit per core.")] = "500 MB",
+    rtol: Annotated[
+        float, typer.Option(metavar="X", rich_help_panel=COMPUTATION, help="Relative tolerance of each step.")
+    ] = 3e-5,
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|gpu", rich_help_panel=COMPUTATION, help="Where to compute.")
+    ] = "auto",
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", rich_help_panel=COMPUTATION, help="Memory limit per core.")
+    ] = "500 MB",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Number of worker processes to start on this machine.")
+        int | None,
+        typer.Option(
+            metavar="N", min=1, rich_help_panel=COMPUTATION, help="Number of worker processes to start on this machine."
+        ),
     ] = None,
-    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Use the Dask cluster at tcp://…")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", rich_help_panel=COMPUTATION, help="Use the Dask cluster at tcp://…")
+    ] = None,
     output: options.Output = None,
-    parts: Annotated[bool, typer.Option("--parts", help="Keep the parts instead of merging them.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted sweep.")] = False,
+    parts: Annotated[
+        bool, typer.Option("--parts", rich_help_panel=OUTPUT, help="Keep the parts instead of merging them.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", rich_help_panel=OUTPUT, help="Continue an interrupted sweep.")
+    ] = False,
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,

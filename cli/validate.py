@@ -7,6 +7,18 @@ from typing import Annotated
 import typer
 
 from nanomg.cli import blocks, options, render
+from nanomg.cli.help_pages import Example
+
+EXAMPLES = (
+    Example(
+        "nanomg validate",
+        "every published value",
+    ),
+    Example(
+        "nanomg validate magnesium-iv -o check.h5",
+        "one domain, and keep the result",
+    ),
+)
 
 
 def validate(

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from program import PROGRAM, Program
+from typer.main import get_command
 
 import nanomg
+from nanomg import models
 from nanomg.cli import options
+from nanomg.cli.main import GROUPS, commands
 from nanomg.errors import InputError
 from nanomg.jobs.optimize import run as optimize_run
+from nanomg.library import scenario_file
 from nanomg.results import file
 
 SCENARIO = "mouse-mc38-depot"
@@ -58,7 +64,12 @@ def test_help_names_every_command(program: Program) -> None:
         code, out, err = program(*arguments)
         assert (code, err) == (0, "")
         assert all(f"\n  {command} " in out for command in COMMANDS)
-        assert "..." not in out.partition("Commands:")[2]
+        assert "..." not in out
+        assert [line for line in out.splitlines() if line in ("Run:", "Look:", "Manage:")] == [
+            "Run:",
+            "Look:",
+            "Manage:",
+        ]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -141,3 +152,39 @@ def test_assignments() -> None:
     for wrong in (["a.b"], ["=1"], ["a.b="], ["a.b=1", "a.b=2"]):
         with pytest.raises(InputError):
             options.parse_assignments(wrong)
+
+
+# ---------------------------------------------------------------- examples and groups
+EXAMPLES = [
+    (module, example.command) for modules in GROUPS.values() for module in modules for example in module.EXAMPLES
+]
+
+
+@pytest.mark.parametrize(("module", "line"), EXAMPLES, ids=lambda part: part if isinstance(part, str) else "")
+def test_an_example_is_read(module: ModuleType, line: str) -> None:
+    name, *words = shlex.split(line.partition(" > ")[0])[1:]
+    assert name == module.__name__.rpartition(".")[2]
+    group = get_command(commands)
+    command = group.commands[name]  # type: ignore[attr-defined]
+    read = command.make_context(name, words).params
+    if chosen := read.get("scenario"):
+        scenario_file.load(
+            chosen, models.library(), options.parse_assignments(read.get("assignments")), read.get("doses") or ()
+        )
+
+
+@pytest.mark.parametrize("line", ["nanomg list", "nanomg show mc38", "nanomg cite mouse-mc38-iv", "nanomg cache"])
+def test_an_example_runs(program: Program, line: str) -> None:
+    assert line in {command.partition(" > ")[0] for _, command in EXAMPLES}
+    code, out, err = program(*shlex.split(line)[1:])
+    assert (code, err) == (0, "") and out
+
+
+def test_no_line_of_a_help_page_is_wider_than_80_columns(program: Program) -> None:
+    for command in COMMANDS:
+        assert max(map(len, program(command, "--help").out.splitlines())) <= 80
+
+
+def test_options_come_in_groups(program: Program) -> None:
+    titles = [line for line in program("sweep", "--help").out.splitlines() if line.endswith(":") and line[0] != " "]
+    assert titles == ["Arguments:", "What varies:", "What is kept:", "Model:", "Computation:", "Output:", "Examples:"]

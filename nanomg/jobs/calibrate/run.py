@@ -180,7 +180,7 @@ def _check_card(output: StrPath | None, force: bool) -> Path | None:
     if output is None:
         return None
     if Path(output).suffix != ".toml":
-        raise InputError("a card ends in .toml; name the HDF5 file with --result", str(output))
+        raise InputError("a card ends in .toml; name the HDF5 file with -o", str(output))
     return files.check_output(output, force)
 
 

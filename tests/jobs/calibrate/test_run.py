@@ -89,7 +89,7 @@ def fitted(folder, library):
     """What the command prints as JSON; it also writes card.toml and fit.h5. The card has lines as Windows ends them."""
     text = library.cards["textbook"].read_bytes()
     (folder / "textbook.toml").write_bytes(text.replace(b"\n", b"\r\n"))
-    written = ("-o", str(folder / "card.toml"), "--result", str(folder / "fit.h5"))
+    written = ("--card-out", str(folder / "card.toml"), "-o", str(folder / "fit.h5"))
     with contextlib.redirect_stdout(io.StringIO()) as out:
         commands(
             args=["calibrate", str(folder / "textbook.toml"), "--data", str(folder / "pk.toml"), *written, "--json"],
