@@ -52,7 +52,7 @@ class Command(TyperCommand):
         _write_examples(formatter, self.examples)
 
 
-class Program(TyperGroup):
+class CommandGroups(TyperGroup):
     """The program, whose page lists its commands by purpose."""
 
     examples: Sequence[Example] = ()

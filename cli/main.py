@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[ModuleType, ...]] = {
 }
 
 
-class _Program(help_pages.Program):
+class _Commands(help_pages.CommandGroups):
     examples = (
         help_pages.Example("nanomg list", "which scenarios there are"),
         help_pages.Example("nanomg show mouse-mc38-iv", "what one is made of"),
@@ -57,7 +57,7 @@ class _Program(help_pages.Program):
 
 commands = typer.Typer(
     name="nanomg",
-    cls=_Program,
+    cls=_Commands,
     help="Simulate and optimise the dosing of magnesium nanocarriers and tumour immunity.",
     epilog="""
     Exit codes:
