@@ -29,7 +29,7 @@ class CalibrateRequest(JobRequest):
     fit: Texts = field(default=(), metadata=about('what to fit, such as "pk.CL=1..10 L/h"'))
     starts: int | None = field(default=None, metadata=about("number of starts; the study's if left out", least=1))
     seed: int = field(default=0, metadata=about("seed of the starts", least=0))
-    written: File | None = field(
+    card_out: File | None = field(
         default=None, metadata=about("card to write with the fitted values (TOML)", execution=True)
     )
 

@@ -48,7 +48,7 @@ def calibrate(
     starts: int | None = None,
     seed: int = 0,
     output: str | Path | None = None,
-    result: str | Path | None = None,
+    card_out: str | Path | None = None,
     force: bool = False,
     library: Library | None = None,
     command: str = "",
@@ -64,8 +64,8 @@ def calibrate(
         fit: parameters to fit, with bounds ("pk.CL=1..10 L/h"); required for a table; replaces the study's free parameters.
         starts: number of starts [default: the study's, or 4].
         seed: seed of the random starts; the first start is the card's values.
-        output: path of the card (.toml) to write with the fitted values.
-        result: path of the result file (.h5).
+        output: path of the result file (.h5).
+        card_out: path of the card (.toml) to write with the fitted values.
         force: overwrite files that exist.
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
@@ -106,8 +106,8 @@ def calibrate(
         fit=fit,
         starts=starts,
         seed=seed,
-        written=output,
-        output=result,
+        output=output,
+        card_out=card_out,
         force=force,
     )
     return run(request, library=library, command=command, progress=progress)
@@ -123,7 +123,7 @@ def run(
     """The calibration of a request; `library` is one that was built already, and `progress` is called after each step."""
     shelf = request.shelves(library)
     starts, seed = request.starts, request.seed
-    written = _check_card(request.written, request.force)
+    written = _check_card(request.card_out, request.force)
     path = files.check_output(request.output, request.force) if request.output is not None else None
     if written is not None and path is not None and written.resolve() == path.resolve():
         raise InputError("the card and the HDF5 file need different names", str(path))

@@ -196,9 +196,9 @@ def test_a_card_that_cannot_be_written_is_refused_before_the_search(folder, libr
     (folder / "split.toml").write_text(text.replace(line + "\n", "") + f"\n[pk.CL]\n{fields}\n")
     data = {"data": str(folder / "pk.toml"), "raw": folder}
     with pytest.raises(InputError, match=r"split\.toml: write each parameter of this card on one line"):
-        run.calibrate(str(folder / "split.toml"), **data, output=folder / "new.toml")
+        run.calibrate(str(folder / "split.toml"), **data, card_out=folder / "new.toml")
     with pytest.raises(InputError, match="need different names"):
-        run.calibrate("textbook", **data, output=folder / "new.toml", result=folder / "new.toml")
+        run.calibrate("textbook", **data, card_out=folder / "new.toml", output=folder / "new.toml")
 
 
 def test_the_card_holds_the_estimates_and_all_else_as_it_was(fitted, folder, library):
@@ -213,9 +213,9 @@ def test_the_card_holds_the_estimates_and_all_else_as_it_was(fitted, folder, lib
         assert (parameter.low, parameter.high) == pytest.approx((entry["low"], entry["high"]), rel=1e-5)
         assert parameter.source == "nobody2020" and "n = 11" in parameter.note
     with pytest.raises(InputError, match="the file exists"):
-        run.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.toml")
+        run.calibrate("textbook", str(folder / "pk.toml"), card_out=folder / "card.toml")
     with pytest.raises(InputError, match=r"a card ends in \.toml"):
-        run.calibrate("textbook", str(folder / "pk.toml"), output=folder / "card.h5")
+        run.calibrate("textbook", str(folder / "pk.toml"), card_out=folder / "card.h5")
 
 
 def test_the_result_file_holds_data_and_what_is_known(fitted, folder):
