@@ -36,7 +36,7 @@ REQUESTS: list[JobRequest] = [
     SensitivityRequest(scenario="textbook-1cpt", of=("pk.C:max",), over="cv", samples=64),
     FeasibilityRequest(scenario="mouse-mc38-depot", draws=9, horizon="7 d"),
     ValidateRequest(domains=("antibody", "lnp"), library=(Path("more"),)),
-    CalibrateRequest(data=Path("data.csv"), fit=("pk.CL=1..10 L/h",), starts=3, written="card.toml"),
+    CalibrateRequest(data=Path("data.csv"), fit=("pk.CL=1..10 L/h",), starts=3, card_out="card.toml"),
 ]
 NAMES = [request.job for request in REQUESTS]
 

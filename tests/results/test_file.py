@@ -18,6 +18,7 @@ from nanomg import files, models
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
 from nanomg.results import file as result_file
+from nanomg.results.model_hash import model_hash
 
 SEED = 7
 
@@ -109,8 +110,8 @@ def test_hashes_follow_config_and_model() -> None:
         for config in ({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1, "b": 3})
     )
     assert first == same != other
-    assert result_file.model_hash(model) == result_file.model_hash(Model(shelf["Magnesium"]))
-    assert result_file.model_hash(model) != result_file.model_hash(Model(shelf["AntiPD1"]))
+    assert model_hash(model) == model_hash(Model(shelf["Magnesium"]))
+    assert model_hash(model) != model_hash(Model(shelf["AntiPD1"]))
 
 
 def test_summary_keeps_its_order_and_has_no_nan(file: Path) -> None:

@@ -230,7 +230,7 @@ def test_a_subject_that_fails_is_named_and_the_others_stay(program: Program, tmp
         assert [float(cell) for cell in one[-2:]] == pytest.approx([float(cell) for cell in other[-2:]], rel=1e-5)
     code, shown, _ = program("simulate", name, "--events", events)
     assert code == 1
-    assert re.search(r"3 subjects, 1 of 3 trajectories failed: .*\nsubject x: 1 failed: ", shown)
+    assert re.search(r"3 subjects, 1 of 3 trajectories failed: .*\n+- subject x: 1 failed: ", shown)
 
 
 # ---------------------------------------------------------------- any table

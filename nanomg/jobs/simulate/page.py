@@ -8,11 +8,12 @@ from typing import Any
 
 from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 from nanomg.formatting import bounded, format_number, percent
-from nanomg.page.blocks import LARGE, Block, Cell, Table, Text, Tile, Tiles
+from nanomg.page.blocks import LARGE, Block, Cell, Items, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
 from nanomg.simulation.roles import HOURS, RELEVANT
 
+_SUBJECTS = 20  # that failed, listed by name
 _MEASURES = {name: READ_OUTS[name].short for name in SUMMARISED}
 
 
@@ -25,6 +26,7 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     """How the trajectories ended, the outputs, and the effect of Mg."""
     yield Tiles(mg_tiles(result) if result.at("mg") else _output_tiles(result), on_screen=False)
     yield ended(result)
+    yield from _failed_subjects(result)
     yield signals(result)
     yield from mg_tables(result)
 
@@ -40,6 +42,15 @@ def ended(result: ResultReader) -> Text:
         )
     solved = "1 trajectory, solved" if count == 1 else f"{count} trajectories, all solved"
     return Text(f"{result.at('scenario')}: {subjects}{solved}", "note")
+
+
+def _failed_subjects(result: ResultReader) -> Iterator[Items]:
+    """Which subjects have a trajectory that failed, and why."""
+    failed = list((result.at("status", "failed_subjects") or {}).items())
+    if failed:
+        lines = [f"subject {name}: {entry['failed']} failed: {entry['reason']}" for name, entry in failed[:_SUBJECTS]]
+        more = len(failed) - len(lines)
+        yield Items((*lines, f"{more} more subjects" if more else ""))
 
 
 def _output_tiles(result: ResultReader) -> list[Tile]:
@@ -62,11 +73,11 @@ def signals(result: ResultReader) -> Table | Text:
         rows.append((result.name(name), signal["unit"], *(result.cell("signals", name, key) for key in _MEASURES)))
         for i, end in enumerate(("lowest", "highest") if "range" in signal else ()):
             ends = (result.cell("signals", name, "range", key, i) for key in _MEASURES)
-            rows.append((f"  {end} subject", "", *ends))
+            rows.append((f"  {end}", "", *ends))
     if not rows:
         return Text("The summary lists no outputs.", "note")
     many = any("range" in signal for signal in entries.values())
-    title = "Outputs: median of the subjects" if many else "Outputs"
+    title = "Outputs: median of the subjects, lowest and highest" if many else "Outputs"
     return Table(("", "unit", *_MEASURES.values()), "purrrrr", rows, title)
 
 
