@@ -14,13 +14,16 @@ from nanomg.cli.help_pages import Example
 from nanomg.formatting import MISSING, format_number, size
 
 EXAMPLES = (
-    Example("nanomg cache", "the programs, and their size"),
+    Example("nanomg cache", "how many programs there are, and their size"),
+    Example("nanomg cache --list", "each program: last use, size, time of compiling"),
     Example("nanomg cache --clear", "remove them all"),
 )
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False, json: options.Json = False
+    programs: Annotated[bool, typer.Option("--list", help="Show each program.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove them all.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Show or remove the compiled programs stored for later runs."""
     from nanomg import user_cache
@@ -32,8 +35,8 @@ def cache(
         removed, freed = program_store.clear()
         found |= {"removed": removed, "bytes": freed}
     else:
-        programs = [dict(e.about) | {"bytes": e.bytes, "used": int(e.used)} for e in program_store.entries()]
-        found |= {"entries": len(programs), "bytes": sum(p["bytes"] for p in programs), "programs": programs}
+        stored = [dict(e.about) | {"bytes": e.bytes, "used": int(e.used)} for e in program_store.entries()]
+        found |= {"entries": len(stored), "bytes": sum(p["bytes"] for p in stored), "programs": stored}
     if json:
         render.emit_json(found)
         return
@@ -42,9 +45,10 @@ def cache(
     elif clear:
         render.paragraph(f"Removed {_programs(removed)}, {_size(freed)}, from {place}")
     else:
-        render.paragraph(f"{place}: {_programs(len(programs))}, {_size(found['bytes'])}")
-        headers = ("program", "last used", "size", "compiled in", "arguments", "of")
-        render.section("Programs", headers, "lrrrll", map(_row, programs), prose=True)
+        render.paragraph(f"{place}: {_programs(len(stored))}, {_size(found['bytes'])}")
+        if programs:
+            headers = ("program", "last used", "size", "compiled in", "arguments", "of")
+            render.section("Programs", headers, "lrrrll", map(_row, stored), prose=True)
 
 
 def _row(program: dict[str, Any]) -> tuple[str, ...]:

@@ -66,6 +66,14 @@ def _lines(row: Sequence[str], columns: Sequence[int], widths: Sequence[int], al
         line = " " * len(line)
 
 
+def one_line(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The rows with their last cells shortened, so that each row of a table takes one line of the terminal."""
+    cells = [tuple(row) for row in rows]
+    used = sum(max(map(len, column)) + _GAP for column in [*zip(*cells, strict=True)][:-1])
+    room = max(_edge() - used, _NARROWEST)
+    return [(*first, textwrap.shorten(last, room, placeholder="…")) for *first, last in cells]
+
+
 def has_room(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
     """Whether running text may be added as a last column: next to the table, or in rows that go on below in any case."""
     used = sum(max(map(len, column)) + _GAP for column in zip(headers, *rows, strict=True)) - _GAP

@@ -308,6 +308,29 @@ def test_list(program: Program, tmp_path: Path) -> None:
     assert entries[SCENARIO]["kind"] == "optimize"
     out = program(*arguments).out
     assert all(entry["title"] in out for entry in entries.values())
+    assert [line for line in out.splitlines() if line in ("Human", "Mouse", "Rat")] == ["Human", "Mouse", "Rat"]
+    assert out.partition("\nRat\n")[2].startswith("mine ")
+
+
+@pytest.mark.parametrize("shelf", ["cards", "populations", "mechanisms"])
+def test_list_of_other_things(program: Program, shelf: str) -> None:
+    known = getattr(models.library(), shelf)
+    entries = json.loads(program("list", f"--{shelf}", "--json").out)
+    assert [entry["name"] for entry in entries] == sorted(known)
+    out = program("list", f"--{shelf}").out
+    assert all(f"\n{name} " in f"\n{out}" for name in known)
+
+
+def test_list_of_signals(program: Program) -> None:
+    shelf = models.library()
+    entries = {entry["name"]: entry for entry in json.loads(program("list", "--signals", "--json").out)}
+    assert entries.keys() == {name for mechanism in shelf.mechanisms.values() for name in mechanism.signals}
+    volume = shelf.mechanisms["Tumour"].signals["tumour.volume"]
+    assert entries["tumour.volume"]["unit"] == volume.unit
+    assert "Tumour" in entries["tumour.volume"]["mechanisms"]
+    (line,) = [line for line in program("list", "--signals").out.splitlines() if line.startswith("tumour.volume ")]
+    assert volume.text in line
+    assert "one list at a time" in program("list", "--signals", "--cards").err
 
 
 @pytest.mark.parametrize(

@@ -314,8 +314,11 @@ def test_the_command_shows_and_clears(kept: Path, shown: Shown) -> None:
     (entry,) = found["programs"]
     assert entry["program"].endswith("test_programs.scaled")
     assert (entry["of"], entry["arguments"], entry["bytes"]) == ("3", ["float64[5]", "~float64[]"], size)
-    text = shown()
-    assert text.startswith(f"{kept}: 1 program, ")
+    line = shown()
+    assert line.startswith(f"{kept}: 1 program, ")
+    assert line.count("\n") == 1
+    text = shown("--list")
+    assert text.startswith(line)
     assert "float64[5] 1 scalars" in text
     (kept / "note.txt").write_text("not a program")
     assert json.loads(shown("--clear", "--json")) == {"folder": str(kept), "removed": 1, "bytes": size}
