@@ -60,11 +60,11 @@ def list(
     elif mechanisms:
         render.table(("", ""), "ll", render.one_line((e["name"], e["title"]) for e in entries))
     elif signals:
-        rows = [(e["name"], e["unit"], e["text"]) for e in entries]
-        _print_groups([", ".join(e["mechanisms"]) for e in entries], rows)
+        declared = [(e["name"], e["unit"], e["text"]) for e in entries]
+        _print_groups([", ".join(e["mechanisms"]) for e in entries], declared)
     else:
-        rows = [(e["name"], e["title"] + _NOTES.get(e.get("kind", ""), "")) for e in entries]
-        _print_groups([(e["species"] or "any").capitalize() for e in entries], render.one_line(rows))
+        titles = [(e["name"], e["title"] + _NOTES.get(e.get("kind", ""), "")) for e in entries]
+        _print_groups([(e["species"] or "any").capitalize() for e in entries], render.one_line(titles))
 
 
 def _titled(shelf: Mapping[str, Path]) -> Iterator[dict[str, Any]]:
