@@ -1,4 +1,4 @@
-"""The science: one file per family of mechanisms, with cards, scenarios, observations and references beside them."""
+"""The science: one file per family of mechanisms, together with cards, scenarios, observations and references."""
 
 from __future__ import annotations
 

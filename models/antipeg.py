@@ -10,7 +10,7 @@ from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 
 
 class AntiPEG(AbstractMechanism):
-    """Anti-PEG IgM relative to its half-maximum effect, and the exposure that blunts its making."""
+    """Anti-PEG IgM relative to its half-maximum effect, and the exposure that blunts its production."""
 
     name = "antipeg"
     states = {

@@ -15,7 +15,7 @@ from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class AbstractAntibody(AbstractMechanism):
-    """An IgG (mg) by vein or into the peritoneum. A subclass says its name and its target; both are one set of equations.
+    """An IgG (mg) by vein or into the peritoneum. A subclass gives its name and its target; the equations are the same.
 
     A clock runs while the antibody is on board, so that the fall of clearance follows the time since the first dose.
     """

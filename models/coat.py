@@ -1,4 +1,4 @@
-"""Targeting ligands on the liposome: binding to an antigen of the tumour, and what becomes of bound particles.
+"""Targeting ligands on the liposome: binding to an antigen of the tumour, and the fate of bound particles.
 
 The coat changes where in the tumour a particle goes, not how much arrives (Kirpotin 2006). A bound particle is held by several
 bonds: the more targets its ligands can reach, the slower it comes off. Targets turn over with their cells or matrix; a target may

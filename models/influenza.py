@@ -13,7 +13,7 @@ from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 
 
 class LungInterstitium(AbstractMechanism):
-    """Free Mg in the interstitium of a well-perfused tissue: in minutes it is what the Donnan potential makes of ionised Mg."""
+    """Free Mg in the interstitium of a well-perfused tissue: within minutes it is ionised Mg times the Donnan ratio."""
 
     name = "interstitium"
     signals = {"interstitium.C": Var("mmol/L", "free Mg concentration in lung interstitium")}

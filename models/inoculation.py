@@ -6,7 +6,7 @@ from nanomg import AbstractMechanism, Port, Var
 
 
 class Inoculation(AbstractMechanism):
-    """Cells put under the skin of a host whose tumour began at none; cells and fluid hold what untreated ones do."""
+    """Tumour cells injected under the skin of a host without a tumour; cells and fluid hold as much Mg as untreated ones."""
 
     name = "inoculation"
     constants = {

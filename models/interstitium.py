@@ -10,7 +10,7 @@ from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 
 
 class Interstitium(AbstractMechanism):
-    """Two perfusion parts, each with free Mg in its fluid, and one Mg content of the cells."""
+    """A well and a poorly perfused part, each with free Mg in its fluid, and one Mg content of the cells."""
 
     name = "interstitium"
     states = {

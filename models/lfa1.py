@@ -1,13 +1,13 @@
 """LFA-1 on CD8+ T cells as the sensor of free Mg, and the delayed T-cell competence that follows.
 
-Three hypotheses stand side by side because the literature does not decide between them: H1 an empirical Hill response of
+There are three hypotheses because the literature does not decide between them: H1 an empirical Hill response of
 effector function, H2 Mg competing with Ca at the MIDAS site (Labadia 1998, Griggs 1998), H3 a site that is nearly saturated.
 Weights choose one or mix them; a result is the range over all three. Ca and an antibody against LFA-1 are inputs in time.
-T cells in the tumour see its interstitium; those in blood, nodes and other organs see what ionised Mg of plasma makes of theirs.
+T cells in the tumour see its interstitium; those in blood, nodes and other organs see a free Mg that follows ionised Mg of plasma.
 
-Competence is 1 in every subject before anything is done, also in one whose serum Mg has long been low: growth and T cells of a
-tumour are those of the subject as it comes. What a loss of Mg costs is seen where it comes in the run (a drug, a diet), and
-what repletion gives where it starts low.
+Competence is 1 in every subject before treatment, also in one with long-standing low serum Mg: growth and T cells of a tumour
+are those of the untreated subject. A loss of Mg has an effect if it happens during the simulation (a drug, a diet), and
+repletion has one if the subject starts low.
 """
 
 from __future__ import annotations

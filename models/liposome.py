@@ -167,7 +167,7 @@ class Liposome(AbstractMechanism):
         yield Flux("liposome.N_free", "liposome.N_inner", self.k_ns * N_free)
         yield Flux("liposome.N_inner", None, self.k_degrade * x["liposome.N_inner"])
 
-        # payload: the same moves
+        # payload: the same transfers
         M_plasma, M_free = x["liposome.M_plasma"], x["liposome.M_free"]
         yield Flux("liposome.M_plasma", "liposome.M_peripheral", self.k12 * M_plasma)
         yield Flux("liposome.M_peripheral", "liposome.M_plasma", self.k21 * x["liposome.M_peripheral"])

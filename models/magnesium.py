@@ -4,8 +4,8 @@ Model lineage: two-compartment PK of MgSO4 (Lu 2002, Salinger 2013), slow pools 
 reabsorption threshold in proportion to GFR. Only the ionised part leaves the plasma for the tumour.
 
 Disease and drugs. The kidney has its threshold from health: from the serum Mg, the intake and the GFR of the healthy subject. A
-condition says what is left of GFR, threshold, absorption and albumin; the own steady serum Mg follows in closed form. Drugs act in
-time, as inputs.
+condition sets the remaining share of GFR, threshold, absorption and albumin; the steady-state serum Mg follows in closed form.
+Drugs act in time, as inputs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def inverse_softplus(y):
 
 
 class Magnesium(AbstractMechanism):
-    """Whole-body Mg. Each subject is steady at its own baseline, which follows from health and what a condition leaves of it."""
+    """Whole-body Mg. Each subject starts at steady state at its baseline, which follows from health and the condition."""
 
     name = "magnesium"
     states = {
@@ -138,13 +138,13 @@ class Magnesium(AbstractMechanism):
         return self.n_alb * self.carried_by(left) * ionised / (self.Kd_alb + ionised)
 
     def excess(self, excreted, GFR):
-        """How far above the threshold [mmol/L] the ultrafilterable Mg lies when this much is excreted."""
+        """How far the ultrafilterable Mg is above the threshold [mmol/L] at this rate of excretion."""
         return self.splay * inverse_softplus(excreted / (GFR * self.splay))
 
     def absorbed(self, amount):
-        """What of an oral dose [umol] is absorbed: dissolved, it shares a saturable way with the meal, and has a linear one.
+        """The absorbed part of an oral dose [umol]: once dissolved, it shares a saturable pathway with the meal, plus a linear one.
 
-        A sick gut takes up the same share less of either as of the diet.
+        A diseased gut reduces both by the same share as absorption of the diet.
         """
         dissolved = self.F_salt * amount
         saturable = self.Amax * self.K_abs / ((self.K_abs + self.meal) * (self.K_abs + self.meal + dissolved))
@@ -155,7 +155,7 @@ class Magnesium(AbstractMechanism):
         usual = self.excess(self.intake, self.GFR)
         own = self.excess(self.absorption * self.intake, self.kidney * self.GFR)
         threshold = healthy * free - usual
-        # as differences from health, which are exactly 0 where nothing is amiss
+        # as differences from health, which are exactly 0 in a healthy subject
         change = own - usual - (1.0 - self.reabsorption) * threshold
         ionised = healthy + change / free
         return {

@@ -10,7 +10,7 @@ from nanomg import AbstractMechanism, Flux, Scalar, Var, param, share
 
 
 class Organs(AbstractMechanism):
-    """Liposomes in liver, spleen and kidney; read-outs per gram, and of the lung, which holds them in its blood alone."""
+    """Liposomes in liver, spleen and kidney; read-outs per gram, and of the lung, which holds them only in its blood."""
 
     name = "organ"
     states = {

@@ -1,4 +1,4 @@
-"""A drug in the liposome in place of Mg, where its release in a tumour was measured: doxorubicin tells what Mg has not told yet.
+"""A drug in the liposome in place of Mg: release in a tumour was measured for doxorubicin, and not yet for Mg.
 
 The payload counts as the drug; what is released in the tumour binds there and is lost slowly.
 """

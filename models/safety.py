@@ -1,4 +1,4 @@
-"""What Mg in the serum does to the patient: fall of blood pressure, and the levels at which signs of too much or too little appear.
+"""Effects of serum Mg on the patient: fall of blood pressure, and the levels at which signs of too much or too little appear.
 
 Haemodynamics: an effect compartment behind the serum (PK/PD of MgSO4 in pre-eclampsia, Lu 2002). Levels are those of clinical
 tables; a flag turns from 0 to 1 around its level over a narrow width, so that it has a slope everywhere. A read-out, no advice.

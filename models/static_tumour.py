@@ -1,4 +1,4 @@
-"""A tumour that does not grow: for the fate of carriers over days, without the life of its cells."""
+"""A tumour that does not grow: for the fate of carriers over days, without growth and death of cells."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from nanomg import AbstractMechanism, Scalar, Var, param
 
 
 class StaticTumour(AbstractMechanism):
-    """Constant mass; stands in for `Tumour` under the same names."""
+    """Constant mass; replaces `Tumour` under the same names."""
 
     name = "tumour"
     constants = {

@@ -1,8 +1,8 @@
 """A labelled Mg isotope that is too little to matter, in the pools of `Magnesium`.
 
 Label leaves a pool with the same share per hour as the Mg in it. An extra dose of ordinary Mg would not do as a tracer: the kidney
-excretes most of what lies above its threshold, but of a label no more than of all Mg. Nor does net Mg go wherever label goes: cells
-hold their Mg while its ions change places with those of serum, one for one (the third of the pools of Avioli 1966).
+excretes most of the Mg above its threshold, but of a label the same share as of all Mg. Label also moves without net Mg: the Mg
+of cells is constant while its ions exchange with those of serum, one for one (the third of the pools of Avioli 1966).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ POOLS = ("ecf", "soft", "deep", "rbc")
 
 
 class Tracer(AbstractMechanism):
-    """Label in extracellular fluid, soft tissue, deep pool and red cells, and in cells whose Mg stays as it is."""
+    """Label in extracellular fluid, soft tissue, deep pool and red cells, and in cells with constant Mg."""
 
     name = "tracer"
     states = {f"tracer.{pool}": Var("umol", f"label in the pool magnesium.{pool}", "label") for pool in POOLS} | {
@@ -44,7 +44,7 @@ class Tracer(AbstractMechanism):
     def evaluate(self, x):
         specific = x["tracer.ecf"] / x["magnesium.ecf"]
         retained = sum(x[state] for state in self.states)
-        # before the label is given there is none to divide by
+        # the label is 0 before it is given
         exchanged = retained / jnp.where(x["tracer.ecf"] > 0, specific, 1.0)
         return {
             "tracer.specific": specific,

@@ -90,7 +90,7 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
 
 
 def _alike(typed: str, texts: Mapping[str, str], least: float) -> list[str]:
-    """The names whose text is at least so much like what was typed, and nearly as much as the best, which comes first."""
+    """The names with a likeness to the typed text of at least `least` and near that of the best, which comes first."""
     matcher = difflib.SequenceMatcher(b=typed)
     likeness = {}
     for name, text in texts.items():

@@ -46,7 +46,7 @@ def replace_file(path: StrPath, image: Any) -> None:
 def replacing(path: StrPath, scratch: Path | None = None) -> Iterator[BinaryIO]:
     """A file to write to and read from, which becomes that of `path` at the end, unless an exception is raised.
 
-    Until then it lies in the folder `scratch` of the same file system, or beside its place. `OSError` becomes `InputError`.
+    Until then it is in the folder `scratch` of the same file system, or in the folder of `path`. `OSError` becomes `InputError`.
     """
     target, where = Path(os.path.realpath(path)), str(path)
     temporary = (scratch or target.parent) / f"{TEMPORARY}{uuid.uuid4().hex}.tmp"

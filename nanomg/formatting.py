@@ -1,4 +1,4 @@
-"""How numbers, times, sizes and limits are put for people: on the screen, on a page and in a picture."""
+"""Numbers, times, sizes and limits as text for people: on the screen, on a page and in a figure."""
 
 from __future__ import annotations
 

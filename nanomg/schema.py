@@ -66,9 +66,9 @@ def about(
     execution: bool = False,
     optional: bool = False,
 ) -> dict[str, Any]:
-    """Metadata of a field: what it is, its unit, the words it may be, its least value, and its key in JSON if not its name.
+    """Metadata of a field: description, unit, allowed texts, least value, and its key in JSON if not its name.
 
-    `execution` marks fields of a request that say how a job is run and where its result goes, not what is computed; `optional`
+    `execution` marks fields of a request on how a job is run and where its result goes, not on what is computed; `optional`
     those that JSON does not have where they are None.
     """
     extra = ({"unit": unit} if unit else {}) | ({"enum": list(allowed)} if allowed else {})

@@ -31,7 +31,7 @@ _DEFINITIONS = (
     "TCID50 = [infectious_units]",
     "@alias week = wk",
 )
-_pint_lock = threading.RLock()  # pint does not say that threads may share a registry
+_pint_lock = threading.RLock()  # pint does not document its registry as thread-safe
 _known = user_cache.ValueTable(
     "units", lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}"
 )
@@ -52,7 +52,7 @@ BASE_DIMENSIONS = tuple(
     )
 )
 
-_NO_UNIT = {"1", "-", "fraction"}  # what the field writes where there is none
+_NO_UNIT = {"1", "-", "fraction"}  # written in the field for no unit
 
 # pint evaluates numbers raised to powers, so a short text could keep it busy without end: only what follows reaches it.
 _LONGEST = 100
@@ -170,8 +170,8 @@ def parse_quantity(text: str | float, to: str, where: str | None = None) -> floa
 
 
 def scale_of(unit: str, base: Mapping[str, float]) -> float:
-    """What a number in `unit` becomes where every base dimension is counted in another unit, `base[dimension]` times smaller
-    than the SI one. Equations whose declared units are coherent are unchanged by it; a lost factor 1000 is not."""
+    """The factor on a number in `unit` when every base dimension has another unit, `base[dimension]` times smaller than
+    the SI one. Equations with coherent units do not change under it; a lost factor 1000 shows."""
     return float(_known.get(f"base {unit}", lambda: _magnitude(unit))) * math.prod(
         base[name] ** power for name, power in dimension(unit)
     )

@@ -1,7 +1,7 @@
-"""The user's cache folder: what nanomg keeps from one process to the next. Everything in it can be made again.
+"""The user's cache folder: files that nanomg reuses in later processes. Everything in it can be made again.
 
-It holds compiled programs (nanomg.compute.program_store) and tables, which are JSON files of what was worked out before: the
-conversions of units, the outlines of source files. What lies there is believed, so it is taken only from a folder that belongs
+It holds compiled programs (nanomg.compute.program_store) and tables, which are JSON files of earlier results: the
+conversions of units, the outlines of source files. Its content is trusted, so it is read only from a folder that belongs
 to the user and that nobody else may write to. `NANOMG_CACHE` names another folder, or is `off`.
 """
 
@@ -79,7 +79,7 @@ class ValueTable:
 
     Args:
         name: of the file, without its ending.
-        version: returns a text that names everything that the values depend on beside their keys.
+        version: returns a text that names everything, except the keys, that the values depend on.
         most: values that are kept; of a fuller table only those used by this process remain.
     """
 
@@ -91,7 +91,7 @@ class ValueTable:
         self._changed = False
 
     def get(self, key: str, make: Callable[[], Any]) -> Any:
-        """The value of `key`; where there is none it is made, and kept. Two threads may make the same value."""
+        """The value of `key`; a missing one is made and stored. Two threads may make the same value."""
         values = self._loaded()
         self._used.add(key)
         if key not in values:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Code(NamedTuple):
-    """A parameter: its name in the terminology, its unit of concentration C, time t and volume V, and all that it is given for."""
+    """A parameter: its name in the terminology, its unit of concentration C, time t and volume V, and when it is reported."""
 
     text: str
     unit: str

@@ -18,7 +18,7 @@ def after_single_dose(
     dose: np.ndarray,
     duration: float,
 ) -> dict[str, np.ndarray]:
-    """What follows a single dose, extrapolated from the last value `c` at `t` with the terminal rate constant `rate`.
+    """Parameters after a single dose, extrapolated from the last value `c` at `t` with the terminal rate constant `rate`.
 
     `areas` and `moments` (curve, sample) count where `until` is true; `predicted` is the last value of the terminal line, and
     `duration` that of an infusion.
@@ -46,7 +46,7 @@ def after_single_dose(
 def at_steady_state(
     p: Mapping[str, np.ndarray], area: np.ndarray, dose: np.ndarray, tau: float
 ) -> dict[str, np.ndarray]:
-    """What a dosing interval of a steady state gives."""
+    """Parameters over a dosing interval at steady state."""
     clearance = np.where(dose > 0, dose, np.nan) / area
     return {
         "AUCTAU": area,

@@ -31,7 +31,7 @@ REASONS = (
     "does not fall",
 )
 
-_AT_ONCE = 1 << 18  # values of a few thousand curves: what a processor keeps near it
+_AT_ONCE = 1 << 18  # values of a few thousand curves, which fit a processor's cache
 _CLOSE = 1e-12  # relative: times this near are one
 
 
@@ -49,12 +49,12 @@ class _Rules:
     missing: Missing
 
     def codes(self, dosed: bool) -> dict[str, Code]:
-        """What is given in this situation."""
+        """The parameters that are reported in this situation."""
         return codes_of(self.route, steady=self.tau is not None, dosed=dosed)
 
     @property
     def text(self) -> dict[str, str]:
-        """What the result says of its making."""
+        """The settings of the analysis, as attributes of the result."""
         below = "below 0 counts as 0"
         if self.lloq is not None:
             below += "; below the limit of quantification: 0 before the first quantifiable value, excluded after it"
@@ -68,7 +68,7 @@ class _Rules:
         }
 
 
-# ---------------------------------------------------------------------- what people call
+# ---------------------------------------------------------------------- the public function
 def nca(
     C: xr.DataArray,
     *,
@@ -235,7 +235,7 @@ def _dose_of(dose: Any, unit: str, volume: str) -> tuple[Any, str]:
 def _baseline_of(
     baseline: str | xr.DataArray | None, C: xr.DataArray, times: np.ndarray, unit: str, rules: _Rules
 ) -> Any:
-    """What is taken off every value, in the unit of the data."""
+    """The baseline that is subtracted from every value, in the unit of the data."""
     where = "nca: baseline"
     if baseline is None:
         return 0.0
@@ -312,7 +312,7 @@ def _samples(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Times and values that count (curve, time), how many of them, and which curves failed.
 
-    They stand at the left; the rest is the last time and the value 0.
+    They come first; the rest is filled with the last time and the value 0.
     """
     gone = ~np.isfinite(c)
     if rules.lloq is not None:
@@ -385,7 +385,7 @@ class _Slope(NamedTuple):
 
 
 def _terminal(t: np.ndarray, c: np.ndarray, top: np.ndarray, last: np.ndarray, rules: _Rules) -> _Slope:
-    """The line of ln C over the last samples after the peak, and after an infusion: over how many, the rule says."""
+    """The line of ln C over the last samples after the peak and after any infusion; the rule gives their number."""
     row = np.arange(len(c))
     used = (c > 0) & (np.arange(c.shape[1]) > top[:, None]) & (t >= rules.duration * (1.0 - _CLOSE))
     x = np.where(used, t - t[row, last][:, None], 0.0)

@@ -1,4 +1,4 @@
-"""Read-outs: the numbers that are taken off a curve in time. One table, `READ_OUTS`, which every job reads.
+"""Read-outs: numbers computed from a time course. One table, `READ_OUTS`, is used by every job.
 
     READ_OUTS["auc"].formula(t, y, t[0], t[-1])        # the area, (…)
     READ_OUTS["auc"].unit("mg/L")                      # "mg/L h"
@@ -28,17 +28,17 @@ Formula = Callable[..., Any]
 CURVE, AREA = "curve", "area"  # kinds of units: that of the curve, and that times an hour; others are units themselves
 RULES = ("linear-up log-down", "linear", "log")
 DAY = 24.0  # [h]
-_CLOSE = 1e-9  # relative: what lies this near the end of a window belongs to it
+_CLOSE = 1e-9  # relative: times this near the end of a window belong to it
 _NEAR = 0.1  # relative difference of two values below which a series is more exact than logarithms
 
 
 @dataclasses.dataclass(frozen=True)
 class ReadOut:
-    """A number that is taken off a curve.
+    """A number computed from a curve.
 
-    `text` says what it is and `short` heads a column. `kind` is `CURVE`, `AREA` or a unit. It reads the course `along` the window,
-    or its ends alone; it is differentiable where `smooth`; a `signed` one may be above or below 0 by nature. The formula of one
-    with a `level` takes that as well.
+    `text` describes it and `short` is its column header. `kind` is `CURVE`, `AREA` or a unit. It reads the course `along` the
+    window, or only its ends; it is differentiable where `smooth`; a `signed` one may be above or below 0 by nature. If `level` is
+    true, the formula takes a level as well.
     """
 
     formula: Formula
@@ -199,7 +199,7 @@ def change(t: Any, y: Any, start: Any, stop: Any) -> Any:
 
 
 def mrt(t: Any, y: Any, start: Any, stop: Any) -> Any:
-    """The mean residence time [h] since the start, within the window; NaN where there is no area."""
+    """The mean residence time [h] since the start, within the window; NaN if the area is 0."""
     xp = _arrays(t, y)
     t = _like(t, y)
     inside = _inside(t, start, stop)

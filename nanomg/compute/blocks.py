@@ -1,6 +1,6 @@
 """Many lanes as blocks: as many as a cache holds, and hard ones by themselves.
 
-A block turns until its slowest lane is through. Lanes that need far more steps than their neighbours are deferred by the solver
+A block runs until its slowest lane has finished. Lanes that need far more steps than their neighbours are deferred by the solver
 and solved here in blocks of their own, so that a few of them do not cost all the others time. On a CPU blocks run side by side on
 its cores.
 """

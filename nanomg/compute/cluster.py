@@ -1,8 +1,8 @@
 """Work in pieces on a Dask cluster: processes of this machine, or a scheduler that others have started.
 
-What all pieces share is a task of its own, so that it is sent to each worker once and made again where a worker that held it dies.
-A few pieces for each worker are under way at a time, so memory stays flat however many there are; a worker that dies is
-replaced by its nanny and its pieces are done again, by itself or by others.
+The data that all pieces share is a separate task, so it is sent to each worker once and made again if a worker that held it dies.
+A few pieces for each worker are submitted at a time, so memory does not grow with their number; a worker that dies is
+replaced by its nanny and its pieces are computed again, by its replacement or by others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 _AHEAD = 2  # pieces for each worker: one that it works at and one that waits
 _DEATHS = 10  # workers that may die at one piece before the piece is to blame
 _WAIT = 30  # [s] for a scheduler to answer
-_SAME = ("nanomg", "jax", "jaxlib", "numpy")  # packages whose versions change numbers
+_SAME = ("nanomg", "jax", "jaxlib", "numpy")  # packages that change results with their version
 
 
 def map_pieces(
@@ -37,8 +37,8 @@ def map_pieces(
     """`function(shared, piece)` of each piece, as they are done, in any order; both must be importable by the workers.
 
     `workers` processes are started on this machine, for its CPU alone, or the cluster of `scheduler` (an address) is used. Raises
-    `InputError` where there is no Dask, no scheduler or no worker, where workers have other versions or keep dying at one
-    piece, and where the scheduler goes away.
+    `InputError` if Dask, the scheduler or workers are missing, if workers have other versions or keep dying at one
+    piece, and if the scheduler disappears.
     """
     if scheduler is None and (workers is None or workers < 1):
         raise InputError(f"at least 1 worker is needed, not {workers}", "--workers")
@@ -74,8 +74,8 @@ _SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1 GB",
     "distributed.worker.memory.target": False,  # pieces are small: nothing is to be spilled to disk
     "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,  # what a program takes it keeps: a worker that waits for memory waits for ever
-    # without Dask's MALLOC_TRIM_THRESHOLD_: a solve that gives each block's memory back to the system takes half as long again
+    "distributed.worker.memory.pause": False,  # programs do not release memory: a paused worker would wait for ever
+    # without Dask's MALLOC_TRIM_THRESHOLD_: a solve that gives each block's memory back to the system takes 50 % longer
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
 }
 
@@ -170,7 +170,7 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
 
 @contextlib.contextmanager
 def _quiet_loop(distributed: Any) -> Iterator[Any]:
-    """An event loop whose processes do not see Ctrl-C: this process ends them, without a word of theirs."""
+    """An event loop whose processes do not see Ctrl-C: this process ends them, without messages from them."""
     runner = distributed.utils.LoopRunner()
     with process.interrupts_blocked():
         runner.start()  # a thread, and what it starts, takes over what is blocked

@@ -43,7 +43,7 @@ class Choice(NamedTuple):
 
 
 def choose(asked: str = "auto", trajectories: int = _FILLS_A_GPU) -> Choice:
-    """The devices for so many trajectories. Raises `InputError` where a GPU is asked for and JAX finds none."""
+    """The devices for so many trajectories. Raises `InputError` if a GPU is requested and JAX finds none."""
     if asked not in ASKED:
         raise unknown("device", asked, ASKED, "--device")
     cpu, gpu = tuple(jax.local_devices(backend="cpu")), _gpus()

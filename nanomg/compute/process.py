@@ -8,7 +8,7 @@
 | Ctrl-C waits for the end of a write | while a part of a sweep is written | the main thread alone |
 | `__main__` is not run again by new processes | while workers of `--workers` live | the whole process |
 | Ctrl-C is blocked | while the thread of a cluster starts | the calling thread, and threads that it starts |
-| memory that lies free goes back to the system | between parts of a sweep | the whole process |
+| free memory goes back to the system | between parts of a sweep | the whole process |
 
 None of it is undone and done again by threads that do not know of each other, so one process may run many jobs at a time, in as
 many threads. What is shared elsewhere has a lock or is the command line's alone: the registry of units (nanomg.units), the import
@@ -40,8 +40,8 @@ _main_spec: ModuleSpec | None = None
 
 
 def prepare_jax() -> None:
-    """Let JAX count in float64, and switch off its own cache on disk: a program that it takes from there lacks parts when nanomg
-    stores it again."""
+    """Let JAX count in float64, and switch off its own cache on disk: a program that it loads from there is incomplete when
+    nanomg stores it again."""
     import jax
 
     settings: Any = jax.config
@@ -60,7 +60,7 @@ def cores() -> int:
 
 
 def trim() -> None:
-    """Give memory that lies free back to the system, where the C library can: between arrays of many sizes it fragments."""
+    """Give free memory back to the system, if the C library can: arrays of many sizes fragment it."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 

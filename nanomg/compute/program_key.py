@@ -1,4 +1,4 @@
-"""What a compiled program is known by: a text that is the same in every process that would compile the same program.
+"""The key of a compiled program: a text that is the same in every process that would compile the same program.
 
 It names the function, its static arguments, the syntax of all that these reach (nanomg.compute.reached), and what compiles and
 runs the program. The standard library and installed packages of other names count by their versions.

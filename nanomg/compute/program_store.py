@@ -1,6 +1,6 @@
 """Compiled programs in the user's cache folder: what an entry holds, how it is written and read.
 
-An entry is one line of JSON that says what it holds, and after it the program as nanomg.compute.programs pickled it. Reading a
+An entry is one line of JSON that describes it, followed by the program as pickled by nanomg.compute.programs. Reading a
 pickle can run anything, so entries are taken only from a folder that nanomg.user_cache trusts.
 """
 
@@ -21,7 +21,7 @@ MOST_ENTRIES = 1000
 MOST_BYTES = 1_000_000_000
 
 _ENTRY = ".program"
-_ABANDONED = 3600.0  # [s] age of a half-written entry whose writer is gone
+_ABANDONED = 3600.0  # [s] age from which a half-written entry counts as abandoned
 _LONGEST_HEAD = 1_000_000  # bytes
 
 
@@ -35,7 +35,7 @@ class Entry(NamedTuple):
 
 
 def read(key: str) -> bytes | None:
-    """The program stored under `key`; None where there is none or it is damaged."""
+    """The program stored under `key`; None if it is missing or damaged."""
     place = user_cache.trusted()
     if place is None:
         return None

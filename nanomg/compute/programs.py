@@ -110,7 +110,7 @@ class Program(Generic[P, T]):
         if (body := program_store.read(key)) is not None:
             try:
                 run = _loaded(body)
-                result = jax.block_until_ready(run(leaves))  # a program that lacks a part says so only here
+                result = jax.block_until_ready(run(leaves))  # an incomplete program fails only here
             except Exception as error:  # whatever pickle and XLA raise
                 log.debug("%s cannot be loaded: %r", self.name, error)
             else:

@@ -29,7 +29,7 @@ class SourceMissing(Exception):
 
 
 class Reached(NamedTuple):
-    """A hash of all the syntax that was reached, and the files that it lies in."""
+    """A hash of all the syntax that was reached, and the files that contain it."""
 
     digest: str
     files: frozenset[Path]
@@ -41,7 +41,7 @@ def installed(path: Path) -> bool:
 
 
 def reached(roots: Iterable[Name], followed: Callable[[str, Path], bool]) -> Reached:
-    """What the definitions of these names reach. `followed` says whether to enter a module, by its name and file.
+    """What the definitions of these names reach. `followed` decides whether to enter a module, by its name and file.
 
     Raises:
         SourceMissing: a root's module has no source file, or does not define it at its top level.
@@ -75,7 +75,7 @@ class _Walk:
         return self._numbers[place]
 
     def _enter(self, module: str) -> None:
-        """What a module does beside binding names counts as soon as anything of it does: registrations, for example."""
+        """Statements of a module that bind no name, such as registrations, count as soon as anything of it does."""
         if module in self._entered:
             return
         self._entered.add(module)
@@ -116,7 +116,7 @@ class _Walk:
         return places
 
     def targets(self, module: str, use: str) -> list[Place]:
-        """The statements that a dotted name, as `module` writes it, stands for."""
+        """The statements that a dotted name in `module` refers to."""
         return self._resolved(module, use.split("."), set())
 
     def _resolved(self, module: str, chain: list[str], seen: set[Name]) -> list[Place]:

@@ -1,1 +1,1 @@
-"""What was measured, and what the model predicts for it."""
+"""Measurements, and the model's predictions of them."""

@@ -1,4 +1,4 @@
-"""Observations: published numbers in TOML, each with the run that the model is asked for and read-out.
+"""Observations: published numbers in TOML, each with the simulation that predicts it and its read-out.
 
     title = "Intravenous magnesium sulphate"
     limit = 1.25                              the fold error allowed of validated rows; 1.25 if absent
@@ -10,12 +10,12 @@
     dose = ["magnesium.iv: 4 g over 20 min"]  prescriptions (nanomg.dosing.prescription) in place of the base's doses; [] gives none
     input = [{ name = "magnesium.diet", value = 0.1, from = "0 d", to = "32 d" }]
     horizon = "24 h"
-    subjects = 200                            virtual subjects, with `seed` (1 if absent): those that a sweep draws
-    population = "human-adults"               of which they are; without one every parameter varies by the `cv` of its card
+    subjects = 200                            virtual subjects, with `seed` (1 if absent): those that a sweep samples
+    population = "human-adults"               of which they are; if absent, every parameter varies by the `cv` of its card
 
     [[row]]
     quantity = "serum total Mg at 12 h"       in words
-    run = "salinger"                          may be absent where the row is not predicted, which only a look may be
+    run = "salinger"                          may be absent if the row is not predicted, which only "look" allows
     signal = "magnesium.total"                a state, signal, constant, input or parameter
     statistic = "at"                          of nanomg.analysis.readouts; at `time`, or over `from` (0) to `to` (the horizon)
     value = 1.55                              in `unit`; with low and high, sd or cv, n, bound = "upper"; or a range alone
@@ -28,7 +28,7 @@
     over = "median"                           of subjects: mean, median, sd, q05 … q95, "share above 10 mm^3", "share below …"
     thing = "Mg clearance"                    rows of one thing from several sources show how far studies differ
     source, place, species, population, quality (read, recalled, computed, secondary or company)
-    use = "calibrate"                         or "validate", "look"; `reason` says why
+    use = "calibrate"                         or "validate", "look" (not scored); `reason` gives the reason
     miss = "…"                                why the model is known to miss this row
 
 Times are counted from the start of the run. A group's statistic is compared with a group's statistic: subjects are reduced by
@@ -117,7 +117,7 @@ class Measure:
 class Row:
     """One published number; values in `unit`, a missing one NaN.
 
-    `factor` brings what the model gives to `unit`, and `other` before that what `against` gives to the unit of `measure`.
+    `factor` converts the prediction to `unit`; before that, `other` converts the value of `against` to the unit of `measure`.
     """
 
     quantity: str
@@ -153,7 +153,7 @@ class Row:
 
     @property
     def unmoved(self) -> float:
-        """What a quantity that has a direction is where there is none."""
+        """The value of a signed quantity that means no change."""
         m = self.measure
         relative = m is not None and m.baseline == "ratio" and WINDOWED[m.statistic].kind == CURVE
         return 1.0 if self.how == "ratio" or (relative and not self.how) else 0.0
@@ -171,7 +171,7 @@ class ObservationTable:
 
 
 def load(name: str, library: Library) -> ObservationTable:
-    """Read a shipped table by name, or any by path. Raises `InputError`, one sentence that says where."""
+    """Read a shipped table by name, or any by path. Raises `InputError`, one sentence with the place."""
     if name in library.observations:
         path = library.observations[name]
     elif name.endswith(".toml"):
@@ -251,7 +251,7 @@ def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> O
 
 # ---------------------------------------------------------------- rows
 def row_of(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Row:
-    """One `[[row]]` table. Raises `InputError`, one sentence that says where."""
+    """One `[[row]]` table. Raises `InputError`, one sentence with the place."""
     if not isinstance(table, Mapping):
         raise InputError("write each row as a table headed [[row]]", where)
     entry = Reader(table, where, _ROW_KEYS)

@@ -1,10 +1,10 @@
-"""What the model gives for rows of observations: each run solved once, runs of one model as lanes of one solve.
+"""The model's predictions for rows of observations: each run solved once, runs of one model as lanes of one solve.
 
     predict = Predictor(rows, free=("liposome.K_ext",))
     predict({"liposome.K_ext": np.array([0.01, 0.02])})      # (row, B) in the rows' units
 
 The prediction is pure and differentiable in reverse mode in the values of `free` (jax.vjp, jax.jacrev); compile it with jax.jit
-where it is called often. Runs may differ in everything but their mechanisms: doses are filled up with doses of nothing, output
+where it is called often. Runs may differ in everything but their mechanisms: doses are filled up with doses of 0, output
 times with repeats, and every parameter that differs between lanes is a varied value of the plan.
 """
 
@@ -93,8 +93,8 @@ class Prediction:
 class Predictor:
     """The rows' predictions as a function of the values of `free` parameters.
 
-    A free value acts in every run that has the parameter and does not `set` it. With `fine`, every run is also looked at that
-    many times along its course, for figures. Raises `InputError` for a free parameter that no run has.
+    A free value acts in every run that has the parameter and does not `set` it. With `fine`, every run also has that
+    many output times along its course, for figures. Raises `InputError` for a free parameter that no run has.
     """
 
     def __init__(self, rows: Sequence[Row], free: Sequence[str] = (), fine: int = 0):
@@ -242,7 +242,7 @@ def _values(runs: Sequence[ObservedRun], free: Sequence[str]) -> dict[str, Any]:
 
 
 def _times(run: ObservedRun, measures: Iterable[Measure], fine: int) -> np.ndarray:
-    """When a run is looked at: at the ends of every window, and along those windows that a statistic is taken over."""
+    """The output times of a run: the ends of every window, and times within those windows that a statistic is taken over."""
     first, last = min(m.start for m in measures), max(m.stop for m in measures)
     looks = [np.array([0.0, last]), np.linspace(0.0, last, fine + 1), np.linspace(first, last, fine + 1)]
     for start, stop, statistic in {(m.start, m.stop, m.statistic) for m in measures}:
@@ -259,7 +259,7 @@ def _times(run: ObservedRun, measures: Iterable[Measure], fine: int) -> np.ndarr
 
 
 def _slots(given: Sequence[Sequence[Dose]]) -> tuple[list[Dose], list[list[Dose]]]:
-    """Doses that stand for all runs' (port and kind), and each run's doses in these slots, filled up with doses of nothing."""
+    """Slots for the doses of all runs (port and kind), and each run's doses in these slots, filled up with doses of 0."""
     kind = lambda d: (d.cmt, d.duration > 0)
     most: dict[tuple[str, bool], int] = {}
     for doses in given:
@@ -317,7 +317,7 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
     elif order is not None:
         order = tile(order)
     if any(isinstance(v, jax.core.Tracer) for v in values.values()):
-        # what is known already is kept from the compiler, which would compute with it at length
+        # constants are hidden from the compiler, which would spend long on folding them
         hidden, order = jax.lax.optimization_barrier((lanes._replace(values={}), order))
         lanes = hidden._replace(values=lanes.values)
         if order is None:
@@ -331,7 +331,7 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
 
 
 def _freed(group: Group, name: str, free: Any) -> Any:
-    """Values of a free parameter (lane,): a subject's own is spread around it, and a run that sets the parameter keeps it."""
+    """Values of a free parameter (lane,): subjects vary around it, and a run that sets the parameter keeps its setting."""
     wide = lambda each: np.repeat([each(run) for run in group.runs], [_size(run) for run in group.runs])
     own, typical = group.lanes.values[name], wide(lambda run: run.typical[name])
     relative = np.where(typical == 0, 1.0, own / np.where(typical == 0, 1.0, typical))

@@ -15,11 +15,11 @@ NEAR, TWICE, WRONG = (
     LIMIT,
     2.0,
     10.0,
-)  # fold errors: what passes without a spread, what is shown beside it, of a wrong sign
+)  # fold errors: the limit without a published spread, a second one shown with it, and that of a wrong sign
 
 
 _SECOND_HAND = {"recalled", "computed", "secondary"}  # qualities of numbers that no study reports as measured
-_LEAST = 1e-5  # of a ratio, change or slope [1/h]: ten times the solver's tolerance, from where on it has a direction
+_LEAST = 1e-5  # of a ratio, change or slope [1/h]: ten times the solver's tolerance; smaller ones have no direction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Score:
 
     @property
     def within(self) -> bool | None:
-        """Whether the prediction lies within the published spread."""
+        """Whether the prediction is within the published spread."""
         row, p = self.row, self.predicted
         if row.bound:
             slack = 2.0 * _number(row.sd)
@@ -59,7 +59,7 @@ class Score:
 
     @property
     def passes(self) -> bool:
-        """Whether the row is no miss."""
+        """Whether the row passes."""
         if self.failed or self.row.use not in SCORED:
             return not self.failed
         if self.row.sign:

@@ -1,4 +1,4 @@
-"""Measurements: rows picked from a CSV file, and made into what a model is compared with.
+"""Measurements: rows selected from a CSV file and turned into values that a model is compared with.
 The keys are those of nanomg.data.studies."""
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Reduced(NamedTuple):
 
 
 class _Points(NamedTuple):
-    """Measurements in the order of time: time [h] of the run, value, its standard deviation or NaN, whose it is."""
+    """Measurements in the order of time: time [h] of the run, value, its standard deviation or NaN, and its owner (`per`)."""
 
     time: np.ndarray
     value: np.ndarray
@@ -127,14 +127,14 @@ class Series(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What tells this series from others."""
+        """The keys that distinguish this series from others."""
         run, signal, against = (self.entry.get(key) for key in ("run", "signal", "against"))
         spread = f", {self.spread}" if self.spread else ""
         return f"{run}, {signal}{spread}" + (f" against {against['run']}" if against else "")
 
     @property
     def aggregate(self) -> str:
-        """What replicates become."""
+        """The aggregate of replicates."""
         return str(self.entry.get("aggregate", "mean"))
 
     @property
@@ -274,7 +274,7 @@ class Series(NamedTuple):
         return _COMPARED[kind](value, sd, base)
 
     def compared(self, found: _Reduced, others: Sequence[Series]) -> tuple[float, float]:
-        """Value and standard deviation against what the prediction will be held against."""
+        """Value and standard deviation relative to the base that the prediction is compared with."""
         if (against := self.entry.get("against")) is None:
             return found.value, found.sd
         other = self.other(against["run"], others)
@@ -287,7 +287,7 @@ class Series(NamedTuple):
         return self.held(against["how"], found.value, found.sd, self.between(found.stop, times, values))
 
     def other(self, run: str, others: Sequence[Series]) -> Series:
-        """The series of that run whose data this one is held against, read in the same way."""
+        """The series of the run that this one is compared with, read in the same way."""
         same = {key: self.entry[key] for key in ("statistic", "baseline", "aggregate") if key in self.entry}
         for one in others:
             if one.entry["run"] == run and one.entry["signal"] == self.entry["signal"] and "against" not in one.entry:
@@ -304,7 +304,7 @@ class Series(NamedTuple):
         return self._replace(points=_Points(p.time[inside], p.value[inside], p.sd[inside], p.owner[inside], p.unit))
 
     def same_window(self, ends: np.ndarray) -> None:
-        """Refuse windows [h] (one, 2) of which some end elsewhere, for a statistic to which that matters."""
+        """Reject windows [h] (one, 2) of which some end elsewhere, for a statistic to which that matters."""
         if self.statistic not in _OWN_WINDOW and (np.ptp(ends, 0) > self.within).any():
             raise InputError(
                 f"the data of {self.statistic!r} do not all reach from {ends[0, 0]:g} to {ends[0, 1]:g} h; "

@@ -1,7 +1,7 @@
-"""Studies: measured data in CSV files, and how the model sees them.
+"""Studies: measured data in CSV files, and how the model is compared with them.
 
-A study is one TOML file. Its runs say what is simulated and its rows what is compared, both as in nanomg.data.observations;
-its series pick data rows of a CSV file and turn them into such rows:
+A study is one TOML file. Its runs are simulated and its rows are compared with them, both as in nanomg.data.observations;
+its series select data rows of a CSV file and turn them into such rows:
 
     title = "…"                 source = "key of references.bib"
     file = "folder/data.csv"                                       below the folder of raw data
@@ -16,8 +16,8 @@ its series pick data rows of a CSV file and turn them into such rows:
     aggregate = "mean"          of replicates: mean, geometric, median, none; in a run with subjects q05 … q95,
                                 "share above 10 mm^3" or "share below …", which are then taken over its subjects too
     statistic = "half-life"     one row for the whole window instead of one for each time
-    per = "mouse"               column whose values each have a statistic of their own, which are then aggregated
-    part = "fit"                or judge, or reference: only what others are held `against`
+    per = "mouse"               column by which the statistic is computed (one per value), then aggregated
+    part = "fit"                or judge, or reference: only for others to be compared with (`against`)
     error = 0.2                 relative, or sd = "5 percent"; residuals are ln(predicted / observed) / error and difference / sd
     signal, divide_by, baseline, against, …                        as in a row: the prediction is divided, both are compared
     [[row]]                     as in a table of observations, with part and error; low and high hold 90 %
@@ -84,7 +84,7 @@ class FreeParameter(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What a study file says, with its data."""
+    """The content of a study file, with its data."""
 
     name: str
     title: str

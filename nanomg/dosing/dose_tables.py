@@ -77,7 +77,7 @@ def _record(record: Mapping[str, Any], port: LookUp) -> list[DoseSeries]:
 
 
 def _checked_keys(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A table's values by the plain name of each key; combinations that make no sense are refused."""
+    """A table's values by the plain name of each key; combinations that make no sense are rejected."""
     if not isinstance(record, Mapping):
         raise InputError(f"a dose is a table with the keys cmt and amt or text, not {record!r}")
     values: dict[str, Any] = {}

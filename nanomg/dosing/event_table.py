@@ -78,7 +78,7 @@ def _at_once(
     model: Model,
     source: str,
 ) -> tuple[Subject, ...]:
-    """All subjects read by column; none where some row has to be looked at by itself."""
+    """All subjects read by column; None if a row must be read by itself."""
     states = tuple(model.states)
 
     def cmt_of(text: str) -> str | None:
@@ -103,7 +103,7 @@ def _at_once(
 def _by_row(
     text: str, columns: tuple[str, ...], bound: Mapping[str, str], model: Model, source: str
 ) -> tuple[Subject, ...]:
-    """All subjects read row by row, which says what is wrong and where."""
+    """All subjects read row by row; errors state what is wrong and where."""
     lines = _lines(text, source)
     next(lines)
     groups: dict[str, list[Record]] = {}
@@ -237,7 +237,7 @@ class _Row:
         return f"{self.number_in('ID', text):.15g}"
 
     def covariates(self) -> dict[str, float | None]:
-        """The columns without a meaning of their own and the bound ones; text in an unbound column counts as missing."""
+        """The covariate columns and the bound ones; text in an unbound column counts as missing."""
         found: dict[str, float | None] = {}
         for column, text in self.cells.items():
             if column in self.bound or column not in self.column.values():
@@ -300,7 +300,7 @@ def _further(row: _Row, time: float, ii: float, addl: float) -> int:
 
 
 def _check_dose(row: _Row, record: Record) -> None:
-    """Refuse columns that contradict each other."""
+    """Reject columns that contradict each other."""
     if not record.doses:
         for name in ("AMT", "RATE", "ADDL", "SS", "DUR", "UNTIL"):
             if row.value(name):
@@ -335,7 +335,7 @@ def _target(row: _Row, evid: int, model: Model) -> str:
 
 
 def _check_time(row: _Row, records: list[Record]) -> None:
-    """Refuse a time that goes back, unless a reset lies between."""
+    """Reject a time that decreases without a reset."""
     for before, record in itertools.pairwise(records[-2:]):
         if record.time < before.time and not record.resets and before.evid != 3:
             row.fail(

@@ -1,4 +1,4 @@
-"""The actions of many subjects at once, where no reset and no steady state divides their records.
+"""The actions of many subjects at once, for records without reset and steady state.
 
 `nanomg.dosing.schedule` states the order of actions and expands any subject by itself; here the same order comes from sorting
 arrays, which is far faster for many subjects. Times that differ by rounding alone are one time here as there.

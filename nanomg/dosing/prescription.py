@@ -1,4 +1,4 @@
-"""Doses: what people write, expanded to single administrations.
+"""Prescriptions: doses as people write them, expanded to single administrations.
 
 The language of a prescription (words in any case, clauses of a part in any order, each at most once):
 
@@ -231,7 +231,7 @@ def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float
 def describe(doses: Iterable[Dose], port_unit: Callable[[str], str], digits: int = 12) -> list[str]:
     """Lines such as `"liposome.iv: 2 mg q 7 d x 4 from 0 h"`; together they read back by `parse_dose_options`.
 
-    Equal doses into one port at equal intervals share a line, unless a reset lies between them. Lines are in the order of their
+    Equal doses into one port at equal intervals share a line, unless a reset comes between them. Lines are in the order of their
     first doses. Numbers have up to `digits` significant digits.
     """
     ordered = sorted(doses, key=lambda dose: dose.time)
@@ -275,7 +275,7 @@ def _how(dose: Dose, unit: str, digits: int) -> str:
 
 
 def _evenly(times: list[float], digits: int) -> int:
-    """How many of the sorted times, from the first on, lie at equal intervals above zero."""
+    """How many of the sorted times, from the first on, are at equal intervals above zero."""
     if len(times) < 2 or times[1] - times[0] <= 1e-9:
         return 1
     count, close = 2, 10.0 ** (1 - digits)

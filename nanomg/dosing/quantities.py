@@ -23,7 +23,7 @@ UNIT = rf"(?:1\s*/\s*)?{_POWER}(?:\s*[/*]\s*{_POWER})*"
 
 @contextlib.contextmanager
 def located(where: str | None) -> Iterator[None]:
-    """Say in an error where it lies, unless it does so already."""
+    """Add the place to an error that has none."""
     try:
         yield
     except InputError as error:

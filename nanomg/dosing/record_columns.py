@@ -19,7 +19,7 @@ from nanomg.errors import InputError, unknown
 class Columns(NamedTuple):
     """Columns of records, (record,) each, as in `Record`; `cmt` counts `names` from 0 and is -1 where none is given.
 
-    `mode` is that of `Mode`. NaN stands for a missing value in `dv` and in `covariates`.
+    `mode` has the values of `Mode`. A missing value in `dv` or in `covariates` is NaN.
     """
 
     row: np.ndarray

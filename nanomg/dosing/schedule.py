@@ -75,7 +75,7 @@ class Action(NamedTuple):
     """
 
     kind: Kind
-    record: int  # whose dose it is, or which row is observed
+    record: int  # the record that gives the dose, or the row that is observed
     at: int  # the record that sets the base of its time: its own, or the reset that cuts an infusion off
     k: int = 0  # which dose of the record: 0 its own, above 0 implied by ADDL, below 0 from before a steady state
     shifted: bool = False
@@ -98,7 +98,7 @@ class Schedule:
     """The actions of one subject in order. Each closes an interval that began at the action before it."""
 
     actions: tuple[Action, ...]
-    jumps_back: tuple[bool, ...]  # the interval lies between two clocks and has no length
+    jumps_back: tuple[bool, ...]  # the interval is between two clocks and has no length
     before: tuple[int, ...]  # the last row passed when the interval begins
     after: tuple[int, ...]  # the first row at its end or later
     steady: tuple[Steady, ...]
@@ -147,7 +147,7 @@ def action_times(actions: Edges, base: Any, values: Values, length: Any) -> Any:
 
 
 def given(subject: Subject) -> tuple[Values, np.ndarray]:
-    """The columns of a subject as they stand, before lag, F and what is modelled; and the mode of each record."""
+    """The columns of a subject as written, before lag, F and modelled rates; and the mode of each record."""
     columns = (
         [getattr(r, name) for r in subject.records]
         for name in ("time", "amt", "ii", "doses", "doses", "rate", "duration")
@@ -166,7 +166,7 @@ def arriving(written: Values, mode: Any, lag: Any, F: Any, rate: Any, duration: 
 def dose_values(
     subject: Subject, lag: Any = 0.0, F: Any = 1.0, rate: Any = math.nan, duration: Any = math.nan
 ) -> Values:
-    """The concrete values of a subject. Lag, F, modelled rate and duration are numbers or one per record; NaN: there is none."""
+    """The concrete values of a subject. Lag, F, modelled rate and duration are numbers or one per record; NaN if missing."""
     written, mode = given(subject)
     rows = (np.broadcast_to(np.asarray(value, float), mode.shape) for value in (lag, F, rate, duration))
     return checked(subject, arriving(written, mode, *rows))
@@ -297,7 +297,7 @@ class _Expansion:
         return [action for _, action in sorted(self.placed, key=lambda entry: entry[0])]
 
     def observed(self, start: int, stop: int) -> list[int]:
-        """The extra outputs that lie in a stretch: not before the time at which it starts, if another one is before it."""
+        """The extra outputs in a stretch: not before its start, unless it is the first."""
 
         def reached(i: int, t: float) -> bool:
             return i < len(self.records) and (i == 0 or t >= self.time[i] or _same(t, self.time[i]))

@@ -56,7 +56,7 @@ def series_of(
     interval: float | None,
     count: int,
 ) -> DoseSeries:
-    """`count` equal doses, `interval` apart; what contradicts itself is refused."""
+    """`count` equal doses, `interval` apart; contradictory values are rejected."""
     step = interval or 0.0
     if amt == 0 and rate == -2:
         raise InputError("a modelled duration needs an amount above zero")

@@ -1,1 +1,1 @@
-"""What a model is: mechanisms as fluxes between states, and the model that they make together."""
+"""Mechanisms as fluxes between states, and the model composed of them."""

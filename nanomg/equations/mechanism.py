@@ -18,7 +18,7 @@
             yield Flux("carrier.plasma", "interstitium.carrier", self.K_ext * x["tumour.mass"] * x["carrier.C"])
 
 Everything is elementwise: a value is a scalar or a `(batch,)` array, so one set of equations runs on one subject and on many.
-Time is in hours throughout. A mechanism knows no solver.
+Time is in hours throughout. A mechanism does not depend on the solver.
 
 Stoichiometry. A flux moves `rate` [unit of the source per hour] from `source` to `target`. Where one process consumes or yields
 several states, or amounts in different units, `source` and `target` are mappings from state to coefficient: the state then
@@ -62,8 +62,8 @@ class Port(NamedTuple):
     amount of a dose to the amount that arrives (saturable absorption). `molar_mass` names the parameter through which a dose
     given as a mass is converted when `unit` is an amount of substance. `free` is the port or state that receives the same Mg
     when it is given unencapsulated by the same route. `F`, `lag`, `rate` and `duration` name parameters; the last two are the
-    modelled rate and duration of an infusion (0: there is none). A port may carry the name of a state of the same mechanism: it
-    says how doses into that state arrive.
+    modelled rate and duration of an infusion (0: none). A port may carry the name of a state of the same mechanism: it
+    defines how doses into that state arrive.
     """
 
     unit: str

@@ -1,4 +1,4 @@
-"""Model: a checked composition of mechanisms. It knows names, units and equations; values are passed in.
+"""Model: a checked composition of mechanisms. It holds names, units and equations; values are passed in.
 
 A model is fixed by its mechanism classes, is hashable by them, and is a static argument of everything that is compiled.
 Values come as a mapping from dotted parameter name to a scalar or a `(batch,)` array.
@@ -79,7 +79,7 @@ class Model:
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What a model is known by: models of equal keys are the same model."""
+        """The key of a model: models of equal keys are the same model."""
         return self.mechanisms, self.ledger, self.ramped
 
     def __hash__(self) -> int:
@@ -257,7 +257,7 @@ class Model:
 
 
 def _ends(end: Ends) -> dict[str, Any]:
-    """A flux's end as state -> coefficient; None stands for a plain 1."""
+    """A flux's end as state -> coefficient; None means 1."""
     if end is None:
         return {}
     return {end: None} if isinstance(end, str) else dict(end)

@@ -6,11 +6,11 @@
     [magnesium]
     GFR = { value = 15, unit = "mL/h", low = 10, high = 20, cv = 0.2, basis = "recalled", source = "…", note = "0.25 mL/min" }
 
-The table's name and the key together are the parameter's dotted name. `low` and `high` are the 5 % and 95 % points of what is
-believed; `cv` is the between-subject coefficient of variation. `basis` is basis of the value: `measured`, `fitted`,
-`scaled`, `recalled` or `assumed`; the first two need a `source` (a key of references.bib), the last needs a `note` that says why.
+The table's name and the key together are the parameter's dotted name. `low` and `high` are the 5 % and 95 % points of its
+uncertainty; `cv` is the between-subject coefficient of variation. `basis` is the origin of the value: `measured`, `fitted`,
+`scaled`, `recalled` or `assumed`; the first two need a `source` (a key of references.bib), the last needs a `note` with the reason.
 
-What has no value of its own is scaled from another card by body weight to a power; both cards then say their `weight`:
+A parameter without its own value is scaled from another card by body weight to a power; both cards then state their `weight`:
 
     weight = "25 g"
 
@@ -31,7 +31,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library.toml import Reader, load_toml
 
 BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
-PROVENANCE = ("basis", "source", "place", "note")  # the fields that say how a value is known
+PROVENANCE = ("basis", "source", "place", "note")  # the fields on the origin of a value
 
 
 class Origin(enum.Enum):
@@ -46,8 +46,8 @@ class Origin(enum.Enum):
 class Parameter:
     """A value with its unit and source.
 
-    `low` and `high` [unit] are its 5 % and 95 % points, None where nothing is known. `card` names the card, or says where else
-    the value was set, which `origin` tells.
+    `low` and `high` [unit] are its 5 % and 95 % points, None if unknown. `card` names the card, or the other place
+    where the value was set; `origin` tells which.
     """
 
     name: str

@@ -15,7 +15,7 @@ _KEY = re.compile(r"""\s*(?:([A-Za-z0-9_-]+)|"([^"]*)"|'([^']*)')\s*=\s*""")
 
 
 def rewrite(text: str, parameters: Mapping[str, Parameter], where: str | None = None) -> str:
-    """The text of a card with these parameters, by dotted name, in the place of what it says of them.
+    """The text of a card with these parameters, by dotted name, in place of its old entries.
 
     A parameter that the card does not have is added to the end of its group. Raises `InputError` where the card is written in a
     way that cannot be edited line by line.

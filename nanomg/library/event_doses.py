@@ -1,6 +1,6 @@
 """The regimen of an event table's only subject, as the doses of a scenario.
 
-A job that solves a scenario for many values takes its regimen from a table in this way; what such doses cannot say is refused.
+A job that solves a scenario for many values takes its regimen from a table in this way; other tables are rejected.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ENTRY_POINTS = "nanomg.models"
 
 @dataclasses.dataclass(frozen=True)
 class Library:
-    """What is on the shelves: classes by name, files by stem, BibTeX entries by key."""
+    """The contents: classes by name, files by stem, BibTeX entries by key."""
 
     mechanisms: Mapping[str, type[AbstractMechanism]]
     cards: Mapping[str, Path]
@@ -43,7 +43,7 @@ class Library:
     folders: tuple[Path, ...] = ()
 
     def card(self, name: str, where: str | None = None, trail: tuple[str, ...] = ()) -> Card:
-        """The card of that name, or at that path; `trail` are the cards whose values are being scaled from it.
+        """The card of that name, or at that path; `trail` are the cards that are being scaled from it.
 
         Raises `InputError` for an unknown name.
         """
@@ -90,7 +90,7 @@ def _modules(folder: Path) -> Iterator[ModuleType]:
 
 
 def _package_of(folder: Path) -> str | None:
-    """The imported package whose files lie in a folder."""
+    """The imported package with its files in a folder."""
     return next((name for name, module in list(sys.modules.items()) if _folder(module) == folder), None)
 
 

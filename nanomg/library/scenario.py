@@ -96,7 +96,7 @@ class Scenario:
         return movable(self.doses, self.model.ports)
 
     def needs_movable_doses(self, job: str) -> None:
-        """Refuse a regimen whose doses cannot be moved."""
+        """Reject a regimen with doses that cannot be moved."""
         if not self.plain:
             raise InputError(
                 f"{job} moves doses, so it takes only single doses: no steady state, no resets, no rates subject to F or a model",

@@ -1,4 +1,4 @@
-"""A scenario: one TOML file that names mechanisms and cards and says what is dosed, observed and optimised.
+"""A scenario: one TOML file with mechanisms, cards, doses, outputs and what is optimised.
 
     title = "…"                       species = "mouse"
     mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
@@ -61,7 +61,7 @@ def load(
 ) -> Scenario:
     """Read a shipped scenario by name, or any by path. `doses` (prescriptions) replace the file's doses.
 
-    Raises `InputError` for everything that is wrong with it, in one sentence that says where.
+    Raises `InputError` for everything that is wrong with it, in one sentence with the place.
     """
     path = find(name, library)
     return _build(path, load_toml(path), library, overrides or {}, doses)
@@ -173,7 +173,7 @@ def _model(*mechanisms: type[AbstractMechanism]) -> Model:
 
 
 def find(name: str, library: Library) -> Path:
-    """The file of a shipped scenario by name, or of any by path. Raises `InputError` where there is none."""
+    """The file of a shipped scenario by name, or of any by path. Raises `InputError` if it does not exist."""
     if name in library.scenarios:
         return library.scenarios[name]
     path = Path(name)
@@ -221,7 +221,7 @@ def _parameters(
 
 
 def _outputs(model: Model, table: Mapping[str, Any], where: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Units of the signals and states to show, and of the ports whose doses are shown in another unit than their own."""
+    """Units of the signals and states to show, and of the ports that show doses in another unit than their own."""
     outputs: dict[str, str] = {}
     shown: dict[str, str] = {}
     for name, unit in table.items():

@@ -47,7 +47,7 @@ def _copied(value: Any) -> Any:
 
 
 class Reader(Mapping[str, Any]):
-    """A table of a file: its entries, and its values read by kind. What is wrong with one is one sentence that says where.
+    """A table of a file: its entries, and its values read by kind. An error is one sentence with the place.
 
     Args:
         entry: the table.
@@ -57,7 +57,7 @@ class Reader(Mapping[str, Any]):
         kind: what its keys are called in messages.
 
     Raises:
-        InputError: `entry` is no table, has a key that is not allowed, or lacks one. So do the methods, for values of another kind.
+        InputError: `entry` is no table, has a key that is not allowed, or misses one. Methods raise it for a wrong kind of value.
 
     Example:
         >>> Reader({"time": "2 d", "dose": 3}, "a table").hours("time")
@@ -111,14 +111,14 @@ class Reader(Mapping[str, Any]):
         return value
 
     def one_of(self, key: str, known: Iterable[str], default: str = "", kind: str = "") -> str:
-        """A text that is one of those known, or the default; `kind` says in messages what they are, if not the key."""
+        """A text that is one of those known, or the default; `kind` names them in messages, if not the key."""
         value = self.text(key, default)
         if value not in known and (key in self or value != default):
             raise unknown(kind or key, value, known, self.where)
         return value
 
     def number(self, key: str) -> float | None:
-        """A finite number, None where there is none."""
+        """A finite number, None if absent."""
         value = self.get(key)
         if value is None:
             return None
@@ -127,7 +127,7 @@ class Reader(Mapping[str, Any]):
         return float(value)
 
     def flag(self, key: str) -> bool:
-        """True or false; false where there is none."""
+        """True or false; false if absent."""
         value = self.get(key, False)
         if not isinstance(value, bool):
             raise self.error(f"{key} must be true or false, not {value!r}")
@@ -181,14 +181,14 @@ class Reader(Mapping[str, Any]):
         return low, high
 
     def table(self, key: str) -> Mapping[str, Any]:
-        """The table of that name, empty where there is none."""
+        """The table of that name, empty if absent."""
         value = self.get(key, {})
         if not isinstance(value, Mapping):
             raise self.error(f"[{key}] must be a table")
         return value
 
     def tables(self, key: str) -> list[Mapping[str, Any]]:
-        """The list of tables of that name, empty where there is none."""
+        """The list of tables of that name, empty if absent."""
         value = self.get(key, [])
         if not isinstance(value, list) or not all(isinstance(table, Mapping) for table in value):
             raise self.error(f"write [[{key}]] as a list of tables, with two brackets")

@@ -16,12 +16,12 @@ from nanomg.equations.model import Model, stack
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.roles import BELOW, ORDERED
 
-_BLOCK = 1024  # candidates that are looked at together
+_BLOCK = 1024  # sampled subjects that are evaluated together
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What a quantity at time 0 must lie between [unit of the model]; `text` says so."""
+    """The limits of a quantity at time 0 [unit of the model]; `text` states them."""
 
     name: str
     low: float
@@ -36,7 +36,7 @@ def unphysical(
     typical: Mapping[str, float] | None = None,
     rules: Sequence[Rule] = (),
 ) -> dict[str, np.ndarray]:
-    """Rule -> which of `count` candidates break it. Beside `rules`: shares below 1, values in order, and amounts at the start.
+    """Rule -> which of `count` sampled subjects break it. In addition to `rules`: shares below 1, values in order, initial amounts.
 
     `candidates` are values (count,) of the parameters that vary, `typical` those of all parameters, the scenario's if absent.
     """

@@ -1,4 +1,4 @@
-"""Virtual subjects of a scenario: a population's file, and the subjects drawn from it.
+"""Virtual subjects of a scenario: a population's file, and the subjects sampled from it.
 
     title = "…"                       species = "human"
     [covariates]                      a quantity of the subject, log-normal (median, cv) or normal (mean, sd), cut at low and high
@@ -7,12 +7,12 @@
     [[effect]]                        (covariate / reference)^exponent is a factor on a parameter or several
     parameter, covariate, exponent, reference, basis, …; `card`: only with this card; `within_cv`: a part of the card's variation
     [[correlation]]                   between = ["weight", "GFR"], rho = 0.4, basis, …; `card`: of normal scores, also of parameters
-    [plausible]                       what a subject must be at time 0: parameters, constants, states and signals
+    [plausible]                       plausibility limits at time 0 of parameters, constants, states and signals
     "magnesium.total" = { low = 0.4, high = 1.4, unit = "mmol/L", basis = "…", … }
 
-Every other parameter varies log-normally by the `cv` of its card. What the model of a scenario lacks is left out, so that one
-population serves many scenarios. A subject that is not plausible is drawn again, from pages of its own, until it is: it depends on
-no other subject. Each subject starts in the steady state of its own values, which the mechanisms derive.
+Every other parameter varies log-normally by the `cv` of its card. Entries that a scenario's model does not have
+are left out, so that one population serves many scenarios. An implausible subject is resampled until it is plausible, from its own
+random numbers, so it depends on no other subject. Each subject starts at steady state, which the mechanisms derive from its values.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.population.plausibility import Rule, unphysical
 from nanomg.population.streams import normal, spread
 
-ATTEMPTS = 1000  # of a subject: where 5 % of candidates are plausible, none of a million is left without
+ATTEMPTS = 1000  # of a subject: with 5 % of samples plausible, not one subject in a million fails
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Spread:
     high: float = math.inf
 
     def factor(self, z: np.ndarray) -> np.ndarray:
-        """What standard normal numbers multiply the typical value by; a cut thins out no bound, it spreads over what is left."""
+        """What standard normal numbers multiply the typical value by; a cut distribution is rescaled to the range that remains."""
         if self.low > -math.inf or self.high < math.inf:
             least, most = special.ndtr([self.low, self.high])
             z = special.ndtri(least + (most - least) * special.ndtr(z))
@@ -75,7 +75,7 @@ class Effect:
 
 @dataclasses.dataclass(frozen=True)
 class Population:
-    """A population as it is in one scenario. `typical` values [unit of the model] stand in the place of the cards'."""
+    """A population as it is in one scenario. `typical` values [unit of the model] replace those of the cards."""
 
     name: str
     title: str
@@ -105,9 +105,9 @@ class Population:
     def moved(
         self, times: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray], covariates: Mapping[str, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Factors and covariates of subjects where typical values of parameters are so many times as large, all (subject,).
+        """Factors and covariates of subjects if typical values of parameters are multiplied by these factors, all (subject,).
 
-        A covariate that is such a parameter moves with it, and so does what follows the covariate.
+        A covariate that is such a parameter changes with it, and so does whatever depends on the covariate.
         """
         moves = {name: times[c.stream] for name, c in self.covariates.items() if c.stream in times}
         factors = dict(relative)
@@ -121,8 +121,8 @@ class Population:
 class Drawn:
     """Subjects: a parameter's value is its typical one times `relative` (subject,), at most what the parameter may be.
 
-    `covariates` are (subject,) with their unit; `attempts` (subject,) counts the candidates looked at for each, 1 or more;
-    `rejected` how many candidates each rule turned away, each counted under the first rule that it broke.
+    `covariates` are (subject,) with their unit; `attempts` (subject,) counts how often each was sampled, 1 or more;
+    `rejected` counts the rejected samples by the first rule that each broke.
     """
 
     relative: Mapping[str, np.ndarray]
@@ -139,7 +139,7 @@ def default_population(scenario: Scenario) -> Population:
 
 
 def spreads_of(scenario: Scenario) -> dict[str, Spread]:
-    """The spread of each parameter whose card gives a `cv`."""
+    """The spread of each parameter with a `cv` on its card."""
     return {p.name: Spread(spread(p.cv)) for p in scenario.parameters.values() if p.cv and p.value}
 
 

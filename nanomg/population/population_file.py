@@ -38,9 +38,9 @@ class _Written:
 
 
 def load_population(name: str, library: Library, scenario: Scenario) -> Population:
-    """A shipped population by name, or any by path, as it is in a scenario. What the scenario's model lacks is left out.
+    """A shipped population by name, or any by path, in a scenario. Entries that the scenario's model does not have are left out.
 
-    Raises `InputError` for everything that is wrong with it, in one sentence that says where.
+    Raises `InputError` for everything that is wrong with it, in one sentence with the place.
     """
     path = _find(name, library)
     where = f"population {path.stem!r}"
@@ -235,7 +235,7 @@ def _in_scenario(
     effects: Sequence[_WrittenEffect],
     rules: Sequence[Rule],
 ) -> Population:
-    """What of a population's file the scenario's model has."""
+    """The part of a population's file that applies to the scenario's model."""
     model, cards = scenario.model, {card.name for card in scenario.cards}
     acting = [e for e in effects if scenario.values.get(e.effect.parameter) and _acts(e.card, cards)]
     used = {e.effect.covariate for e in acting}
@@ -246,7 +246,7 @@ def _in_scenario(
         if own is None and name not in used:
             continue
         if own is not None:
-            if centre is None or own.origin is not Origin.CARD:  # what a user sets stays
+            if centre is None or own.origin is not Origin.CARD:  # values set by the user are not changed
                 centre = units.convert(own.value, own.unit, w.unit)
             else:
                 typical[own.name] = units.convert(centre, w.unit, own.unit)

@@ -1,4 +1,4 @@
-"""How far a parameter may lie from its value: what its card leaves open, or how subjects differ."""
+"""How far a parameter may differ from its value: its uncertainty, or between-subject variability."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Range(NamedTuple):
         return np.exp(middle + sd * np.asarray(z))
 
     def quantile(self, share: Any) -> np.ndarray:
-        """The values below which these shares lie."""
+        """The quantiles at these levels."""
         return self.at(special.ndtri(np.clip(share, _EDGE, 1 - _EDGE)))
 
 

@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 
-PAGE = 4096  # subjects whose numbers come from one generator
+PAGE = 4096  # subjects that share one random generator
 
 
 def normal(name: str, seed: int, subjects: np.ndarray, attempt: int = 0) -> np.ndarray:

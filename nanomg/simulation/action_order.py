@@ -1,6 +1,6 @@
 """The order of the actions of lanes: the records of each expanded on the host, as arrays of one size.
 
-Subjects whose records no reset and no steady state divides are expanded all at once; the others one by one, each distinct schedule
+Subjects without a reset or steady state in their records are expanded all at once; the others one by one, each distinct schedule
 once.
 """
 
@@ -95,7 +95,7 @@ def order_actions(
 
 
 def _simple(given: Dosed, values: Values, real: np.ndarray, ss: np.ndarray, resets: np.ndarray) -> np.ndarray:
-    """Which lanes are expanded all at once (lane,): without steady state and reset, and with nothing to complain of."""
+    """Which lanes are expanded all at once (lane,): without steady state, reset and invalid values."""
     with np.errstate(all="ignore"):
         jump, inflow, length = schedule.delivery(given.mode, values)
     end = values.time + given.addl * values.ii + values.lag + length
@@ -110,7 +110,7 @@ def _simple(given: Dosed, values: Values, real: np.ndarray, ss: np.ndarray, rese
 def _expanded(
     subjects: Sequence[Subject], given: Dosed, values: Values, edges: int, lanes: np.ndarray
 ) -> list[Schedule]:
-    """The schedules of these lanes; lanes whose records happen at the same times share one."""
+    """The schedules of these lanes; lanes with the same times of records share one."""
     known: dict[Any, Schedule] = {}
     schedules = []
     for b in lanes.tolist():
@@ -127,7 +127,7 @@ def _expanded(
         )
         key = id(subject), bool(sound.all()), *(column.tobytes() for column in matters)
         if key not in known:
-            # says what is wrong with a dose, if anything is
+            # raises an error for an invalid dose
             checked = schedule.checked(subject, arrived)
             if edges and np.any(np.diff(arrived.time) < 0):
                 message = f"the time of subject {subject.id} goes back at a reset; input windows are not possible"

@@ -1,7 +1,7 @@
-"""What a regimen does to tumour free Mg and to T-cell competence, against the same regimen without Mg.
+"""The effect of a regimen on tumour free Mg and T-cell competence, compared with the same regimen without Mg.
 
 Arms are lanes of one block: the regimen as given, without its Mg, with the same Mg given free, each under the LFA-1 hypotheses.
-This is one of the few modules of the machinery that know quantities of the science by name: docs/architecture.md lists them.
+This is one of the few modules outside `models` that use quantities of the science by name: docs/architecture.md lists them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def hypotheses_of(scenario: Scenario) -> tuple[str, ...]:
 
 
 def weights_of(hypotheses: Sequence[str], values: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The weights that hypotheses stand for, (hypothesis,) by parameter: for "as set" those of `values`; none where all are."""
+    """The weights of the hypotheses, (hypothesis,) by parameter: for "as set" those of `values`; empty if all are "as set"."""
     if not set(hypotheses) & set(HYPOTHESES):
         return {}
     return {

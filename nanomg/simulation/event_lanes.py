@@ -34,7 +34,7 @@ class EventSolution:
 
     @property
     def residual(self) -> np.ndarray:
-        """How far one more period moves each lane's steady state, relative to its size; 0 where there is none."""
+        """How far one more period moves each lane's steady state, relative to its size; 0 without a steady state."""
         return np.asarray(self.solved.residual)
 
     def at_outputs(self, names: Sequence[str]) -> dict[str, np.ndarray]:
@@ -75,7 +75,7 @@ def prepare(
     """The plan and the lanes of subjects.
 
     `values` gives every parameter, a number or one per lane where the name is in `varied`; `outputs` are further times [h] for all
-    lanes; `between` says for a bound parameter how its column goes from row to row, nocb by default.
+    lanes; `between` is the interpolation of a bound parameter's column between rows, nocb by default.
     """
     plan = layout.plan_of(model, subjects, varied, between, **options)
     return plan, layout.lanes_of(plan, values, subjects, np.asarray(outputs, float), windows, at_records=True)

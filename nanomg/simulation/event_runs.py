@@ -28,19 +28,19 @@ from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, RESPONSE, SERUM
 from nanomg.solver.status import Status
 
 RTOL = 1e-7  # tables are compared with closed forms and other programs, to 1e-6 down to a millionth of the peak
-MEMORY = 5e8  # [bytes] of a core for lanes under way
-_MOST_EDGES = 300  # times of doses around which the series is looked at more closely
+MEMORY = 5e8  # [bytes] of a core for the lanes being solved
+_MOST_EDGES = 300  # times of doses around which the series has extra points
 _MOST_TIMES = 100_000
 _PAD = 32  # times are filled up to a multiple, so that similar tables share one compiled solve
 _ROWS = 10_000  # of a table of records that are held as text
-_LATE = 64  # lanes of a block of those that would keep others waiting
+_LATE = 64  # lanes of a block of slow lanes
 
 
 @dataclasses.dataclass(frozen=True)
 class EventRuns:
     """Trajectories of the subjects' arms under hypotheses: `data` is (regimen, hypothesis, subject, time), `status` without time.
 
-    `times` is empty where only the records were asked for, or some subject's time goes back; `close` says whether they follow every
+    `times` is empty if only the records were requested, or if a subject's time decreases; `close`: whether they follow every
     dose. `seen` has the outputs in their display units at each record of all subjects, (record,), as given and under the first
     hypothesis; subject `i` has those from `bounds[i]` up to `bounds[i + 1]`.
     """
@@ -90,7 +90,7 @@ def run(
 ) -> EventRuns:
     """Solve every arm of every subject under every hypothesis.
 
-    Without `series` subjects are solved as given under the first hypothesis, and seen at their records alone. Raises `InputError`
+    Without `series` subjects are solved as given under the first hypothesis, and only at their records. Raises `InputError`
     for series of more than `most` numbers.
     """
     arms = arms_of(scenario, subjects) if series else {AS_GIVEN: subjects}
@@ -165,7 +165,7 @@ def _solved(
 
 
 def _shown(scenario: Scenario, subjects: int) -> list[str]:
-    """The quantities of the series: of one subject all, of several what is shown and what is judged."""
+    """The quantities of the series: all for one subject; for several the outputs and those that findings are based on."""
     names = [*scenario.model.states, *scenario.model.signals]
     if subjects == 1:
         return names
@@ -174,7 +174,7 @@ def _shown(scenario: Scenario, subjects: int) -> list[str]:
 
 def times_of(scenario: Scenario, subjects: Sequence[Subject]) -> tuple[np.ndarray, bool]:
     """The common times of the series, from the first record or 0 to the last record or the horizon, and whether they follow
-    every dose; no times where a subject's time goes back."""
+    every dose; no times if a subject's time decreases."""
     columns, bounds = columns_of(subjects)
     back = np.diff(columns.time, prepend=columns.time[:1]) < 0
     back[bounds[:-1]] = False
@@ -196,7 +196,7 @@ def times_of(scenario: Scenario, subjects: Sequence[Subject]) -> tuple[np.ndarra
 
 
 def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
-    """When doses begin and end, as far as the records say; more than can be followed are not gathered."""
+    """When doses begin and end, as far as the records give it; gathering stops when there are too many to follow."""
     columns, _ = columns_of(subjects)
     on = columns.doses
     length = np.where(columns.rate > 0, columns.amt / np.where(columns.rate > 0, columns.rate, 1.0), columns.duration)
@@ -213,7 +213,7 @@ def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
 
 # ---------------------------------------------------------------- for other tools
 def csv_lines(scenario: Scenario, runs: EventRuns, text: str, source: str) -> Iterator[str]:
-    """The records as lines of a CSV table: the columns of `text` as they stand, and each output in the unit in which it is shown.
+    """The records as lines of a CSV table: the columns of `text` unchanged, and each output in its display unit.
 
     A value of a trajectory that failed is an empty cell.
     """
@@ -229,7 +229,7 @@ def csv_lines(scenario: Scenario, runs: EventRuns, text: str, source: str) -> It
 
 
 def _texts(column: np.ndarray) -> list[str]:
-    """Numbers with all digits, empty where there is none."""
+    """Numbers with all digits; NaN as an empty text."""
     texts = [repr(value) for value in column.tolist()]
     for i in np.flatnonzero(np.isnan(column)):
         texts[i] = ""

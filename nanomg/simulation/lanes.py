@@ -1,6 +1,6 @@
 """Lanes through a model: a regimen to intervals, the compiled solve, signals at the output times.
 
-`nanomg.simulation.plan` says what lanes and plans are; `dose_course` and `record_course` are the two ways from a regimen to
+`nanomg.simulation.plan` defines lanes and plans; `dose_course` and `record_course` are the two ways from a regimen to
 intervals.
 """
 
@@ -40,7 +40,7 @@ def plan_for(
     """The plan of a model and regimen. `varied` are parameters that differ between lanes or are differentiated.
 
     Doses whose times may be differentiated are a list; steady state, resets and rates that a port modifies need records that are
-    expanded on the host, as `expanded` asks for with any doses.
+    expanded on the host; `expanded` requests this for any doses.
     """
     if expanded or (expanded is None and not movable(doses, model.ports)):
         return layout.plan_of(model, (subject_of(doses),), varied, **options)
@@ -160,7 +160,7 @@ def _run(plan: Plan, lanes: Lanes, order: jax.Array, rtol: jax.Array) -> Traject
 
 
 def solve_block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = ()) -> Trajectory:
-    """Solve all lanes as one block. Of several devices each takes an even share and turns until its own lanes are through.
+    """Solve all lanes as one block. Each of several devices takes an equal share and runs until its lanes have finished.
 
     A block with steady states is solved by one device, as they are a block of their own.
     """
@@ -223,7 +223,7 @@ def _observe(
 
 
 def observables(model: Model, values: Mapping[str, Any], y: jax.Array, forcing: jax.Array) -> dict[str, Any]:
-    """Everything that the model knows along a trajectory, each (time, lane) or a constant."""
+    """Every quantity of the model along a trajectory, each (time, lane) or a constant."""
     x = model.derive(values)
     x.update({name: y[:, i] for i, name in enumerate(model.states)})
     x.update({name: forcing[:, i] for i, name in enumerate(model.inputs)})

@@ -58,7 +58,7 @@ def plan_of(
 ) -> Plan:
     """The plan of these subjects' records: bound parameters change in time, not between lanes.
 
-    `between` says for a bound parameter how its column goes from row to row, nocb by default.
+    `between` is the interpolation of a bound parameter's column between rows, nocb by default.
     """
     columns, _ = columns_of(subjects)
     held = _held(subjects, between or {})
@@ -118,7 +118,7 @@ def lanes_of(
 ) -> Lanes:
     """A lane for each of the subjects, which may be the same one many times over.
 
-    `output` (time, lane) or (time,) are times at which every lane is seen [h], `at_records` says whether at its records, too.
+    `output` (time, lane) or (time,) are output times of every lane [h]; `at_records`: whether its records are, too.
     Raises `InputError` for records that make no sense with these values.
     """
     if moved.time is not None:
@@ -153,7 +153,7 @@ def _in_order(subjects: Sequence[Subject], moved: Moved, order: np.ndarray) -> t
 
 
 def _place(subject: Subject) -> tuple[int, int]:
-    """Where a subject's records stand, so that those of one table come one after the other."""
+    """A sort key: table and position of a subject's records, so that those of one table follow each other."""
     rows = subject.records
     return (id(rows.table), rows.start) if isinstance(rows, Rows) else (0, 0)
 
@@ -192,7 +192,7 @@ def _given(
     moved: Moved,
     bound: dict[str, Any],
 ) -> Lanes:
-    """What stands in the records of each lane, padded with rows that do nothing."""
+    """The records of each lane, padded with rows that do nothing."""
     take = lambda column, fill=0: np.where(real, column[at], fill)
     of = lambda column, other: column if other is None else np.pad(other, [(0, len(at) - len(other)), (0, 0)])
     gives, mode, rate, amt = (

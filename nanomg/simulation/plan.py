@@ -1,11 +1,11 @@
-"""What a simulation is compiled for, and what its lanes hold: the types that every way to give a regimen shares.
+"""What a simulation is compiled for, and what its lanes hold: the types shared by both ways to give a regimen.
 
 A lane is one subject under one regimen with one set of values. Everything that differs between lanes is a traced value; a `Plan`
 holds what a compiled program is made for, so changed amounts, dose times and parameters do not compile again.
 
 A regimen is given in one of two ways. Doses are a list that may move: their times and amounts are traced, and only the order of
-events is decided outside the compiled program. Event records may be anything that a NONMEM table can say, with steady state, resets
-and columns that change in time; which actions happen, and in which order, is decided outside. Both give a `Course`.
+events is decided outside the compiled program. Event records may hold anything that a NONMEM table can, with steady state, resets
+and time-varying columns; which actions happen, and in which order, is decided outside. Both give a `Course`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Plan(NamedTuple):
     max_steps: int = 20_000
     method: str = "rodas5p"
     precision: str = "float64"
-    defer: bool = False  # lanes that hold up the others; see nanomg.compute.blocks
+    defer: bool = False  # lanes much slower than the others; see nanomg.compute.blocks
     records: RecordPlan | None = None
 
     @property
@@ -121,7 +121,7 @@ class Course(NamedTuple):
     y0: jax.Array
     intervals: Intervals
     largest: jax.Array
-    looks: jax.Array  # (look, B) the interval at whose end it lies
+    looks: jax.Array  # (look, B) the interval that ends at it
     bound: dict[str, jax.Array]  # (look, B) values of parameters that columns hold
 
 

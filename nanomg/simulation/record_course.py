@@ -25,7 +25,7 @@ from nanomg.simulation.plan import Course, Lanes, Layout, Period, Plan, RecordVa
 from nanomg.solver import integrate, steady_state
 from nanomg.solver.intervals import Intervals
 
-_PERIOD_RTOL = 1e-10  # of the period whose fixed point is a steady state
+_PERIOD_RTOL = 1e-10  # of the period that has the steady state as its fixed point
 _ANY_PERIOD = 1000.0  # [h] of a constant infusion
 
 
@@ -110,7 +110,7 @@ def _flow(actions: Edges, mode: Any, values: Values, share: Any) -> tuple[Any, A
     on = (actions.kind == Kind.START) * 1 - (actions.kind == Kind.END) * 1
     running = jnp.cumsum(on[:, None] * (share[record] != 0), 0)
     flows = jnp.cumsum((on * inflow[record])[:, None] * share[record], 0)
-    # where nothing runs any more, nothing of the sum's rounding may stay
+    # without a running infusion the rate is exactly 0, free of the sum's rounding
     return jnp.where(running > 0, flows, 0.0), ((actions.kind == Kind.BOLUS) * jump[record])[:, None] * share[record]
 
 

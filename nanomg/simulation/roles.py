@@ -1,8 +1,8 @@
-"""The quantities of the science that the machinery knows by name, and in which role."""
+"""The quantities of the science that the simulation code uses by name, and their roles."""
 
 from __future__ import annotations
 
-# What lies outside of these is no body and no particle.
+# Values outside of these describe no possible body or particle.
 BELOW = {"interstitium.f_well": 0.98, "liposome.f_well": 0.98, "lnp.f_well": 0.98}
 ORDERED = (
     ("interstitium.content_0", "interstitium.content_max"),

@@ -1,9 +1,9 @@
 """Adaptive solve of a block of lanes, each with its own steps, and its gradient.
 
-The state is (state, batch). Every turn of the loop takes one step in each lane that is on its way: lanes differ in where they
-are and how far they step, so none waits for another and each is solved as if it were alone. A lane that cannot keep the
-tolerance at the smallest step is frozen (h = 0), reported in `status` and NaN from then on. Reverse mode walks the recorded
-turns backwards with the step's adjoint: the gradient of the discrete solution with the step sizes held fixed.
+The state is (state, batch). Every turn of the loop takes one step in each unfinished lane: lanes differ in their time
+and step size, so none waits for another and each is solved as if it were alone. A lane that cannot keep the
+tolerance at the smallest step is frozen (h = 0), reported in `status` and NaN from then on. The reverse pass goes through the
+recorded turns with the step's adjoint: the gradient of the discrete solution with the step sizes held fixed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def rounded(inputs: Inputs, precision: str) -> Inputs:
 
 
 class Stop(NamedTuple):
-    """Where each lane that failed stood at last, with the state of the largest error; elsewhere the end of the solve."""
+    """The last time and values of each failed lane, with the state of the largest error; the end of the solve for other lanes."""
 
     time: jax.Array  # (batch,) [h] since the start
     y: jax.Array  # (state, batch) the last one accepted

@@ -61,7 +61,7 @@ def order_of(edges: np.ndarray) -> np.ndarray:
 
 
 def output_rows(order: jax.Array, outputs: int) -> jax.Array:
-    """(output, lane): the interval at whose end each output lies, from the inverse of the order."""
+    """(output, lane): the interval that ends at each output, from the inverse of the order."""
     edge = jnp.arange(order.shape[0], dtype=jnp.int32)[:, None]
     rank = jnp.zeros(order.shape, jnp.int32).at[order, jnp.arange(order.shape[1])].set(edge)
     return rank[order.shape[0] - outputs :]

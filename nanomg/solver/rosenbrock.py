@@ -1,7 +1,7 @@
 """One Rosenbrock step on a batch, and its adjoint.
 
 The step solves, for stage s, `(I - h g J) U_s = g (h f(y + sum a_sj U_j) + sum c_sj U_j)` and takes `y1 = y + sum m_s U_s` with
-the error estimate `sum e_s U_s`. This form has no 1/h, so a lane with h = 0 stands still. The adjoint is written by hand: one
+the error estimate `sum e_s U_s`. This form has no 1/h, so a lane with h = 0 does not move. The adjoint is written by hand: one
 transposed solve and one vjp of the rates per stage, and a single vjp of the Jacobian entries per step.
 """
 

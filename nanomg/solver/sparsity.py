@@ -42,7 +42,7 @@ def dependencies(jaxpr: Any, inputs: Sequence[frozenset[int]]) -> list[frozenset
 
 
 def along(linear: Any, moves: Mapping[int, jax.Array]) -> list[jax.Array]:
-    """The results of a linear jaxpr whose arguments of other numbers than these are 0; what only zeros reach is left out."""
+    """The results of a linear jaxpr if all arguments but those with these numbers are 0; operations on zeros alone are left out."""
     jaxpr = linear.jaxpr
     moving = {jaxpr.invars[i]: move for i, move in moves.items()}
     resting = set(jaxpr.invars) - moving.keys()

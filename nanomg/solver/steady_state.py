@@ -143,7 +143,7 @@ def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Se
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def settle(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> Settled:
-    """The steady state of the period that `inputs.intervals` describe, searched from `inputs.y0`; 0 where there is none.
+    """The steady state of the period that `inputs.intervals` describe, searched from `inputs.y0`; 0 where none is found.
 
     States whose rows are in `held` keep their value. Differentiable like `solver.solve`, except in where the search starts.
     """
