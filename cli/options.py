@@ -10,10 +10,34 @@ from typing import Annotated
 
 import typer
 
+import nanomg
 from nanomg.cli.help_pages import COMPUTATION, MODEL, OUTPUT
 from nanomg.errors import InputError, NanomgError
 
-ScenarioName = Annotated[str, typer.Argument(metavar="SCENARIO", help="Name of a scenario, or path of a TOML file.")]
+
+def complete_scenarios(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of scenarios that begin as what was typed, from file names alone, so that a shell need not wait."""
+    return _stems(("scenarios",), ctx.params.get("library"), incomplete)
+
+
+def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The names of scenarios, cards, populations and observation tables that begin as what was typed."""
+    shelves = ("scenarios", "cards", "populations", "observations")
+    return _stems(shelves, ctx.params.get("library"), incomplete)
+
+
+def _stems(shelves: Sequence[str], folders: Sequence[Path] | None, incomplete: str) -> list[str]:
+    places = [Path(nanomg.__file__).parent / "models", *map(Path, folders or ())]
+    names = {path.stem for place in places for shelf in shelves for path in place.glob(f"{shelf}/*.toml")}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+ScenarioName = Annotated[
+    str,
+    typer.Argument(
+        metavar="SCENARIO", help="Name of a scenario, or path of a TOML file.", autocompletion=complete_scenarios
+    ),
+]
 Assignments = Annotated[
     list[str] | None,
     typer.Option(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
@@ -13,124 +11,38 @@ from nanomg.cli import options, render
 from nanomg.cli.help_pages import Example
 from nanomg.formatting import format_number, span
 
-if TYPE_CHECKING:
-    from nanomg.equations.mechanism import AbstractMechanism
-    from nanomg.library.card import Card, Parameter
-    from nanomg.library.library import Library
-    from nanomg.library.scenario import Limit, Scenario
-
-_VALUE = ("value", "unit", "low", "high", "basis", "source", "place", "note", "card")
-
 EXAMPLES = (
     Example("nanomg show mouse-mc38-iv", "a scenario: doses, limits, values"),
     Example("nanomg show Liposome", "a mechanism: states, signals, ports, parameters"),
     Example("nanomg show mc38", "a card: values, and how they are known"),
+    Example("nanomg show tumour.volume", "a signal: unit, meaning, which mechanism computes it"),
+    Example("nanomg show magnesium.GFR --json", "a parameter: its value on each card that gives it, as JSON"),
 )
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A scenario, a mechanism or a card.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A scenario, mechanism, card, population or observation table, or a dotted name such as magnesium.GFR.",
+            autocompletion=options.complete_names,
+        ),
+    ],
     json: options.Json = False,
     library: options.Folders = None,
 ) -> None:
-    """Show what a scenario, mechanism or card is made of."""
+    """Explain a name: a scenario, mechanism, card, parameter, signal and more."""
     from nanomg import models
+    from nanomg.cli.describe import describe
 
-    found = _describe(name, models.library(*library or ()))
+    found = describe(name, models.library(*library or ()))
     if json:
         render.emit_json(found)
     else:
         _print(found)
 
 
-# ---------------------------------------------------------------------- the object that --json prints
-def _describe(name: str, library: Library) -> dict[str, Any]:
-    from nanomg.errors import unknown
-    from nanomg.library.scenario_file import load
-
-    if name in library.scenarios or name.endswith(".toml"):
-        return _describe_scenario(load(name, library))
-    if name in library.mechanisms:
-        return _describe_mechanism(library.mechanisms[name], [library.card(card) for card in library.cards])
-    if name in library.cards:
-        return _describe_card(library.card(name))
-    known = [*library.scenarios, *library.mechanisms, *library.cards]
-    raise unknown("scenario, mechanism or card", name, known)
-
-
-def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
-    from nanomg.dosing.prescription import describe
-
-    model = scenario.model
-
-    def unit(cmt: str) -> str:
-        return model.unit(cmt) if cmt else ""  # a reset has no port
-
-    return {
-        "name": scenario.name,
-        "kind": "scenario",
-        "title": scenario.title,
-        "species": scenario.species,
-        "description": scenario.description,
-        "horizon_h": scenario.horizon,
-        "mechanisms": [mechanism.__name__ for mechanism in model.mechanisms],
-        "cards": [card.name for card in scenario.cards],
-        "doses": [
-            {"time_h": d.time, "cmt": d.cmt, "amt": d.amt, "unit": unit(d.cmt), "duration_h": d.duration}
-            | ({} if d.plain else {"evid": d.evid, "ss": d.ss, "ii_h": d.ii, "rate_per_h": d.rate})
-            for d in scenario.doses
-        ],
-        "regimen": describe(scenario.doses, unit),
-        "windows": [dataclasses.asdict(window) | {"unit": model.unit(window.name)} for window in scenario.windows],
-        "objective": [dataclasses.asdict(term) for term in scenario.terms],
-        "limits": [_limit(limit, model.unit(limit.signal)) for limit in scenario.limits],
-        "free": [dataclasses.asdict(free) | {"unit": model.unit(free.cmt)} for free in scenario.free],
-        "outputs": {
-            name: {"unit": unit, "text": model.declaration(name).text} for name, unit in scenario.outputs.items()
-        },
-        "parameters": {
-            name: {"text": model.parameters[name].text, "values": [_value(parameter)]}
-            for name, parameter in scenario.parameters.items()
-        },
-    }
-
-
-def _limit(limit: Limit, unit: str) -> dict[str, Any]:
-    from nanomg.units import convert
-
-    maximum = convert(limit.maximum, unit, limit.unit)
-    return {"name": limit.name, "signal": limit.signal, "maximum": maximum, "unit": limit.unit}
-
-
-def _describe_mechanism(mechanism: type[AbstractMechanism], cards: Iterable[Card]) -> dict[str, Any]:
-    values = [parameter for card in cards for parameter in card.parameters.values()]
-    described: dict[str, Any] = {
-        "name": mechanism.__name__,
-        "kind": "mechanism",
-        "title": (inspect.getdoc(mechanism) or "").partition("\n")[0],
-    }
-    for kind in ("states", "signals", "constants", "inputs", "ports"):
-        table = getattr(mechanism, kind)
-        described[kind] = {name: {"unit": entry.unit, "text": entry.text} for name, entry in table.items()}
-    described["reads"] = list(mechanism.reads)
-    described["absent"] = dict(mechanism.absent)
-    described["parameters"] = {
-        name: {"unit": var.unit, "text": var.text, "values": [_value(p) for p in values if p.name == name]}
-        for name, var in mechanism.parameters().items()
-    }
-    return described
-
-
-def _describe_card(card: Card) -> dict[str, Any]:
-    parameters = {name: {"values": [_value(parameter)]} for name, parameter in card.parameters.items()}
-    return {"name": card.name, "kind": "card", "title": card.title, "species": card.species, "parameters": parameters}
-
-
-def _value(parameter: Parameter) -> dict[str, Any]:
-    return {field: getattr(parameter, field) for field in _VALUE}
-
-
-# ---------------------------------------------------------------------- the same on the screen
 def _print(found: Mapping[str, Any]) -> None:
     render.paragraph(f"{found['name']}, {found['kind']}: {found['title']}", style="bold")
     if found.get("description"):
@@ -138,7 +50,9 @@ def _print(found: Mapping[str, Any]) -> None:
     facts = {"species": found.get("species")}
     if "horizon_h" in found:
         facts["horizon"] = f"{format_number(found['horizon_h'])} h"
+    facts["unit"] = found.get("unit")
     facts |= {key: ", ".join(found.get(key, ())) for key in ("mechanisms", "cards", "reads")}
+    facts |= _facts_of_quantity(found)
     facts["can do without"] = ", ".join(
         f"{name} (then {format_number(v)})" for name, v in found.get("absent", {}).items()
     )
@@ -154,8 +68,75 @@ def _print(found: Mapping[str, Any]) -> None:
         rows = [(name, entry["unit"], entry["text"]) for name, entry in found.get(kind, {}).items()]
         render.section(kind.capitalize(), ("", "unit", ""), "lll", rows, prose=True)
     headers = ("", "value", "unit", "5 % – 95 %", "basis", "source", "card", "note")
-    values = [row for name, entry in found["parameters"].items() for row in _parameter_rows(name, entry)]
+    values = [row for name, entry in found.get("parameters", {}).items() for row in _parameter_rows(name, entry)]
     render.section("Values", headers, "lrllllll", values, prose=True)
+    if found["kind"] == "population":
+        _print_population(found)
+    _print_observations(found.get("observations", ()))
+
+
+def _facts_of_quantity(found: Mapping[str, Any]) -> dict[str, str | None]:
+    """What is particular to a dotted name."""
+    facts: dict[str, str | None] = {"read by": ", ".join(found.get("read_by", ()))}
+    for key, value in found.get("port", {}).items():
+        if key == "into":
+            facts["a dose becomes"] = ", ".join(
+                f"{state} (x {share if isinstance(share, str) else format_number(share)})"
+                for state, share in value.items()
+            )
+        else:
+            facts[key.replace("_", " ")] = str(value)
+    for key, label in (("default", "where no scenario sets it"), ("at_most", "at most")):
+        if found.get(key) is not None:
+            facts[label] = format_number(found[key])
+    facts["in scenarios"] = ", ".join(found.get("scenarios", ()))
+    facts["set by scenarios"] = ", ".join(f"{name} ({value})" for name, value in found.get("set_by", {}).items())
+    return facts
+
+
+def _print_population(found: Mapping[str, Any]) -> None:
+    """Covariates, what follows from them, and which draws are plausible."""
+    rows = []
+    for name, entry in found["covariates"].items():
+        centre, spread = entry.get("median", entry.get("mean")), entry.get("cv", entry.get("sd"))
+        known = [_or_empty(number) for number in (centre, spread)]
+        limits = span(entry.get("low"), entry.get("high"))
+        parameter, unit, basis, source = (entry.get(key, "") for key in ("parameter", "unit", "basis", "source"))
+        rows.append((name, parameter, *known, unit, limits, basis, source, entry.get("note", "")))
+    headers = ("", "parameter", "centre", "CV or SD", "unit", "limits", "basis", "source", "note")
+    render.section("Covariates", headers, "llrrlllll", rows, prose=True)
+    effects = [
+        (
+            ", ".join([names] if isinstance(names := e["parameter"], str) else names),
+            e["covariate"],
+            _or_empty(e.get("exponent")),
+        )
+        for e in found["effects"]
+    ]
+    render.section("Effects", ("covariate", "exponent", "on"), "lrl", [(c, x, n) for n, c, x in effects], prose=True)
+    correlated = [(_or_empty(c.get("rho")), " and ".join(c.get("between", ()))) for c in found["correlations"]]
+    render.section("Correlations", ("rho", "between"), "rl", correlated, prose=True)
+    rules = [(name, span(r.get("low"), r.get("high")), r.get("unit", "")) for name, r in found["plausible"].items()]
+    render.section("Plausible", ("", "between", "unit"), "lll", rows=rules)
+
+
+def _or_empty(number: float | None) -> str:
+    return "" if number is None else format_number(number)
+
+
+def _print_observations(observations: Sequence[Mapping[str, Any]]) -> None:
+    rows = [
+        (
+            _or_empty(row["value"]),
+            row["unit"],
+            span(row["low"], row["high"]),
+            row["use"],
+            row["source"],
+            row["quantity"],
+        )
+        for row in observations
+    ]
+    render.section("Observations", ("value", "unit", "range", "use", "source", ""), "rlllll", rows, prose=True)
 
 
 def _print_treatment(found: Mapping[str, Any]) -> None:

@@ -299,58 +299,6 @@ def test_summary_in_json_is_that_of_the_run(
     assert json.loads(program("summary", str(path), "--json").out) == printed(job, summary, path)
 
 
-def test_list(program: Program, tmp_path: Path) -> None:
-    (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios" / "mine.toml").write_text('title = "My own"\nspecies = "rat"\n')
-    arguments = ("list", "--library", str(tmp_path))
-    entries = {entry["name"]: entry for entry in json.loads(program(*arguments, "--json").out)}
-    assert entries["mine"] == {"name": "mine", "title": "My own", "species": "rat", "kind": "simulate"}
-    assert entries[SCENARIO]["kind"] == "optimize"
-    out = program(*arguments).out
-    assert all(entry["title"] in out for entry in entries.values())
-    assert [line for line in out.splitlines() if line in ("Human", "Mouse", "Rat")] == ["Human", "Mouse", "Rat"]
-    assert out.partition("\nRat\n")[2].startswith("mine ")
-
-
-@pytest.mark.parametrize("shelf", ["cards", "populations", "mechanisms"])
-def test_list_of_other_things(program: Program, shelf: str) -> None:
-    known = getattr(models.library(), shelf)
-    entries = json.loads(program("list", f"--{shelf}", "--json").out)
-    assert [entry["name"] for entry in entries] == sorted(known)
-    out = program("list", f"--{shelf}").out
-    assert all(f"\n{name} " in f"\n{out}" for name in known)
-
-
-def test_list_of_signals(program: Program) -> None:
-    shelf = models.library()
-    entries = {entry["name"]: entry for entry in json.loads(program("list", "--signals", "--json").out)}
-    assert entries.keys() == {name for mechanism in shelf.mechanisms.values() for name in mechanism.signals}
-    volume = shelf.mechanisms["Tumour"].signals["tumour.volume"]
-    assert entries["tumour.volume"]["unit"] == volume.unit
-    assert "Tumour" in entries["tumour.volume"]["mechanisms"]
-    (line,) = [line for line in program("list", "--signals").out.splitlines() if line.startswith("tumour.volume ")]
-    assert volume.text in line
-    assert "one list at a time" in program("list", "--signals", "--cards").err
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        (SCENARIO, ["Doses", "Outputs", "Objective", "Limits", "Free doses", "Values", "magnesium.GFR", "mL/h"]),
-        ("AntiPD1", ["States", "pd1.central", "Signals", "pd1.RO", "Ports", "pd1.iv", "Parameters", "rmp1-14"]),
-        ("rmp1-14", ["Values", "pd1.CL", "basis", "source"]),
-    ],
-)
-def test_show(program: Program, name: str, words: list[str]) -> None:
-    code, out, err = program("show", name)
-    assert (code, err) == (0, "")
-    assert all(word in out for word in words)
-    found = json.loads(program("show", name, "--json").out)
-    assert found["name"] == name
-    value = next(iter(found["parameters"].values()))["values"][0]
-    assert {"value", "unit", "low", "high", "basis", "source", "note", "card"} <= value.keys()
-
-
 def test_cite(program: Program) -> None:
     shelf = models.library()
     code, out, _ = program("cite", SCENARIO)

@@ -102,6 +102,7 @@ def test_version(program: Program) -> None:
         (["simulate", SCENARIO, "-o", "missing/run.h5"], "does not exist"),
         (["simulate", SCENARIO, "--library", "missing"], "missing"),
         (["show", "Liposme"], "'Liposome'"),
+        (["show", "magnesium.GRF"], "'magnesium.GFR'"),
         (["cite", "mouse-mc38-depo"], SCENARIO),
         (["summary", "missing.h5"], "no such file"),
     ],
