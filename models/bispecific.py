@@ -1,4 +1,4 @@
-"""A bispecific T-cell engager: plasma kinetics, the bridge between two cells, and the T cells that it turns on tumour cells.
+"""A bispecific T-cell engager: plasma kinetics, the bridge between two cells, and the T cells that it directs at tumour cells.
 
 At quasi-equilibrium a bridge (ternary complex) needs one arm on each cell. Too little engager leaves both arms empty, too
 much fills each cell with engagers of its own: the bridge is bell-shaped in the logarithm of the concentration, highest at the

@@ -1,4 +1,4 @@
-"""CAR-T cells, twice: the published curve of transgene in blood, and cells that expand, traffic, kill and tire.
+"""CAR-T cells, two models: the published curve of transgene in blood, and cells that expand, traffic, kill and become exhausted.
 
 The curve is that of Stein 2019: exponential expansion up to the peak, contraction, a memory that declines slowly. The cells
 expand on antigen as long as the cytokines last that lymphodepletion has set free; they use these up, so that the peak follows

@@ -1,4 +1,4 @@
-"""Influenza in the lung: target cells, an eclipse, virus, and the CD8+ T cells that clear what innate loss leaves.
+"""Influenza in the lung: target cells, an eclipse, virus, and the CD8+ T cells that clear infected cells left by innate defence.
 
 Target-cell-limited model with an eclipse phase (Baccam 2006) and killing that saturates in infected cells, which turns a slow
 decline into a sudden loss of virus (Smith 2018, Myers 2021). CD8+ T cells reach the lung after a chain of stages. Mg-set

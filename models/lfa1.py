@@ -59,7 +59,7 @@ class LFA1(AbstractMechanism):
     def functions(self, C, calcium=1.0, blockade=0.0):
         """Function at free Mg `C` [mmol/L] under H1, H2, H3, at relative Ca `calcium` and with a share `blockade` of LFA-1 blocked.
 
-        What LFA-1 does not carry (the floor of H1) stays when it is blocked.
+        The part of the function that does not depend on LFA-1 (the floor of H1) remains when it is blocked.
         """
         # Hill by way of the logarithm: finite gradients in n and C also where C is small
         occupied = 1.0 / (1.0 + jnp.exp(-self.n * jnp.log(C / self.EC50)))

@@ -1,6 +1,6 @@
 """Metastasis: seeding by the primary tumour, growth, and surveillance by LFA-1-dependent lymphocytes.
 
-Mg acts on it three ways and not with one sign: little Mg loosens the seeding barrier of the primary tumour, slows the growth of
+Mg acts on it in three ways, with different signs: little Mg loosens the seeding barrier of the primary tumour, slows the growth of
 metastatic cells, and takes LFA-1 function from the lymphocytes that keep single cells in check. Which one wins is a result. The
 last two happen elsewhere in the body, where free Mg follows that of plasma.
 """

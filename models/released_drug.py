@@ -1,6 +1,6 @@
 """A drug in the liposome in place of Mg: release in a tumour was measured for doxorubicin, and not yet for Mg.
 
-The payload counts as the drug; what is released in the tumour binds there and is lost slowly.
+The payload is the drug; drug released in the tumour binds there and is lost slowly.
 """
 
 from __future__ import annotations

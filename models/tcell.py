@@ -1,7 +1,7 @@
 """CD8+ T cells: priming in the lymph node, blood, tumour, exhaustion, killing, and interferon-gamma.
 
 Adapted from Robertson-Tessi 2012 and the QSP-IO family (Jafarnejad 2019). Killing saturates in both cell numbers, and in what one
-T cell can do: it attacks in proportion to its competence but needs its time for every target. Mg-set competence multiplies
+T cell can do: its attack rate is proportional to its competence, but every target takes handling time. Mg-set competence multiplies
 proliferation and attack in the tumour and, as plasma sets it, priming in the node, not trafficking.
 """
 

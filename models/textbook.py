@@ -42,12 +42,12 @@ def lag(name):
 
 
 def rate(name):
-    """Declare the rate of an infusion whose rate is modelled."""
+    """Declare the modelled rate of infusions into a compartment."""
     return param("mg/h", f"modelled rate of infusions into the {name} compartment; 0: there is none")
 
 
 def duration(name):
-    """Declare how long an infusion takes whose duration is modelled."""
+    """Declare the modelled duration of infusions into a compartment."""
     return param("h", f"modelled duration of infusions into the {name} compartment; 0: there is none")
 
 

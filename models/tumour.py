@@ -21,7 +21,7 @@ def relative_proliferation(C, C_0, K):
 
 
 class Tumour(AbstractMechanism):
-    """Cells and mass of one tumour on a bed of host tissue; whatever kills adds a flux from viable to dying cells."""
+    """Cells and mass of one tumour on a bed of host tissue; every killing mechanism adds a flux from viable to dying cells."""
 
     name = "tumour"
     states = {
@@ -58,7 +58,7 @@ class Tumour(AbstractMechanism):
 
     def relative_growth(self, V):
         """Growth rate per cell [1/h] of the Richards law at `V` viable cells."""
-        # the bed keeps the logarithm finite where no tumour is left
+        # the host tissue keeps the logarithm finite when no tumour is left
         return -self.g * jnp.expm1(self.shape * jnp.log((V + self.bed * self.density) / self.viable_max)) / self.shape
 
     def derive(self, x):

@@ -32,7 +32,7 @@ class Choice(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What and how many."""
+        """Kind and number of the devices."""
         count = f"{len(self.devices)} x " if len(self.devices) > 1 else ""
         return f"{self.platform.upper()} ({count}{self.devices[0].device_kind})"
 

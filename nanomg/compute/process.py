@@ -10,7 +10,7 @@
 | Ctrl-C is blocked | while the thread of a cluster starts | the calling thread, and threads that it starts |
 | free memory goes back to the system | between parts of a sweep | the whole process |
 
-None of it is undone and done again by threads that do not know of each other, so one process may run many jobs at a time, in as
+Threads never undo and redo these changes independently of each other, so one process may run many jobs at a time, in as
 many threads. What is shared elsewhere has a lock or is the command line's alone: the registry of units (nanomg.units), the import
 of library files (nanomg.library.library), tables that are written when the process ends (nanomg.user_cache), and garbage
 collection, which the command line makes rarer (nanomg.cli.main). Only figures are drawn by one thread at a

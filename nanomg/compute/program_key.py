@@ -105,7 +105,7 @@ def _installed(module: ModuleType | None) -> bool:
 
 @functools.cache
 def _sources(roots: tuple[reached.Name, ...]) -> str:
-    """A hash of the syntax of what was asked for and of all that it reaches and that may change without a version."""
+    """A hash of the syntax of these definitions and of all that they reach, except code that changes only with its version."""
     families = {module.partition(".")[0] for module, _ in roots}
 
     def followed(module: str, path: Path) -> bool:

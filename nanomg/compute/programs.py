@@ -43,7 +43,7 @@ def compiled(*static: int) -> Callable[[Callable[P, T]], Program[P, T]]:
 
 
 def forget() -> None:
-    """Let go of every compiled program in memory, JAX's own included; what is on disk stays and is loaded when needed again."""
+    """Drop every compiled program in memory, JAX's own included; stored programs stay on disk and are loaded when needed."""
     with _bookkeeping:
         for program, _ in _used:
             program.compiled.clear()

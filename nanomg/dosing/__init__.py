@@ -1,1 +1,1 @@
-"""Doses as people write them, and the actions in time that they come to."""
+"""Doses as people write them, and the sequence of actions that they define."""

@@ -32,7 +32,7 @@ start).
 
 A reset (evid 3 or 4, ss = 1) cancels the doses still to come of the tables and parts that began before it.
 
-A bare number is taken only for an amount whose unit has no dimension, for a count, and for a time of 0. A mass is taken
+A bare number is accepted only for an amount in a dimensionless unit, for a count, and for a time of 0. A mass is accepted
 where the port counts an amount of substance, if its molar mass [mg/umol] is known.
 """
 

@@ -1,7 +1,7 @@
 """Event records by column: what a large table is read into, and what a solve takes.
 
 A `Record` is one row as an object, for few rows and for errors; `Columns` are all rows as arrays. `Rows` are the records of one
-subject as a view into `Columns`, which looks like a tuple of records and makes each only where it is asked for.
+subject as a view into `Columns`, which acts like a tuple of records and makes each when it is first used.
 """
 
 from __future__ import annotations

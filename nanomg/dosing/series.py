@@ -1,4 +1,4 @@
-"""Series of equal doses, and how they come to single doses in time."""
+"""Series of equal doses, and their expansion to single doses."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from nanomg.errors import InputError, unknown
 INLET, OUTLET = (
     ".in",
     ".out",
-)  # suffixes of the ledger's states: all that came in from, and went out to, the outside world
+)  # suffixes of the ledger's states: total inflow from, and outflow to, the outside world
 
 
 class _Recorder(dict[str, Any]):

@@ -1,4 +1,4 @@
-"""What stopped a trajectory: the state that could not go on, and the term of its equation that drives it.
+"""What stopped a trajectory: the state that failed, and the term of its equation that drives it.
 
 A solve that fails leaves the last state it accepted. There every rate is taken apart into its fluxes: the state is the one with
 the largest error, or where everything became not a number the one that changes fastest for its size; the term is the flux with

@@ -129,7 +129,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     forcing = jnp.take_along_axis(course.intervals.forcing[:, : len(plan.model.inputs)], looks, 0)
     if plan.records is not None:
         y = jnp.where(lost, jnp.nan, y)
-    # without its steady state whatever follows in a lane means nothing
+    # without its steady state the rest of a lane is meaningless
     status = jnp.where(lost, Status.NO_STEADY_STATE, solution.status).astype(solution.status.dtype)
     return Trajectory(y, forcing, course.bound, status, residual, solution.accepted, solution.rejected, solution.stop)
 

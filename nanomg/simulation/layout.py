@@ -225,7 +225,7 @@ def _given(
 def _bound(
     model: Model, columns: Columns, bounds: np.ndarray, subjects: Sequence[Subject], name: str, how: str
 ) -> np.ndarray:
-    """The column of a parameter, filled, (record,); values that the parameter cannot have are refused."""
+    """The column of a parameter, filled, (record,); values that the parameter cannot have are rejected."""
     column = subjects[0].bound[name]
     values = columns.covariates[column]
     if np.isnan(values).any():

@@ -1,6 +1,6 @@
 """Event records as intervals: the traced part, for one lane at a time, without an axis for the lanes.
 
-On the host records are expanded to actions (`nanomg.simulation.layout`); only integers come of it, padded to common sizes. Here
+On the host records are expanded to actions (`nanomg.simulation.layout`); this gives only integers, padded to common sizes. Here
 the values of the records become intervals: no new compilation is needed for other times, amounts, covariates or kinds of records,
 nor for a few more rows. All is differentiable as long as the actions keep their order, steady states included.
 

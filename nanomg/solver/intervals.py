@@ -36,7 +36,7 @@ class Events(NamedTuple):
 
 
 class Intervals(NamedTuple):
-    """What holds on each interval; `used` is their number, the rest is padding."""
+    """The inputs on each interval; `used` is their number, the rest is padding."""
 
     used: jax.Array
     length: jax.Array  # (K, B) [h]

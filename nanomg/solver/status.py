@@ -17,7 +17,7 @@ class Status(enum.IntEnum):
 
     @property
     def reason(self) -> str:
-        """What happened, in words."""
+        """The reason, in words."""
         return _REASONS[self]
 
 

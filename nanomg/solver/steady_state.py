@@ -59,7 +59,7 @@ def _linearised(problem: Problem, inputs: Inputs, free: np.ndarray, size: jax.Ar
     wide = {name: _copies(a, count) for name, a in inputs.intervals._asdict().items() if name != "used"}
     move = np.zeros((states, 2, len(free)))
     move[free, :, np.arange(len(free))] = [1.0, 2.0]
-    # upwards only, since an amount below zero may be outside of what the equations are made for
+    # upwards only, since the equations may not hold for amounts below zero
     step = _PROBE * size
     moved = inputs.y0[:, None] + step[:, None] * move.reshape(states, -1, 1)
     y0 = jnp.concatenate([inputs.y0[:, None], moved], 1).reshape(states, -1)
@@ -145,7 +145,7 @@ def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Se
 def settle(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> Settled:
     """The steady state of the period that `inputs.intervals` describe, searched from `inputs.y0`; 0 where none is found.
 
-    States whose rows are in `held` keep their value. Differentiable like `solver.solve`, except in where the search starts.
+    States whose rows are in `held` keep their value. Differentiable like `solver.solve`, except in the start of the search.
     """
     return _search(problem, held, inputs)[0]
 
