@@ -33,6 +33,8 @@ class ResultReader:
 
     tree: xr.DataTree | SummaryAlone
     library: Library | None = None
+    checked: Mapping[str, Any] | None = None  # the summary, with every field of its job
+    broken: str = ""  # what is wrong with the summary, which is left out then
 
     @classmethod
     def of_summary(cls, job: str, summary: Mapping[str, Any]) -> ResultReader:
@@ -46,8 +48,10 @@ class ResultReader:
 
     @functools.cached_property
     def summary(self) -> dict[str, Any]:
-        """The summary of the run; empty where the file holds none."""
-        return self._json("summary_json")
+        """The summary of the run; empty where the file holds none, or one that is broken."""
+        if self.broken:
+            return {}
+        return self._json("summary_json") if self.checked is None else dict(self.checked)
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
@@ -150,15 +154,6 @@ class ResultReader:
             ):
                 return name
         return ""
-
-
-LACKING = (KeyError, TypeError)  # of a summary without a key, and of one with nothing where a number or table should be
-
-
-def lacks(error: Exception) -> str:
-    """What one of `LACKING` says of a summary."""
-    what = f"no {error}" if isinstance(error, KeyError) else "not all that is needed"
-    return f"the summary of this file holds {what}; another version of nanomg made it"
 
 
 def rows_of(dataset: xr.Dataset, dim: str) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,8 @@ def sentence(result: ResultReader) -> str:
     job = jobs.maker(result.tree)
     known = job is not None and result.summary
     found = str(job.page.sentence(result) if job is not None and known else result.at("verdict") or "")
-    return found or "The file has no summary, so there is no answer in words."
+    why = "The summary of the file is broken" if result.broken else "The file has no summary"
+    return found or f"{why}, so there is no answer in words."
 
 
 def blocks(result: ResultReader) -> Iterator[Block]:

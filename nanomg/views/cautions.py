@@ -12,7 +12,7 @@ from nanomg import jobs, units
 from nanomg.errors import InputError
 from nanomg.formatting import format_number
 from nanomg.page.blocks import Caution
-from nanomg.page.result import LACKING, ResultReader, lacks
+from nanomg.page.result import ResultReader
 from nanomg.results import file, parts
 from nanomg.results.limits import EXCEEDED, UNKNOWN, state_of_limit
 
@@ -23,13 +23,15 @@ _FLAG = 0.5
 
 def cautions(result: ResultReader) -> list[Caution]:
     """Every warning, and what was checked without one."""
-    found: list[Caution] = []
-    for check in (_schema, _holes, _failures, _limits, _toxicity, _of_job, _ranges):
-        try:
-            found.extend(check(result))
-        except LACKING as missing:
-            found.append(Caution(f"Some checks were not possible: {lacks(missing)}."))
-    return found
+    checks = (_summary, _schema, _holes, _failures, _limits, _toxicity, _of_job, _ranges)
+    return [caution for check in checks for caution in check(result)]
+
+
+def _summary(result: ResultReader) -> Iterator[Caution]:
+    if result.broken:
+        yield Caution(
+            f"The summary of this file is broken, so the answer and what depends on it are left out: {result.broken}."
+        )
 
 
 # ---------------------------------------------------------------- the file itself

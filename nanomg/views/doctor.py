@@ -49,10 +49,27 @@ class StoppedTrajectory(NamedTuple):
 def diagnose(
     path: str | Path, subject: str | None = None, *, regimen: str | None = None, library: Library | None = None
 ) -> dict[str, Any]:
-    """Which trajectories of a result file failed, and what stopped the first of them that fits `subject` and `regimen`.
+    """Diagnose a failed simulation: which trajectories of a result file failed, and what stopped the first of them.
 
-    In a sweep, a file or a folder of parts, `subject` is the number of the trajectory: 0 or more, the last dimension fastest.
-    Raises `InputError` for a file that cannot be replayed and for a subject or regimen that it does not have.
+    Args:
+        path: a result file, or a folder of parts of a sweep.
+        subject: ID of a subject, or number of a sample or trajectory; in a sweep 0 or more, the last dimension fastest
+            [default: the first that failed].
+        regimen: name of an arm, such as "without Mg" [default: any].
+        library: mechanisms, cards and scenarios [default: the shipped library].
+
+    Returns:
+        `trajectories`, those that `failed`, and as `finding` the time [h], state and terms at which the chosen one stopped,
+        None if none failed.
+
+    Raises:
+        InputError: the file cannot be replayed, or has no such subject or regimen.
+
+    Example:
+        >>> import nanomg
+        >>> run = nanomg.simulate("textbook-1cpt", output="run.h5")
+        >>> nanomg.diagnose("run.h5")["finding"] is None
+        True
     """
     attributes = file.read_attributes(path)
     if "config_json" not in attributes:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,11 @@ from nanomg.library.library import Library
 from nanomg.models import library as find_library
 from nanomg.page import browser, hover
 from nanomg.page.blocks import Items, Section, Text, capped
-from nanomg.page.result import LACKING, ResultReader, lacks
+from nanomg.page.result import ResultReader
 from nanomg.results import file
 from nanomg.units import unit_text
 from nanomg.views import answers, cautions, doses, drivers, plots, provenance
+from nanomg.views.checked import checked_result
 
 _ENDINGS = (".html", ".htm")
 _SUMMARY, _PICTURES = 500_000, 1_500_000  # letters of the summary and of all pictures that a page holds at most
@@ -71,7 +72,7 @@ def report(
         output = Path(found).with_suffix(".html")
     page, printed = _outputs(found, Path(output), pdf, force)
     tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
-    result = ResultReader(tree, library or find_library())
+    result = checked_result(tree, library or find_library())
     text = render(result)
     files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
     for path, content in files.items():
@@ -79,7 +80,7 @@ def report(
     job = jobs.maker(tree)
     return {
         "kind": job.name if job is not None else "",
-        "verdict": _sentence(result),
+        "verdict": answers.sentence(result),
         "page": str(page),
         "pdf": str(printed) if printed else None,
         "bytes": len(files[page]),
@@ -137,42 +138,24 @@ def _held(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {key: summary[key] for key in sizes} | ({"left_out_of_this_page": left} if left else {})
 
 
-def _sentence(result: ResultReader) -> str:
-    """The answer in one sentence, or what the summary lacks for one."""
-    try:
-        return answers.sentence(result)
-    except LACKING as missing:
-        return f"There is no answer in words: {lacks(missing)}."
-
-
 def _sections(result: ResultReader) -> Iterator[Section]:
     """What stands on the page, in order; a section without anything is left out."""
-    numbers = _made(result, answers.blocks)
+    numbers = [*answers.blocks(result)]
     large = [block for block in numbers if block.kind == "tiles"]
     for section in (
-        Section("answer", "Answer", [Text(_sentence(result), "lead"), *large]),
-        Section("warnings", "Warnings", _made(result, _warnings)),
+        Section("answer", "Answer", [Text(answers.sentence(result), "lead"), *large]),
+        Section("warnings", "Warnings", [*_warnings(result)]),
         Section("figures", "Figures", list(_pictures(result))),
         Section("numbers", "Numbers", [block for block in numbers if block not in large]),
-        Section("doses", "Doses", _made(result, doses.blocks)),
-        Section("asked", "Settings", _made(result, provenance.asked)),
-        Section("drivers", "Key drivers and data quality", _made(result, drivers.drivers)),
-        Section("changes", "What would change it", _made(result, drivers.changes)),
-        Section("sources", "Sources", _made(result, provenance.sources)),
-        Section("again", "Run it again", _made(result, provenance.again)),
+        Section("doses", "Doses", [*doses.blocks(result)]),
+        Section("asked", "Settings", [*provenance.asked(result)]),
+        Section("drivers", "Key drivers and data quality", [*drivers.drivers(result)]),
+        Section("changes", "What would change it", [*drivers.changes(result)]),
+        Section("sources", "Sources", [*provenance.sources(result)]),
+        Section("again", "Run it again", [*provenance.again(result)]),
     ):
         if section.blocks:
             yield dataclasses.replace(section, blocks=[capped(block) for block in section.blocks])
-
-
-def _made(result: ResultReader, blocks: Callable[[ResultReader], Iterable[Any]]) -> list[Any]:
-    """The blocks of a section, as far as the file has what they need."""
-    found: list[Any] = []
-    try:
-        found.extend(blocks(result))
-    except LACKING as missing:
-        found.append(Text(f"The rest of this section is left out: {lacks(missing)}.", "note"))
-    return found
 
 
 def _warnings(result: ResultReader) -> Iterator[Items]:

@@ -212,7 +212,8 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
         limit = {"name": "level", "limit": 4.0, "value": 3.999, "slack": 0.001, "unit": "mg/L"}
         attributes["summary_json"] = json.dumps(
             json.loads(attributes["summary_json"])
-            | {"feasible": True, "converged": False, "objective": 1.5, "baseline_objective": 2.5}
+            | {"job": "optimize", "feasible": True, "converged": False, "objective": 1.5, "baseline_objective": 2.5}
+            | {"evaluations": 9, "seconds": 1.0, "kkt_residual": 0.1, "baseline_regimen": []}
             | {
                 "terms": {"burden": {"baseline": 2.5, "optimum": 1.5}},
                 "constraints": [limit],
@@ -235,7 +236,13 @@ def test_a_page_is_small_whatever_is_in_the_file(file: Path, tmp_path: Path, mon
         config, summary = json.loads(attributes["config_json"]), json.loads(attributes["summary_json"])
         config |= {"events": {"name": "doses.csv", "text": "1,0,1,100\n" * 300_000}, "values": list(range(100_000))}
         config["dose"] = [f"pk.depot: {i} mg" for i in range(20_000)]
-        summary["mg_of_subjects"] = {str(i): {"mean_competence_gain": {"H1": 0.1}} for i in range(20_000)}
+        rise, hours = (
+            {"value": 0.1, "unit": "mmol/L"},
+            {f"hours_per_day_above_{level}": {"H1": 0.0} for level in ("0.02", "0.3")},
+        )
+        effect = {"mean_competence_gain": {"H1": 0.1}, "mean_rise": rise, "peak_rise": rise, **hours}
+        effect |= {"share_serum": None, "share_local": None, "free": None}
+        summary["mg_of_subjects"] = {str(i): effect for i in range(20_000)}
         summary["status"]["failed_subjects"] = {str(i): {"failed": 1, "reason": "why"} for i in range(10_000)}
         summary["signals"] |= {f"signal {i}": summary["signals"]["pk.C"] for i in range(5_000)}
         attributes |= {"config_json": json.dumps(config), "summary_json": json.dumps(summary)}

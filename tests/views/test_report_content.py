@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import html
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from read_page import courses, facts_of, said, warned
 from nanomg.page.blocks import Cell, Table, capped
 from nanomg.results import parts
 from nanomg.views import answers, cautions, drivers, provenance, report
+from nanomg.views.checked import checked_result
 
 # ---------------------------------------------------------------- limits
 SERUM = "magnesium.total"
@@ -300,6 +302,16 @@ EXAMINED = {
         "failed": 0,
     },
 }
+
+
+def places(found: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where a summary has an entry."""
+    entries = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
+    for key, value in entries:
+        yield (*at, key)
+        yield from places(value, (*at, key))
+
+
 KINDS = {
     "simulation": SIMULATED,
     "optimization": OPTIMISED,
@@ -311,26 +323,32 @@ KINDS = {
 }
 
 
-def places(found: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where a summary has an entry."""
-    entries = found.items() if isinstance(found, dict) else enumerate(found) if isinstance(found, list) else ()
-    for key, value in entries:
-        yield (*at, key)
-        yield from places(value, (*at, key))
-
-
 @pytest.mark.parametrize("group", KINDS)
-def test_a_summary_without_a_key_still_has_a_page(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_kind_has_a_page_of_its_numbers(group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "_pictures", lambda tree: iter(()))
-    summary = KINDS[group]
-    left_out = "another version of nanomg made it"
-    assert left_out not in report.render(facts_of({}, summary, **{group: xr.Dataset()}))
-    told = 0
+    page = report.render(facts_of({}, KINDS[group], **{group: xr.Dataset()}))
+    assert "data-value=" in page and "Run it again" in page
+
+
+def test_a_summary_without_a_field_still_has_a_page(simulated: xr.DataTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "_pictures", lambda tree: iter(()))
+    summary, named = json.loads(simulated.attrs["summary_json"]), 0
+    assert "is broken" not in report.render(checked_result(simulated))
     for *inner, key in places(summary):
         less = copy.deepcopy(summary)
         holder: Any = less
         for step in inner:
             holder = holder[step]
         del holder[key]
-        told += left_out in report.render(facts_of({}, less, **{group: xr.Dataset()}))
-    assert told
+        tree = simulated.copy()
+        tree.attrs["summary_json"] = json.dumps(less)
+        page = report.render(checked_result(tree))
+        if "is broken" in page:
+            named += 1
+            page = html.unescape(page)
+            assert (
+                f"the field '{'.'.join((*inner, key))}' is missing" in page
+                and "no summary, so the answer" in page
+                and "Run it again" in page
+            )
+    assert named > 5
