@@ -197,7 +197,12 @@ EFFECT = {
 SIGNAL = {"unit": "mg/L", "auc_unit": "mg/L h", "initial": 0.0, "final": 0.5, "min": 0.0, "max": 12.0, "auc": 123.0}
 SIMULATED: dict[str, Any] = {
     "scenario": "mine",
-    "status": {"failed": 1, "trajectories": 4, "reason": "too many steps", "failed_subjects": {"7": {"failed": 1}}},
+    "status": {
+        "failed": 1,
+        "trajectories": 4,
+        "reason": "too many steps",
+        "failed_subjects": {"7": {"failed": 1, "reason": "too many steps"}},
+    },
     "signals": {"pk.C": SIGNAL | {"range": {key: [0.0, 1.0] for key in ("initial", "final", "min", "max", "auc")}}},
     "verdict": "It is said.",
     "mg": EFFECT | {"free": EFFECT},
@@ -348,7 +353,7 @@ def test_a_summary_without_a_field_still_has_a_page(simulated: xr.DataTree, monk
             page = html.unescape(page)
             assert (
                 f"the field '{'.'.join((*inner, key))}' is missing" in page
-                and "no summary, so the answer" in page
+                and "no answer in words" in page
                 and "Run it again" in page
             )
     assert named > 5
