@@ -176,9 +176,10 @@ COMMAND = [
 @pytest.mark.slow
 def test_a_sweep_killed_at_twenty_moments_ends_like_an_undisturbed_one(mouse: str, tmp_path: Path) -> None:
     command = [*COMMAND, mouse]
-    began = time.monotonic()
-    subprocess.run([*command, "-o", str(tmp_path / "whole.h5")], check=True, capture_output=True)
-    took = time.monotonic() - began
+    for _ in range(2):  # the first run compiles, which the killed ones need not
+        began = time.monotonic()
+        subprocess.run([*command, "-o", str(tmp_path / "whole.h5"), "--force"], check=True, capture_output=True)
+        took = time.monotonic() - began
     path, moments = tmp_path / "killed.h5", random.Random(1)
     killed = 0
     for attempt in itertools.count():
