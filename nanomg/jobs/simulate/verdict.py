@@ -99,12 +99,16 @@ def _span(values: Mapping[Any, float], scale: float = 1.0, sign: str = "") -> st
 
 
 def _hours(effect: Mapping[str, Any]) -> str:
-    return " and ".join(
-        f"above +{label} mmol/L for {_span(effect[key])} h/day"
-        if max(effect[key].values()) >= _RESOLUTION
-        else f"never above +{label} mmol/L"
-        for key, label in HOURS.items()
-    )
+    return " and ".join(_time_above(effect[key], label) for key, label in HOURS.items())
+
+
+def _time_above(hours: Mapping[Any, float], label: str) -> str:
+    """How long a level is exceeded: `never` only where it is not reached at all."""
+    longest = max(hours.values())
+    if longest <= 0.0:
+        return f"never above +{label} mmol/L"
+    time = _span(hours) if longest >= _RESOLUTION else f"less than {_RESOLUTION:g}"
+    return f"above +{label} mmol/L for {time} h/day"
 
 
 def _competence(gain: Mapping[Any, float], over: str) -> str:

@@ -181,6 +181,20 @@ def test_below_the_resolution_nothing_changes() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["mouse-mc38-depot", "mouse-mc38-iv"])
+def test_never_is_said_only_of_a_level_that_the_peak_does_not_reach(name: str) -> None:
+    effect, sentence = verdict.judge(shipped(name), arms(name))
+    dosed, _, free = sentence.partition(" The same Mg unencapsulated")
+    for text, one in ((dosed, effect), (free, effect["free"])):
+        for label in re.findall(r"never above \+([\d.]+) mmol/L", text):
+            assert one["peak_rise"]["value"] <= float(label), sentence
+
+
+def test_a_short_time_above_a_level_is_less_than_the_resolution() -> None:
+    assert verdict._time_above({"H1": 0.0, "H2": 0.01}, "0.3") == "above +0.3 mmol/L for less than 0.05 h/day"
+    assert verdict._time_above({"H1": 0.0, "H2": 0.0}, "0.3") == "never above +0.3 mmol/L"
+
+
 def test_the_mean_rise_is_the_integral_of_the_difference() -> None:
     known, numbers = arms("mouse-mc38-depot"), judged("mouse-mc38-depot")
     rise = [known.pick(roles.CONCENTRATION, regimen, "H1") for regimen in (AS_GIVEN, WITHOUT)]
