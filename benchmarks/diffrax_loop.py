@@ -17,8 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.solver import integrate
-from nanomg.solver.integrate import Inputs, Problem
+from nanomg.solver.problem import Inputs, Problem, rates_of
 from nanomg.solver.rosenbrock import METHODS, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
@@ -65,7 +64,7 @@ def _point(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _step(problem: Problem, fixed: jax.Array, p: StepPoint) -> tuple[jax.Array, jax.Array]:
-    rates, channels = integrate._rates(problem, fixed), np.array(problem.channels)
+    rates, channels = rates_of(problem, fixed), np.array(problem.channels)
     return step(METHODS[problem.method], structure_of(problem.model), rates, channels, p)
 
 
@@ -73,7 +72,7 @@ def _step_backward(
     problem: Problem, saved: tuple[jax.Array, StepPoint], bars: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, StepPoint]:
     fixed, p = saved
-    rates, channels = integrate._rates(problem, fixed), np.array(problem.channels)
+    rates, channels = rates_of(problem, fixed), np.array(problem.channels)
     bar = step_adjoint(METHODS[problem.method], structure_of(problem.model), rates, channels, p, bars[0])
     return jnp.zeros_like(fixed), bar
 

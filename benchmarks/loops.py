@@ -34,6 +34,7 @@ from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import events_of
 from nanomg.simulation.plan import Plan, channels
 from nanomg.solver import integrate, intervals
+from nanomg.solver.problem import Inputs, Problem, pack, rates_of
 from nanomg.solver.rosenbrock import METHODS
 from nanomg.solver.sparsity import structure_of
 
@@ -57,12 +58,12 @@ class Case(NamedTuple):
         return simulation_lanes.plan_for(self.model, self.doses, names[:: max(1, len(names) // VARIED)][:VARIED])
 
     @property
-    def problem(self) -> integrate.Problem:
+    def problem(self) -> Problem:
         """What both loops are compiled for."""
         plan = self.plan
-        return integrate.Problem(self.model, plan.varied, channels(self.model, plan.cmt), plan.method)
+        return Problem(self.model, plan.varied, channels(self.model, plan.cmt), plan.method)
 
-    def inputs(self, batch: int, seed: int, alike: bool = False) -> integrate.Inputs:
+    def inputs(self, batch: int, seed: int, alike: bool = False) -> Inputs:
         """Lanes with values drawn from a seed, all with the same ones if `alike`."""
         plan, problem, rng = self.plan, self.problem, np.random.default_rng(seed)
         values: dict[str, Any] = dict(self.values)
@@ -78,7 +79,7 @@ class Case(NamedTuple):
         y0 = stack(self.model.initial(x), (batch,))
         largest = jnp.abs(y0).at[np.array(problem.channels)].add(jnp.sum(found.amount, 0))
         floor = simulation_lanes.floor(self.model, largest)
-        return integrate.Inputs(y0, between, *integrate.pack(problem, x, batch), floor, jnp.asarray(RTOL))
+        return Inputs(y0, between, *pack(problem, x, batch), floor, jnp.asarray(RTOL))
 
 
 def shipped(name: str) -> Case:
@@ -100,7 +101,7 @@ Program = Callable[[Any], Any]
 def gradient(solve: Program) -> Program:
     """Gradient of one weighted sum of all ends of intervals in start, lengths, doses and varied values."""
 
-    def total(parts: tuple[jax.Array, ...], inputs: integrate.Inputs) -> jax.Array:
+    def total(parts: tuple[jax.Array, ...], inputs: Inputs) -> jax.Array:
         y0, varied, *between = parts
         names = ("length", "inflow", "jump", "forcing")
         changed = inputs.intervals._replace(**dict(zip(names, between, strict=True)))
@@ -109,19 +110,19 @@ def gradient(solve: Program) -> Program:
         used = jnp.arange(ends.shape[0])[:, None, None] < inputs.intervals.used
         return jnp.sum(jnp.where(used, weight * ends, 0.0))
 
-    def slope(inputs: integrate.Inputs) -> Any:
+    def slope(inputs: Inputs) -> Any:
         at = inputs.intervals
         return jax.grad(total)((inputs.y0, inputs.varied, at.length, at.inflow, at.jump, at.forcing), inputs)
 
     return slope
 
 
-def loops(problem: integrate.Problem) -> dict[str, Program]:
+def loops(problem: Problem) -> dict[str, Program]:
     """Primal programs."""
     return {"nanomg": lambda i: integrate.solve(problem, i), "diffrax": lambda i: diffrax_loop.solve(problem, i)}
 
 
-def gradients(problem: integrate.Problem) -> dict[str, Program]:
+def gradients(problem: Problem) -> dict[str, Program]:
     """Gradient programs; the last one keeps diffrax's loop but not its adjoint."""
     checkpointed = lambda i: diffrax_loop.solve(problem, i, diffrax.RecursiveCheckpointAdjoint())
     return {
@@ -140,7 +141,7 @@ class Compiled(NamedTuple):
     sorts: bool
 
 
-def build(program: Program, inputs: integrate.Inputs) -> Compiled:
+def build(program: Program, inputs: Inputs) -> Compiled:
     """Compile for lanes of this shape."""
     begin = time.perf_counter()
     run = jax.jit(program).lower(inputs).compile()
@@ -165,7 +166,7 @@ class Timed(NamedTuple):
         return f"{self.median:.1f} ± {half:.0f} %"
 
 
-def measure(compiled: dict[str, Compiled], inputs: Callable[[int], integrate.Inputs], repeats: int) -> dict[str, Timed]:
+def measure(compiled: dict[str, Compiled], inputs: Callable[[int], Inputs], repeats: int) -> dict[str, Timed]:
     """Each program once per repeat, in turn, on new lanes."""
     ms: dict[str, list[float]] = {name: [] for name in compiled}
     result: dict[str, Any] = {}
@@ -271,7 +272,7 @@ def construction(cases: Sequence[Case], batch: int, repeats: int) -> None:
 
 def _cost(case: Case, batch: int, repeats: int) -> str:
     problem, structure, inputs = case.problem, structure_of(case.model), case.inputs(batch, 0)
-    rates, n = integrate._rates(problem, inputs.fixed), len(case.model.states)
+    rates, n = rates_of(problem, inputs.fixed), len(case.model.states)
     point = [list(np.ones(size)) for size in (n, len(case.model.inputs), len(problem.varied))]
 
     def entries(y: list[Any], forcing: list[Any], varied: list[Any]) -> list[Any]:

@@ -139,8 +139,8 @@ def _alone(found: Any, part: int) -> float:
     """Seconds of the solver alone on all trajectories of a batch, one block after the other."""
     import jax
 
-    from nanomg.compute import blocks
     from nanomg.jobs.sweep import batch
+    from nanomg.simulation import blocks
     from nanomg.simulation import lanes as simulation_lanes
 
     devices = found.choice.devices

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from nanomg.compute import blocks, process
+from nanomg.compute import process
 from nanomg.errors import InputError, unknown
 
 ASKED = ("auto", "cpu", "gpu")
+ON_CPU, ON_GPU = 256, 1 << 17  # lanes of a block at most: what a core's caches hold, what fills a GPU
 
 _FILLS_A_GPU = 4096  # trajectories below which a GPU's threads would idle; assumed, see docs/performance.md
 _SHARE = 0.25  # of a core's or GPU's memory for the arrays of one block, since a program holds several of a size
@@ -83,9 +84,9 @@ def block_of(choice: Choice, bytes_each: int, trajectories: int, memory: float) 
 
     It is a power of two for each device, the same for all of them.
     """
-    most = blocks.ON_CPU
+    most = ON_CPU
     if choice.platform == "gpu":
-        most, memory = blocks.ON_GPU, (choice.devices[0].memory_stats() or {}).get("bytes_limit", 1 << 32)
+        most, memory = ON_GPU, (choice.devices[0].memory_stats() or {}).get("bytes_limit", 1 << 32)
     held = 1 << int(np.log2(max(_SHARE * memory / bytes_each, 1)))
     needed = 1 << (-(-trajectories // len(choice.devices)) - 1).bit_length()
     return max(_LEAST, min(most, held, needed)) * len(choice.devices)

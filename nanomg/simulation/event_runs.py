@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanomg import units
-from nanomg.compute import blocks, devices
+from nanomg.compute import devices
 from nanomg.dosing import event_table
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import blocks, layout
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation import layout
 from nanomg.simulation.arms import AS_GIVEN, AS_SET, Arms
 from nanomg.simulation.event_arms import arms_of
 from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, RESPONSE, SERUM

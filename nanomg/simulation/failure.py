@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from nanomg.equations.model import Model
-from nanomg.solver.integrate import Stop
+from nanomg.solver.problem import Stop
 from nanomg.solver.status import Status
 
 

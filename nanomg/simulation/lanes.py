@@ -15,14 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from nanomg.compute import blocks, programs
+from nanomg.compute import programs
 from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model
 from nanomg.errors import unknown
-from nanomg.simulation import action_order, dose_course, layout, record_course
+from nanomg.simulation import action_order, blocks, dose_course, layout, record_course
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
 from nanomg.solver import integrate, intervals
+from nanomg.solver.problem import Inputs, Problem, Stop, pack, rounded
 from nanomg.solver.status import Status
 
 RTOL = 1e-6  # of the solver; the error that it achieves is measured in benchmarks/
@@ -108,13 +109,13 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     `order` comes from `edge_order` for the same lanes: sorting is kept out of the compiled program.
     """
     batch, lanes = lanes.output.shape[-1], lanes._replace(order=order)
-    problem = integrate.Problem(
+    problem = Problem(
         plan.model, plan.varied, plan.channels, plan.method, plan.max_steps, defer=plan.defer, timed=plan.timed
     )
     course = (dose_course if plan.records is None else record_course).course(plan, lanes)
-    fixed, varied = integrate.pack(problem, plan.model.derive(lanes.values), batch)
+    fixed, varied = pack(problem, plan.model.derive(lanes.values), batch)
     size = floor(plan.model, course.largest)
-    inputs = integrate.Inputs(course.y0, course.intervals, fixed, varied, size, jnp.asarray(rtol))
+    inputs = Inputs(course.y0, course.intervals, fixed, varied, size, jnp.asarray(rtol))
     lost, residual = jnp.zeros(batch, bool), jnp.zeros(batch)
     if plan.records is not None and len((period := order.period).lane):
         steady = record_course.settled(plan, problem, lanes, inputs)
@@ -123,7 +124,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
         inputs = inputs._replace(intervals=course.intervals._replace(jump=jump))
         lost = lost.at[period.lane].max(~steady.found)
         residual = residual.at[period.lane].max(steady.residual)
-    solution = integrate.solve(problem, integrate.rounded(inputs, plan.precision))
+    solution = integrate.solve(problem, rounded(inputs, plan.precision))
     looks = course.looks[:, None]
     y = jnp.take_along_axis(solution.ends, looks, 0)
     forcing = jnp.take_along_axis(course.intervals.forcing[:, : len(plan.model.inputs)], looks, 0)
@@ -181,7 +182,7 @@ def _shared(plan: Plan, devices: tuple[Any, ...], tree: Any, leaves: tuple[Any, 
     lanes = jax.tree.unflatten(tree, leaves)
     last: Any = lambda axes: PartitionSpec(*(None,) * (axes - 1), "lanes")
     bound = {name: last(2) for name, _ in plan.records.held} if plan.records else {}
-    stop = integrate.Stop(last(1), last(2), last(2), last(1))
+    stop = Stop(last(1), last(2), last(2), last(1))
     return jax.jit(
         jax.shard_map(
             functools.partial(trajectory, plan),
@@ -194,7 +195,7 @@ def _shared(plan: Plan, devices: tuple[Any, ...], tree: Any, leaves: tuple[Any, 
 
 
 def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Trajectory:
-    """Solve all lanes, in blocks as nanomg.compute.blocks has it; in single precision with no tighter tolerance than that can keep.
+    """Solve all lanes in blocks (nanomg.simulation.blocks); in single precision with no tighter tolerance than that can keep.
 
     Deferring costs a second compiled program; without it a block of unlike lanes waits for its slowest.
     """

@@ -20,8 +20,9 @@ import numpy as np
 
 from nanomg.dosing.schedule import Edges
 from nanomg.equations.model import Model
-from nanomg.solver import integrate, sparsity
+from nanomg.solver import sparsity
 from nanomg.solver.intervals import Intervals
+from nanomg.solver.problem import Stop
 
 
 class RecordPlan(NamedTuple):
@@ -46,7 +47,7 @@ class Plan(NamedTuple):
     max_steps: int = 20_000
     method: str = "rodas5p"
     precision: str = "float64"
-    defer: bool = False  # lanes much slower than the others; see nanomg.compute.blocks
+    defer: bool = False  # lanes much slower than the others; see nanomg.simulation.blocks
     records: RecordPlan | None = None
 
     @property
@@ -135,7 +136,7 @@ class Trajectory(NamedTuple):
     residual: jax.Array  # (lane,) how far one period moves the worst steady state, relative to its size
     accepted: jax.Array
     rejected: jax.Array
-    stop: integrate.Stop  # where a lane failed
+    stop: Stop  # where a lane failed
 
 
 @functools.lru_cache(maxsize=256)

@@ -22,8 +22,9 @@ from nanomg.dosing.schedule import Edges, Kind, Values
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import stack
 from nanomg.simulation.plan import Course, Lanes, Layout, Period, Plan, RecordValues
-from nanomg.solver import integrate, steady_state
+from nanomg.solver import steady_state
 from nanomg.solver.intervals import Intervals
+from nanomg.solver.problem import Inputs, Problem
 
 _PERIOD_RTOL = 1e-10  # of the period that has the steady state as its fixed point
 _ANY_PERIOD = 1000.0  # [h] of a constant infusion
@@ -35,7 +36,7 @@ def course(plan: Plan, lanes: Lanes) -> Course:
     return courses._replace(intervals=courses.intervals._replace(used=lanes.order.used))
 
 
-def settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integrate.Inputs) -> steady_state.Settled:
+def settled(plan: Plan, problem: Problem, lanes: Lanes, inputs: Inputs) -> steady_state.Settled:
     """The steady states of all lanes as one block."""
     period = lanes.order.period
     pick = lambda a: jnp.take(a, period.lane, -1)
@@ -43,7 +44,7 @@ def settled(plan: Plan, problem: integrate.Problem, lanes: Lanes, inputs: integr
     periods = period._replace(used=jnp.broadcast_to(period.used, period.lane.shape))
     y0, intervals = over_lanes(functools.partial(_period, plan), by_lane(lanes, pick, lambda a: a), forcing, periods)
     held = tuple(list(plan.model.states).index(name) for name in plan.model.ramped)
-    search = integrate.Inputs(
+    search = Inputs(
         y0,
         intervals._replace(used=period.used),
         inputs.fixed,

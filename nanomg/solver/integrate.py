@@ -15,65 +15,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.equations.model import Model
 from nanomg.solver.intervals import Intervals
-from nanomg.solver.rosenbrock import METHODS, Rates, StepPoint, step, step_adjoint
+from nanomg.solver.problem import Inputs, Problem, Solution, Stop, rates_of
+from nanomg.solver.rosenbrock import METHODS, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
 
 _SHARE, _PATIENCE = 1 / 8, 2.0  # the last eighth of the lanes is deferred after twice the turns that the others took
-
-
-class Problem(NamedTuple):
-    """What is fixed when a solve is compiled. `varied` names the values that differ between lanes or are differentiated.
-
-    With `defer`, the last lanes are given up if they need many more steps than the others, for the caller to solve by themselves.
-    """
-
-    model: Model
-    varied: tuple[str, ...]
-    channels: tuple[int, ...]  # rows of the states that doses reach
-    method: str = "rodas5p"
-    max_steps: int = 20_000
-    min_step: float = 1e-12  # [h]
-    defer: bool = False
-    timed: tuple[str, ...] = ()  # values that change between intervals: rows of the forcing after the inputs
-
-
-class Inputs(NamedTuple):
-    """Values of a solve: `y0` (state, batch), `fixed` (name,), `varied` (name, batch), `floor` (state, batch) size that matters."""
-
-    y0: jax.Array
-    intervals: Intervals
-    fixed: jax.Array
-    varied: jax.Array
-    floor: jax.Array
-    rtol: jax.Array
-
-
-def rounded(inputs: Inputs, precision: str) -> Inputs:
-    """The inputs in float32 or float64; times have been subtracted before, so that no digit of a length is lost."""
-    real = lambda a: a.astype(precision) if jnp.issubdtype(a.dtype, jnp.floating) else a
-    return jax.tree.map(real, inputs)
-
-
-class Stop(NamedTuple):
-    """The last time and values of each failed lane, with the state of the largest error; the end of the solve for other lanes."""
-
-    time: jax.Array  # (batch,) [h] since the start
-    y: jax.Array  # (state, batch) the last one accepted
-    forcing: jax.Array  # (row, batch)
-    worst: jax.Array  # (batch,) row of the state
-
-
-class Solution(NamedTuple):
-    """`ends` (interval, state, batch): the state at the end of each interval; `status` and counts of steps (batch,)."""
-
-    ends: jax.Array
-    status: jax.Array
-    accepted: jax.Array
-    rejected: jax.Array
-    stop: Stop
 
 
 class _Lanes(NamedTuple):
@@ -101,33 +49,6 @@ class _Record(NamedTuple):
     moved: jax.Array
 
 
-def fixed_names(problem: Problem) -> list[str]:
-    """Names of parameters and constants that `Inputs.fixed` holds, in order."""
-    passed = (*problem.varied, *problem.timed)
-    return [n for n in (*problem.model.parameters, *problem.model.constants) if n not in passed]
-
-
-def pack(problem: Problem, values: dict[str, Any], batch: int) -> tuple[jax.Array, jax.Array]:
-    """`fixed` and `varied` of `Inputs` from a mapping of all parameters and constants."""
-    fixed = [jnp.asarray(values[n], float) for n in fixed_names(problem)]
-    varied = [jnp.broadcast_to(jnp.asarray(values[n], float), (batch,)) for n in problem.varied]
-    return jnp.stack(fixed) if fixed else jnp.zeros(0), jnp.stack(varied) if varied else jnp.zeros((0, batch))
-
-
-def _rates(problem: Problem, fixed: jax.Array) -> Rates:
-    model = problem.model
-    constant = {name: fixed[i] for i, name in enumerate(fixed_names(problem))}
-
-    def rates(rows: list[jax.Array], forcing: jax.Array, varied: jax.Array) -> list[jax.Array]:
-        x = dict(zip(model.states, rows, strict=True))
-        x.update(zip((*model.inputs, *problem.timed), forcing, strict=True))
-        x.update(constant)
-        x.update(zip(problem.varied, varied, strict=True))
-        return [jnp.broadcast_to(r, rows[0].shape) for r in model.rates(x)]
-
-    return rates
-
-
 def _row(a: jax.Array, k: jax.Array) -> jax.Array:
     """The interval `k` (batch,) of each lane: (..., batch) of (interval, ..., batch)."""
     index = k.reshape(1, *(1,) * (a.ndim - 2), -1)
@@ -151,7 +72,7 @@ def _point(
 
 def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution, _Record, jax.Array]:
     tableau, structure = METHODS[problem.method], structure_of(problem.model)
-    rates, channels = _rates(problem, inputs.fixed), np.array(problem.channels)
+    rates, channels = rates_of(problem, inputs.fixed), np.array(problem.channels)
     y0, length, count = inputs.y0, inputs.intervals.length, inputs.intervals.used
     dtype, (states, batch), last = y0.dtype, y0.shape, len(length) - 1
     # room for every turn is zeros to be written, which costs more than the solve if it is generous
@@ -266,7 +187,7 @@ def _forward(problem: Problem, inputs: Any) -> tuple[Solution, Any]:
 def _backward(problem: Problem, saved: Any, bars: Solution) -> tuple[Inputs]:
     inputs, book, turns = saved
     tableau, structure = METHODS[problem.method], structure_of(problem.model)
-    rates, channels = _rates(problem, inputs.fixed), np.array(problem.channels)
+    rates, channels = rates_of(problem, inputs.fixed), np.array(problem.channels)
     at = inputs.intervals
     dense = not isinstance(bars.ends, jax.custom_derivatives.SymbolicZero)
     ends_bar = bars.ends if dense else jnp.zeros((*at.length.shape[:1], *inputs.y0.shape), inputs.y0.dtype)

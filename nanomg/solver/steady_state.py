@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nanomg.solver import integrate
-from nanomg.solver.integrate import Inputs, Problem
+from nanomg.solver.problem import Inputs, Problem
 
 _PROBE = 1e-4  # part of a state's size by which it is moved for the Jacobian
 _DONE = 1e-8  # part of a state's size that the last Newton step may have; the error left is far smaller

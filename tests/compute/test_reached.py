@@ -169,7 +169,7 @@ def test_an_edit_of_the_solver_is_another_program(
 
 
 @pytest.mark.parametrize(
-    "module", ["formatting.py", "compute/blocks.py", "compute/programs.py", "library/card.py", "results/file.py"]
+    "module", ["formatting.py", "simulation/blocks.py", "compute/programs.py", "library/card.py", "results/file.py"]
 )
 def test_an_edit_elsewhere_is_the_same_program(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     edited = lambda text: text.replace("return ", "return 1 and ") + "\nmore = 1\n"

@@ -19,7 +19,6 @@ from program import Program
 from textbook import ACCURATE, MG, K, V, bolus, oral, rows_of, textbook, written
 
 import nanomg
-from nanomg.compute import blocks as compute_blocks
 from nanomg.dosing.event_record import Record, Subject
 from nanomg.errors import InputError
 from nanomg.jobs.simulate import run as simulate_run
@@ -27,6 +26,7 @@ from nanomg.library import scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
+from nanomg.simulation import blocks as simulation_blocks
 from nanomg.simulation import event_arms, event_runs, layout
 from nanomg.simulation import lanes as simulation_lanes
 
@@ -346,7 +346,7 @@ def test_any_table_gives_a_result_or_one_sentence(
             plan, values, [*subjects, *[ballast(subjects[0].bound)] * (lanes - len(subjects))], *args, **options
         )
 
-    monkeypatch.setattr(compute_blocks, "solve_in_like_blocks", block)
+    monkeypatch.setattr(simulation_blocks, "solve_in_like_blocks", block)
     monkeypatch.setattr(
         layout, "plan_of", lambda model, who, *a, **k: plan_of(model, [*who, ballast(who[0].bound)], *a, **k)
     )

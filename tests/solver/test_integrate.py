@@ -20,6 +20,7 @@ from nanomg.simulation.dose_course import events_of
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, channels
 from nanomg.solver import integrate
 from nanomg.solver.intervals import intervals
+from nanomg.solver.problem import Inputs, Problem, pack
 from nanomg.solver.rosenbrock import METHODS
 from nanomg.solver.status import Status
 
@@ -423,15 +424,15 @@ def test_a_dead_lane_leaves_the_gradients_of_the_living_as_they_are() -> None:
 
 def test_a_gradient_in_a_fixed_value_is_refused() -> None:
     plan, lanes = textbook()
-    problem = integrate.Problem(PK, (), channels(PK, plan.cmt))
+    problem = Problem(PK, (), channels(PK, plan.cmt))
     single = jax.tree.map(lambda a: np.asarray(a)[..., :1], lanes)
     values = {name: jnp.asarray(value) for name, value in PARAMETERS.items()}
     found = events_of(plan, single, values)
     between = intervals(found, jnp.asarray(simulation_lanes.edge_order(plan, single)))
-    fixed, varied = integrate.pack(problem, values, 1)
+    fixed, varied = pack(problem, values, 1)
 
     def last(fixed: Any) -> Any:
-        inputs = integrate.Inputs(jnp.zeros((3, 1)), between, fixed, varied, jnp.ones((3, 1)), jnp.asarray(1e-5))
+        inputs = Inputs(jnp.zeros((3, 1)), between, fixed, varied, jnp.ones((3, 1)), jnp.asarray(1e-5))
         return integrate.solve(problem, inputs).ends[0, 1, 0]
 
     with pytest.raises(ValueError, match=r"Problem\.varied"):

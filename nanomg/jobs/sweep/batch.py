@@ -19,13 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from nanomg.analysis.readouts import WHOLE_COURSE
-from nanomg.compute import blocks, devices, programs
+from nanomg.compute import devices, programs
 from nanomg.errors import InputError
 from nanomg.jobs.sweep.axes import SweepDesign
 from nanomg.jobs.sweep.keep import SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.regimens import Regimens, regimens
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population, default_population, draw, values_of
+from nanomg.simulation import blocks
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
 from nanomg.solver.status import Status

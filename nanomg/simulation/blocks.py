@@ -14,13 +14,12 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from nanomg.compute.process import cores
+from nanomg.compute import devices, process
 from nanomg.solver.status import Status
 
 T = TypeVar("T", bound=Any)  # a named tuple: lanes along the last axis of each array, `status` among them, and counts
 Solve = Callable[[np.ndarray, bool], T]
 
-ON_CPU, ON_GPU = 256, 1 << 17  # lanes of a block at most: what a core's caches hold, what fills a GPU
 _FEWEST = 8  # lanes from which on deferring one can pay
 
 
@@ -30,11 +29,11 @@ def solve_in_blocks(solve: Solve[T], batch: int, defer: bool = True) -> T:
     Counts (arrays without axes) are added up over the blocks.
     """
     on_cpu = jax.default_backend() == "cpu"
-    size = ON_CPU if on_cpu else ON_GPU
+    size = devices.ON_CPU if on_cpu else devices.ON_GPU
     if batch < _FEWEST:
         return solve(np.arange(batch), False)
     few = lambda late: min(size, max(4, 1 << (late - 1).bit_length()))
-    return _with_late(solve, batch, min(batch, size), few, cores() if on_cpu else 1, defer)
+    return _with_late(solve, batch, min(batch, size), few, process.cores() if on_cpu else 1, defer)
 
 
 def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int, workers: int = 1) -> T:

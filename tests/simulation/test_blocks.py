@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from nanomg import AbstractMechanism, Flux, Scalar, Var, param
-from nanomg.compute import blocks
+from nanomg.compute import devices
 from nanomg.dosing.dose import Dose
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
 from nanomg.library import scenario_file
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
+from nanomg.simulation import blocks
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Trajectory
 from nanomg.solver.status import Status
@@ -136,7 +137,7 @@ def test_deferred_lanes_keep_their_own_numbers(count: int, late: list[int]) -> N
 
 
 def test_blocks_of_any_size_give_the_same(undisturbed: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "ON_CPU", 64)
+    monkeypatch.setattr(devices, "ON_CPU", 64)
     solved, _ = troubled()
     assert np.asarray(solved.status).shape == (LANES,)
     assert distance(np.asarray(solved.y), undisturbed) < 1e-5
