@@ -53,7 +53,8 @@ Doses = Annotated[
         "--dose",
         rich_help_panel=MODEL,
         metavar='"PORT: TEXT"',
-        help='Replace all doses of the scenario: --dose "pd1.ip: 0.2 mg q 3 d x 4". Repeatable.',
+        help='Replace the doses into a port; other ports keep theirs: --dose "pd1.ip: 0.2 mg q 3 d x 4". '
+        '"PORT: none" removes them. Repeatable.',
     ),
 ]
 Events = Annotated[

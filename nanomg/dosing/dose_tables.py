@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nanomg.dosing.dose import Dose
-from nanomg.dosing.prescription import prescription_series
+from nanomg.dosing.prescription import parse_dose_line, prescription_series
 from nanomg.dosing.quantities import (
     LookUp,
     amount_of,
@@ -36,6 +36,22 @@ def parse_records(records: Iterable[Mapping[str, Any]], port: LookUp, where: str
         with located(f"{where + ', ' if where else ''}[[dose]] number {i}"):
             series += _record(record, port)
     return in_order(series)
+
+
+def replace_doses(records: Iterable[Mapping[str, Any]], texts: Iterable[str], port: LookUp) -> list[Mapping[str, Any]]:
+    """The `[[dose]]` tables with the doses of lines such as `"liposome.iv: 1 mg q 7 d x 3"` in place of those into the same port.
+
+    Doses into other ports stay. `"liposome.iv: none"` removes the doses of a port, `"reset: none"` the resets without a dose.
+    """
+    texts = list(texts)
+    lines = [parse_dose_line(text, port) for text in texts]
+    for text, line in zip(texts, lines, strict=True):
+        if not line.series and sum(line.cmt == other.cmt for other in lines) > 1:
+            what = f"doses into {line.cmt!r}" if line.cmt else "resets"
+            raise InputError(f"another line gives {what}; leave one of the two out", f"dose {text!r}")
+    replaced = {line.cmt for line in lines}
+    stay = [record for record in records if _checked_keys(record).get("cmt", "") not in replaced]
+    return [*stay, *(table for line in lines for table in line.tables)]
 
 
 _KEYS = {

@@ -42,7 +42,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from nanomg.dosing.dose import Dose
 from nanomg.dosing.quantities import (
@@ -72,6 +72,14 @@ def parse_prescription(
         return in_order(prescription_series(text, cmt, unit, molar_mass))
 
 
+class DoseLine(NamedTuple):
+    """One line such as `"liposome.iv: 1 mg q 7 d x 3"`: the port ("" for resets), and its doses, none for `"liposome.iv: none"`."""
+
+    cmt: str
+    series: list[DoseSeries]
+    tables: list[dict[str, Any]]  # the same as `[[dose]]` tables
+
+
 def parse_dose_option(text: str, port: LookUp) -> tuple[Dose, ...]:
     """The doses of one line such as `"liposome.iv: 1 mg q 7 d x 3"`, sorted by time; `"reset at 2 d"` is a reset."""
     return parse_dose_options([text], port)
@@ -79,9 +87,10 @@ def parse_dose_option(text: str, port: LookUp) -> tuple[Dose, ...]:
 
 def parse_dose_options(texts: Iterable[str], port: LookUp) -> tuple[Dose, ...]:
     """The doses of several lines, sorted by time; equal times keep the order of the lines."""
-    return in_order(series for text in texts for series in _option(text, port))
+    return in_order(series for text in texts for series in parse_dose_line(text, port).series)
 
 
+_NONE = "none"  # in place of a prescription: no doses
 _KEYWORDS = ("q", "x", "over", "for", "then", "from", "once", "rate", "modelled", "ss2", "ss", "reset")
 _KEYWORD_OF = {word: word for word in _KEYWORDS} | {
     "every": "q",
@@ -155,21 +164,28 @@ class _Reader:
         raise InputError(f"{self.text!r} cannot be read at word {self.position + 1}, {word!r}: {expected} is expected")
 
 
-def _option(text: str, port: LookUp) -> list[DoseSeries]:
-    """What one line gives: a prescription after the name of its port, or a reset."""
+def parse_dose_line(text: str, port: LookUp) -> DoseLine:
+    """What one line gives: a prescription or `none` after the name of its port, a reset, or `reset: none`."""
     name, colon, prescription = text.partition(":")
-    cmt = name.strip()
+    cmt, removes = name.strip(), prescription.strip().lower() == _NONE
     with located(f"dose {text!r}"):
+        if removes and cmt.lower() == "reset":
+            return DoseLine("", [], [])
         reader = _Reader(text)
         if not colon and reader.kind() == "reset":
             reader.take()
             key, time = reader.clause() if reader.kind() else ("from", (0.0, ""))
             if key != "from" or reader.kind():
                 raise InputError("a reset is written as 'reset at 2 d'")
-            return [DoseSeries(Dose(hours_of(*time, "the time of 'reset'"), 0.0, "", evid=3))]
+            reset = Dose(hours_of(*time, "the time of 'reset'"), 0.0, "", evid=3)
+            return DoseLine("", [DoseSeries(reset)], [{"time": f"{reset.time!r} h", "evid": 3}])
         if not (cmt and colon):
             raise InputError("a dose is written as 'port: prescription', for example 'liposome.iv: 1 mg q 7 d x 3'")
-        return prescription_series(prescription, cmt, *port(cmt))
+        unit = port(cmt)
+        if removes:
+            return DoseLine(cmt, [], [])
+        table = {"cmt": cmt, "text": prescription.strip()}
+        return DoseLine(cmt, prescription_series(prescription, cmt, *unit), [table])
 
 
 def prescription_series(text: str, cmt: str, unit: str, molar_mass: float | None) -> list[DoseSeries]:

@@ -91,7 +91,9 @@ class ScenarioRequest(JobRequest):
     set: Mapping[str, str | float] = field(
         default_factory=dict, metadata=about("values of parameters, with their units, by dotted name")
     )
-    dose: Texts = field(default=(), metadata=about('doses that replace those of the scenario, "PORT: TEXT"'))
+    dose: Texts = field(
+        default=(), metadata=about('doses in place of those into the same port, "PORT: TEXT" or "PORT: none"')
+    )
 
     def resolved(self, library: Library | None = None) -> Scenario:
         """The scenario that is asked for, with what is set."""

@@ -25,9 +25,8 @@ from typing import Any
 
 from nanomg import units
 from nanomg.dosing.dose import Window
-from nanomg.dosing.dose_tables import parse_records
+from nanomg.dosing.dose_tables import parse_records, replace_doses
 from nanomg.dosing.event_record import INTERPOLATIONS
-from nanomg.dosing.prescription import parse_dose_options
 from nanomg.dosing.quantities import LookUp, amount_in
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
@@ -59,7 +58,7 @@ _KEYS = {
 def load(
     name: str, library: Library, overrides: Mapping[str, str | float] | None = None, doses: Sequence[str] = ()
 ) -> Scenario:
-    """Read a shipped scenario by name, or any by path. `doses` (prescriptions) replace the file's doses.
+    """Read a shipped scenario by name, or any by path. `doses` (prescriptions) replace the file's doses into the same ports.
 
     Raises `InputError` for everything that is wrong with it, in one sentence with the place.
     """
@@ -84,7 +83,10 @@ def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
         raise InputError("the configuration has no scenario, so it cannot be rebuilt")
     name = str(config["scenario"])
     path = library.scenarios.get(name, Path(f"{name}.toml"))
-    scenario = _build(path, config["file"], library, config["set"], config["dose"])
+    file = config["file"]
+    if config["dose"]:  # files of schema 1: these lines were the whole regimen
+        file = {**file, "dose": []}
+    scenario = _build(path, file, library, config["set"], config["dose"], replaced=True)
     parameters = dict(scenario.parameters)
     for name, (value, unit) in config["parameters"].items():
         if name in parameters:
@@ -95,9 +97,14 @@ def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
 
 
 def _build(
-    path: Path, data: Mapping[str, Any], library: Library, overrides: Mapping[str, str | float], doses: Sequence[str]
+    path: Path,
+    data: Mapping[str, Any],
+    library: Library,
+    overrides: Mapping[str, str | float],
+    doses: Sequence[str],
+    replaced: bool = False,
 ) -> Scenario:
-    """The scenario that a file's content describes."""
+    """The scenario that a file's content describes; if its regimen is `replaced`, a port of `[[free]]` may have no dose."""
     where = f"scenario {path.stem!r}"
     file = Reader(data, where, _KEYS, ("mechanisms", "cards", "horizon"))
     title, description, species = (file.text(key) for key in ("title", "description", "species"))
@@ -115,7 +122,8 @@ def _build(
 
     regimen = parse_records(file.tables("dose"), port, where)
     if doses:
-        regimen = parse_dose_options(doses, port)
+        data = {**data, "dose": replace_doses(file.tables("dose"), doses, port)}
+        regimen = parse_records(data["dose"], port, where)
     for dose in regimen:
         if dose.time > horizon:
             what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
@@ -133,14 +141,14 @@ def _build(
         raise InputError("a port has two [[free]] tables; one for each port is allowed", where)
     given = {d.cmt for d in regimen}
     for entry in free:
-        if entry.cmt not in given and not doses:
+        if entry.cmt not in given and not (doses or replaced):
             raise InputError(f"[[free]] names {entry.cmt!r}, which has no dose to optimise", where)
     free = tuple(entry for entry in free if entry.cmt in given)
     config = {
         "scenario": path.stem,
         "file": data,
         "set": {k: str(v) for k, v in overrides.items()},
-        "dose": list(doses),
+        "dose": [],
         "parameters": {p.name: [p.value, p.unit] for p in parameters.values()},
     }
     return Scenario(

@@ -35,15 +35,8 @@ def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
     if horizon := file.get("horizon"):
         yield "simulated period", _horizon(str(horizon), config.get("horizon_h"))
     for dose in file.get("dose", ()) if not (config.get("dose") or "events" in config) else ():
-        if "text" in dose:
-            yield (
-                "given",
-                Cell(
-                    f"{result.glossary.get(dose.get('cmt'), dose.get('cmt'))}: {dose['text']}",
-                    name=str(dose.get("cmt")),
-                ),
-            )
-    for text in config.get("dose", ()):
+        yield "given", _dose(result, {key.lower(): value for key, value in dose.items()})
+    for text in config.get("dose", ()):  # files of schema 1
         yield "replaces the scenario's doses", str(text)
     for name, value in config.get("set", {}).items():
         yield "set for this run", Cell(f"{result.glossary.get(name, name)} = {value}", name=name)
@@ -67,6 +60,17 @@ def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
             yield text, str(config[key])
     if runs := config.get("runs"):
         yield "runs", f"{len(runs)}, in {len({name.partition('/')[0] for name in runs})} domains"
+
+
+def _dose(result: ResultReader, table: Mapping[str, Any]) -> Cell | str:
+    """A `[[dose]]` table in one line: what goes where, then the rest of its columns as written."""
+    columns = [f"{key} = {value}" for key, value in table.items() if key not in ("cmt", "text", "evid")]
+    resets = ["reset"] if table.get("evid") in (3, 4) else []
+    how = ", ".join([*([str(table["text"])] if "text" in table else []), *columns, *resets])
+    if "cmt" not in table:
+        return how
+    name = str(table["cmt"])
+    return Cell(f"{result.glossary.get(name, name)}: {how}", name=name)
 
 
 def _horizon(written: str, hours: float | None) -> str:

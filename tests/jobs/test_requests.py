@@ -116,3 +116,11 @@ def test_the_request_of_an_older_sweep_is_read() -> None:
     assert found == SweepRequest(scenario="textbook-1cpt", vary=("pk.V=20,30 L",), keep=("pk.C:max",), seed=4)
     with pytest.raises(InputError, match="holds no request"):
         request_of({"scenario": "textbook-1cpt"}, "file")
+
+
+def test_an_event_table_may_leave_out_a_port_that_is_free(tmp_path: Path) -> None:
+    table = tmp_path / "doses.csv"
+    table.write_text("TIME,AMT,CMT\n24,1,liposome.intratumoral\n", encoding="utf-8")
+    scenario = OptimizeRequest(scenario="mouse-mc38-depot", events=table).resolved()
+    assert [free.cmt for free in scenario.free] == ["liposome.intratumoral"]
+    assert [(dose.time, dose.amt) for dose in scenario.doses] == [(24.0, 1.0)]

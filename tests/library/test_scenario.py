@@ -71,6 +71,38 @@ def test_doses_of_the_user_replace_those_of_the_file(tmp_path: Path) -> None:
     assert [(d.time, d.amt, d.cmt) for d in found.doses] == [(1.0, 2.0, "magnesium.im"), (3.0, 1.0, "magnesium.iv")]
 
 
+def test_a_line_replaces_the_doses_into_its_port_alone(tmp_path: Path) -> None:
+    text = SMALL + '[[dose]]\nCMT = "magnesium.im"\namt = "7 umol"\ntime = "2 h"\n[[dose]]\nevid = 3\ntime = "5 h"\n'
+
+    def given(*lines: str) -> list[tuple[float, float, str]]:
+        return [(d.time, d.amt, d.cmt) for d in loaded(text, tmp_path, doses=lines).doses]
+
+    iv, im, reset = given()
+    assert given("magnesium.iv: 1 umol at 3 h") == [im, (3.0, 1.0, "magnesium.iv"), reset]
+    assert given("magnesium.iv: 1 umol at 3 h", "magnesium.iv: 2 umol") == [
+        (0.0, 2.0, iv[2]),
+        im,
+        (3.0, 1.0, iv[2]),
+        reset,
+    ]
+    assert given("magnesium.iv: None") == [im, reset]
+    assert given("reset at 4 h") == [iv, im, (4.0, 0.0, "")]
+    assert given("reset: none") == [iv, im]
+    assert given("magnesium.iv: none", "magnesium.im: none", "reset: none") == []
+
+
+def test_a_configuration_holds_the_regimen_that_lines_gave(tmp_path: Path) -> None:
+    found = scenario_file.load(DEPOT, LIBRARY, doses=["pd1.ip: 0.1 mg q 3 d x 2 from 7 d"])
+    again = scenario_file.rebuild(found.config, LIBRARY)
+    assert again.doses == found.doses and {d.cmt for d in again.doses} == {"pd1.ip", "liposome.intratumoral"}
+    alone = scenario_file.load(DEPOT, LIBRARY, doses=["pd1.ip: none"])
+    again = scenario_file.rebuild(alone.config, LIBRARY)
+    assert again.doses == alone.doses and [f.cmt for f in again.free] == ["liposome.intratumoral"]
+    # files of schema 1 hold the lines of a whole regimen
+    older = {**scenario_file.load(DEPOT, LIBRARY).config, "dose": ["pd1.ip: 0.1 mg at 7 d"]}
+    assert [(d.time, d.amt) for d in scenario_file.rebuild(older, LIBRARY).doses] == [(168.0, 0.1)]
+
+
 def test_tables_of_doses_in_any_order_are_sorted(tmp_path: Path) -> None:
     found = loaded(SMALL + '[[dose]]\ncmt = "magnesium.iv"\namt = "5 umol"\ntime = "20 min"\n', tmp_path)
     assert [d.amt for d in found.doses] == [5.0, 10.0]

@@ -206,10 +206,19 @@ def test_mistakes_in_set(name: str, value: str, expected: str, tmp_path: Path) -
         ("magnesium.iv: -1 umol", "negative"),
         ("magnesium.iv: 1 umol at 3 d", "after the horizon"),
         ("magnesium.iv: 1 umol q 1 h", "needs a number of doses"),
+        ("magnesium.ivy: none", r"did you mean 'magnesium\.iv'"),
+        ("magnesium.iv: none at 1 h", "an amount or a rate"),
+        ("reset at 1 h: none", "no port or state to dose 'reset at 1 h'"),
+        (": none", "written as 'port: prescription'"),
     ],
 )
 def test_mistakes_in_doses_of_the_user(dose: str, expected: str, tmp_path: Path) -> None:
     assert re.search(expected, complaint(SMALL, tmp_path, doses=(dose,)))
+
+
+def test_no_doses_and_some_into_one_port(tmp_path: Path) -> None:
+    lines = ("magnesium.iv: none", "magnesium.iv: 1 umol")
+    assert "another line gives doses into 'magnesium.iv'" in complaint(SMALL, tmp_path, doses=lines)
 
 
 # Values of TOML, with _ for a blank.

@@ -203,7 +203,9 @@ def test_arms_of_a_liposome_are_given_free(library: Library) -> None:
 def test_the_verdict_on_a_table_is_that_on_the_same_doses(tmp_path: Path) -> None:
     text = "ID TIME AMT CMT II ADDL\n1 24 1 liposome.intratumoral 168 3\n2 24 . . . .\n3 24 3 magnesium.im . ."
     run = simulate_run.simulate("mouse-mc38-depot", events=written(tmp_path, text))
-    alone = simulate_run.simulate("mouse-mc38-depot", dose=["liposome.intratumoral: 1 mg q 7 d x 4 from 1 d"])
+    alone = simulate_run.simulate(
+        "mouse-mc38-depot", dose=["pd1.ip: none", "liposome.intratumoral: 1 mg q 7 d x 4 from 1 d"]
+    )
     assert run.summary["mg"] is None and list(run.summary["mg_of_subjects"]) == ["1", "3"]
     assert run.summary["verdict"].startswith("2 subjects with Mg: tumour free Mg is above +0.02 mmol/L for ")
     mg, expected = run.summary["mg_of_subjects"]["1"], alone.summary["mg"]

@@ -117,7 +117,7 @@ def test_quantities_in_the_unit_of_the_first(other: dict[str, Any]) -> None:
     assert np.isnan(value_of(found, "interstitium.C", "max")[1])
     assert np.isnan(value_of(found, "pd1.RO", "max")[0])
     assert list(dict.fromkeys(found.table.group.values)) == ["signals", "magnesium"]
-    assert value_of(found, "time above +0.02 mmol/L", "free H2") == pytest.approx([4.2, 4.2])
+    assert value_of(found, "time above +0.02 mmol/L", "unencapsulated H2") == pytest.approx([4.2, 4.2])
 
 
 def test_a_simulation_beside_an_optimisation() -> None:
@@ -247,7 +247,7 @@ def test_the_command(files: Path, program: Program, tmp_path: Path) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert ["tumour.volume", "final", "mm^3", "0.15", "0.3", "+100", "%"] in rows
     assert ["interstitium.C", "max", "mmol/L", "12.25", "–", "–"] in rows
-    assert ["peak", "rise", "as", "dosed", "mmol/L", "2.5", "2.5", "="] in rows
+    assert ["peak", "rise", "as", "given", "mmol/L", "2.5", "2.5", "="] in rows
     assert "The same was asked of all." in out
     found = json.loads(program(*pair, "--json")[1])
     assert [run["name"] for run in found["runs"]] == ["low", "run"] and found["figure"] is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import html
+import itertools
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -143,6 +144,21 @@ def test_a_validation_speaks_of_the_rows_that_judge() -> None:
 def test_the_horizon_is_that_of_the_run(hours: float | None, told: str) -> None:
     config = {"file": {"horizon": "7 d"}} | ({} if hours is None else {"horizon_h": hours})
     assert told in said(provenance.asked(facts_of(config, {}))).split(" | ")
+
+
+def test_every_table_of_doses_is_listed_with_all_its_columns() -> None:
+    tables = [
+        {"cmt": "pk.depot", "text": "100 mg q 12 h x 2", "time": "6 d"},
+        {"CMT": "pk.central", "AMT": "5 mg", "ii": "8 h", "addl": 3, "evid": 4},
+        {"evid": 3, "time": "5 d"},
+    ]
+    texts = said(provenance.asked(facts_of({"file": {"dose": tables}}, {}))).split(" | ")
+    given = [after for before, after in itertools.pairwise(texts) if before == "given"]
+    assert given == [
+        "drug into the depot compartment: 100 mg q 12 h x 2, time = 6 d",
+        "drug into the central compartment: amt = 5 mg, ii = 8 h, addl = 3, reset",
+        "time = 5 d, reset",
+    ]
 
 
 def test_long_lists_and_texts_of_the_configuration_are_cut() -> None:

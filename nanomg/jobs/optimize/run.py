@@ -52,7 +52,7 @@ def optimize(
         steps: maximum number of steps [default: 96].
         seed: seed of the random starts.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
-        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
         events: path of an event table of one subject, which replaces the doses of the scenario.
         output: path of the result file (.h5). While the search runs, its state is saved in `output.checkpoint`.
         force: overwrite files that exist.

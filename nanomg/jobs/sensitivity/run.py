@@ -56,7 +56,7 @@ def sensitivity(
         parameters: parameters of the Sobol indices [default: the ten whose range has the largest linear effect].
         seed: seed of the samples.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
-        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
         events: path of an event table of one subject, which replaces the doses of the scenario.
         output: path of the result file (.h5); without it nothing is written.
         figure: path of a figure (.png) of elasticities and ranges.
@@ -74,7 +74,7 @@ def sensitivity(
 
     Example:
         >>> import nanomg
-        >>> run = nanomg.sensitivity("textbook-1cpt", of=["pk.C:auc"], dose=["pk.central: 70 mg"])
+        >>> run = nanomg.sensitivity("textbook-1cpt", of=["pk.C:auc"], dose=["pk.depot: none", "pk.central: 70 mg"])
         >>> table = run.tree["sensitivity"]["elasticity"].sel(output="pk.C:auc")
         >>> round(float(table.sel(parameter="dose.pk.central")), 6)  # the area is proportional to the dose
         1.0

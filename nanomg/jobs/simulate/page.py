@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
-from nanomg.formatting import bounded, format_number, percent
+from nanomg.formatting import MISSING, bounded, format_number, percent
+from nanomg.jobs.simulate.effect_text import LEAST_RISE, gain_text, hours_text
 from nanomg.page.blocks import LARGE, Block, Cell, Items, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
@@ -85,29 +86,32 @@ def signals(result: ResultReader) -> Table | Text:
 def mg_tiles(result: ResultReader) -> list[Tile]:
     """The effect of Mg in large numbers."""
     hours = [
-        Tile(f"tumour free Mg above +{label} mmol/L", _over(result, "mg", key), "h/day") for key, label in HOURS.items()
+        Tile(f"tumour free Mg above +{label} mmol/L", _over(result, hours_text, "mg", key), "h/day")
+        for key, label in HOURS.items()
     ]
-    gain = _over(result, "mg", "mean_competence_gain", scale=100.0, sign="+")
+    gain = _over(result, gain_text, "mg", "mean_competence_gain")
     return [
         *hours,
         Tile(
             "highest rise of tumour free Mg",
-            result.cell("mg", "peak_rise", "value", digits=2),
+            _rise(result, "mg", "peak_rise"),
             str(result.at("mg", "peak_rise", "unit") or ""),
         ),
-        Tile("mean T-cell competence", gain, "%"),
+        Tile("change of mean T-cell competence", gain, "%"),
         Tile("of the mean rise is local", _share(result, "mg", "share_local")),
     ]
 
 
-def _over(result: ResultReader, *path: str, scale: float = 1.0, sign: str = "") -> Cell:
-    """The span over hypotheses of a number of the summary."""
-    values = [v * scale for v in (result.at(*path) or {}).values() if v is not None]
-    if not values:
-        return Cell("–")
-    ends = (f"{v:{sign}.1f}" for v in (min(values), max(values)))
-    low, high = ("0" if float(end) == 0.0 else end for end in ends)
-    return Cell(low if low == high else f"{low} to {high}", note=f"across {', '.join(sorted(result.at(*path)))}")
+def _over(result: ResultReader, text: Callable[[Mapping[str, float]], str], *path: str) -> Cell:
+    """The span over hypotheses of a number of the summary, in the words of the conclusion."""
+    values = {h: v for h, v in (result.at(*path) or {}).items() if v is not None}
+    return Cell(text(values), note=f"across {', '.join(sorted(values))}") if values else Cell(MISSING)
+
+
+def _rise(result: ResultReader, *path: str) -> Cell:
+    """A rise of the summary; 0 below the error of the solver."""
+    cell = result.cell(*path, "value", digits=3)
+    return cell._replace(text="0") if cell.value is not None and abs(cell.value) < LEAST_RISE else cell
 
 
 def _share(result: ResultReader, *path: str) -> Cell:
@@ -120,26 +124,26 @@ def mg_tables(result: ResultReader) -> Iterator[Table]:
     """The effect of Mg under each hypothesis, and the rise with where it comes from; nothing where there is none."""
     if not result.at("mg"):
         return
-    arms = {"as dosed": ("mg",)} | ({"unencapsulated": ("mg", "free")} if result.at("mg", "free") else {})
+    arms = {"as given": ("mg",)} | ({"unencapsulated": ("mg", "free")} if result.at("mg", "free") else {})
     hypotheses = sorted(result.summary["mg"]["mean_competence_gain"])
-    rows = [
-        [text, *(result.cell(*path, key, h, digits=3) for path in arms.values() for h in hypotheses)]
-        for key, text in {key: f"h/day above +{label} mmol/L" for key, label in HOURS.items()}.items()
-    ]
-    gains = (_percent(result, *path, "mean_competence_gain", h) for path in arms.values() for h in hypotheses)
-    rows.append(["gain of competence [%]", *gains])
-    names = {"as dosed": "", "unencapsulated": "free "}
-    headers = ["", *(f"{names[arm]}{h}" for arm in arms for h in hypotheses)]
+    rows: list[Sequence[Any]] = []
+    for arm, path in arms.items():
+        prefix = f"{arm}: " if len(arms) > 1 else ""
+        for key, label in HOURS.items():
+            cells = (result.cell(*path, key, h, digits=3) for h in hypotheses)
+            rows.append((f"{prefix}h/day above +{label} mmol/L", *cells))
+        gains = (_percent(result, *path, "mean_competence_gain", h) for h in hypotheses)
+        rows.append((f"{prefix}gain of competence [%]", *gains))
     yield Table(
-        headers,
-        "p" + "r" * (len(headers) - 1),
+        ("", *hypotheses),
+        "p" + "r" * len(hypotheses),
         rows,
         "Effect of Mg in the tumour under each LFA-1 hypothesis, compared with no Mg",
     )
     rises = [
         (
             arm,
-            *(result.cell(*path, rise, "value", digits=3) for rise in ("mean_rise", "peak_rise")),
+            *(_rise(result, *path, rise) for rise in ("mean_rise", "peak_rise")),
             str(result.at(*path, "mean_rise", "unit") or ""),
             *(_share(result, *path, share) for share in ("share_local", "share_serum")),
         )
@@ -168,9 +172,9 @@ def changes(result: ResultReader) -> Iterator[str]:
         each = ", ".join(f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
         yield f"Which LFA-1 hypothesis holds: mean T-cell competence changes by {each}."
     peak = result.at("mg", "peak_rise", "value")
-    short = [level for level in RELEVANT.values() if peak and 0 < peak < level]
+    short = [level for level in RELEVANT.values() if peak and LEAST_RISE <= peak < level]
     if short:
-        more = f"{format_number(short[0] / peak, 2)}-fold, its highest rise would reach +{short[0]:g} mmol/L"
+        more = f"{format_number(short[0] / peak, 3)}-fold, its highest rise would reach +{short[0]:g} mmol/L"
         yield f"A carrier or dose that raises tumour free Mg further: at {more}."
     if (local := bounded(result.at("mg", "share_local"))) is not None:
         yield f"Where the carrier releases its Mg: {percent(local)} of the mean rise is local, the rest comes from serum."
@@ -195,7 +199,7 @@ def quantities(result: ResultReader) -> Numbers:
             yield Quantity("signals", name, measure, signal["unit"]), signal[measure]
         yield Quantity("signals", name, "AUC", signal["auc_unit"]), signal["auc"]
     if mg := result.summary.get("mg"):
-        for arm, effect in {"": mg, "free ": mg.get("free")}.items():
+        for arm, effect in {"": mg, "unencapsulated ": mg.get("free")}.items():
             if effect:
                 yield from _of_magnesium(arm, effect)
 
@@ -208,5 +212,5 @@ def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
         for hypothesis, value in effect[key].items():
             yield Quantity("magnesium", text, f"{arm}{hypothesis}", unit), value
     for key, text in {"mean_rise": "mean rise", "peak_rise": "peak rise"}.items():
-        yield Quantity("magnesium", text, arm.strip() or "as dosed", effect[key]["unit"]), effect[key]["value"]
-    yield Quantity("magnesium", "local share of the rise", arm.strip() or "as dosed", "1"), effect["share_local"]
+        yield Quantity("magnesium", text, arm.strip() or "as given", effect[key]["unit"]), effect[key]["value"]
+    yield Quantity("magnesium", "local share of the rise", arm.strip() or "as given", "1"), effect["share_local"]

@@ -52,7 +52,7 @@ def simulate(
     Args:
         scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
-        dose: prescriptions that replace the doses of the scenario ("liposome.iv: 1 mg q 7 d x 3").
+        dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
         events: path of an event table, which replaces the doses; each ID is a subject.
         output: path of the result file (.h5); without it nothing is written.
         records: path of a CSV file for the outputs at each record of the event table.
@@ -72,7 +72,7 @@ def simulate(
 
     Example:
         >>> import nanomg
-        >>> run = nanomg.simulate("textbook-1cpt", dose=["pk.central: 70 mg"], set={"pk.V": "35 L"})
+        >>> run = nanomg.simulate("textbook-1cpt", dose=["pk.depot: none", "pk.central: 70 mg"], set={"pk.V": "35 L"})
         >>> round(run.summary["signals"]["pk.C"]["max"], 6)  # mg/L
         2.0
         >>> run.tree["simulation"]["pk.C"].dims

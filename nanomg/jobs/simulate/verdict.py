@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from nanomg.analysis.readouts import DAY, READ_OUTS
-from nanomg.formatting import bounded
+from nanomg.formatting import bounded, format_number
+from nanomg.jobs.simulate.effect_text import LEAST_RISE, gain_text, hours_text, is_long
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
 from nanomg.simulation.roles import CONCENTRATION, DONNAN, HOURS, RELEVANT, RESPONSE, SERUM
-
-_RESOLUTION = 0.05  # of hours per day and of percent, which are shown with one digit after the point
-_LEAST_RISE = 1e-6  # mmol/L; the solver's error is of this size
 
 
 def hours_above(times: np.ndarray, rise: np.ndarray, threshold: float) -> float:
@@ -88,38 +86,24 @@ def judge_each(scenario: Scenario, arms: Mapping[str, Arms]) -> tuple[dict[str, 
     )
 
 
-def _number(value: float, sign: str = "") -> str:
-    """One digit after the point; 0 below that resolution, without a sign."""
-    return f"{value:{sign}.1f}" if abs(value) >= _RESOLUTION else "0"
-
-
-def _span(values: Mapping[Any, float], scale: float = 1.0, sign: str = "") -> str:
-    low, high = (_number(end(values.values()) * scale, sign) for end in (min, max))
-    return low if low == high else f"{low} to {high}"
-
-
 def _hours(effect: Mapping[str, Any]) -> str:
     return " and ".join(_time_above(effect[key], label) for key, label in HOURS.items())
 
 
 def _time_above(hours: Mapping[Any, float], label: str) -> str:
-    """How long a level is exceeded: `never` only where it is not reached at all."""
-    longest = max(hours.values())
-    if longest <= 0.0:
-        return f"never above +{label} mmol/L"
-    time = _span(hours) if longest >= _RESOLUTION else f"less than {_RESOLUTION:g}"
-    return f"above +{label} mmol/L for {time} h/day"
+    never = max(hours.values()) <= 0.0
+    return f"never above +{label} mmol/L" if never else f"above +{label} mmol/L for {hours_text(hours)} h/day"
 
 
 def _competence(gain: Mapping[Any, float], over: str) -> str:
-    span = _span(gain, 100.0, "+")
+    span = gain_text(gain)
     return "T-cell competence does not change" if span == "0" else f"T-cell competence changes by {span} % ({over})"
 
 
 def _unencapsulated(free: Mapping[str, Any] | None) -> str:
     if free is None:
         return ""
-    return f" The same Mg unencapsulated: a rise of at most {free['peak_rise']['value']:.3g} mmol/L, {_hours(free)}."
+    return f" The same Mg unencapsulated: a rise of at most {format_number(free['peak_rise']['value'], 3)} mmol/L, {_hours(free)}."
 
 
 def local_share(effect: Mapping[str, Any]) -> float | None:
@@ -129,17 +113,17 @@ def local_share(effect: Mapping[str, Any]) -> float | None:
 
 def _sentence(effect: Mapping[str, Any]) -> str:
     peak, (label, relevant) = effect["peak_rise"]["value"], max(RELEVANT.items(), key=lambda level: level[1])
-    if peak < _LEAST_RISE:
+    if peak < LEAST_RISE:
         rise = "Free Mg in the tumour does not rise."
     else:
-        short = f", {relevant / peak:.3g}-fold short of +{label} mmol/L" if peak < relevant else ""
-        rise = f"Free Mg in the tumour rises by at most {peak:.3g} mmol/L{short}."
-    if max(max(effect[key].values()) for key in HOURS) >= _RESOLUTION:
+        short = f", {format_number(relevant / peak, 3)}-fold short of +{label} mmol/L" if peak < relevant else ""
+        rise = f"Free Mg in the tumour rises by at most {format_number(peak, 3)} mmol/L{short}."
+    if any(is_long(effect[key]) for key in HOURS):
         rise += f" It is {_hours(effect)}."
     gain, local = effect["mean_competence_gain"], local_share(effect)
     source = (
         ""
-        if local is None or peak < _LEAST_RISE
+        if local is None or peak < LEAST_RISE
         else f" Of the mean rise, {100 * (1.0 - local):.0f} % comes from serum."
     )
     return f"{rise} {_competence(gain, ', '.join(sorted(gain)))}.{source}{_unencapsulated(effect['free'])}"

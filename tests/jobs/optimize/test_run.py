@@ -231,8 +231,11 @@ def test_a_broken_checkpoint_is_one_sentence(small_problem, tmp_path):
         search._read(path, small_problem, state, 20, 0)
 
 
-def test_doses_given_by_hand_leave_only_their_ports_free(main_scenario):
-    given = scenario_file.load(MAIN, library(), doses=["pd1.ip: 0.2 mg q 3 d x 2"])
+def test_a_port_whose_doses_are_removed_is_not_free(main_scenario):
+    ports = {dose.cmt for dose in main_scenario.doses} - {"pd1.ip"}
+    given = scenario_file.load(
+        MAIN, library(), doses=["pd1.ip: 0.2 mg q 3 d x 2", *(f"{port}: none" for port in ports)]
+    )
     assert [f.cmt for f in given.free] == ["pd1.ip"]
 
 

@@ -175,6 +175,7 @@ def test_below_the_resolution_nothing_changes() -> None:
     }
     say = lambda peak: verdict._sentence({**known, "peak_rise": {"value": peak, "unit": "mmol/L"}})
     assert say(1e-9) == "Free Mg in the tumour does not rise. T-cell competence does not change."
+    assert "rises by at most 0.0001 mmol/L, 3000-fold short of +0.3 mmol/L" in say(1e-4)
     assert say(0.003) == (
         "Free Mg in the tumour rises by at most 0.003 mmol/L, 100-fold short of +0.3 mmol/L. "
         "T-cell competence does not change. Of the mean rise, 93 % comes from serum."
