@@ -60,7 +60,12 @@ def _row(program: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _shapes(program: dict[str, Any]) -> str:
-    """The arrays by type and shape, the most dimensions first, each kind with how many there are; scalars as their number."""
+    """The arrays by type and shape, the most dimensions first, each kind with how many there are; scalars as their number.
+
+    A kernel takes arrays of any shape, and is made for a processor.
+    """
+    if "processor" in program:
+        return f"machine code for {program['processor']}"
     counts = collections.Counter(kind for kind in program.get("arguments", ()) if not kind.endswith("[]"))
     kinds = sorted(counts, key=lambda kind: (-kind.count(","), kind))
     words = [f"{counts[kind]}×{kind}" if counts[kind] > 1 else kind for kind in kinds]

@@ -5,6 +5,7 @@
 | JAX counts in float64 (`jax_enable_x64`) | once, when nanomg.compute.programs is imported | the whole process |
 | JAX's own cache on disk is off | at the same time, unless `NANOMG_CACHE` is `off` | the whole process |
 | programs are compiled one at a time | while one is compiled | threads of nanomg |
+| XLA and LLVM know the kernels of models by name | from when one is compiled or loaded | the whole process |
 | Ctrl-C waits for the end of a write | while a part of a sweep is written | the main thread alone |
 | `__main__` is not run again by new processes | while workers of `--workers` live | the whole process |
 | Ctrl-C is blocked | while the thread of a cluster starts | the calling thread, and threads that it starts |
