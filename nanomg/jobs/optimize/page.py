@@ -78,11 +78,22 @@ def _search(result: ResultReader) -> Iterator[Text]:
     state += "" if result.at("converged") else ", stopped before convergence"
     effort = f"{result.at('evaluations')} evaluations in {format_number(result.at('seconds'), 3)} s"
     yield Text(f"Search: {state}, {effort}, KKT residual {format_number(result.at('kkt_residual'), 2)}", "note")
+    if result.at("converged") is False:
+        yield Text(_unfinished(result), "note")
     starts = result.at("starts") or ()
     if ends := [s["objective"] for s in starts if s["feasible"]]:
         low, middle, high = (format_number(v) for v in (min(ends), statistics.median(ends), max(ends)))
         within = f"{len(ends)} of {len(starts)} starts within every limit"
         yield Text(f"{within}, objective {low} to {high}, median {middle}", "note")
+
+
+def _unfinished(result: ResultReader) -> str:
+    """What it means that a search has not converged, and how to continue."""
+    steps = result.at("evaluations") // len(result.at("starts"))
+    return (
+        f"The search stopped before it converged: after {steps} steps, the maximum, amounts and times could still be improved a "
+        f"little. A slightly better regimen may exist; --steps {2 * steps} searches for longer."
+    )
 
 
 def _limits(result: ResultReader) -> Table:
@@ -137,7 +148,7 @@ def warnings(result: ResultReader) -> Iterator[Caution]:
     if result.at("feasible") is False:
         yield Caution("No regimen was found that keeps every limit: the one shown is the nearest to it.")
     if result.at("converged") is False:
-        yield Caution("The search stopped before it converged: a better regimen may exist.")
+        yield Caution(_unfinished(result))
     if result.file.get("free"):
         yield from _bounds(result)
 

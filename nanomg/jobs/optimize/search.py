@@ -1,8 +1,8 @@
-"""The search for the best regimen: several starts, an augmented Lagrangian, Adam and then a projected gradient method.
+"""The search for the best regimen: several starts, an augmented Lagrangian, Adam and then a projected quasi-Newton method.
 
-Optax's Adam moves all starts at once through the flat and the steep parts of the landscape; a spectral projected gradient
-method (Birgin, Martinez and Raydan 2000) then takes each start to a stationary point of its augmented Lagrangian. Every
-evaluation of a start, value and gradient together, counts as one.
+Optax's Adam moves all starts at once through the flat and the steep parts of the landscape; nanomg.jobs.optimize.descent then
+takes each start to a stationary point of its augmented Lagrangian. Every evaluation of a start, value and gradient together,
+counts as one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import optax
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, SimulationError
+from nanomg.jobs.optimize import descent
 from nanomg.jobs.optimize import problem as optimize_problem
+from nanomg.jobs.optimize.descent import Descent
 from nanomg.jobs.optimize.problem import DosingProblem, DosingSpec, Evaluation, project, regimen_of
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
@@ -36,7 +38,6 @@ INNER = 8  # steps between two updates of the multipliers
 TOLERANCE = 1e-2  # of the KKT residual, objective in spreads among random regimens, variables in their ranges
 PENALTY, PENALTY_GROWTH, PENALTY_MAX = 20.0, 1.3, 60.0
 EXACT = 10.0  # spreads of the objective that an excess of the whole limit is worth, where points are compared
-MEMORY = 4  # accepted values that a step of the projected gradient method is compared with
 SHRINK = (1.0, 0.999, 0.998, 0.995, 0.99, 0.98, 0.96, 0.92)  # of all amounts, to end inside every limit
 
 Progress = Callable[[int, int, dict[str, float]], None]
@@ -60,22 +61,11 @@ class Outcome(NamedTuple):
     feasible: bool
 
 
-class _Descent(NamedTuple):
-    """The projected gradient method: last accepted point, and how the next trial follows from it. Arrays (variable, start)."""
-
-    z: jax.Array
-    gradient: jax.Array
-    direction: jax.Array
-    length: jax.Array  # (start,) share of the direction that the trial takes
-    scale: jax.Array  # (start,) spectral step length
-    values: jax.Array  # (memory, start)
-
-
 class _State(NamedTuple):
     step: int
     z: jax.Array  # the trial to evaluate next
     moments: Any
-    descent: _Descent
+    descent: Descent
     multiplier: jax.Array
     penalty: jax.Array
     scale: jax.Array  # in which the objective is counted: its spread among random regimens
@@ -115,43 +105,14 @@ def _residual(
     return jnp.maximum(move, pressed)
 
 
-@programs.compiled(0, 5)
-def _descend(
-    design: DosingSpec, was: _Descent, z: jax.Array, slope: jax.Array, value: jax.Array, fresh: bool
-) -> _Descent:
-    """Take or shorten the trial step of each start; `fresh` takes it whatever its value (the Lagrangian has changed)."""
-    value = jnp.where(jnp.isfinite(value), value, jnp.inf)
-    expected = was.length * jnp.sum(was.gradient * was.direction, 0)
-    taken = (value <= was.values.max(0) + 1e-4 * expected) | fresh
-    moved, turned = z - was.z, slope - was.gradient
-    curvature, square = jnp.sum(moved * turned, 0), jnp.sum(moved * moved, 0)
-    spectral = jnp.where(curvature > 1e-12, square / jnp.maximum(curvature, 1e-12), 2.0 * was.scale)
-    scale = jnp.where(taken & (square > 0) & (not fresh), jnp.clip(spectral, 1e-4, 10.0), was.scale)
-    pick = lambda new, old: jnp.where(taken, new, old)
-    values = jnp.full_like(was.values, value) if fresh else jnp.concatenate([was.values[1:], value[None]])
-    at, gradient = pick(z, was.z), pick(slope, was.gradient)
-    direction = pick(project(design, at - scale * gradient) - at, was.direction)
-    return _Descent(at, gradient, direction, jnp.where(taken, 1.0, 0.35 * was.length), scale, pick(values, was.values))
-
-
-def _idle(z: jax.Array) -> _Descent:
-    starts = z.shape[1]
-    return _Descent(
-        z,
-        jnp.zeros_like(z),
-        jnp.zeros_like(z),
-        jnp.ones(starts),
-        jnp.full(starts, 0.02),
-        jnp.full((MEMORY, starts), jnp.inf),
-    )
-
-
 def _initial(problem: DosingProblem, optimizer: Any, seed: int) -> _State:
     z, scale = _starts(problem, seed)
     shape = (max(len(problem.design.limits), 1), problem.lanes.output.shape[0], STARTS)
     never = jnp.full(STARTS, jnp.inf)
     moments, empty = optimizer.init(z), np.zeros((0, STARTS, 3))
-    return _State(0, z, moments, _idle(z), jnp.zeros(shape), jnp.asarray(PENALTY), scale, z, never, never, empty)
+    return _State(
+        0, z, moments, descent.begin(z), jnp.zeros(shape), jnp.asarray(PENALTY), scale, z, never, never, empty
+    )
 
 
 def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int) -> _State:
@@ -165,7 +126,8 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
     residual = _residual(design, state.z, slope, found, state.multiplier)
     row = np.stack([np.asarray(found.objective), np.asarray(found.excess.max((0, 1))), np.asarray(residual)], -1)
     history = np.concatenate([state.history, row[None]])
-    reached = merit(found, state.scale)
+    # of two points that are nearly as good, the one that meets the conditions of an optimum is the better one
+    reached = merit(found, state.scale) + jnp.minimum(residual, TOLERANCE)
     better = reached < state.merit
     state = state._replace(
         best=jnp.where(better, state.z, state.best),
@@ -173,7 +135,7 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
         residual=jnp.where(better, residual, state.residual),
         history=history,
     )
-    moments, multiplier, penalty, descent = state.moments, state.multiplier, state.penalty, state.descent
+    moments, multiplier, penalty, course = state.moments, state.multiplier, state.penalty, state.descent
     update = (state.step + 1) % INNER == 0
     if state.step < explore:
         updates, moments = optimizer.update(slope, moments)
@@ -182,17 +144,17 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
     else:
         fresh = state.step == explore or state.step % INNER == 0
         value = optimize_problem.lagrangian(found, multiplier, penalty, state.scale)
-        descent = _descend(design, descent, state.z, slope, value, fresh)
-        point = descent.z
-        # a changed Lagrangian is first looked at where the last one stopped
-        z = point if update else project(design, point + descent.length * descent.direction)
+        course = descent.advance(design, course, state.z, slope, value, fresh)
+        point = course.z
+        # a changed Lagrangian is first evaluated where the last one stopped
+        z = point if update else project(design, point + course.length * course.direction)
     if update:
         accepted = (point == state.z).all(0)
         raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
         multiplier = jnp.where(accepted, raised, multiplier)
         penalty = jnp.minimum(penalty * PENALTY_GROWTH, PENALTY_MAX)
     return state._replace(
-        step=state.step + 1, z=z, moments=moments, descent=descent, multiplier=multiplier, penalty=penalty
+        step=state.step + 1, z=z, moments=moments, descent=course, multiplier=multiplier, penalty=penalty
     )
 
 
