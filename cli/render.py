@@ -16,6 +16,7 @@ Progress = Callable[[int, int, Mapping[str, Any]], None]
 
 _ENDLESS = 10_000  # columns: what is not a terminal has no edge
 _NARROWEST = 24  # columns of a cell with running text
+_PREPARING = "preparing"  # what a bar says before the first step
 _PERCENT = "\N{NO-BREAK SPACE}%"
 _GAP, _INDENT = 2, 2  # columns between two cells, and before a row that goes on
 
@@ -112,7 +113,7 @@ def working(text: str) -> Iterator[None]:
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(text):
+    with Console(stderr=True).status(text) as status, _compilations(lambda: text, status.update):
         yield
 
 
@@ -128,13 +129,15 @@ def progress() -> Iterator[Progress | None]:
 
     text = TextColumn("{task.description}")
     with Bar(text, BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling", total=None)
+        task = bar.add_task(_PREPARING, total=None)
+        describe = lambda text: bar.update(task, description=text)
 
         def update(step: int, total: int, info: Mapping[str, Any]) -> None:
             numbers = "  ".join(f"{key} {format_number(info[key])}" for key in ("objective", "excess") if key in info)
             bar.update(task, completed=step, total=total, description=f"step {step}/{total}  {numbers}")
 
-        yield update
+        with _compilations(lambda: bar.tasks[0].description, describe):
+            yield update
 
 
 @contextlib.contextmanager
@@ -150,14 +153,36 @@ def sweeping(total: int) -> Iterator[Callable[[Any], None] | None]:
     columns = TextColumn("{task.completed:,.0f} of {task.total:,.0f}"), BarColumn(), TextColumn("{task.description}")
     left = TimeRemainingColumn(elapsed_when_finished=True)
     with Bar(*columns, left, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("compiling", total=total)
+        task = bar.add_task(_PREPARING, total=total)
+        describe = lambda text: bar.update(task, description=text)
 
         def update(at: Any) -> None:
             rate = (at.done - at.before) / max(at.seconds, 1e-9)
             failed = f", {at.failed:,} failed" if at.failed else ""
             bar.update(task, completed=at.done, description=f"{format_number(rate, 3)} a second{failed}")
 
-        yield update
+        with _compilations(lambda: bar.tasks[0].description, describe):
+            yield update
+
+
+def _compilations(shown: Callable[[], str], show: Callable[[str], None]) -> contextlib.AbstractContextManager[None]:
+    """While the body runs, `show` says when a program is compiled and how long that took before, then again what was `shown`."""
+    from nanomg.compute import compilation
+
+    before = ""
+
+    def tell(begun: compilation.Compilation | None) -> None:
+        nonlocal before
+        if begun is not None:
+            before = shown()
+        show(before if begun is None else compiling_text(begun.seconds))
+
+    return compilation.watched(tell)
+
+
+def compiling_text(seconds: float | None) -> str:
+    """What a bar says while a program is compiled that took so long in earlier runs; None is not known."""
+    return "compiling" if seconds is None else f"compiling (about {format_number(max(seconds, 0.1), 2)} s)"
 
 
 def _edge() -> int:

@@ -22,7 +22,7 @@ import jax
 from jax.experimental import serialize_executable
 
 from nanomg import user_cache
-from nanomg.compute import process, program_key, program_store
+from nanomg.compute import compilation, process, program_key, program_store
 
 process.prepare_jax()
 
@@ -118,7 +118,8 @@ class Program(Generic[P, T]):
                 log.debug("loaded %s", self.name)
                 return run, result
         began = time.perf_counter()
-        run, body = self._compile(fixed, tree, leaves)
+        with compilation.announced(self.name, subject):
+            run, body = self._compile(fixed, tree, leaves)
         seconds = time.perf_counter() - began
         log.debug("compiled %s in %.1f s", self.name, seconds)
         if body is not None:
