@@ -48,44 +48,47 @@ def compare(
         from nanomg.files import check_output
 
         style.format_of(check_output(output, force))
-    found = compare(files)
+    comparison = compare(files)
     if output is not None:
-        style.save(found.figure(), output)
-    told = found.to_dict() | {"figure": str(output) if output else None}
+        style.save(comparison.figure(), output)
+    described = comparison.to_dict() | {"figure": str(output) if output else None}
     if json:
-        render.emit_json(told)
+        render.emit_json(described)
     else:
-        show_comparison(told, top)
+        show_comparison(described, top)
 
 
-def show_comparison(found: Mapping[str, Any], top: int = _SHOWN) -> None:
+def show_comparison(comparison: Mapping[str, Any], top: int = _SHOWN) -> None:
     """What `--json` prints of a comparison, as tables."""
-    first, *others = (run["name"] for run in found["runs"])
-    render.paragraph(f"{', '.join(others)} against {first}", style="bold")
-    for run in found["runs"]:
+    first, *others = (run["name"] for run in comparison["runs"])
+    render.paragraph(f"{', '.join(others)} compared with {first}", style="bold")
+    for run in comparison["runs"]:
         render.paragraph(f"{run['name']}: {run['title']}")
-    if not found["differences"]:
+    if not comparison["differences"]:
         render.paragraph("")
-        render.paragraph("The same was asked of all.")
+        render.paragraph("Settings, parameters and doses are the same.")
+    for sentence in comparison["unknowns"]:
+        render.paragraph("")
+        render.paragraph(sentence)
     columns = [first, *(column for name in others for column in (name, "change"))]
-    for group, rows in _groups(found["differences"]).items():
+    for group, rows in _groups(comparison["differences"]).items():
         changing = group == "parameters"
-        cells = [(row["name"], *_told(row, changing)) for row in rows[:top]]
+        cells = [(row["name"], *_settings(row, changing)) for row in rows[:top]]
         shown = columns if changing else [first, *others]
         render.section(f"Not the same: {group}", ("", *shown), "l" + ("r" if changing else "l") * len(shown), cells)
         _rest(len(rows) - top)
-    for group, rows in _groups(found["quantities"]).items():
+    for group, rows in _groups(comparison["quantities"]).items():
         cells = [(row["name"], row["measure"], row["unit"], *_numbers(row)) for row in rows[:top]]
         render.section(group.capitalize(), ("", "", "unit", *columns), "lll" + "r" * len(columns), cells)
         _rest(len(rows) - top)
-    render.files({"Figure": found["figure"]})
+    render.files({"Figure": comparison["figure"]})
 
 
 def _groups(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row["group"], []).append(row)
-    return found
+        groups.setdefault(row["group"], []).append(row)
+    return groups
 
 
 def _rest(count: int) -> None:
@@ -93,7 +96,7 @@ def _rest(count: int) -> None:
         render.paragraph(f"and {count} more (--top)")
 
 
-def _told(row: Mapping[str, Any], changing: bool) -> Iterator[str]:
+def _settings(row: Mapping[str, Any], changing: bool) -> Iterator[str]:
     first, *_ = row["values"].values()
     for i, (name, value) in enumerate(row["values"].items()):
         yield value or MISSING

@@ -78,9 +78,14 @@ def compose(
 
 
 def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
-    """The scenario of a resolved configuration, as result files hold it, with the parameter values of then."""
+    """The scenario of a resolved configuration, as result files hold it, with the parameter values of then.
+
+    Raises `InputError` for a configuration that lacks something, and where the library has changed so that it no longer fits.
+    """
     if "file" not in config:
         raise InputError("the configuration has no scenario, so it cannot be rebuilt")
+    if missing := [key for key in ("scenario", "set", "dose", "parameters") if key not in config]:
+        raise InputError(f"the configuration has no {missing[0]!r}, so its scenario cannot be rebuilt")
     name = str(config["scenario"])
     path = library.scenarios.get(name, Path(f"{name}.toml"))
     file = config["file"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nanomg.errors import InputError
 from nanomg.page.blocks import Cell, number_cell
-from nanomg.results.file import SCHEMA_VERSION, to_json
+from nanomg.results.file import OLDEST_SCHEMA_VERSION, SCHEMA_VERSION, to_json
 from nanomg.results.kinds import JOB, OPTIMUM
 
 if TYPE_CHECKING:  # the screen needs a summary alone, and none of what is slow to import
@@ -35,6 +35,7 @@ class ResultReader:
     library: Library | None = None
     checked: Mapping[str, Any] | None = None  # the summary, with every field of its job
     broken: str = ""  # what is wrong with the summary, which is left out then
+    where: str = "this result"  # name of the file, for messages
 
     @classmethod
     def of_summary(cls, job: str, summary: Mapping[str, Any]) -> ResultReader:
@@ -42,9 +43,10 @@ class ResultReader:
         return cls(SummaryAlone({JOB: job, "summary_json": to_json(summary)}, {}))
 
     @property
-    def older(self) -> bool:
-        """Whether the file has another schema than this program writes, so that it may lack what is looked for."""
-        return self.attribute("nanomg_schema_version") != str(SCHEMA_VERSION)
+    def readable(self) -> bool:
+        """Whether the file has a schema that this program reads; of any other nothing is known but its summary."""
+        version = self.attribute("nanomg_schema_version")
+        return version.isdecimal() and OLDEST_SCHEMA_VERSION <= int(version) <= SCHEMA_VERSION
 
     @functools.cached_property
     def summary(self) -> dict[str, Any]:
@@ -63,24 +65,35 @@ class ResultReader:
         """The scenario's file, as it was."""
         return self.config.get("file", {})
 
-    @functools.cached_property
+    @property
     def scenario(self) -> Scenario | None:
-        """The scenario, built again with the library of now; None where that cannot be."""
+        """The scenario, built again with the library of now; None where that cannot be, and `not_rebuilt` says why."""
+        return self._rebuilt[0]
+
+    @property
+    def not_rebuilt(self) -> str:
+        """Why the scenario cannot be built again, as a sentence without its full stop; empty where it can."""
+        return self._rebuilt[1]
+
+    @functools.cached_property
+    def _rebuilt(self) -> tuple[Scenario | None, str]:
         if self.library is None:
-            return None
+            return None, "there is no library"
         from nanomg.library.scenario_file import rebuild
 
         try:
-            return rebuild(self.config, self.library)
-        except (InputError, AttributeError, KeyError, TypeError, ValueError):
-            return None
+            return rebuild(self.config, self.library), ""
+        except InputError as error:
+            return None, str(error)
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _json(self, attribute: str) -> dict[str, Any]:
         try:
-            found = json.loads(str(self.tree.attrs.get(name, "{}")))
+            found = json.loads(str(self.tree.attrs.get(attribute, "{}")))
         except ValueError:
-            return {}
-        return found if isinstance(found, dict) else {}
+            found = None
+        if not isinstance(found, dict):
+            raise InputError(f"the file is damaged: its {attribute} is not a JSON object", self.where)
+        return found
 
     def attribute(self, name: str) -> str:
         """An attribute of the root as text; empty where there is none."""

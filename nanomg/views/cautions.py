@@ -30,14 +30,16 @@ def cautions(result: ResultReader) -> list[Caution]:
 def _summary(result: ResultReader) -> Iterator[Caution]:
     if result.broken:
         yield Caution(
-            f"The summary of this file is broken, so the answer and what depends on it are left out: {result.broken}."
+            f"The summary of {result.where} is broken, so the answer and what depends on it are left out: {result.broken}."
         )
 
 
 # ---------------------------------------------------------------- the file itself
 def _schema(result: ResultReader) -> Iterator[Caution]:
     version = result.attribute("nanomg_schema_version")
-    if version != str(file.SCHEMA_VERSION):
+    if result.readable and version != str(file.SCHEMA_VERSION):
+        yield Caution(f"The file has schema version {version}, which was read as version {file.SCHEMA_VERSION}.", True)
+    elif not result.readable:
         yield Caution(
             f"The file has schema version {version or 'unknown'} and this program writes {file.SCHEMA_VERSION}: "
             "what it does not know in it is left out of this page."
@@ -55,7 +57,11 @@ def _holes(result: ResultReader) -> Iterator[Caution]:
         yield Caution(
             f"{count:,} trajectories are missing, because parts of the sweep are missing; their numbers are NaN."
         )
-    if not result.summary:
+    if "file" in result.config and result.library is not None and result.not_rebuilt:
+        yield Caution(
+            f"The scenario cannot be built again with the current library, so what depends on it is left out: {result.not_rebuilt}."
+        )
+    if not result.summary and not result.broken:
         yield Caution("The file has no summary, so this page has no conclusion and no tables of its numbers.")
 
 
@@ -102,11 +108,14 @@ def _limits(result: ResultReader) -> Iterator[Caution]:
     kept = []
     for limit in result.file.get("limit", ()):
         name = f"“{limit.get('name', limit.get('signal'))}”"
-        try:
-            allowed, unit = units.split_quantity(str(limit["max"]))
-            found = _reached(courses[limit["signal"]], allowed, unit)
-        except (InputError, KeyError):
+        if limit.get("signal") not in courses:
             yield Caution(f"Whether the limit {name} is kept is not known: the file has no time course.")
+            continue
+        try:
+            allowed, unit = units.split_quantity(str(limit.get("max")))
+            found = _reached(courses[limit["signal"]], allowed, unit)
+        except InputError as error:
+            yield Caution(f"Whether the limit {name} is kept is not known: {error}.")
             continue
         if passing := [row for row in found if row.state == EXCEEDED]:
             chosen = found[0] in passing

@@ -33,6 +33,7 @@ from nanomg.page.quantity import Quantity
 from nanomg.page.result import ResultReader
 from nanomg.results import file as result_file
 from nanomg.results.groups import about
+from nanomg.views.checked import checked_result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,9 +46,12 @@ HAS = "yes"  # what a run that has an item says of it
 _SAME = 1e-9  # relative difference below which numbers are the same
 
 
-_LISTS = ("mechanisms", "cards", "vary", "keep")  # lists of which the items that differ are told
-# of a configuration: told in another way, or of no effect
-_TOLD = ("scenario", "parameters", "set", "dose", "file.parameters", "file.dose", "precision", "sweep.seed")
+_LISTS = ("mechanisms", "cards", "vary", "keep")  # lists of which the items that differ are shown
+# of a configuration: shown in another way, or of no effect
+_ELSEWHERE = ("scenario", "parameters", "set", "dose", "file.parameters", "file.dose", "precision", "sweep.seed")
+_OF_REQUEST = frozenset(
+    f"request.{key}" for key in ("job", "request_version", "scenario", "set", "dose", "precision", "seed")
+)
 _WORDS = ("file.title", "file.description")
 _LONGEST, _HASH = 60, 8  # letters of a value; of a longer one's beginning and hash
 
@@ -77,6 +81,7 @@ class Comparison:
     runs: Mapping[str, xr.DataTree]
     table: xr.Dataset
     differences: tuple[Difference, ...]
+    unknowns: tuple[str, ...] = ()  # what cannot be compared, as sentences
 
     def figure(self) -> Figure:
         """Courses of all runs over each other, where they have such, and every quantity relative to the first run."""
@@ -95,6 +100,7 @@ class Comparison:
                 {"group": d.group, "name": d.name, "values": by_name(d.values), "change": by_name(d.change)}
                 for d in self.differences
             ],
+            "unknowns": list(self.unknowns),
             "quantities": [
                 quantity._asdict() | {"values": by_name(value), "change": by_name(change)}
                 for quantity, (value, change) in zip(self.quantities, rows, strict=True)
@@ -117,7 +123,7 @@ def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
 
     Returns:
         A comparison: `table` has the value and relative change of each quantity (quantity, run), in the units of the first run;
-        `differences` the settings that differ; `figure()` draws both.
+        `differences` the settings that differ, `unknowns` what cannot be compared; `figure()` draws table and time courses.
 
     Raises:
         InputError: there are fewer than two results, one is not a result, or they are of different jobs.
@@ -141,10 +147,11 @@ def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
             raise InputError(
                 f"only results of the same job can be compared; {job.name} made {first!r} and {maker.name} made {other!r}"
             )
-    summaries = [_summary(tree, name) for name, tree in trees.items()]
-    numbers = [dict(maker.about("quantities", ResultReader(trees[name]))) for name, maker in makers.items()]
-    differences = tuple(_differences([*trees.values()], summaries))
-    return Comparison(job.name, trees, _table(numbers, list(trees)), differences)
+    results = [_checked(tree, name) for name, tree in trees.items()]
+    numbers = [dict(maker.about("quantities", result)) for maker, result in zip(makers.values(), results, strict=True)]
+    return Comparison(
+        job.name, trees, _table(numbers, list(trees)), tuple(_differences(results)), tuple(_unknowns(results))
+    )
 
 
 def _maker(tree: xr.DataTree, name: str) -> Job:
@@ -154,10 +161,14 @@ def _maker(tree: xr.DataTree, name: str) -> Job:
         raise InputError(error.message, name) from None
 
 
-def _summary(tree: xr.DataTree, name: str) -> dict[str, Any]:
+def _checked(tree: xr.DataTree, name: str) -> ResultReader:
+    """A reader of a result whose summary is whole, of whatever version it is."""
     if "summary_json" not in tree.attrs:
         raise InputError("this result has no summary", name)
-    return dict(json.loads(tree.attrs["summary_json"]))
+    result = checked_result(tree, where=name)
+    if result.broken:
+        raise InputError(f"the summary of this result is broken: {result.broken}", name)
+    return result
 
 
 def _names(runs: Sequence[Given]) -> list[str]:
@@ -174,28 +185,28 @@ def _names(runs: Sequence[Given]) -> list[str]:
     return [names.get(i, f"run {i + 1}") for i in range(len(runs))]
 
 
-def _table(told: Sequence[Mapping[Quantity, float | None]], names: Sequence[str]) -> xr.Dataset:
+def _table(numbers: Sequence[Mapping[Quantity, float | None]], names: Sequence[str]) -> xr.Dataset:
     """All quantities, each in the unit of the first run that has it; of another dimension it is another quantity."""
     rows: dict[tuple[Any, ...], Quantity] = {}
     values: dict[tuple[Any, ...], list[float]] = {}
-    for i, quantities in enumerate(told):
+    for i, quantities in enumerate(numbers):
         for quantity, value in quantities.items():
             key = (*quantity[:3], units.dimension(quantity.unit))
             row = rows.setdefault(key, quantity)
-            into = values.setdefault(key, [math.nan] * len(told))
+            into = values.setdefault(key, [math.nan] * len(numbers))
             into[i] = math.nan if value is None else units.convert(value, quantity.unit, row.unit)
     groups = list(dict.fromkeys(row.group for row in rows.values()))
     order = sorted(rows, key=lambda key: groups.index(key[0]))
-    found = np.array([values[key] for key in order], float).reshape(-1, len(told))
-    first = found[:, :1]
-    change = np.divide(found - first, np.abs(first), out=np.full_like(found, np.nan), where=first != 0)
-    change[np.isclose(found, first, rtol=_SAME, atol=0.0)] = 0.0
+    matrix = np.array([values[key] for key in order], float).reshape(-1, len(numbers))
+    first = matrix[:, :1]
+    change = np.divide(matrix - first, np.abs(first), out=np.full_like(matrix, np.nan), where=first != 0)
+    change[np.isclose(matrix, first, rtol=_SAME, atol=0.0)] = 0.0
     dims = ("quantity", "run")
     texts = zip(*(rows[key] for key in order), strict=True)
     coords = {key: ("quantity", np.array(column, object)) for key, column in zip(Quantity._fields, texts, strict=False)}
     return xr.Dataset(
         {
-            "value": (dims, found, about("1", "value in the unit of `unit`")),
+            "value": (dims, matrix, about("1", "value in the unit of `unit`")),
             "change": (dims, change, about("1", "change relative to the first run")),
         },
         {"run": list(names), **coords},
@@ -203,41 +214,56 @@ def _table(told: Sequence[Mapping[Quantity, float | None]], names: Sequence[str]
 
 
 # ---------------------------------------------------------------- what was asked
-def _differences(trees: Sequence[xr.DataTree], summaries: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
+def _differences(results: Sequence[ResultReader]) -> Iterator[Difference]:
     """Whatever is not the same in all runs; of each group first what all of them have."""
-    groups = itertools.groupby(_unlike(trees, summaries), key=lambda each: each.group)
-    for _, members in groups:
-        yield from sorted(members, key=lambda each: None in each.values)
+    for _, members in itertools.groupby(_unlike(results), key=lambda difference: difference.group):
+        yield from sorted(members, key=lambda difference: None in difference.values)
 
 
-def _unlike(trees: Sequence[xr.DataTree], summaries: Sequence[Mapping[str, Any]]) -> Iterator[Difference]:
-    configs = [json.loads(tree.attrs.get("config_json", "{}")) for tree in trees]
-    yield from _told("run", [_run(tree, config) for tree, config in zip(trees, configs, strict=True)])
-    yield from _parameters([_values(config) for config in configs])
-    asked = [_doses(tree, config) for tree, config in zip(trees, configs, strict=True)]
-    yield from _told("doses", [dict.fromkeys(lines, HAS) for lines in asked])
-    found = [_lines(summary.get("regimen", ())) for summary in summaries]
-    yield from _told("optimised doses", [dict.fromkeys(lines, HAS) for lines in found])
-    yield from _told("configuration", [dict(_leaves(config)) for config in configs])
-    yield from _told("versions", [json.loads(tree.attrs.get("package_versions_json", "{}")) for tree in trees])
+def _unlike(results: Sequence[ResultReader]) -> Iterator[Difference]:
+    same_hash = len({_hashed(result) for result in results}) == 1
+    yield from _texts("run", [_run(result, same_hash) for result in results])
+    yield from _parameters([_values(result.config) for result in results])
+    yield from _texts("doses", [dict.fromkeys(_doses(result), HAS) for result in results])
+    optimised = [_lines(result.at("regimen") or ()) for result in results]
+    yield from _texts("optimised doses", [dict.fromkeys(lines, HAS) for lines in optimised])
+    yield from _texts("configuration", [dict(_leaves(result.config)) for result in results])
+    yield from _texts("versions", [json.loads(result.attribute("package_versions_json") or "{}") for result in results])
 
 
-def _told(group: str, facts: Sequence[Mapping[str, str]]) -> Iterator[Difference]:
+def _texts(group: str, facts: Sequence[Mapping[str, str]]) -> Iterator[Difference]:
+    """The entries of a group that differ, as text; `facts` has the entries of each run."""
     for name in dict.fromkeys(itertools.chain.from_iterable(facts)):
-        values = tuple(each.get(name) for each in facts)
+        values = tuple(entries.get(name) for entries in facts)
         if len({*values}) > 1:
             yield Difference(group, name, values, (math.nan,) * len(facts))
 
 
-def _run(tree: xr.DataTree, config: Mapping[str, Any]) -> dict[str, str]:
-    said = {
-        "scenario": config.get("scenario"),
-        "seed": tree.attrs.get("rng_seed"),
-        "precision": tree.attrs.get("dtype"),
-        "device": tree.attrs.get("device"),
-        "equations": str(tree.attrs.get("model_hash", ""))[:_HASH] or None,
+def _run(result: ResultReader, same_hash: bool) -> dict[str, str]:
+    """Facts of a run; its equations only if those of all runs were hashed in the same way."""
+    facts = {
+        "scenario": str(result.config.get("scenario", "")),
+        "seed": result.attribute("rng_seed"),
+        "precision": result.attribute("dtype"),
+        "device": result.attribute("device"),
+        "equations": result.attribute("model_hash")[:_HASH] if same_hash else "",
     }
-    return {name: str(value) for name, value in said.items() if value is not None}
+    return {name: value for name, value in facts.items() if value}
+
+
+def _hashed(result: ResultReader) -> str:
+    """How the equations of a file were hashed: by whole source files in schema 1, by their syntax since."""
+    return "files" if result.attribute("nanomg_schema_version") == "1" else "syntax"
+
+
+def _unknowns(results: Sequence[ResultReader]) -> Iterator[str]:
+    """What cannot be compared, as sentences."""
+    older = [result.where for result in results if _hashed(result) == "files"]
+    if older and len(older) < len(results):
+        yield (
+            f"Whether the equations are the same is not known: {', '.join(older)} "
+            f"{'has' if len(older) == 1 else 'have'} schema version 1, which hashed them in another way."
+        )
 
 
 def _values(config: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
@@ -246,23 +272,24 @@ def _values(config: Mapping[str, Any]) -> dict[str, tuple[float, str]]:
 
 def _parameters(sets: Sequence[Mapping[str, tuple[float, str]]]) -> Iterator[Difference]:
     for name in sorted({*itertools.chain.from_iterable(sets)}):
-        own = [values.get(name) for values in sets]
-        value, unit = next(entry for entry in own if entry is not None)
-        each = [math.nan if entry is None else units.convert(*entry, unit) for entry in own]
-        if all(math.isclose(other, value, rel_tol=_SAME) for other in each):
+        amounts = [values.get(name) for values in sets]
+        first, unit = next(amount for amount in amounts if amount is not None)
+        numbers = [math.nan if amount is None else units.convert(*amount, unit) for amount in amounts]
+        if all(math.isclose(number, first, rel_tol=_SAME) for number in numbers):
             continue
-        change = tuple((other - each[0]) / abs(each[0]) if each[0] else math.nan for other in each)
-        yield Difference("parameters", name, tuple(entry and _amount(*entry) for entry in own), change)
+        change = tuple((number - numbers[0]) / abs(numbers[0]) if numbers[0] else math.nan for number in numbers)
+        yield Difference("parameters", name, tuple(amount and _text_of(*amount) for amount in amounts), change)
 
 
-def _amount(value: float, unit: str) -> str:
+def _text_of(value: float, unit: str) -> str:
     return f"{format_number(value, 6)} {unit}".removesuffix(" 1").strip()
 
 
-def _doses(tree: xr.DataTree, config: Mapping[str, Any]) -> list[str]:
+def _doses(result: ResultReader) -> list[str]:
     """The doses that were asked for, a line for each series of equal ones; as they were written where the file holds none."""
-    if "doses" in tree.children and "evid" not in tree["doses"]:
-        first = tree["doses"].to_dataset().isel(regimen=0)
+    doses, config = result.group("doses"), result.config
+    if doses is not None and "evid" not in doses:
+        first = doses.isel(regimen=0)
         columns = [first[name].values.tolist() for name in ("time_h", "amt", "cmt", "duration_h", "unit")]
         rows = zip(*columns, strict=True)
         names = ("time_h", "amt", "cmt", "duration_h", "unit")
@@ -279,7 +306,7 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """The values of a configuration by their dotted names, as text."""
-    if path in _TOLD or path in _WORDS or value is None:
+    if path in _ELSEWHERE or path in _OF_REQUEST or path in _WORDS or value is None:
         return
     if isinstance(value, Mapping):
         for key, entry in value.items():

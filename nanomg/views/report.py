@@ -72,7 +72,8 @@ def report(
         output = Path(found).with_suffix(".html")
     page, printed = _outputs(found, Path(output), pdf, force)
     tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
-    result = checked_result(tree, library or find_library())
+    where = "this result" if isinstance(found, xr.DataTree) else Path(found).name
+    result = checked_result(tree, library or find_library(), where)
     text = render(result)
     files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
     for path, content in files.items():
@@ -166,27 +167,25 @@ def _warnings(result: ResultReader) -> Iterator[Items]:
 
 
 def _pictures(result: ResultReader) -> Iterator[Any]:
-    """The pictures as far as the page has room; a file that is whole and of this version gives all of them, or it is a bug."""
+    """The pictures as far as the page has room; a file of a schema that is read gives all of them, or it is a bug."""
     job = jobs.maker(result.tree)
     if job is None or not isinstance(result.tree, xr.DataTree):
         return
     if (missing := job.missing(result.tree.children)) and missing[0] == job.groups[0]:
         yield Text(f"The file has no {missing[0].partition('|')[0]}, so there is nothing to draw.", "note")
         return
+    if not result.readable:
+        yield Text("There is no figure, because this program does not read the schema version of the file.", "note")
+        return
     room, left = _PICTURES, []
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a panel without a finite value
-            for title, picture in plots.pictures(result.tree).items():
-                image = hover.page_image(title, style.sheet([picture]), picture.centres)
-                room -= len(image.uri) + len(file.to_json(image.panels))
-                if room >= 0:
-                    yield image
-                else:
-                    left.append(title)
-    except (KeyError, AttributeError) as lacking:
-        if not (missing or result.older):
-            raise
-        yield Text(f"No other figure can be drawn: the file lacks {lacking}.", "note")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a panel without a finite value
+        for title, picture in plots.pictures(result.tree).items():
+            image = hover.page_image(title, style.sheet([picture]), picture.centres)
+            room -= len(image.uri) + len(file.to_json(image.panels))
+            if room >= 0:
+                yield image
+            else:
+                left.append(title)
     if left:
         yield Text(f"Left out, so that the page stays small; nanomg plot draws them: {'; '.join(left)}.", "note")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from older_summaries import OLDER
 
 import nanomg
 import nanomg.views.compare
@@ -34,34 +35,37 @@ EFFECT = {
     "hours_per_day_above_0.3": {"H1": 0.51, "H2": 0.5},
     "mean_competence_gain": {"H1": 0.0123, "H2": 0.1},
     "share_local": None,
+    "share_serum": None,
     "mean_rise": {"value": 0.0312, "unit": "mmol/L"},
     "peak_rise": {"value": 2.5, "unit": "mmol/L"},
 }
-SIMULATED: dict[str, Any] = {
+BEGIN = {"initial": 0.1, "min": 0.1}
+SIMULATED: dict[str, Any] = OLDER["simulate"] | {
     "signals": {
-        "interstitium.C": {"unit": "mmol/L", "auc_unit": "mmol/L h", "final": 0.51, "max": 12.25, "auc": 1234.5},
-        "tumour.volume": {"unit": "mm^3", "auc_unit": "mm^3 h", "final": 0.15, "max": 2e6, "auc": 1e5},
+        "interstitium.C": BEGIN
+        | {"unit": "mmol/L", "auc_unit": "mmol/L h", "final": 0.51, "max": 12.25, "auc": 1234.5},
+        "tumour.volume": BEGIN | {"unit": "mm^3", "auc_unit": "mm^3 h", "final": 0.15, "max": 2e6, "auc": 1e5},
     },
     "mg": EFFECT | {"free": EFFECT},
 }
 DOSE = {"time_h": 30.5, "amt": 0.25, "cmt": "pd1.ip", "unit": "mg", "duration_h": 0.0}
-OPTIMIZED: dict[str, Any] = {
+OPTIMIZED: dict[str, Any] = OLDER["optimize"] | {
     "signals": {},
     "mg": None,
     "objective": -1.25,
     "baseline_objective": 0.75,
     "terms": {"visits": {"baseline": 0.5, "optimum": 0.25}},
-    "constraints": [{"name": "serum Mg", "limit": 2.0, "value": 1.5, "unit": "mmol/L"}],
+    "constraints": [{"name": "serum Mg", "limit": 2.0, "value": 1.5, "slack": 0.5, "unit": "mmol/L"}],
     "regimen": [DOSE],
 }
 GROUPS = {
     "objective": "optimization",
-    "signals": "simulation",
     "sweep": "sweep",
     "misses": "rows",
     "identifiability": "calibration",
     "feasibility": "feasibility",
     "elasticities": "sensitivity",
+    "signals": "simulation",
 }
 
 
@@ -84,8 +88,8 @@ def tree_of(summary: dict[str, Any], config: dict[str, Any] | None = None, seed:
         },
         {"regimen": ["as given"]},
     )
-    filled = {"simulation": simulation, "doses": doses} if "signals" in summary else {}
     group = next(group for key, group in GROUPS.items() if key in summary)
+    filled = {"simulation": simulation, "doses": doses} if group in ("simulation", "optimization") else {}
     tree = xr.DataTree.from_dict({group: xr.Dataset()} | filled)
     model = Model(models.library().mechanisms["Magnesium"])
     tree.attrs = file.root_attributes(title="t $x$", config=config or CONFIG, seed=seed, model=model, summary=summary)
@@ -133,8 +137,8 @@ def test_what_was_asked() -> None:
     config["parameters"] = {"magnesium.GFR": [0.012, "L/h"], "magnesium.V1": [6.6, "mL"], "pd1.CL": [2.0, "1"]}
     config["file"] |= {"mechanisms": ["Magnesium", "AntiPD1"], "limit": [{"signal": "a.b", "max": "2 mg"}]}
     found = nanomg.compare([tree_of(SIMULATED), tree_of(SIMULATED, config, seed=3, amount=2.0)])
-    told = {(d.group, d.name): d.values for d in found.differences}
-    assert told == {
+    values = {(d.group, d.name): d.values for d in found.differences}
+    assert values == {
         ("run", "seed"): ("0", "3"),
         ("parameters", "magnesium.V1"): ("5.5 mL", "6.6 mL"),
         ("parameters", "pd1.CL"): (None, "2"),
@@ -148,34 +152,20 @@ def test_what_was_asked() -> None:
     assert volume.change == pytest.approx((0.0, 0.2))
 
 
-SWEPT = {"sweep": {"a:max": {"unit": "mg/L", "q05": 1.0, "median": 2.0, "q95": 4.0}}, "trajectories": 9, "failed": 1}
+ENDS = {"min": 0.0, "max": 9.0}
+SWEPT = OLDER["sweep"] | {
+    "sweep": {"a:max": ENDS | {"unit": "mg/L", "q05": 1.0, "median": 2.0, "q95": 4.0}},
+    "trajectories": 9,
+    "failed": 1,
+}
 SIMPLE: dict[str, tuple[dict[str, Any], tuple[str, str], float]] = {
     "sweep": (SWEPT, ("a:max", "50 %"), 2.0),
-    "validate": (
-        {"domains": [{"name": "d", "use": "validate", "gmfe": 1.2, "within_2": 1.0, "n": 4}], "misses": []},
-        ("d", "GMFE"),
-        1.2,
-    ),
-    "calibrate": (
-        {
-            "parameters": {"pk.CL": {"unit": "L/h", "estimate": 5.0, "cv": 0.1}},
-            "errors": [{"part": "fit", "series": None, "gmfe": 1.1}],
-            "identifiability": "",
-        },
-        ("pk.CL", "estimate"),
-        5.0,
-    ),
-    "feasibility": (
-        {"feasibility": {"quantities": {"q": {"unit": "mM", "rise": {"5": 0.1}, "targets": {"0.3": {"share": 0.5}}}}}},
-        ("q", "reaches +0.3"),
-        0.5,
-    ),
+    "validate": (OLDER["validate"], ("d", "GMFE"), 1.5),
+    "calibrate": (OLDER["calibrate"], ("a.k", "estimate"), 2.0),
+    "feasibility": (OLDER["feasibility"], ("total, day", "reaches +0.3"), 0.0),
     "sensitivity": (
-        {
-            "outputs": [{"output": "a:max", "value": 3.0, "unit": "mg"}],
-            "elasticities": [{"output": "a:max", "parameter": "pk.CL", "elasticity": -1.0}],
-        },
-        ("pk.CL", "a:max"),
+        OLDER["sensitivity"] | {"elasticities": [OLDER["sensitivity"]["elasticities"][0] | {"elasticity": -1.0}]},
+        ("a.k", "a.C:max"),
         -1.0,
     ),
 }
@@ -222,6 +212,28 @@ def test_mistakes_are_one_sentence(files: Path, names: list[str], told: str) -> 
     assert "\n" not in str(error.value)
 
 
+def test_a_broken_summary_names_its_file_and_field(files: Path, tmp_path: Path) -> None:
+    less = {key: value for key, value in SIMULATED.items() if key != "verdict"}
+    with pytest.raises(
+        InputError, match=r"^low: the summary of this result is broken: the field 'verdict' is missing$"
+    ):
+        nanomg.compare({"high": tree_of(SIMULATED), "low": tree_of(less)})
+
+
+def test_equations_of_different_schemas_are_not_called_different() -> None:
+    """Schema 1 hashed whole source files: its hash says nothing about one of today."""
+    old, now = tree_of(SIMULATED), tree_of(SIMULATED)
+    old.attrs |= {"nanomg_schema_version": 1, "model_hash": "0" * 64}
+    found = nanomg.compare({"old": old, "now": now})
+    assert not found.differences
+    (sentence,) = found.unknowns
+    assert sentence.startswith("Whether the equations are the same is not known: old has schema version 1")
+    assert found.to_dict()["unknowns"] == [sentence]
+    now.attrs |= {"nanomg_schema_version": 1, "model_hash": "1" * 64}
+    both = nanomg.compare({"old": old, "now": now})
+    assert [(d.name, d.values) for d in both.differences] == [("equations", ("0" * 8, "1" * 8))] and not both.unknowns
+
+
 Program = Callable[..., tuple[int, str, str]]
 
 
@@ -248,7 +260,7 @@ def test_the_command(files: Path, program: Program, tmp_path: Path) -> None:
     assert ["tumour.volume", "final", "mm^3", "0.15", "0.3", "+100", "%"] in rows
     assert ["interstitium.C", "max", "mmol/L", "12.25", "–", "–"] in rows
     assert ["peak", "rise", "as", "given", "mmol/L", "2.5", "2.5", "="] in rows
-    assert "The same was asked of all." in out
+    assert "Settings, parameters and doses are the same." in out
     found = json.loads(program(*pair, "--json")[1])
     assert [run["name"] for run in found["runs"]] == ["low", "run"] and found["figure"] is None
     (entry,) = (q for q in found["quantities"] if (q["name"], q["measure"]) == ("tumour.volume", "final"))
@@ -283,8 +295,8 @@ def test_changes_are_percent_factors_or_of_another_sign(before: float, after: fl
 
 def test_the_figure_counts_what_it_leaves_out() -> None:
     def swept(values: dict[str, float]) -> Any:
-        entry = lambda v: {"unit": "mg", "q05": v, "median": 1.0, "q95": 1.0}
-        return tree_of({"sweep": {k: entry(v) for k, v in values.items()}, "trajectories": 9, "failed": 0})
+        entry = lambda v: ENDS | {"unit": "mg", "q05": v, "median": 1.0, "q95": 1.0}
+        return tree_of(SWEPT | {"sweep": {k: entry(v) for k, v in values.items()}, "failed": 0})
 
     many = {f"n{i}": 1.1 + 0.01 * i for i in range(63)}
     before = {**dict.fromkeys(many, 1.0), "zero": 0.0, "sign": 1.0, "gone": 1.0, "away": 1.0}

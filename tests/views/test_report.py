@@ -169,7 +169,7 @@ def test_a_file_without_an_attribute_still_has_a_page(file: Path, tmp_path: Path
 
 def test_an_older_schema_says_so(file: Path, tmp_path: Path) -> None:
     page = changed(file, tmp_path / "x.h5", lambda _, attributes: attributes.update(nanomg_schema_version=0))
-    assert "schema version 0" in page.text
+    assert "schema version 0" in page.text and "There is no figure, because" in page.text
     with pytest.raises(InputError, match="make it again"):
         result_file.open(tmp_path / "x.h5")
 
@@ -198,8 +198,9 @@ def test_a_result_in_memory_has_a_page_where_it_is_named(file: Path, tmp_path: P
     assert report.report(tree, tmp_path / "page.html")["verdict"] == result_file.read_summary(file)["verdict"]
 
 
-def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
+def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulation dressed up as the result of a search, which would take long."""
+    monkeypatch.setattr(report, "_pictures", lambda tree: iter(()))
 
     def dress(groups: dict[str, xr.Dataset], attributes: dict[str, Any]) -> None:
         for name in ("simulation", "doses"):
@@ -208,23 +209,23 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path) -> None:
             )
             groups[name] = both
         groups["optimization"] = xr.Dataset({"limit": ("constraint", [4.0])}, {"constraint": ["level"]})
-        attributes |= {"nanomg_job": "optimize", "nanomg_schema_version": 1}
+        attributes["nanomg_job"] = "optimize"
         limit = {"name": "level", "limit": 4.0, "value": 3.999, "slack": 0.001, "unit": "mg/L"}
         attributes["summary_json"] = json.dumps(
             json.loads(attributes["summary_json"])
             | {"job": "optimize", "feasible": True, "converged": False, "objective": 1.5, "baseline_objective": 2.5}
-            | {"evaluations": 9, "seconds": 1.0, "kkt_residual": 0.1, "baseline_regimen": []}
+            | {"evaluations": 12, "seconds": 1.0, "kkt_residual": 0.1, "baseline_regimen": []}
             | {
                 "terms": {"burden": {"baseline": 2.5, "optimum": 1.5}},
                 "constraints": [limit],
-                "starts": [],
+                "starts": [{"objective": o, "violation": 0.0, "feasible": True} for o in (1.5, 1.6, 1.7, 1.8)],
                 "regimen": [],
             }
         )
 
     page = changed(file, tmp_path / "x.h5", dress)
     assert "Regimen “optimum”" in page.text and "Regimen “baseline”" in page.text
-    assert "baseline: 2.5" in page.text and "stopped before it converged" in page.text
+    assert "baseline: 2.5" in page.text and "after 3 steps, the maximum" in page.text and "--steps 6" in page.text
     assert "Another value of the limit “level”: it is active at 4 mg/L." in page.text
 
 

@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 from read_page import courses, facts_of, said, warned
 
+from nanomg.errors import InputError
 from nanomg.page.blocks import Cell, Table, capped
 from nanomg.results import parts
 from nanomg.views import answers, cautions, drivers, provenance, report
@@ -82,6 +83,28 @@ def test_a_limit_on_counts_is_held_against_the_courses() -> None:
 def test_a_limit_without_a_course_is_not_known() -> None:
     found = warned(facts_of(LIMITED, {}, simulation=courses(other=[1.0])))
     assert "Whether the limit “serum” is kept is not known: the file has no time course." in found
+
+
+def test_a_limit_that_cannot_be_read_says_why() -> None:
+    config = {"file": {"limit": [{"name": "serum", "signal": SERUM, "max": "2 parsecs"}]}}
+    (told,) = [t for t in warned(facts_of(config, {}, simulation=courses(**{SERUM: [1.0]}))) if "“serum”" in t]
+    assert told.startswith("Whether the limit “serum” is kept is not known: ") and "parsec" in told
+
+
+def test_a_scenario_that_the_library_no_longer_knows_says_why() -> None:
+    config = {"scenario": "x", "set": {}, "dose": [], "parameters": {}}
+    (told,) = [t for t in warned(facts_of(config | {"file": {"mechanisms": ["Gone"]}}, {})) if "built again" in t]
+    assert "scenario 'x': " in told and "cards" in told
+    (told,) = [t for t in warned(facts_of({"scenario": "x", "file": {}}, {})) if "built again" in t]
+    assert "the configuration has no 'set'" in told
+
+
+def test_an_attribute_that_is_no_json_is_a_damaged_file(simulated: xr.DataTree) -> None:
+    for name in ("config_json", "summary_json"):
+        tree = simulated.copy()
+        tree.attrs[name] = tree.attrs[name][:-9]
+        with pytest.raises(InputError, match=f"run.h5: the file is damaged: its {name} is not a JSON object"):
+            report.render(checked_result(tree, where="run.h5"))
 
 
 # ---------------------------------------------------------------- against data
@@ -363,12 +386,14 @@ def test_a_summary_without_a_field_still_has_a_page(simulated: xr.DataTree, monk
         del holder[key]
         tree = simulated.copy()
         tree.attrs["summary_json"] = json.dumps(less)
-        page = report.render(checked_result(tree))
+        page = report.render(checked_result(tree, where="run.h5"))
         if "is broken" in page:
             named += 1
             page = html.unescape(page)
             assert (
-                f"the field '{'.'.join((*inner, key))}' is missing" in page
+                f"The summary of run.h5 is broken, so the answer and what depends on it are left out: "
+                f"the field '{'.'.join((*inner, key))}' is missing"
+                in page
                 and "no answer in words" in page
                 and "Run it again" in page
             )
