@@ -72,7 +72,13 @@ EventDoses = Annotated[
         "--events",
         rich_help_panel=MODEL,
         metavar="FILE",
-        help="Take the regimen from this CSV table of events of one subject, in NONMEM's columns.",
+        help="Take the regimens from this CSV table of events of one subject or several, in NONMEM's columns.",
+    ),
+]
+SubjectId = Annotated[
+    str | None,
+    typer.Option(
+        "--id", rich_help_panel=MODEL, metavar="ID", help="Only this subject of the event table  [default: all]"
     ),
 ]
 Records = Annotated[

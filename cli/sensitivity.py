@@ -52,6 +52,7 @@ def sensitivity(
     assignments: options.Assignments = None,
     doses: options.Doses = None,
     events: options.EventDoses = None,
+    subject_id: options.SubjectId = None,
     output: options.Output = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a tornado diagram into this PNG file.")
@@ -76,6 +77,7 @@ def sensitivity(
             set=overrides,
             dose=tuple(doses or ()),
             events=events,
+            id=subject_id,
             output=output,
             figure=figure,
             force=force,

@@ -87,6 +87,7 @@ def sweep(
     assignments: options.Assignments = None,
     doses: options.Doses = None,
     events: options.EventDoses = None,
+    subject_id: options.SubjectId = None,
     precision: options.Precision = "float64",
     rtol: Annotated[
         float, typer.Option(metavar="X", rich_help_panel=COMPUTATION, help="Relative tolerance of each step.")
@@ -138,6 +139,7 @@ def sweep(
             set=overrides,
             dose=tuple(doses or ()),
             events=events,
+            id=subject_id,
             precision=precision,
             rtol=rtol,
             device=device,

@@ -105,16 +105,27 @@ class RegimenRequest(ScenarioRequest):
     """A request about one scenario, whose regimen may come from an event table."""
 
     events: File | None = field(
-        default=None, metadata=about("event table (CSV) of one subject, whose regimen replaces the scenario's")
+        default=None, metadata=about("event table (CSV), the regimens of whose subjects replace the scenario's")
+    )
+    id: str | None = field(
+        default=None, metadata=about("ID of the only subject of the event table that is used; all of them if left out")
     )
 
+    @property
+    def at_records(self) -> bool:
+        """Whether subjects are observed at the records of the event table."""
+        return False
+
     def resolved(self, library: Library | None = None) -> Scenario:
-        """The scenario that is asked for, with what is set and with the regimen of the event table."""
+        """The scenario that is asked for, with what is set and with the regimens of the event table."""
         if self.events is None:
+            if self.id is not None:
+                raise InputError("--id chooses a subject of an event table; name that with --events", "--id")
             return super().resolved(library)
         if self.dose:
             raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
-        return with_events(super().resolved(library), Path(self.events), self.shelves(library))
+        scenario, path = super().resolved(library), Path(self.events)
+        return with_events(scenario, path, self.shelves(library), self.id, self.at_records)
 
 
 def resolve(

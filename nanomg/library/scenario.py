@@ -11,7 +11,7 @@ from typing import Any
 
 from nanomg.analysis.readouts import AREA, CURVE, WHOLE_COURSE
 from nanomg.dosing.dose import Dose, Window, movable
-from nanomg.dosing.event_record import INTERPOLATIONS
+from nanomg.dosing.event_record import INTERPOLATIONS, Subject
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Card, Parameter
@@ -84,6 +84,7 @@ class Scenario:
     free: tuple[FreeDose, ...]
     columns: Mapping[str, BoundColumn]  # by parameter
     config: Mapping[str, Any]
+    subjects: tuple[Subject, ...] = ()  # of an event table whose records replace the doses
 
     @property
     def kind(self) -> str:
@@ -93,15 +94,24 @@ class Scenario:
     @property
     def plain(self) -> bool:
         """Whether the regimen is single doses alone: no steady state, no reset, no rate that the port modifies."""
-        return movable(self.doses, self.model.ports)
+        return not self.subjects and movable(self.doses, self.model.ports)
 
     def needs_movable_doses(self, job: str) -> None:
         """Reject a regimen with doses that cannot be moved."""
+        if len(self.subjects) > 1:
+            message = f"{job} moves the doses of one regimen, but the table has {len(self.subjects)} subjects"
+            raise InputError(f"{message}; choose one of them with --id", self.subjects[0].source)
         if not self.plain:
             raise InputError(
-                f"{job} moves doses, so it takes only single doses: no steady state, no resets, no rates subject to F or a model",
+                f"{job} moves doses, so it takes only single doses: no steady state, no resets, no rates subject to F or a model, "
+                "no columns that change parameters in time",
                 f"scenario {self.name!r}",
             )
+
+    @property
+    def bound(self) -> dict[str, str]:
+        """The columns of the event table that parameters follow, by parameter."""
+        return {name: self.columns[name].name for name in self.subjects[0].bound} if self.subjects else {}
 
     @property
     def values(self) -> dict[str, float]:

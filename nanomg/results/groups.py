@@ -38,6 +38,8 @@ def dose_rows(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]
 
 def regimen_rows(scenario: Scenario) -> list[dict[str, Any]]:
     """The scenario's regimen: single doses, or where these do not say it all, records."""
+    if scenario.subjects:
+        return record_rows(scenario, scenario.subjects)
     if scenario.plain:
         return dose_rows(scenario, scenario.doses)
     return record_rows(scenario, (subject_of(scenario.doses),), with_id=False)

@@ -13,44 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from nanomg.dosing import event_record, event_table, record_columns
+from nanomg.dosing import event_record, record_columns
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import Columns, columns_of, filled
-from nanomg.errors import InputError
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT
-
-
-# ---------------------------------------------------------------- subjects
-def subjects_in(scenario: Scenario, text: str, source: str) -> tuple[Subject, ...]:
-    """The subjects of an event table, their bound columns in the units of the parameters.
-
-    Raises `InputError`, one sentence that names file, row and column.
-    """
-    names = {name: column.name for name, column in scenario.columns.items()}
-    subjects = event_table.parse_events(text, source, scenario.model, names)
-    bound = subjects[0].bound
-    if not bound:
-        return subjects
-    converted = record_columns.changed(subjects, functools.partial(_converted, scenario, bound, subjects))
-    return tuple(dataclasses.replace(subject, bound={name: name for name in bound}) for subject in converted)
-
-
-def _converted(scenario: Scenario, bound: Mapping[str, str], subjects: Sequence[Subject], columns: Columns) -> Columns:
-    """The records with each bound parameter in a column of its own."""
-    with np.errstate(over="ignore"):
-        converted = {name: columns.covariates[column] * scenario.columns[name].factor for name, column in bound.items()}
-    for name, values in converted.items():
-        declared = scenario.model.parameters[name]
-        wrong = np.flatnonzero((values < 0) | (values > min(declared.at_most, np.finfo(float).max)))
-        if len(wrong):
-            limit = f"between 0 and {declared.at_most:g}" if declared.at_most < np.inf else "0 or more, and finite"
-            message = f"{name} must be {limit}, not {values[wrong[0]]:g} {declared.unit}".rstrip(" 1")
-            where = f"{subjects[0].source}, row {columns.row[wrong[0]]}, column {bound[name]}"
-            raise InputError(message, where)
-    return columns._replace(covariates={**columns.covariates, **converted})
 
 
 def scenario_subject(scenario: Scenario) -> Subject:
@@ -58,10 +27,15 @@ def scenario_subject(scenario: Scenario) -> Subject:
     return event_record.subject_of(scenario.doses, f"scenario {scenario.name!r}, doses in order of time")
 
 
-# ---------------------------------------------------------------- arms
-def brings_mg(scenario: Scenario, subject: Subject) -> bool:
-    """Whether any dose of a subject carries Mg."""
+def until(subject: Subject, hours: float) -> Subject:
+    """A subject's records before a time [h], but at least the first one."""
     columns, _ = columns_of([subject])
+    return dataclasses.replace(subject, records=subject.records[: max(int((columns.time < hours).sum()), 1)])
+
+
+def brings_mg(scenario: Scenario, subjects: Sequence[Subject]) -> bool:
+    """Whether any dose of these subjects carries Mg."""
+    columns, _ = columns_of(subjects)
     return bool(_carrying(scenario, columns).any())
 
 
@@ -71,12 +45,17 @@ def _carrying(scenario: Scenario, columns: Columns) -> np.ndarray:
     return columns.doses & np.array([*carries, False])[columns.cmt]
 
 
+def without_mg(scenario: Scenario, subjects: Sequence[Subject]) -> dict[str, tuple[Subject, ...]]:
+    """The arm of subjects without their Mg."""
+    return {WITHOUT: record_columns.changed(subjects, functools.partial(_without_mg, scenario))}
+
+
 def arms_of(scenario: Scenario, subjects: tuple[Subject, ...]) -> dict[str, tuple[Subject, ...]]:
     """The subjects as given, and their paired arms if anyone is given Mg."""
     arms = {AS_GIVEN: subjects}
     columns, _ = columns_of(subjects)
     if _carrying(scenario, columns).any():
-        arms[WITHOUT] = record_columns.changed(subjects, functools.partial(_without_mg, scenario))
+        arms |= without_mg(scenario, subjects)
         given = _given_free(scenario, subjects, columns)
         if given is not None:
             arms[FREE] = record_columns.changed(subjects, lambda _: given)

@@ -24,13 +24,13 @@ from nanomg.simulation import blocks, layout
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.arms import AS_GIVEN, AS_SET, Arms
 from nanomg.simulation.event_arms import arms_of
+from nanomg.simulation.event_times import common_times
 from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, RESPONSE, SERUM
+from nanomg.simulation.subject_lanes import SubjectLanes
 from nanomg.solver.status import Status
 
 RTOL = 1e-7  # tables are compared with closed forms and other programs, to 1e-6 down to a millionth of the peak
 MEMORY = 5e8  # [bytes] of a core for the lanes being solved
-_MOST_EDGES = 300  # times of doses around which the series has extra points
-_MOST_TIMES = 100_000
 _PAD = 32  # times are filled up to a multiple, so that similar tables share one compiled solve
 _ROWS = 10_000  # of a table of records that are held as text
 _LATE = 64  # lanes of a block of slow lanes
@@ -97,7 +97,7 @@ def run(
     bound = {name for subject in subjects for name in subject.bound}
     hypotheses = (AS_SET,) if bound & set(HYPOTHESES.values()) else simulation_arms.hypotheses_of(scenario)
     hypotheses = hypotheses if series else hypotheses[:1]
-    times, close = times_of(scenario, subjects) if series else (np.array([]), False)
+    times, close = common_times(scenario, subjects) if series else (np.array([]), False)
     shape = len(subjects), len(arms), len(hypotheses)
     if (numbers := math.prod(shape) * len(times) * len(_shown(scenario, len(subjects)))) > most:
         size = f"{numbers:.2g} numbers ({8 * numbers / 1e9:.2g} GB of memory)"
@@ -130,23 +130,18 @@ def _solved(
     precision: str,
 ) -> _Solved:
     """All lanes, numbered with the hypotheses running fastest, then the arms."""
-    everyone = [subject for arm in arms.values() for subject in arm]
-    columns = scenario.columns
-    between = {name: columns[name].between for name in everyone[0].bound}
     weights = simulation_arms.weights_of(hypotheses, scenario.values)
-    plan = layout.plan_of(scenario.model, everyone, tuple(weights), between, precision=precision)
     output = np.pad(times, (0, -len(times) % _PAD), "edge") if len(times) else times
-    sizes = layout.sizes_of(everyone, output, scenario.windows)
+    table = SubjectLanes(scenario, arms, output, tuple(weights), at_records=True, precision=precision)
+    plan = table.plan
     names = _shown(scenario, len(arms[AS_GIVEN])) if len(times) else []
     shape = len(arms[AS_GIVEN]), len(arms), len(hypotheses)
-    by_arm = list(arms.values())
 
     def solve(chosen: np.ndarray, defer: bool) -> _Solved:
         who, arm, hypothesis = np.unravel_index(chosen, shape)
-        given = [by_arm[a][i] for a, i in zip(arm.tolist(), who.tolist(), strict=True)]
         values = {**scenario.values, **{name: weight[hypothesis] for name, weight in weights.items()}}
         with devices.using(choice):
-            lanes = layout.lanes_of(plan, values, given, output, scenario.windows, at_records=True, sizes=sizes)
+            lanes = table.lanes(values, who, arm, output)
             solved = simulation_lanes.solve_block(plan._replace(defer=defer), lanes, RTOL, choice.devices)
             observed = simulation_lanes.observe(plan, lanes, solved, [*dict.fromkeys([*scenario.outputs, *names])])
         rows = len(lanes.time)
@@ -158,8 +153,7 @@ def _solved(
 
     lanes = shape[0] * shape[1] * shape[2]
     choice = devices.choose("auto", lanes)
-    bytes_each = 8 * sizes.actions * (len(plan.model.states) + 2 * len(plan.channels) + len(plan.model.inputs) + 12)
-    size = min(devices.block_of(choice, bytes_each, lanes, MEMORY), lanes)
+    size = min(devices.block_of(choice, table.bytes_each, lanes, MEMORY), lanes)
     late = min(size, _LATE * len(choice.devices))
     return blocks.solve_in_like_blocks(solve, lanes, size, late, choice.side)
 
@@ -170,45 +164,6 @@ def _shown(scenario: Scenario, subjects: int) -> list[str]:
     if subjects == 1:
         return names
     return [n for n in names if n in scenario.outputs or n in (CONCENTRATION, RESPONSE, SERUM)]
-
-
-def times_of(scenario: Scenario, subjects: Sequence[Subject]) -> tuple[np.ndarray, bool]:
-    """The common times of the series, from the first record or 0 to the last record or the horizon, and whether they follow
-    every dose; no times if a subject's time decreases."""
-    columns, bounds = columns_of(subjects)
-    back = np.diff(columns.time, prepend=columns.time[:1]) < 0
-    back[bounds[:-1]] = False
-    if back.any():
-        return np.array([]), False
-    first, last = min(0.0, columns.time.min()), max(scenario.horizon, columns.time.max())
-    if not (last - first) / scenario.every <= _MOST_TIMES:
-        raise InputError(
-            f"from {first:g} h to {last:g} h there are more than {_MOST_TIMES} steps of {scenario.every:g} h; make `every` longer",
-            subjects[0].source,
-        )
-    regular = np.arange(np.floor(first / scenario.every), np.ceil(last / scenario.every)) * scenario.every
-    edges = _edges(subjects, last)
-    close = len(edges) <= _MOST_EDGES
-    probes = np.add.outer(sorted(edges), simulation_lanes.PROBES).ravel() if close else np.array([])
-    times = np.union1d(np.append(regular, (first, last)), probes)
-    times = times[(times >= first) & (times <= last)]
-    return times[np.append(True, np.diff(times) > 1e-9)], close
-
-
-def _edges(subjects: Sequence[Subject], last: float) -> set[float]:
-    """When doses begin and end, as far as the records give it; gathering stops when there are too many to follow."""
-    columns, _ = columns_of(subjects)
-    on = columns.doses
-    length = np.where(columns.rate > 0, columns.amt / np.where(columns.rate > 0, columns.rate, 1.0), columns.duration)
-    doses = np.unique(np.stack([columns.time, columns.ii, columns.addl, length])[:, on], axis=1)
-    edges: set[float] = set()
-    for time, ii, addl, lasts in doses.T.tolist():
-        for k in range(int(addl) + 1):
-            due = time + k * ii
-            if due > last or len(edges) > _MOST_EDGES:
-                break
-            edges |= {due, due + lasts}
-    return edges
 
 
 # ---------------------------------------------------------------- for other tools

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -115,10 +116,12 @@ def lanes_of(
     moved: Moved = AS_WRITTEN,
     at_records: bool = False,
     sizes: Sizes = ANY_SIZE,
+    factors: Mapping[str, Any] = MappingProxyType({}),
 ) -> Lanes:
     """A lane for each of the subjects, which may be the same one many times over.
 
-    `output` (time, lane) or (time,) are output times of every lane [h]; `at_records`: whether its records are, too.
+    `output` (time, lane) or (time,) are output times of every lane [h]; `at_records`: whether its records are, too; `factors`
+    (lane,) multiply the columns of these parameters, up to what a parameter may be.
     Raises `InputError` for records that make no sense with these values.
     """
     if moved.time is not None:
@@ -132,6 +135,8 @@ def lanes_of(
     at = bounds[which] + np.minimum(np.arange(rows)[:, None], count - 1)
     assert plan.records is not None
     bound = {name: _bound(plan.model, columns, bounds, distinct, name, how)[at] for name, how in plan.records.held}
+    for name in bound.keys() & factors.keys():
+        bound[name] = np.minimum(bound[name] * factors[name], _most(plan.model, name))
     lanes = _given(plan, values, columns, at, np.arange(rows)[:, None] < count, moved, bound)
     given = windows if isinstance(windows, InputWindows) else windows_of(plan.model, windows, len(which))
     lanes = lanes._replace(
@@ -230,7 +235,7 @@ def _bound(
     values = columns.covariates[column]
     if np.isnan(values).any():
         values = np.concatenate([filled(subject, column, how) for subject in subjects])
-    most = (model.parameters.get(name) or model.states[name]).at_most
+    most = _most(model, name)
     wrong = np.flatnonzero((values < 0) | (values > most))
     if len(wrong):
         who = int(np.searchsorted(bounds, wrong[0], "right")) - 1
@@ -239,3 +244,8 @@ def _bound(
             f"{name} must be from 0 to {most:g}, not {values[wrong[0]]:g}", subjects[who].where(record, column)
         )
     return values
+
+
+def _most(model: Model, name: str) -> float:
+    """The largest value that a parameter with a column may have."""
+    return float((model.parameters.get(name) or model.states[name]).at_most)

@@ -66,6 +66,14 @@ def with_amounts(lanes: Lanes, amount: Any) -> Lanes:
     return lanes._replace(amount=amount, records=lanes.records._replace(rate=rate))
 
 
+def with_factors(lanes: Lanes, factors: Mapping[str, Any]) -> Lanes:
+    """Lanes of records whose columns of these parameters are multiplied, traced."""
+    if lanes.records is None or not factors:
+        return lanes
+    bound = {name: values * factors.get(name, 1.0) for name, values in lanes.records.bound.items()}
+    return lanes._replace(records=lanes.records._replace(bound=bound))
+
+
 def arriving(plan: Plan, lane: Lanes) -> Values:
     """The values of one lane's records as its doses arrive."""
     return _deliveries(plan, lane)[1]

@@ -22,6 +22,7 @@ from nanomg.jobs.sweep.keep import STATUS, SUBJECT
 from nanomg.jobs.sweep.prepared import Recipe
 from nanomg.jobs.sweep.regimens import REGIMEN
 from nanomg.jobs.sweep.request import request_of
+from nanomg.library import event_doses
 from nanomg.library.card import Origin
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
@@ -30,7 +31,7 @@ from nanomg.models import library as find_library
 from nanomg.results import file, parts
 from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, event_lanes, event_runs
+from nanomg.simulation import event_arms, event_lanes, event_runs, event_times
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.failure import Diagnosis, cause_of
 from nanomg.solver.status import Status
@@ -148,7 +149,7 @@ def _replay_swept(config: Mapping[str, Any], number: int, library: Library, wher
     request = dataclasses.replace(request_of(config, where), device="auto")
     batch = Recipe(config, request, ()).batch(library)
     lanes, found = batch.alone(number)
-    lane = _Lane(batch.plan.model, lanes.values, ())
+    lane = _Lane(batch.plan.model, lanes.values, batch.plan.timed)
     return lane, cause_of(*lane, int(np.asarray(found.status)[0]), found.stop)
 
 
@@ -173,7 +174,7 @@ def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, An
 
 def _subjects(scenario: Scenario, config: Mapping[str, Any]) -> tuple[Any, ...]:
     events = config["events"]
-    return event_arms.subjects_in(scenario, events["text"], events["name"])
+    return event_doses.subjects_in(scenario, events["text"], events["name"])
 
 
 # ---------------------------------------------------------------- one lane again
@@ -202,7 +203,7 @@ def _replay(
         number = [s.id for s in subjects].index(which.subject)
         subject = event_arms.arms_of(scenario, subjects)[which.regimen][number]
         between = {name: scenario.columns[name].between for name in subject.bound}
-        times, _ = event_runs.times_of(scenario, subjects)
+        times, _ = event_times.common_times(scenario, subjects)
         solved = event_lanes.run(
             scenario.model,
             values,

@@ -22,12 +22,12 @@ import nanomg
 from nanomg.dosing.event_record import Record, Subject
 from nanomg.errors import InputError
 from nanomg.jobs.simulate import run as simulate_run
-from nanomg.library import scenario_file
+from nanomg.library import event_doses, scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import blocks as simulation_blocks
-from nanomg.simulation import event_arms, event_runs, layout
+from nanomg.simulation import event_arms, event_runs, event_times, layout
 from nanomg.simulation import lanes as simulation_lanes
 
 # ---------------------------------------------------------------- records out
@@ -165,7 +165,7 @@ def test_a_table_and_the_same_doses_give_the_same(tmp_path: Path) -> None:
 
 def test_too_many_doses_to_follow_closely_get_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
-    monkeypatch.setattr(event_runs, "_MOST_EDGES", 3)
+    monkeypatch.setattr(event_times, "_MOST_EDGES", 3)
     events = written(tmp_path, "TIME AMT CMT II ADDL\n1 5 magnesium.iv 7 4")
     run = simulate_run.simulate(str(tmp_path / "mg.toml"), events=events)
     assert run.summary["verdict"].startswith("No conclusion: there are too many different dose times")
@@ -176,7 +176,7 @@ def test_an_arm_without_magnesium_keeps_resets_and_its_own_steady_state(library:
     (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
     loaded = scenario_file.load(str(tmp_path / "mg.toml"), library)
     text = "TIME,AMT,CMT,EVID,II,SS\n0,5,magnesium.iv,4,,\n1,5,magnesium.iv,1,6,1\n2,5,magnesium.iv,1,6,2\n3,5,magnesium.iv,1,,\n"
-    (arm,) = event_arms.arms_of(loaded, event_arms.subjects_in(loaded, text, "doses.csv"))["without Mg"]
+    (arm,) = event_arms.arms_of(loaded, event_doses.subjects_in(loaded, text, "doses.csv"))["without Mg"]
     assert [(r.evid, r.ss, r.amt, r.ii) for r in arm.records] == [
         (3, 0, 0, 0),
         (1, 1, 0, 0),
@@ -189,7 +189,7 @@ def test_an_arm_without_magnesium_keeps_resets_and_its_own_steady_state(library:
 def test_arms_of_a_liposome_are_given_free(library: Library) -> None:
     loaded = scenario_file.load("mouse-mc38-iv", library)
     text = "TIME,AMT,CMT,RATE\n0,2,liposome.iv,0.5\n1,2,liposome.iv,0\n2,0.2,pd1.ip,0\n"
-    arms = event_arms.arms_of(loaded, event_arms.subjects_in(loaded, text, "doses.csv"))
+    arms = event_arms.arms_of(loaded, event_doses.subjects_in(loaded, text, "doses.csv"))
     assert list(arms) == ["as given", "without Mg", "same Mg given free"]
     (free,) = arms["same Mg given free"]
     (plain,) = (d for d in simulation_arms.given_free(loaded, loaded.doses[:1]) or ())

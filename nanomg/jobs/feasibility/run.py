@@ -8,6 +8,7 @@ Like `nanomg.simulation.roles`, this module names biological quantities.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import xarray as xr
 from nanomg import files, units
 from nanomg.analysis.readouts import READ_OUTS
 from nanomg.errors import InputError
+from nanomg.jobs.feasibility.paired_lanes import paired_doses, paired_subjects
 from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
 from nanomg.jobs.feasibility.summary import FeasibilitySummary
 from nanomg.library.library import Library
@@ -28,7 +30,7 @@ from nanomg.population.ranges import CARD, range_of
 from nanomg.population.streams import normal
 from nanomg.results import file
 from nanomg.results.run import Run, finish
-from nanomg.simulation import arms, roles
+from nanomg.simulation import arms, event_arms, event_times, roles
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.roles import CONCENTRATION, DONNAN, SERUM
 from nanomg.solver.status import Status
@@ -78,6 +80,7 @@ def feasibility(
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
     events: str | Path | None = None,
+    id: str | None = None,
     output: str | Path | None = None,
     force: bool = False,
     library: Library | None = None,
@@ -96,7 +99,8 @@ def feasibility(
         horizon: end of the simulation [default: the scenario's].
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table of one subject, which replaces the doses of the scenario.
+        events: path of an event table, which replaces the doses of the scenario; rises are means over its subjects.
+        id: ID of the only subject of the table that is used.
         output: path of the result file (.h5); without it nothing is written.
         force: overwrite files that exist.
         library: mechanisms, cards and scenarios [default: the shipped library].
@@ -125,6 +129,7 @@ def feasibility(
         set=set or {},
         dose=dose,
         events=events,
+        id=id,
         output=output,
         force=force,
     )
@@ -168,13 +173,15 @@ def run(
 
 def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:
     """The scenario up to a shorter horizon; doses after it fall away."""
+    event_times.check_one_clock(scenario.subjects)
     if horizon is None:
         return scenario
     hours = units.parse_quantity(horizon, "h", "--horizon")
     if not 0 < hours <= scenario.horizon:
         raise InputError(f"the horizon must be above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon")
     kept = tuple(d for d in scenario.doses if d.time < hours)
-    return dataclasses.replace(scenario, horizon=hours, doses=kept)
+    subjects = tuple(event_arms.until(subject, hours) for subject in scenario.subjects)
+    return dataclasses.replace(scenario, horizon=hours, doses=kept, subjects=subjects)
 
 
 def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
@@ -185,14 +192,16 @@ def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
     for name in (CONCENTRATION, POOR, SERUM, DONNAN):
         if name not in scenario.model.owner:
             raise InputError(f"the model has no {name!r}, so the rise of tumour free Mg is not defined", where)
-    if not any(arms.carries(scenario.model, d.cmt) for d in scenario.doses):
+    given = any(arms.carries(scenario.model, d.cmt) for d in scenario.doses)
+    if not given and not (scenario.subjects and event_arms.brings_mg(scenario, scenario.subjects)):
         raise InputError("no dose within the horizon contains Mg, so there is no rise", where)
 
 
 # ---------------------------------------------------------------- drawing
 def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
     """The first `draws` plausible samples of a seed. Fixing one parameter does not change the samples of the others."""
-    found = {p.name: range_of(p, CARD) for p in scenario.parameters.values() if p.value != 0}
+    known = (p for p in scenario.parameters.values() if p.value != 0 and p.name not in scenario.bound)
+    found = {p.name: range_of(p, CARD) for p in known}
     ranged = {name: span for name, span in found.items() if span and not span.uniform}
     if not ranged:
         raise InputError(
@@ -222,36 +231,34 @@ def sample(scenario: Scenario, draws: int, seed: int) -> Draws:
 def _solve(
     scenario: Scenario, sampled: Draws, draws: int, chunk: int, progress: Progress | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rises (draw, quantity) [mmol/L], NaN where a draw failed, and the status (draw,)."""
-    doses = scenario.doses
+    """Rises (draw, quantity) [mmol/L], NaN where a draw failed, and the status (draw,).
+
+    Over an event table a rise is the mean over its subjects, and the status the worst.
+    """
     names = tuple(sampled.values)
-    plan = simulation_lanes.plan_for(scenario.model, doses, names)
-    times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
     blocks = math.ceil(draws / chunk)
     size = math.ceil(draws / blocks)
-    brings = np.array([bool(arms.carries(scenario.model, d.cmt)) for d in doses])
-    given = np.array([d.strength for d in doses])[:, None] * np.ones(2 * size)
-    given[brings, size:] = 0.0  # the second half of the lanes is the arm without Mg
-    rise, status = np.full((draws, len(QUANTITIES)), np.nan), np.zeros(draws, np.int8)
-    for block in range(blocks):
+    regimens = (paired_subjects if scenario.subjects else paired_doses)(scenario, names, size)
+    rise, status = np.zeros((draws, len(QUANTITIES))), np.zeros(draws, np.int8)
+    for number, (block, regimen) in enumerate(itertools.product(range(blocks), regimens)):
         if progress:
-            progress(block, blocks, {})
+            progress(number, blocks * len(regimens), {})
         # the last block is filled up with draws that are not kept, so that all blocks share one compiled solve
         rows = np.arange(block * size, (block + 1) * size)
         values: dict[str, Any] = dict(scenario.values)
         for name in names:
             values[name] = np.tile(sampled.values[name][rows % draws], 2)
-        lanes = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times, 2 * size, given)
-        solved = simulation_lanes.run(plan, lanes)
-        found = simulation_lanes.observe(plan, lanes, solved, (CONCENTRATION, POOR, SERUM))
+        lanes = regimen.lanes(values)
+        solved = simulation_lanes.run(regimen.plan, lanes)
+        found = simulation_lanes.observe(regimen.plan, lanes, solved, (CONCENTRATION, POOR, SERUM, DONNAN))
         change = {name: y[:, :size] - y[:, size:] for name, y in found.items()}
-        serum = np.broadcast_to(values[DONNAN], (2 * size,))[:size] * change[SERUM]
+        serum = found[DONNAN][:, :size] * change[SERUM]
         total, poor = change[CONCENTRATION], change[POOR]
         ended = np.asarray(solved.status).reshape(2, size).max(0)
         kept = rows < draws
-        reduced = _parts(times, total, poor, serum)
-        rise[rows[kept]] = np.where(ended == Status.DONE, reduced, np.nan).T[kept]
-        status[rows[kept]] = ended[kept]
+        reduced = _parts(regimen.times, total, poor, serum)
+        rise[rows[kept]] += np.where(ended == Status.DONE, reduced, np.nan).T[kept] / len(regimens)
+        status[rows[kept]] = np.maximum(status[rows[kept]], ended[kept])
     return rise, status
 
 
@@ -273,6 +280,7 @@ def _parts(times: np.ndarray, total: np.ndarray, poor: np.ndarray, serum: np.nda
 def _summary(
     scenario: Scenario, sampled: Draws, rise: np.ndarray, status: np.ndarray, seed: int, path: Path | None
 ) -> FeasibilitySummary:
+    subjects = len(scenario.subjects)
     failed = int((status != Status.DONE).sum())
     worst = Status(int(status.max()))
     quantities = {}
@@ -298,7 +306,7 @@ def _summary(
             "title": scenario.title,
             "output": str(path) if path else None,
             "status": {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": len(status)},
-            "verdict": _sentence(found),
+            "verdict": _sentence(found, subjects),
             "feasibility": found,
         }
     )
@@ -317,7 +325,7 @@ def _against(rise: np.ndarray, target: float) -> dict[str, Any]:
     return {"shortfall": _percentiles(short), "share": float(np.mean(rise >= target)) if len(rise) else math.nan}
 
 
-def _sentence(found: Mapping[str, Any]) -> str:
+def _sentence(found: Mapping[str, Any], subjects: int) -> str:
     if found["failed"] == found["draws"]:
         return "No sample could be solved, so there is no result."
     day = found["quantities"]["total, day"]
@@ -328,8 +336,9 @@ def _sentence(found: Mapping[str, Any]) -> str:
         if found["failed"]
         else ""
     )
+    over = f", on average over {subjects} subjects," if subjects > 1 else ""
     return (
-        f"Free Mg in the tumour rises by {middle} mmol/L over the best 24 h "
+        f"Free Mg in the tumour rises{over} by {middle} mmol/L over the best 24 h "
         f"({low} to {high}, 5 to 95 % of {found['draws']} samples). Of the samples {' and '.join(reached)}.{failed}"
     )
 

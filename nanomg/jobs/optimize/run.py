@@ -38,6 +38,7 @@ def optimize(
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
     events: str | Path | None = None,
+    id: str | None = None,
     output: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
@@ -53,7 +54,8 @@ def optimize(
         seed: seed of the random starts.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table of one subject, which replaces the doses of the scenario.
+        events: path of an event table, which replaces the doses of the scenario; of one subject, or of the one with this `id`.
+        id: ID of the subject of the table whose doses are optimised.
         output: path of the result file (.h5). While the search runs, its state is saved in `output.checkpoint`.
         force: overwrite files that exist.
         resume: continue from the checkpoint of an interrupted search.
@@ -80,6 +82,7 @@ def optimize(
         set=set or {},
         dose=dose,
         events=events,
+        id=id,
         output=output,
         force=force,
         resume=resume,

@@ -7,7 +7,7 @@ Lanes share nothing: each output is read off a lane of its own, and the gradient
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,28 +16,44 @@ import numpy as np
 
 from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.compute import programs
+from nanomg.dosing.record_columns import columns_of
 from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, SimulationError, unknown
 from nanomg.jobs.sweep.keep import VALUE, Keep, keep_of
 from nanomg.library.scenario import Scenario
 from nanomg.population.ranges import Range, range_of
 from nanomg.results import groups
+from nanomg.simulation import event_times, record_course
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation import record_course
+from nanomg.simulation.arms import AS_GIVEN
 from nanomg.simulation.plan import Lanes, Plan
+from nanomg.simulation.subject_lanes import SubjectLanes
 from nanomg.solver.status import Status
 
 _SMOOTH = {name: readout for name, readout in WHOLE_COURSE.items() if readout.smooth}
 _LANES = 8  # their number is a multiple of this, so that requests share one compiled program
-DOSED = "dosed"
+DOSED, COLUMN = "dosed", "column"
+
+
+class GivenAmount(NamedTuple):
+    """What a dose or record gives into `cmt`: `repeats` times an amount, or the rate of an infusion that has always run."""
+
+    cmt: str
+    strength: float
+    repeats: int = 1
 
 
 class Slopes(NamedTuple):
-    """Outputs in their units, and how each changes per unit of each parameter and of each dose."""
+    """Outputs in their units, and how each changes per unit of each parameter and of each dose.
+
+    Over an event table an output is the mean over its subjects; a parameter that follows a column is a factor on the column.
+    """
 
     value: np.ndarray  # (output,)
     parameter: np.ndarray  # (output, parameter)
     amount: np.ndarray  # (output, dose)
+    given: tuple[GivenAmount, ...]  # (dose,)
+    subjects: int = 1
 
 
 def outputs_asked(texts: Sequence[str], scenario: Scenario) -> tuple[Keep, ...]:
@@ -64,39 +80,73 @@ def _output(text: str, scenario: Scenario) -> Keep:
     return output
 
 
-def _quantities(model: Model) -> list[str]:
-    return [*model.states, *model.signals, *model.constants]
+def _quantities(model: Model) -> tuple[str, ...]:
+    return *model.states, *model.signals, *model.constants
 
 
 # ---------------------------------------------------------------- the walk backwards
 def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulation_lanes.RTOL) -> Slopes:
     """The outputs of a scenario with their gradients. Raises `SimulationError` where it cannot be solved."""
-    plan = simulation_lanes.plan_for(scenario.model, scenario.doses, tuple(scenario.parameters))
     count = len(outputs) + -len(outputs) % _LANES
-    times = simulation_lanes.output_times(scenario.horizon, scenario.every, scenario.doses)
-    values = {name: np.full(count, value) for name, value in scenario.values.items()}
-    amounts = np.repeat(np.array([d.strength for d in scenario.doses])[:, None], count, 1)
-    lanes = simulation_lanes.lanes_for(plan, values, scenario.doses, scenario.windows, times, count, amounts)
+    size = len(outputs)
     quantities, hows = _quantities(scenario.model), list(_SMOOTH)
     index = [quantities.index(output.name) for output in outputs]
     how = [0 if output.how == VALUE else hows.index(output.how) for output in outputs]
     fill = lambda rows: np.pad(np.array(rows), (0, count - len(rows)), "edge")
-    order = simulation_lanes.edge_order(plan, lanes)
-    given, tolerance = lanes._replace(order=None), jnp.asarray(rtol)
-    found, status, of_values, of_amounts = _pulled(plan, given, order, fill(index), fill(how), tolerance)
-    if (worst := Status(int(np.max(status)))) != Status.DONE:
-        raise SimulationError(f"it cannot be solved: {worst.reason}", f"scenario {scenario.name!r}")
+    tolerance = jnp.asarray(rtol)
     factor = np.array([output.factor for output in outputs])
-    size = len(outputs)
-    parameter = np.stack([np.asarray(of_values[name])[:size] for name in scenario.parameters], 1)
-    doses = len(scenario.doses)
-    amount = np.asarray(of_amounts)[:doses].reshape(doses, count)[:, :size].T
-    return Slopes(factor * np.asarray(found)[:size], factor[:, None] * parameter, factor[:, None] * amount)
+    parts = []
+    for plan, lanes, given in (_of_subjects if scenario.subjects else _of_doses)(scenario, count):
+        order = simulation_lanes.edge_order(plan, lanes)
+        found, status, of_values, of_amounts = _pulled(
+            plan, quantities, lanes._replace(order=None), order, fill(index), fill(how), tolerance
+        )
+        if (worst := Status(int(np.max(status)))) != Status.DONE:
+            raise SimulationError(f"it cannot be solved: {worst.reason}", f"scenario {scenario.name!r}")
+        parameter = np.stack([np.asarray(of_values[name])[:size] for name in scenario.parameters], 1)
+        amount = np.asarray(of_amounts)[: len(given)].reshape(len(given), count)[:, :size].T
+        parts.append(Slopes(np.asarray(found)[:size], parameter, amount, given))
+    return Slopes(
+        factor * np.mean([part.value for part in parts], 0),
+        factor[:, None] * np.mean([part.parameter for part in parts], 0),
+        factor[:, None] * np.concatenate([part.amount for part in parts], 1) / len(parts),
+        tuple(given for part in parts for given in part.given),
+        len(parts),
+    )
 
 
-@programs.compiled(0)
+_Part = tuple[Plan, Lanes, tuple[GivenAmount, ...]]
+
+
+def _of_doses(scenario: Scenario, count: int) -> Iterator[_Part]:
+    """The scenario's doses in so many lanes."""
+    doses = scenario.doses
+    plan = simulation_lanes.plan_for(scenario.model, doses, tuple(scenario.parameters))
+    times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
+    values = {name: np.full(count, value) for name, value in scenario.values.items()}
+    amounts = np.repeat(np.array([d.strength for d in doses])[:, None], count, 1)
+    lanes = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times, count, amounts)
+    yield plan, lanes, tuple(GivenAmount(dose.cmt, dose.strength) for dose in doses)
+
+
+def _of_subjects(scenario: Scenario, count: int) -> Iterator[_Part]:
+    """Each subject of the scenario's event table in so many lanes."""
+    subjects = scenario.subjects
+    times, _ = event_times.around_doses(scenario, subjects)
+    table = SubjectLanes(scenario, {AS_GIVEN: subjects}, times, tuple(scenario.parameters))
+    values = {name: np.full(count, 1.0 if name in scenario.bound else v) for name, v in scenario.values.items()}
+    for i, subject in enumerate(subjects):
+        who, arm = np.full(count, i), np.zeros(count, int)
+        given = table.given(who[:1], arm[:1])
+        addl = columns_of([subject])[0].addl
+        lanes = table.lanes(values, who, arm, times[:, who])
+        rows = zip(given.cmt[:, 0], given.strength[:, 0].tolist(), (addl + 1).tolist(), strict=True)
+        yield table.plan, lanes, tuple(GivenAmount(str(cmt), strength, n) for cmt, strength, n in rows)
+
+
+@programs.compiled(0, 1)
 def _pulled(
-    plan: Plan, lanes: Lanes, order: Any, index: Any, how: Any, rtol: Any
+    plan: Plan, quantities: tuple[str, ...], lanes: Lanes, order: Any, index: Any, how: Any, rtol: Any
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array], jax.Array]:
     """Outputs and status (lane,), and the gradient of each lane's output in its parameters and amounts.
 
@@ -104,10 +154,11 @@ def _pulled(
     """
 
     def seen(values: dict[str, Any], amount: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        given = record_course.with_amounts(lanes._replace(values=values), amount)
+        given = record_course.with_factors(lanes._replace(values=values), values)
+        given = record_course.with_amounts(given, amount)
         solved = simulation_lanes.trajectory(plan, given, order, rtol)
-        x = simulation_lanes.observables(plan.model, values, solved.y, solved.forcing)
-        curves = stack([x[name] for name in _quantities(plan.model)], solved.y[:, 0].shape)
+        x = simulation_lanes.observables(plan.model, {**values, **solved.bound}, solved.y, solved.forcing)
+        curves = stack([x[name] for name in quantities], solved.y[:, 0].shape)
         curve = jnp.take_along_axis(curves, index[None, None], 0)[0]
         t = lanes.output
         read = jnp.stack([readout.formula(t, curve, t[0], t[-1]) for readout in _SMOOTH.values()])
@@ -127,14 +178,16 @@ def elasticity_rows(scenario: Scenario, outputs: Sequence[Keep], slopes: Slopes,
     `elasticity` is None where output or parameter is 0, `slope` [unit of the output per unit] always there. `at_low` and `at_high`
     are the change of ln(output) at the ends of the range `over`, to first order; `range_effect` is their difference.
     """
-    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses if dose.cmt))
+    ports = list(dict.fromkeys(given.cmt for given in slopes.given if given.cmt))
     rows = []
-    for output, y, parameter, amount in zip(outputs, *slopes, strict=True):
+    for output, y, parameter, amount in zip(outputs, *slopes[:3], strict=True):
         own = [
-            _of_parameter(scenario, name, y, slope, over)
+            _of_column(scenario, name, y, slope)
+            if name in scenario.bound
+            else _of_parameter(scenario, name, y, slope, over)
             for name, slope in zip(scenario.parameters, parameter, strict=True)
         ]
-        own += [_of_port(scenario, port, y, amount) for port in ports]
+        own += [_of_port(scenario, port, y, amount, slopes) for port in ports]
         own.sort(key=lambda row: -math.inf if row["elasticity"] is None else abs(row["elasticity"]), reverse=True)
         rows += [{"output": output.label, **row} for row in own]
     return rows
@@ -160,6 +213,22 @@ def _of_parameter(scenario: Scenario, name: str, y: float, slope: float, over: s
     }
 
 
+def _of_column(scenario: Scenario, name: str, y: float, slope: float) -> dict[str, Any]:
+    """A parameter that follows a column; `value` is the mean of the column, and `slope` that of a factor on it."""
+    column, _ = columns_of(scenario.subjects)
+    mean = float(np.nanmean(column.covariates[name]))
+    return {
+        "parameter": name,
+        "elasticity": slope / y if y and mean else None,
+        "slope": slope / mean if mean else 0.0,
+        "value": mean,
+        "unit": scenario.parameters[name].unit,
+        **_range_entries(),
+        "basis": COLUMN,
+        "text": f"{scenario.model.parameters[name].text}, which follows column {scenario.bound[name]}",
+    }
+
+
 def _range_entries(span: Range | None = None, ends: tuple[float | None, ...] = (None, None)) -> dict[str, float | None]:
     """Ends of a range, and what the logarithm of the output does at each and between them."""
     low, high = span or (None, None)
@@ -168,12 +237,14 @@ def _range_entries(span: Range | None = None, ends: tuple[float | None, ...] = (
     return {"low": low, "high": high, "at_low": at_low, "at_high": at_high, "range_effect": effect}
 
 
-def _of_port(scenario: Scenario, port: str, y: float, amount: np.ndarray) -> dict[str, Any]:
-    """All doses into a port made larger together; `value` is what they add up to."""
-    own = [i for i, dose in enumerate(scenario.doses) if dose.cmt == port]
-    given = np.array([scenario.doses[i].strength for i in own])
+def _of_port(scenario: Scenario, port: str, y: float, amount: np.ndarray, slopes: Slopes) -> dict[str, Any]:
+    """All doses into a port made larger together; `value` is what they add up to, on average over the subjects of a table."""
+    own = [i for i, given in enumerate(slopes.given) if given.cmt == port]
+    given, count = (np.array([getattr(slopes.given[i], name) for i in own]) for name in ("strength", "repeats"))
     unit, scale = groups.shown(scenario, port)
-    total, moved = float(given.sum()), float(given @ amount[own])
+    total, moved = float(given @ count) / slopes.subjects, float(given @ amount[own])
+    doses = int(count.sum())
+    several = f" of {slopes.subjects} subjects" if slopes.subjects > 1 else ""
     return {
         "parameter": f"dose.{port}",
         "elasticity": moved / y if y and total else None,
@@ -182,5 +253,5 @@ def _of_port(scenario: Scenario, port: str, y: float, amount: np.ndarray) -> dic
         "unit": unit,
         **_range_entries(),
         "basis": DOSED,
-        "text": f"amount of {len(own)} dose{'s' * (len(own) > 1)} into {port}",
+        "text": f"amount of {doses} dose{'s' * (doses > 1)} into {port}{several}",
     }

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _FEWEST, _SHOWN = 4, 12  # bars that a panel has room for
 _LITTLE = 0.01  # of the largest: smaller bars are left out
 _MOST = 20.0  # of the logarithm of the output: what lies beyond is cut
-_HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---")
+_HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "|||")
 _KNOWN = {
     basis: {"facecolor": colour, "hatch": hatch, "edgecolor": "white"}
-    for basis, colour, hatch in zip((*BASES, "dosed"), COLOURS, _HATCHES, strict=False)
+    for basis, colour, hatch in zip((*BASES, "dosed", "column"), COLOURS, _HATCHES, strict=False)
 }
 _BAR, _PANEL = 0.24, 5.4  # [inch]
 

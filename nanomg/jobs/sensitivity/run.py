@@ -25,6 +25,7 @@ from nanomg.population.ranges import CARD
 from nanomg.results import file as result_file
 from nanomg.results.groups import about
 from nanomg.results.run import Run, finish
+from nanomg.simulation import event_times
 from nanomg.solver.status import Status
 
 
@@ -39,6 +40,7 @@ def sensitivity(
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
     events: str | Path | None = None,
+    id: str | None = None,
     output: str | Path | None = None,
     figure: str | Path | None = None,
     force: bool = False,
@@ -57,7 +59,8 @@ def sensitivity(
         seed: seed of the samples.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table of one subject, which replaces the doses of the scenario.
+        events: path of an event table, which replaces the doses of the scenario; outputs are means over its subjects.
+        id: ID of the only subject of the table that is used.
         output: path of the result file (.h5); without it nothing is written.
         figure: path of a figure (.png) of elasticities and ranges.
         force: overwrite files that exist.
@@ -89,6 +92,7 @@ def sensitivity(
         set=set or {},
         dose=dose,
         events=events,
+        id=id,
         output=output,
         figure=figure,
         force=force,
@@ -112,6 +116,7 @@ def run(
         raise InputError("--parameter is for Sobol indices; give the number of samples with --sobol", "--parameter")
     if samples is not None:
         sobol.check(samples)
+    event_times.check_one_clock(chosen.subjects)
     outputs = elasticities.outputs_asked(request.of, chosen)
     ranges = sobol.ranges_of(chosen, request.parameters, over)
     slopes = elasticities.slopes_of(chosen, outputs)
@@ -176,7 +181,8 @@ def _matter_most(rows: Sequence[Mapping[str, Any]], scenario: Scenario) -> list[
 
 
 def _of_output(scenario: Scenario, output: Keep, value: float) -> dict[str, Any]:
-    text = f"{scenario.model.declaration(output.name).text}, {TEXTS[output.how]}"
+    over = f", mean of {len(scenario.subjects)} subjects" if len(scenario.subjects) > 1 else ""
+    text = f"{scenario.model.declaration(output.name).text}, {TEXTS[output.how]}{over}"
     return {"output": output.label, "value": float(value), "unit": output.unit, "text": text}
 
 

@@ -65,6 +65,9 @@ def ranges_of(scenario: Scenario, names: Sequence[str], over: str) -> dict[str, 
             raise unknown("parameter", name, scenario.parameters, "--parameter")
         if name in found:
             raise InputError(f"{name!r} is named twice", "--parameter")
+        if name in scenario.bound:
+            message = f"{name!r} follows column {scenario.bound[name]} of the event table, so it has no range"
+            raise InputError(message, "--parameter")
         span = range_of(scenario.parameters[name], over)
         if span is None:
             lacks = "variation between subjects (cv)" if over == CV else "range (low and high)"
@@ -146,15 +149,18 @@ def _analysed(
 def solve_outputs(
     scenario: Scenario, values: Mapping[str, np.ndarray], outputs: Sequence[Keep], progress: Progress | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Outputs (output, trajectory) for `values` (trajectory,) of parameters, NaN where it failed; and the status (trajectory,)."""
+    """Outputs (output, trajectory) for `values` (trajectory,) of parameters, NaN where it failed; and the status (trajectory,).
+
+    Over an event table an output is the mean over its subjects, and the status the worst.
+    """
     batch = Trajectories(scenario, of_values(values, scenario), outputs)
     parts = []
     for start in range(0, batch.total, _CHUNK):
         if progress:
             progress(start, batch.total, {})
         parts.append(batch.solve(start, min(start + _CHUNK, batch.total)))
-    found = [np.concatenate([part[output.label] for part in parts]) for output in outputs]
-    return np.stack(found), np.concatenate([part[STATUS] for part in parts])
+    wide = lambda name: np.concatenate([part[name] for part in parts]).reshape(-1, max(len(scenario.subjects), 1))
+    return np.stack([wide(output.label).mean(1) for output in outputs]), wide(STATUS).max(1)
 
 
 # ---------------------------------------------------------------- what is said of it

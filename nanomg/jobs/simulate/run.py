@@ -18,6 +18,7 @@ from nanomg.jobs.request import about_scenario, origin
 from nanomg.jobs.simulate import measures, verdict
 from nanomg.jobs.simulate.request import SimulateRequest
 from nanomg.jobs.simulate.summary import SimulateSummary
+from nanomg.library import event_doses
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.results.run import Run, finish
@@ -140,7 +141,7 @@ def _simulate_events(
 ) -> Run:
     """The simulation of an event table."""
     text = read_text(events)
-    subjects = event_arms.subjects_in(scenario, text, str(events))
+    subjects = event_doses.subjects_in(scenario, text, str(events))
     process.trim()
     header = event_table.header_of(text, str(events))
     taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
@@ -214,7 +215,7 @@ def _judge_subjects(
     if len(found.subjects) == 1:
         mg, sentence = verdict.judge(scenario, found.of(0))
         return mg, {}, sentence
-    given = {s.id: found.of(i) for i, s in enumerate(found.subjects) if event_arms.brings_mg(scenario, s)}
+    given = {s.id: found.of(i) for i, s in enumerate(found.subjects) if event_arms.brings_mg(scenario, [s])}
     return None, *verdict.judge_each(scenario, given)
 
 

@@ -23,10 +23,10 @@ import xarray as xr
 from nanomg import units
 from nanomg.dosing.quantities import amount_in
 from nanomg.errors import InputError, unknown
-from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, POINT, REGIMEN, dosed
+from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, ID, POINT, REGIMEN, dosed
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import roles
+from nanomg.simulation import event_arms, roles
 
 SAMPLES = ("grid", "sobol", "lhs")
 
@@ -95,6 +95,9 @@ def parse_axis(text: str, scenario: Scenario) -> Axis:
         )
     where = f"--vary {name}"
     body, log, count = _spacing(body, where)
+    for bound in _acts_on(name, scenario) & scenario.bound.keys():
+        message = f"{bound} follows column {scenario.bound[bound]} of the event table, so an axis cannot set it"
+        raise InputError(f"{message}; vary another parameter, or remove the column", where)
     if name == HYPOTHESIS:
         return _hypotheses(body, scenario, where)
     unit, read, most, what = _quantity(name, scenario, where)
@@ -187,7 +190,7 @@ def _acts_on(name: str, scenario: Scenario) -> set[str]:
     """The parameters or the property of doses that an axis sets, however it names them."""
     if name == HYPOTHESIS:
         return {*roles.HYPOTHESES.values()}
-    if name in scenario.parameters:
+    if name in scenario.parameters or not name.startswith("dose."):
         return {name}
     return {".".join(("dose", *dosed(name, scenario, f"--vary {name}")))}
 
@@ -221,8 +224,9 @@ def lay_out(
             raise InputError(f"{axis.name!r} is varied twice", "--vary")
         varied |= own
     dims, columns, coords = (_grid if sample == "grid" or not axes else _sampled)(axes, sample, points, seed)
+    _add_subjects(scenario, dims, columns, coords)
     if paired:
-        if not any(simulation_arms.carries(scenario.model, dose.cmt) for dose in scenario.doses):
+        if not _brings_mg(scenario):
             raise InputError("no dose of this regimen contains Mg, so there is no arm without it", "--paired")
         arms = (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT)
         dims[REGIMEN] = len(arms)
@@ -234,22 +238,42 @@ def lay_out(
     return found
 
 
+def _add_subjects(
+    scenario: Scenario, dims: dict[str, int], columns: dict[str, AxisColumn], coords: dict[str, xr.Variable]
+) -> None:
+    """The subjects of an event table as a further dimension, if there are several."""
+    names = [subject.id for subject in scenario.subjects]
+    if len(names) > 1:
+        dims[ID] = len(names)
+        columns[ID] = AxisColumn(ID, np.arange(len(names)))
+        coords[ID] = xr.Variable((ID,), np.array(names, object), {"long_name": "subject of the event table"})
+
+
+def _brings_mg(scenario: Scenario) -> bool:
+    """Whether any dose contains Mg."""
+    if scenario.subjects:
+        return event_arms.brings_mg(scenario, scenario.subjects)
+    return any(simulation_arms.carries(scenario.model, dose.cmt) for dose in scenario.doses)
+
+
 def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> SweepDesign:
     """The design whose points take these values, (point,) each, in the model's units."""
     for name in values:
         if name not in scenario.parameters:
             raise unknown("parameter", name, scenario.parameters, "values")
+        if name in scenario.bound:
+            raise InputError(f"{name} follows column {scenario.bound[name]} of the event table", "values")
     shapes = {np.shape(v) for v in values.values()}
     if len(shapes) != 1 or len(shape := shapes.pop()) != 1 or not shape[0]:
         raise InputError("every parameter needs the same number of values, one for each point")
     attributes = {
         name: _about(scenario.model.parameters[name].unit, scenario.model.parameters[name].text) for name in values
     }
-    return SweepDesign(
-        {POINT: shape[0]},
-        {name: AxisColumn(POINT, np.asarray(v, float)) for name, v in values.items()},
-        {name: xr.Variable((POINT,), np.asarray(v, float), attributes[name]) for name, v in values.items()},
-    )
+    dims = {POINT: shape[0]}
+    columns = {name: AxisColumn(POINT, np.asarray(v, float)) for name, v in values.items()}
+    coords = {name: xr.Variable((POINT,), np.asarray(v, float), attributes[name]) for name, v in values.items()}
+    _add_subjects(scenario, dims, columns, coords)
+    return SweepDesign(dims, columns, coords)
 
 
 def _grid(axes: Sequence[Axis], sample: str, points: int | None, seed: int) -> tuple[dict[str, Any], ...]:

@@ -22,8 +22,8 @@ from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.compute import devices, programs
 from nanomg.errors import InputError
 from nanomg.jobs.sweep.axes import SweepDesign
-from nanomg.jobs.sweep.keep import SERIES, STATUS, SUBJECT, VALUE, Keep
-from nanomg.jobs.sweep.regimens import Regimens, regimens
+from nanomg.jobs.sweep.keep import RECORDS, SERIES, STATUS, SUBJECT, VALUE, Keep
+from nanomg.jobs.sweep.lane_sources import SweptLanes, source_of
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population, default_population, draw, values_of
 from nanomg.simulation import blocks
@@ -36,15 +36,7 @@ METHOD, RTOL = "rodas4", 3e-5  # the quickest whose worst error is below 1e-3 in
 
 MEMORY = 5e8  # [bytes] of a core for trajectories under way
 _MOST = 10_000_000_000  # trajectories of a sweep
-_CHECKED = 1 << 16  # points whose doses are looked at together
 _LATE = 64  # lanes of a block of those that would keep others waiting
-
-
-class Times(NamedTuple):
-    """Output times of lanes, `all` (time, lane) [h] in order, and the rows among them that a series shows (row, lane)."""
-
-    all: np.ndarray
-    rows: np.ndarray
 
 
 class _Reduced(NamedTuple):
@@ -52,6 +44,15 @@ class _Reduced(NamedTuple):
 
     kept: dict[str, Any]
     status: Any
+
+
+class Seen(NamedTuple):
+    """Lanes at their records, where these are observed, and at outputs, as in `Trajectory`; the rows that a series shows."""
+
+    y: jax.Array
+    forcing: jax.Array
+    output: jax.Array  # (time, lane) [h]
+    rows: jax.Array
 
 
 class Trajectories:
@@ -97,14 +98,11 @@ class Trajectories:
             )
         varied = tuple(dict.fromkeys([*own, *spread]))
         self.memory, self.most = memory, most
-        self.plan = simulation_lanes.plan_for(
-            scenario.model, scenario.doses, varied, method=method, precision=precision
-        )
+        if subjects:
+            _check_columns(scenario, self.population)
         self.choice = devices.choose(device, self.total)
-        self.moving = any(name.endswith((".start", ".interval", ".duration")) for name in design.columns)
-        for first in range(0, design.points, _CHECKED):  # says what is wrong with doses, before all
-            some = np.arange(first, min(first + _CHECKED, design.points))
-            regimens(scenario, design.at(some), len(some))
+        self.source = source_of(scenario, design, self.kept, varied, method=method, precision=precision)
+        self.plan = self.source.plan
 
     @property
     def dims(self) -> dict[str, int]:
@@ -119,32 +117,31 @@ class Trajectories:
     @property
     def regular(self) -> np.ndarray:
         """The times of a series [h]."""
-        return simulation_lanes.output_times(self.scenario.horizon, self.scenario.every)
+        return self.source.regular
 
     @property
     def bytes_each(self) -> int:
         """What a trajectory takes in the result before it is compressed."""
         size = np.dtype(self.plan.precision).itemsize
-        return 1 + sum(size * (len(self.regular) if keep.how == SERIES else 1) for keep in self.kept)
+        numbers = {SERIES: len(self.regular), RECORDS: self.source.most_records}
+        return 1 + sum(size * numbers.get(keep.how, 1) for keep in self.kept)
 
     @functools.cached_property
     def block(self) -> int:
         """Lanes that are solved together."""
-        first = self._times(regimens(self.scenario, self.design.at(np.zeros(1, int)), 1))
-        model, times = self.plan.model, len(first.all)
-        rows = times + 2 * len(self.scenario.doses) + 2 * len(self.scenario.windows)
-        each = 8 * rows * (len(model.states) + 2 * len(self.scenario.doses) + len(model.inputs) + 1)
-        return devices.block_of(self.choice, each, min(self.total, self.most or self.total), self.memory)
+        needed = min(self.total, self.most or self.total)
+        return devices.block_of(self.choice, self.source.bytes_each, needed, self.memory)
 
     # ------------------------------------------------------------ solving
     def solve(self, start: int, stop: int) -> dict[str, np.ndarray]:
-        """What is kept of trajectories `start` to `stop` - 1, (trajectory,) or (trajectory, time) by label, and `status`.
+        """What is kept of trajectories `start` to `stop` - 1, (trajectory,), (trajectory, time) or (trajectory, record) by label,
+        and `status`.
 
-        NaN where a trajectory failed.
+        NaN where a trajectory failed, and after the last of its records.
         """
         index = np.arange(start, stop)
         relative, covariates = self._subjects(index)
-        lanes, rows = self._lanes(index, relative)
+        lanes, rows, records = self._lanes(index, relative)
         count = stop - start
         own = tuple(keep for keep in self.kept if keep.name not in covariates)
 
@@ -154,39 +151,32 @@ class Trajectories:
                 solved = simulation_lanes.solve_block(
                     self.plan._replace(defer=defer), some, self.rtol, self.choice.devices
                 )
-                kept = _reduced(self.plan, own, some.values, solved.y, solved.forcing, some.output, jnp.asarray(at))
+                seen = Seen(solved.y, solved.forcing, some.output, jnp.asarray(at))
+                values = {**some.values, **solved.bound}
+                kept = _reduced(self.plan, own, self.source.most_records, values, seen)
             return _Reduced(jax.device_get(kept), np.asarray(solved.status))
 
         found = blocks.solve_in_like_blocks(solve, count, self.block, min(self.block, _LATE * len(self.choice.devices)))
         good = found.status == Status.DONE
         kept = {**found.kept, **{keep.label: covariates[keep.name] for keep in self.kept if keep not in own}}
         real = self.plan.precision
+        for keep in self.kept:
+            if keep.how == RECORDS:
+                there = np.arange(self.source.most_records)[:, None] < records
+                kept[keep.label] = np.where(there, kept[keep.label], np.nan)
         kept = {name: np.where(good, values, np.nan).astype(real).T for name, values in kept.items()}
         return {**kept, STATUS: found.status.astype(np.int8)}
 
     def alone(self, number: int) -> tuple[Lanes, Trajectory]:
         """One trajectory by itself: its lane, and all of its course."""
         index = np.array([number])
-        lanes, _ = self._lanes(index, self._subjects(index)[0])
+        lanes = self._lanes(index, self._subjects(index)[0]).lanes
         return lanes, simulation_lanes.run(self.plan, lanes, self.rtol, defer=False)
 
-    def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray]) -> tuple[Lanes, np.ndarray]:
-        """Lanes of the trajectories of these numbers, and the rows of their outputs that a series shows."""
+    def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray]) -> SweptLanes:
+        """Lanes of the trajectories of these numbers."""
         at = self.design.at(index // max(self.subjects, 1))
-        values = self._values(at, relative)
-        doses = regimens(self.scenario, at, len(index))
-        times = self._times(doses)
-        wide = lambda a: np.broadcast_to(a, (len(a), len(index)))
-        lanes = simulation_lanes.lanes_for(
-            self.plan,
-            values,
-            self.scenario.doses,
-            self.scenario.windows,
-            times.all,
-            len(index),
-            **doses._asdict(),
-        )
-        return lanes, wide(times.rows)
+        return self.source.lanes(at, self._values(at, relative), relative, len(index))
 
     def _values(self, at: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Every parameter, a scalar or (lane,): a subject's own lies around the value of its point."""
@@ -211,54 +201,33 @@ class Trajectories:
         times = {name: v / self.typical[name] for name, v in at.items() if self.typical.get(name)}
         return self.population.moved(times, joined([part.relative for part in drawn]), joined(covariates))
 
-    def _times(self, doses: Regimens) -> Times:
-        """When the lanes are looked at: at the ends, at the times of a series, and around doses for what needs the course."""
-        along = any(keep.along for keep in self.kept)
-        horizon = self.scenario.horizon
-        series = any(keep.how == SERIES for keep in self.kept)
-        regular = self.regular if series or along else np.array([0.0, horizon])
-        if not along:
-            return Times(regular[:, None], np.arange(len(regular))[:, None])
-        if not self.moving:
-            times = simulation_lanes.output_times(horizon, self.scenario.every, self.scenario.doses)
-            return Times(times[:, None], _nearest(times, regular)[:, None])
-        infused = np.array([dose.duration > 0 for dose in self.scenario.doses])
-        edges = np.concatenate([doses.time, (doses.time + doses.duration)[infused]])
-        around = np.clip(edges[:, None] + np.array(simulation_lanes.PROBES)[:, None], 0.0, horizon)
-        lanes = edges.shape[1]
-        every = np.concatenate([np.repeat(regular[:, None], lanes, 1), around.reshape(-1, lanes)])
-        order = np.argsort(every, 0, kind="stable")
-        return Times(np.take_along_axis(every, order, 0), np.argsort(order, 0, kind="stable")[: len(regular)])
+
+def _check_columns(scenario: Scenario, population: Population) -> None:
+    """Raise `InputError` where a parameter follows a column, and a population derives others from it."""
+    for name in population.covarying & scenario.bound.keys():
+        message = f"other parameters depend on {name}, which follows column {scenario.bound[name]} of the event table"
+        raise InputError(f"{message}; leave out the column or the population", f"population {population.name!r}")
 
 
-@programs.compiled(0, 1)
+@programs.compiled(0, 1, 2)
 def _reduced(
-    plan: Plan,
-    kept: tuple[Keep, ...],
-    values: dict[str, Any],
-    y: jax.Array,
-    forcing: jax.Array,
-    output: jax.Array,
-    rows: jax.Array,
+    plan: Plan, kept: tuple[Keep, ...], most_records: int, values: dict[str, Any], seen: Seen
 ) -> dict[str, jax.Array]:
     """What is kept of each lane, by label."""
-    x = simulation_lanes.observables(plan.model, values, y, forcing)
-    shape = y[:, 0].shape
+    x = simulation_lanes.observables(plan.model, values, seen.y, seen.forcing)
+    shape, output = seen.y[:, 0].shape, seen.output
+    records = shape[0] - output.shape[0]  # which come before the outputs
     reduced = {}
     for keep in kept:
-        curve = jnp.broadcast_to(x[keep.name], shape)
+        looks = jnp.broadcast_to(x[keep.name], shape)
+        curve = looks[records:]
         if keep.how == SERIES:
-            value = jnp.take_along_axis(curve, rows, 0)
+            value = jnp.take_along_axis(curve, seen.rows, 0)
+        elif keep.how == RECORDS:
+            value = looks[:most_records]
         elif keep.how == VALUE:
-            value = curve[0]
+            value = looks[0]
         else:
             value = WHOLE_COURSE[keep.how].formula(output, curve, output[0], output[-1])
         reduced[keep.label] = keep.factor * value
     return reduced
-
-
-def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """For each time that is wanted the first one of those (in order) that are nearest."""
-    after = np.searchsorted(times, wanted).clip(0, len(times) - 1)
-    before = np.searchsorted(times, times[np.maximum(after - 1, 0)])
-    return np.where(wanted - times[before] <= times[after] - wanted, before, after)

@@ -10,12 +10,15 @@ import xarray as xr
 from nanomg.drawing import style as drawing_style
 from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import Picture
+from nanomg.jobs.sweep.figure_axes import MOST_LINES
 from nanomg.jobs.sweep.figure_courses import course_picture
 from nanomg.jobs.sweep.figure_distributions import bar_picture, distribution_picture, scatter_picture
 from nanomg.jobs.sweep.figure_lines import line_picture
 from nanomg.jobs.sweep.figure_maps import map_pictures
 from nanomg.jobs.sweep.figure_space import KeptNumber, read_shown, rising, space_of, without_single
 from nanomg.jobs.sweep.figure_words import joined
+from nanomg.jobs.sweep.keep import RECORD, STATUS, SUBJECT
+from nanomg.jobs.sweep.regimens import ID
 from nanomg.results import reading
 
 TAKES = ("signals", "log")
@@ -31,9 +34,14 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     reasons = reading.failures(data)
     if reasons and reading.all_failed(data):
         return [drawing_style.message("Sweep", f"No trajectory was solved. {'; '.join(reasons)}.")]
+    at_records = [str(name) for name, kept in data.data_vars.items() if RECORD in kept.dims]
+    data = data.drop_dims(RECORD, errors="ignore")
+    if at_records and not [n for n in data.data_vars if n != STATUS]:
+        return [drawing_style.message("Sweep", "Values at records are in the file; they are not drawn.")]
     every = reading.chosen(data, _labels(data, signals), map(str, data.data_vars))
     if not every:
         return [drawing_style.message("Sweep", "The file has no read-outs.")]
+    data = _pooled(data)
     names = every if signals or everything else every[: reading.MOST]
     data, fixed = without_single(rising(data))
     space = space_of(data)
@@ -58,6 +66,16 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     elif kept:
         found.append(bar_picture(space, kept, note))
     return found
+
+
+def _pooled(data: xr.Dataset) -> xr.Dataset:
+    """The data with the subjects of an event table among the virtual ones, if they are too many for a line each."""
+    if data.sizes.get(ID, 0) <= MOST_LINES:
+        return data
+    data = data.drop_vars([name for name, coord in data.coords.items() if {ID, SUBJECT} & {*coord.dims}])
+    if SUBJECT not in data.dims:
+        return data.rename({ID: SUBJECT})
+    return data.rename({SUBJECT: "virtual"}).stack({SUBJECT: (ID, "virtual")}, create_index=False)
 
 
 def _labels(data: xr.Dataset, signals: Sequence[str]) -> list[str]:

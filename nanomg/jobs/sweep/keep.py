@@ -11,11 +11,14 @@ from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population
+from nanomg.simulation import event_times
 
-SERIES, VALUE = "series", "value"
+SERIES, RECORDS, VALUE = "series", "records", "value"
+RECORD = "record"  # dimension
 SUBJECT, STATUS = "subject", "status"
 TEXTS = {name: readout.text for name, readout in WHOLE_COURSE.items()} | {
     SERIES: "over time",
+    RECORDS: "at the records",
     VALUE: "value of the subject",
 }
 
@@ -37,7 +40,7 @@ class Keep(NamedTuple):
     @property
     def label(self) -> str:
         """Its name in the result."""
-        plain = self.how == SERIES or (self.how == VALUE and not self.varied)
+        plain = self.how in (SERIES, RECORDS) or (self.how == VALUE and not self.varied)
         return self.name if plain else f"{self.name}:{self.how}"
 
 
@@ -52,9 +55,11 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
     if name in scenario.parameters or name in model.constants or name in covariates:
         how, allowed = how or VALUE, [VALUE]
     elif name in course:
-        how, allowed = how or "final", [h for h in TEXTS if h != VALUE]
+        how, allowed = how or _default(scenario), [h for h in TEXTS if h != VALUE]
     else:
         raise unknown("quantity", name, [*course, *scenario.parameters, *model.constants, *covariates], where)
+    if how == RECORDS and not scenario.subjects:
+        raise InputError("there are no records without an event table (--events)", where)
     if how not in allowed:
         raise unknown("statistic", how, allowed, where)
     if name in covariates:
@@ -66,6 +71,11 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
         return Keep(name, how, shown, factor)
     readout = WHOLE_COURSE[how]
     return Keep(name, how, readout.unit(shown), readout.factor(factor))
+
+
+def _default(scenario: Scenario) -> str:
+    """What is kept of a quantity where nothing is said: at the end, or at the records where there is no common end."""
+    return RECORDS if scenario.subjects and event_times.goes_back(scenario.subjects).any() else "final"
 
 
 def kept_of(texts: Sequence[str], scenario: Scenario, population: Population | None = None) -> tuple[Keep, ...]:

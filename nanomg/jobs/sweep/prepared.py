@@ -14,9 +14,9 @@ from nanomg.jobs.sweep import axes, batch
 from nanomg.jobs.sweep import keep as sweep_keep
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.request import SweepRequest
+from nanomg.library.event_doses import rebuild_with_events
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.library.scenario_file import rebuild
 from nanomg.models import library as find_library
 from nanomg.population.population import Population
 from nanomg.population.population_file import load_population
@@ -49,7 +49,7 @@ class Recipe(NamedTuple):
         Raises `InputError` where equations or population are others here than those that are meant.
         """
         library = library or find_library(*self.folders)
-        found = _trajectories(rebuild(self.config, library), library, self.request, self.memory, self.most)
+        found = _trajectories(rebuild_with_events(self.config, library), library, self.request, self.memory, self.most)
         for what, meant, here in (
             ("equations", self.equations, model_hash(found.scenario.model)),
             ("population or ranges of cards", self.population, _hash(found.population)),

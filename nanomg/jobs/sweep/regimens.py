@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from nanomg.dosing.dose import movable
+from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms
+from nanomg.simulation.subject_lanes import SubjectLanes
 
-HYPOTHESIS, REGIMEN, POINT = "hypothesis", "regimen", "point"
+HYPOTHESIS, REGIMEN, POINT, ID = "hypothesis", "regimen", "point", "ID"
 DOSE_PROPERTIES = ("amount", "scale", "start", "interval", "duration", "count")
+MOVING = (".start", ".interval", ".duration")
+_OF_TABLES = ("amount", "scale")
 
 
 def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
@@ -21,7 +25,9 @@ def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
     *port, what = name.split(".")[1:]
     if what not in DOSE_PROPERTIES:
         raise unknown("property of a dose", what, DOSE_PROPERTIES, where)
-    ports = list(dict.fromkeys(dose.cmt for dose in scenario.doses if dose.strength))
+    if scenario.subjects and what not in _OF_TABLES:
+        raise InputError("doses of an event table keep their times; vary their amount or scale", where)
+    ports = _ports(scenario)
     cmt = ".".join(port) or (ports[0] if len(ports) == 1 else "")
     if not ports:
         raise InputError("the scenario has no doses", where)
@@ -30,6 +36,15 @@ def dosed(name: str, scenario: Scenario, where: str) -> tuple[str, str]:
     if cmt not in ports:
         raise unknown("port with doses", cmt, ports, where)
     return cmt, what
+
+
+def _ports(scenario: Scenario) -> list[str]:
+    """The ports and states that doses go into."""
+    if not scenario.subjects:
+        return list(dict.fromkeys(dose.cmt for dose in scenario.doses if dose.strength))
+    columns, _ = columns_of(scenario.subjects)
+    codes = columns.cmt[columns.doses & ((columns.amt > 0) | (columns.rate > 0))]
+    return [columns.names[code] for code in dict.fromkeys(codes.tolist())]
 
 
 class Regimens(NamedTuple):
@@ -54,8 +69,7 @@ def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Re
         wide([d.duration or 1.0 for d in doses]),
         wide([d.ii for d in doses]),
     )
-    properties = [name for name in at if name.startswith("dose.") and name not in scenario.parameters]
-    for name in sorted(properties, key=lambda name: DOSE_PROPERTIES.index(name.rpartition(".")[2])):
+    for name in _properties(scenario, at):
         cmt, what = dosed(name, scenario, name)
         own = sorted((i for i, d in enumerate(doses) if d.cmt == cmt and d.strength), key=lambda i: doses[i].time)
         _set(found, what, np.array(own), scenario, np.asarray(at[name], float), name)
@@ -71,11 +85,47 @@ def regimens(scenario: Scenario, at: Mapping[str, np.ndarray], lanes: int) -> Re
     return found
 
 
+def _properties(scenario: Scenario, at: Iterable[str]) -> list[str]:
+    """The properties of doses among these names, in the order in which they act."""
+    named = [name for name in at if name.startswith("dose.") and name not in scenario.parameters]
+    return sorted(named, key=lambda name: DOSE_PROPERTIES.index(name.rpartition(".")[2]))
+
+
+# ---------------------------------------------------------------- the records of an event table
+def table_amounts(
+    scenario: Scenario, table: SubjectLanes, at: Mapping[str, np.ndarray], who: np.ndarray, arm: np.ndarray
+) -> np.ndarray | None:
+    """Amounts of the records of lanes (record, lane) as a design gives them; None where it leaves them as they are."""
+    properties = _properties(scenario, at)
+    if not properties:
+        return None
+    given = table.given(who, arm)
+    amount = given.strength.copy()
+    for name in properties:
+        cmt, what = dosed(name, scenario, name)
+        own, value = (given.cmt == cmt) & (given.strength > 0), np.asarray(at[name], float)
+        amount = np.where(own, value if what == "amount" else value * amount, amount)
+    return amount
+
+
+def check_table(scenario: Scenario, design: Iterable[str]) -> None:
+    """Raise `InputError` where a design gives an amount to an infusion that has always run."""
+    columns, _ = columns_of(scenario.subjects)
+    for name in _properties(scenario, design):
+        cmt, what = dosed(name, scenario, name)
+        own = columns.cmt == (columns.names.index(cmt) if cmt in columns.names else -1)
+        if what == "amount" and (own & columns.doses & (columns.amt == 0)).any():
+            raise InputError(_NO_AMOUNT, f"--vary {name}")
+
+
+_NO_AMOUNT = "an infusion at steady state has no amount; vary its scale"
+
+
 def _set(found: Regimens, what: str, own: np.ndarray, scenario: Scenario, value: np.ndarray, name: str) -> None:
     doses = scenario.doses
     if what == "amount":
         if not all(doses[i].amt for i in own):
-            raise InputError("an infusion at steady state has no amount; vary its scale", f"--vary {name}")
+            raise InputError(_NO_AMOUNT, f"--vary {name}")
         found.amount[own] = value
     elif what == "scale":
         found.amount[own] *= value

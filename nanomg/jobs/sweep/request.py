@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from nanomg.jobs.request import RegimenRequest, recorded
 from nanomg.jobs.sweep.axes import SAMPLES
 from nanomg.jobs.sweep.batch import MEMORY, RTOL
+from nanomg.jobs.sweep.keep import RECORDS
 from nanomg.schema import AsJson, Texts, about
 
 Values = Annotated[Mapping[str, Any], AsJson(dict[str, list[float]])]
@@ -44,6 +45,11 @@ class SweepRequest(RegimenRequest):
     resume: bool = field(default=False, metadata=about("continue an interrupted sweep", execution=True))
     workers: int | None = field(default=None, metadata=about("worker processes to start here", least=1, execution=True))
     scheduler: str | None = field(default=None, metadata=about("address of a Dask scheduler to use", execution=True))
+
+    @property
+    def at_records(self) -> bool:
+        """Whether values at the records of the event table are kept."""
+        return any(text.rpartition(":")[2].strip() == RECORDS for text in self.keep)
 
 
 Request = SweepRequest

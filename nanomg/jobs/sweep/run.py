@@ -27,10 +27,13 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.compute import cluster, process
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
 from nanomg.jobs.sweep.batch import Trajectories
-from nanomg.jobs.sweep.keep import SERIES, STATUS, TEXTS
+from nanomg.jobs.sweep.keep import RECORD, RECORDS, SERIES, STATUS, TEXTS
 from nanomg.jobs.sweep.prepared import PreparedSweep, Recipe, prepare
+from nanomg.jobs.sweep.regimens import ID
 from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.jobs.sweep.summary import SweepSummary
 from nanomg.jobs.sweep.tally import Tally, population
@@ -234,18 +237,30 @@ def _layout(todo: PreparedSweep) -> results_parts.PartLayout:
         covariate = keep.name in found.population.covariates
         text = keep.name if covariate else todo.scenario.model.declaration(keep.name).text
         about = results_groups.about(units.cf(keep.unit), f"{text}, {TEXTS[keep.how]}")
-        variables[keep.label] = results_parts.Variable(
-            ("time",) if keep.how == SERIES else (), found.plan.precision, about
-        )
+        variables[keep.label] = results_parts.Variable(_DIMS.get(keep.how, ()), found.plan.precision, about)
     ended = file.flags((), 0, [s.reason for s in Status], "outcome of the trajectory")
     variables[STATUS] = results_parts.Variable((), "int8", ended.attrs)
-    series = any(keep.how == SERIES for keep in found.kept)
-    coords = dict(found.design.coords)
-    if series:
+    coords, sizes = dict(found.design.coords), {}
+    hows = {keep.how for keep in found.kept}
+    if SERIES in hows:
+        sizes["time"] = len(found.regular)
         coords["time"] = xr.Variable(("time",), found.regular, results_groups.about("h", "time since the start"))
-    return results_parts.PartLayout(
-        found.dims, variables, todo.part, {"time": len(found.regular)} if series else {}, coords
-    )
+    if RECORDS in hows:
+        sizes[RECORD] = found.source.most_records
+        coords["record_time"] = _record_times(todo.scenario.subjects, sizes[RECORD])
+    return results_parts.PartLayout(found.dims, variables, todo.part, sizes, coords)
+
+
+_DIMS = {SERIES: ("time",), RECORDS: (RECORD,)}
+
+
+def _record_times(subjects: Sequence[Subject], most: int) -> xr.Variable:
+    """The times of the records, (ID, record) or of one subject (record,), filled up with NaN."""
+    times = np.full((len(subjects), most), np.nan)
+    for row, subject in zip(times, subjects, strict=True):
+        row[: len(subject.records)] = columns_of([subject])[0].time
+    about = results_groups.about("h", "time of the record")
+    return xr.Variable((ID, RECORD), times, about) if len(subjects) > 1 else xr.Variable((RECORD,), times[0], about)
 
 
 def estimate(todo: PreparedSweep, workers: int | None = None) -> dict[str, Any]:

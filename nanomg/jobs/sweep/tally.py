@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from nanomg.jobs.sweep.batch import Trajectories
-from nanomg.jobs.sweep.keep import SERIES, STATUS, SUBJECT
+from nanomg.jobs.sweep.keep import RECORDS, SERIES, STATUS, SUBJECT
+from nanomg.jobs.sweep.regimens import ID
 from nanomg.population.population import draw
 from nanomg.solver.status import Status
 
@@ -16,7 +17,13 @@ _SHOWN = 10_000  # subjects of whom the share turned away is told
 _TALLIED = 100_000  # numbers of each kind of which quantiles are formed, about, where there are more
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: its multiples spread evenly, along every axis
 _QUANTILES = (0.05, 0.5, 0.95)
-_PLURAL = {SUBJECT: "subjects", "point": "points", "regimen": "arms", "hypothesis": "hypotheses"}
+_PLURAL = {
+    SUBJECT: "subjects",
+    ID: "subjects of the event table",
+    "point": "points",
+    "regimen": "arms",
+    "hypothesis": "hypotheses",
+}
 
 
 class Tally:
@@ -24,7 +31,7 @@ class Tally:
 
     def __init__(self, found: Trajectories):
         self.found = found
-        self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how != SERIES}
+        self._numbers: dict[str, list[np.ndarray]] = {k.label: [] for k in found.kept if k.how not in (SERIES, RECORDS)}
         self._ends = dict.fromkeys(self._numbers, (np.inf, -np.inf))
         self._ended = np.zeros(len(Status), int)
 
@@ -64,7 +71,7 @@ class Tally:
         """Of each number kept its range over all trajectories that were solved, and its quantiles, over many of them at least."""
         found = {}
         for keep in self.found.kept:
-            if keep.how == SERIES:
+            if keep.label not in self._numbers:
                 continue
             values = np.concatenate([*self._numbers[keep.label], np.zeros(0)])
             low, middle, high = np.quantile(values if len(values) else np.array([np.nan]), _QUANTILES)
