@@ -20,7 +20,7 @@ from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import blocks, layout
+from nanomg.simulation import blocks
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.arms import AS_GIVEN, AS_SET, Arms
 from nanomg.simulation.event_arms import arms_of

@@ -44,6 +44,20 @@ def test_a_regimen_as_records_gives_the_same_rise(run: Run, monkeypatch: pytest.
     assert table(again)["rise"].values == pytest.approx(rise, rel=1e-8, abs=1e-9 * np.abs(rise).max())
 
 
+def test_a_rise_over_an_event_table_is_the_mean_of_its_subjects(tmp_path: Path) -> None:
+    """Each subject alone is solved as single doses. What comes after the horizon has no effect."""
+    events = tmp_path / "doses.csv"
+    events.write_text("ID,TIME,AMT,CMT\n1,0,2,lnp.iv\n1,900,9,lnp.iv\n2,24,1,lnp.iv\n", encoding="utf-8")
+    short: dict[str, Any] = {"draws": 3, "horizon": "2 d", "events": events}
+    both = feasibility_run.feasibility(SCENARIO, **short)
+    events.write_text("ID,TIME,AMT,CMT\n1,0,2,lnp.iv\n2,24,1,lnp.iv\n", encoding="utf-8")
+    alone = [table(feasibility_run.feasibility(SCENARIO, **short, id=i))["rise"].values for i in "12"]
+    expected = np.mean(alone, 0)
+    assert np.abs(alone[0] - alone[1]).max() > 0.1 * np.abs(expected).max()
+    assert table(both)["rise"].values == pytest.approx(expected, rel=1e-4, abs=1e-6 * np.abs(expected).max())
+    assert "on average over 2 subjects" in both.summary["verdict"]
+
+
 # ---------------------------------------------------------------- draws
 def test_ranges_are_5_and_95_percent_points() -> None:
     scenario = load(SCENARIO, library())
