@@ -48,7 +48,7 @@ def optimize(
     """Find the best amounts and times of doses within the limits."""
     overrides = options.parse_assignments(assignments)
     if resume and output is None:
-        raise InputError("the checkpoint lies beside the output file, so name that with -o", "--resume")
+        raise InputError("the checkpoint is next to the output file; name that file with -o", "--resume")
     from nanomg import models
     from nanomg.jobs.optimize import run as optimize_run
 

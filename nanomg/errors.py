@@ -59,7 +59,7 @@ def unknown(kind: str, name: str, known: Iterable[str], where: str | None = None
         hint = f"did you mean {' or '.join(filter(None, (', '.join(others), last)))}?"
     else:
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-        hint = f"known: {shown or 'none'}."
+        hint = f"known: {shown or 'none'}"
     return InputError(f"there is no {kind} {name!r}; {hint}", where)
 
 

@@ -56,7 +56,7 @@ def test_the_sentence() -> None:
         == "there is no card 'b'; did you mean 'ba', 'bb' or 'bc'?"
     )
     assert unknown("card", "b", ["ba", "c"], "file").where == "file"
-    assert unknown("card", "zz", []).message == "there is no card 'zz'; known: none."
+    assert unknown("card", "zz", []).message == "there is no card 'zz'; known: none"
     many = unknown("card", "9", [f"name{i:02}" for i in range(20)]).message
     assert "name11, …" in many and "name12" not in many
     assert isinstance(unknown("card", "", ["mouse"]), InputError)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nanomg.errors import InputError
 from nanomg.page.blocks import Cell, number_cell
+from nanomg.results.attributes import CONFIG, SUMMARY, VERSIONS, json_object
 from nanomg.results.file import OLDEST_SCHEMA_VERSION, SCHEMA_VERSION, to_json
 from nanomg.results.kinds import JOB, OPTIMUM
 
@@ -53,12 +53,17 @@ class ResultReader:
         """The summary of the run; empty where the file holds none, or one that is broken."""
         if self.broken:
             return {}
-        return self._json("summary_json") if self.checked is None else dict(self.checked)
+        return json_object(self.tree.attrs, SUMMARY, self.where) if self.checked is None else dict(self.checked)
 
     @functools.cached_property
     def config(self) -> dict[str, Any]:
         """What was asked for; empty where the file does not say."""
-        return self._json("config_json")
+        return json_object(self.tree.attrs, CONFIG, self.where)
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """The versions of the packages that made the file."""
+        return json_object(self.tree.attrs, VERSIONS, self.where)
 
     @property
     def file(self) -> Mapping[str, Any]:
@@ -85,15 +90,6 @@ class ResultReader:
             return rebuild(self.config, self.library), ""
         except InputError as error:
             return None, str(error)
-
-    def _json(self, attribute: str) -> dict[str, Any]:
-        try:
-            found = json.loads(str(self.tree.attrs.get(attribute, "{}")))
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise InputError(f"the file is damaged: its {attribute} is not a JSON object", self.where)
-        return found
 
     def attribute(self, name: str) -> str:
         """An attribute of the root as text; empty where there is none."""

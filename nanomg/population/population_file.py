@@ -47,7 +47,9 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
     data = Reader(load_toml(path), where, _TOP, ("title", "species"))
     species = data.text("species")
     if species != scenario.species and "any" not in (species, scenario.species):
-        raise InputError(f"it is of {species} subjects, and scenario {scenario.name!r} is of {scenario.species}", where)
+        raise InputError(
+            f"its subjects are of species {species!r}, but scenario {scenario.name!r} is of {scenario.species!r}", where
+        )
     declared = _declared(library)
     written = {key: _covariate(entry, declared, f"{where}, {key}") for key, entry in data.table("covariates").items()}
     tables = data.tables("effect")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import importlib.metadata
-import json
 import platform
 import uuid
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from nanomg import __version__
 from nanomg.errors import InputError
 from nanomg.files import StrPath, check_output, replace_file
 from nanomg.results import parts
+from nanomg.results.attributes import SUMMARY, json_object
 from nanomg.results.kinds import JOB
 from nanomg.schema import to_json as to_json
 
@@ -250,10 +250,10 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
 
 def read_summary(path: StrPath) -> dict[str, Any]:
     """The summary that the run printed, as stored in its result file."""
-    text = read_attributes(path).get("summary_json")
-    if text is None:
+    attributes = read_attributes(path)
+    if SUMMARY not in attributes:
         raise InputError("this result file has no summary", str(path))
-    return dict(json.loads(text))
+    return json_object(attributes, SUMMARY, str(path))
 
 
 def read_groups(path: StrPath) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import xarray as xr
 from nanomg import units
 from nanomg.errors import unknown
 from nanomg.formatting import format_number
+from nanomg.results.attributes import CONFIG, SUMMARY, json_object
 
 MOST = 9  # panels, where nothing is asked for
 BAND = (0.05, 0.5, 0.95)  # quantiles over subjects
@@ -48,13 +48,12 @@ class DoseMark(NamedTuple):
 
 def config_of(tree: xr.DataTree) -> Mapping[str, Any]:
     """The scenario's file as the run read it; empty where the result holds none."""
-    config = json.loads(tree.attrs.get("config_json", "{}"))
-    return dict(config.get("file", {}))
+    return dict(json_object(tree.attrs, CONFIG).get("file", {}))
 
 
 def outputs_of(tree: xr.DataTree) -> list[str]:
     """The scenario's outputs, in the order in which the run told of them."""
-    told = json.loads(tree.attrs.get("summary_json", "{}")).get("signals") or config_of(tree).get("outputs", {})
+    told = json_object(tree.attrs, SUMMARY).get("signals") or config_of(tree).get("outputs", {})
     return list(told)
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -163,9 +162,9 @@ def _maker(tree: xr.DataTree, name: str) -> Job:
 
 def _checked(tree: xr.DataTree, name: str) -> ResultReader:
     """A reader of a result whose summary is whole, of whatever version it is."""
-    if "summary_json" not in tree.attrs:
-        raise InputError("this result has no summary", name)
     result = checked_result(tree, where=name)
+    if not (result.summary or result.broken):
+        raise InputError("this result has no summary", name)
     if result.broken:
         raise InputError(f"the summary of this result is broken: {result.broken}", name)
     return result
@@ -228,7 +227,7 @@ def _unlike(results: Sequence[ResultReader]) -> Iterator[Difference]:
     optimised = [_lines(result.at("regimen") or ()) for result in results]
     yield from _texts("optimised doses", [dict.fromkeys(lines, HAS) for lines in optimised])
     yield from _texts("configuration", [dict(_leaves(result.config)) for result in results])
-    yield from _texts("versions", [json.loads(result.attribute("package_versions_json") or "{}") for result in results])
+    yield from _texts("versions", [result.versions for result in results])
 
 
 def _texts(group: str, facts: Sequence[Mapping[str, str]]) -> Iterator[Difference]:

@@ -7,7 +7,6 @@ again from that and solved alone, so it may end otherwise than in the company of
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +28,7 @@ from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.library.scenario_file import rebuild
 from nanomg.models import library as find_library
 from nanomg.results import file, parts
+from nanomg.results.attributes import CONFIG, json_object
 from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, event_lanes, event_runs, event_times
@@ -73,10 +73,12 @@ def diagnose(
         True
     """
     attributes = file.read_attributes(path)
-    if "config_json" not in attributes:
+    if CONFIG not in attributes:
         raise InputError("this sweep is not finished; continue it with --resume", str(path))
     tree = file.open(path)
-    config = json.loads(attributes["config_json"])
+    config = json_object(attributes, CONFIG, str(path))
+    if "file" not in config:
+        raise InputError("this result is not one of a scenario, so there is nothing to replay", str(path))
     shelves = library or find_library()
     scenario = rebuild(config, shelves)
     if parts.GROUP in tree:

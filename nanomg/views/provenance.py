@@ -141,11 +141,7 @@ def again(result: ResultReader) -> Iterator[Any]:
         "file": result.attribute("id"),
         "schema": result.attribute("nanomg_schema_version"),
     }
-    try:
-        versions = json.loads(result.attribute("package_versions_json") or "{}")
-    except ValueError:
-        versions = {}
-    entries["versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
+    entries["versions"] = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     yield Table(("", ""), "lp", [(name, text) for name, text in entries.items() if text])
     if result.config:
         short = _shortened(result.config)

@@ -105,6 +105,10 @@ def test_version(program: Program) -> None:
         (["show", "magnesium.GRF"], "'magnesium.GFR'"),
         (["cite", "mouse-mc38-depo"], SCENARIO),
         (["summary", "missing.h5"], "no such file"),
+        (["simulate", SCENARIO, "--records", "out.csv"], "--records: it needs an event table"),
+        (["simulate", SCENARIO, "--no-series"], "--series: it is for an event table"),
+        (["sensitivity", SCENARIO, "--over", "cards"], "no range 'cards'; did you mean 'card'"),
+        (["sweep", SCENARIO, "--subjects", "2", "--memory", "-5 MB"], "--memory: the memory must be above 0"),
     ],
 )
 def test_a_mistake_is_one_line(program: Program, arguments: list[str], told: str) -> None:

@@ -347,7 +347,7 @@ def test_what_a_user_sets_stays(library: Library) -> None:
         (
             'species = "human"',
             'species = "mouse"',
-            "it is of mouse subjects, and scenario 'magnesium-alone' is of human",
+            "its subjects are of species 'mouse', but scenario 'magnesium-alone' is of 'human'",
         ),
         ('title = "People of a test"', "", "the key 'title' is missing"),
         ("[covariates]", "[covariate]", "there is no key 'covariate'; did you mean 'covariates'?"),

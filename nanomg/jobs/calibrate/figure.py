@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from nanomg.drawing import style
 from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.formatting import format_number
+from nanomg.results.attributes import SUMMARY, json_object
 from nanomg.units import unit_text
 
 _PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("held out", "s", COLOURS[1])}
@@ -25,7 +25,7 @@ _TAIL = 1.6448536269514722  # 95 % point of the standard normal
 def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """Observed against predicted, residuals, and the fitted values."""
     found = tree["calibration"].to_dataset()
-    told = json.loads(tree.attrs.get("summary_json", "{}")).get("parameters", {})
+    told = json_object(tree.attrs, SUMMARY).get("parameters", {})
     return [_observed(found), _residuals(found), _values(found, told)]
 
 

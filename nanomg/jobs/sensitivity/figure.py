@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +13,7 @@ from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, Picture, literal, log_axis, message, save, sheet
 from nanomg.library.card import BASES
 from nanomg.population.ranges import CARD
+from nanomg.results.attributes import SUMMARY, json_object
 from nanomg.units import unit_text
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def draw(path: Path, summary: Mapping[str, Any]) -> None:
 
 def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """One picture, of elasticities, effects of the ranges and Sobol indices."""
-    if "summary_json" not in tree.attrs:
+    if SUMMARY not in tree.attrs:
         return [message("What the outputs depend on", "The file has no summary to draw.")]
-    return [picture(json.loads(tree.attrs["summary_json"]))]
+    return [picture(json_object(tree.attrs, SUMMARY))]
 
 
 def picture(summary: Mapping[str, Any]) -> Picture:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg import files
-from nanomg.errors import InputError
+from nanomg.errors import InputError, unknown
 from nanomg.files import StrPath
 from nanomg.jobs.sensitivity import elasticities, sobol
 from nanomg.jobs.sensitivity import figure as sensitivity_figure
@@ -21,7 +21,7 @@ from nanomg.jobs.sensitivity.summary import SensitivitySummary
 from nanomg.jobs.sweep.keep import TEXTS, Keep
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.population.ranges import CARD
+from nanomg.population.ranges import CARD, OVER
 from nanomg.results import file as result_file
 from nanomg.results.groups import about
 from nanomg.results.run import Run, finish
@@ -113,7 +113,11 @@ def run(
     samples, over, seed = request.samples, request.over, request.seed
     chosen = request.resolved(library)
     if request.parameters and samples is None:
-        raise InputError("--parameter is for Sobol indices; give the number of samples with --sobol", "--parameter")
+        raise InputError(
+            "it names parameters of Sobol indices; give their number of samples with --sobol", "--parameter"
+        )
+    if over not in OVER:
+        raise unknown("range", over, OVER, "--over")
     if samples is not None:
         sobol.check(samples)
     event_times.check_one_clock(chosen.subjects)

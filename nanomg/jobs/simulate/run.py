@@ -97,7 +97,7 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
     """The simulation of a request; `library` is one that was built already."""
     path, table = _check_files(request.events, request.output, request.records, request.force)
     if request.series is not None and request.events is None:
-        raise InputError("--no-series is for an event table; name it with --events", "--series")
+        raise InputError("it is for an event table; name one with --events", "--series")
     if request.events is not None and request.dose:
         raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
     lanes.tightest(request.precision)
@@ -224,7 +224,7 @@ def _check_files(
 ) -> tuple[Path | None, Path | None]:
     """The files to be written, once it is sure that they may be."""
     if records is not None and events is None:
-        raise InputError("--records needs an event table; name it with --events", "--records")
+        raise InputError("it needs an event table; name one with --events", "--records")
     path = files.check_output(output, force) if output is not None else None
     table = files.check_output(records, force) if records is not None else None
     given = [Path(file).resolve() for file in (events, path, table) if file is not None]

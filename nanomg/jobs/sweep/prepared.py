@@ -82,6 +82,8 @@ def prepare(request: SweepRequest, library: Library | None = None) -> PreparedSw
     shelves = request.shelves(library)
     chosen = request.resolved(library)
     budget = units.parse_quantity(request.memory, "byte", "--memory")
+    if not budget > 0:
+        raise InputError(f"the memory must be above 0, not {request.memory}", "--memory")
     found = _trajectories(chosen, shelves, request, budget)
     shipped = find_library().folders
     further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
