@@ -74,6 +74,14 @@ def _show_table(table: Table, top: int | None) -> None:
     most = top or min(table.most, _MOST)
     rows = [[_text(cell, kind) for cell, kind in zip(row, table.align, strict=True)] for row in table.rows[:most]]
     filled = [i for i in range(len(table.headers)) if any(row[i] not in ("", MISSING) for row in rows)]
+    left_out = []
+    for name in table.spare:
+        at = table.headers.index(name)
+        if at in filled and not render.fits(
+            [table.headers[i] for i in filled], [[row[i] for i in filled] for row in rows]
+        ):
+            filled.remove(at)
+            left_out.append(name)
     align = ["r" if table.align[i] == "r" else "l" for i in filled]
     headers = [table.headers[i] for i in filled]
     cells = [[row[i] for i in filled] for row in rows]
@@ -85,6 +93,8 @@ def _show_table(table: Table, top: int | None) -> None:
     render.section(table.caption, headers, "".join(align), cells, prose)
     if (left := len(table.rows) - len(rows)) > 0:
         render.paragraph(f"and {left} more: nanomg summary --top {len(table.rows)}, or --json")
+    if left_out:
+        render.paragraph(f"Not shown for lack of space: {', '.join(left_out)}. A wider terminal or --json shows all.")
 
 
 def _text(cell: Any, kind: str) -> str:

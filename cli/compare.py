@@ -12,6 +12,7 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.help_pages import OUTPUT, Example
 from nanomg.formatting import MISSING, format_number
+from nanomg.units import unit_text
 
 _SHOWN = 40  # rows of a group
 _MANIFOLD = 10.0  # relative change from which on it is written as a factor
@@ -78,7 +79,7 @@ def show_comparison(comparison: Mapping[str, Any], top: int = _SHOWN) -> None:
         render.section(f"Not the same: {group}", ("", *shown), "l" + ("r" if changing else "l") * len(shown), cells)
         _rest(len(rows) - top)
     for group, rows in _groups(comparison["quantities"]).items():
-        cells = [(row["name"], row["measure"], row["unit"], *_numbers(row)) for row in rows[:top]]
+        cells = [(row["name"], row["measure"], unit_text(row["unit"]), *_numbers(row)) for row in rows[:top]]
         render.section(group.capitalize(), ("", "", "unit", *columns), "lll" + "r" * len(columns), cells)
         _rest(len(rows) - top)
     render.files({"Figure": comparison["figure"]})

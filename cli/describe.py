@@ -106,6 +106,11 @@ def _describe_quantity(name: str, owners: dict[str, dict[str, Var | Port]], libr
         "title": declared.text,
         "unit": declared.unit,
         "mechanisms": [*owners],
+        "declarations": [
+            {"mechanism": owner, "kind": kind, "unit": d.unit, "text": d.text}
+            for owner, kinds in owners.items()
+            for kind, d in kinds.items()
+        ],
         "read_by": sorted(m for m, read in library.mechanisms.items() if name in {*read.reads, *read.absent}),
     }
     if port is not None:

@@ -11,6 +11,7 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.help_pages import Example
 from nanomg.errors import InputError
+from nanomg.units import unit_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +61,7 @@ def list(
     elif mechanisms:
         render.table(("", ""), "ll", render.one_line((e["name"], e["title"]) for e in entries))
     elif signals:
-        declared = [(e["name"], e["unit"], e["text"]) for e in entries]
+        declared = [(e["name"], unit_text(e["unit"]), e["text"]) for e in entries]
         _print_groups([", ".join(e["mechanisms"]) for e in entries], declared)
     else:
         titles = [(e["name"], e["title"] + _NOTES.get(e.get("kind", ""), "")) for e in entries]

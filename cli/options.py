@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,15 +21,57 @@ def complete_scenarios(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def complete_names(ctx: typer.Context, incomplete: str) -> list[str]:
-    """The names of scenarios, cards, populations and observation tables that begin as what was typed."""
-    shelves = ("scenarios", "cards", "populations", "observations")
-    return _stems(shelves, ctx.params.get("library"), incomplete)
+    """Names that begin as what was typed: scenarios, cards, populations, observation tables, parameters and outputs."""
+    folders = ctx.params.get("library")
+    found = _stems(("scenarios", "cards", "populations", "observations"), folders, incomplete)
+    return found or _dotted(folders, incomplete)
+
+
+def complete_assignments(ctx: typer.Context, incomplete: str) -> list[str]:
+    """`NAME=` of the parameters that begin as what was typed: those of the scenario, where it is named already."""
+    if "=" in incomplete:
+        return []
+    # an option that still lacks its value leaves the arguments before it unread
+    scenario = ctx.params.get("scenario") or next(iter(ctx.args), None)
+    names = _dotted(ctx.params.get("library"), incomplete, scenario, outputs=False)
+    return [f"{name}=" for name in names]
+
+
+def _files(shelf: str, folders: Sequence[Path] | None) -> dict[str, Path]:
+    """The TOML files of a shelf by name."""
+    places = [Path(nanomg.__file__).parent / "models", *map(Path, folders or ())]
+    return {path.stem: path for place in places for path in place.glob(f"{shelf}/*.toml")}
 
 
 def _stems(shelves: Sequence[str], folders: Sequence[Path] | None, incomplete: str) -> list[str]:
-    places = [Path(nanomg.__file__).parent / "models", *map(Path, folders or ())]
-    names = {path.stem for place in places for shelf in shelves for path in place.glob(f"{shelf}/*.toml")}
+    names = {name for shelf in shelves for name in _files(shelf, folders)}
     return sorted(name for name in names if name.startswith(incomplete))
+
+
+def _dotted(
+    folders: Sequence[Path] | None, incomplete: str, scenario: str | None = None, outputs: bool = True
+) -> list[str]:
+    """Dotted names of cards and scenarios that begin as what was typed, or those of one scenario and its cards."""
+    cards, scenarios = _files("cards", folders), _files("scenarios", folders)
+    if scenario in scenarios:
+        scenarios = {scenario: scenarios[scenario]}
+        cards = {name: cards[name] for name in _toml(scenarios[scenario]).get("cards", ()) if name in cards}
+    names: set[str] = set()
+    for card in cards.values():
+        names |= {f"{group}.{key}" for group, table in _toml(card).items() if isinstance(table, dict) for key in table}
+    for file in map(_toml, scenarios.values()):
+        names |= {*file.get("parameters", ()), *(file.get("outputs", ()) if outputs else ())}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """The content of a file; nothing of one that is no TOML, as a shell shows no errors while it completes."""
+    import tomllib
+
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 ScenarioName = Annotated[
@@ -45,6 +87,7 @@ Assignments = Annotated[
         rich_help_panel=MODEL,
         metavar="NAME=VALUE",
         help='Set a parameter: --set magnesium.GFR="12 mL/h". Repeatable.',
+        autocompletion=complete_assignments,
     ),
 ]
 Doses = Annotated[

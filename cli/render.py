@@ -81,6 +81,11 @@ def has_room(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
     return used > _edge() or used + _GAP + _NARROWEST <= _edge()
 
 
+def fits(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Whether each row of a table takes one line of the terminal."""
+    return sum(max(map(len, column)) + _GAP for column in zip(headers, *rows, strict=True)) - _GAP <= _edge()
+
+
 def section(title: str, headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], prose: bool = False) -> None:
     """A table under its title, after an empty line; nothing where there are no rows."""
     if rows := list(rows):

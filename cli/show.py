@@ -10,6 +10,7 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.help_pages import Example
 from nanomg.formatting import format_number, span
+from nanomg.units import unit_text
 
 EXAMPLES = (
     Example("nanomg show mouse-mc38-iv", "a scenario: doses, limits, values"),
@@ -50,7 +51,7 @@ def _print(found: Mapping[str, Any]) -> None:
     facts = {"species": found.get("species")}
     if "horizon_h" in found:
         facts["horizon"] = f"{format_number(found['horizon_h'])} h"
-    facts["unit"] = found.get("unit")
+    facts["unit"] = " or ".join(unit_text(unit) for unit in _units(found))
     facts |= {key: ", ".join(found.get(key, ())) for key in ("mechanisms", "cards", "reads")}
     facts |= _facts_of_quantity(found)
     facts["can do without"] = ", ".join(
@@ -61,11 +62,12 @@ def _print(found: Mapping[str, Any]) -> None:
             render.paragraph(f"{key}: {fact}")
     if found["kind"] == "scenario":
         _print_treatment(found)
+    _print_declarations(found.get("declarations", ()))
     declared = ["states", "signals", "constants", "inputs", "ports", "outputs"]
     if found["kind"] == "mechanism":
         declared.append("parameters")
     for kind in declared:
-        rows = [(name, entry["unit"], entry["text"]) for name, entry in found.get(kind, {}).items()]
+        rows = [(name, unit_text(entry["unit"]), entry["text"]) for name, entry in found.get(kind, {}).items()]
         render.section(kind.capitalize(), ("", "unit", ""), "lll", rows, prose=True)
     headers = ("", "value", "unit", "5 % – 95 %", "basis", "source", "card", "note")
     values = [row for name, entry in found.get("parameters", {}).items() for row in _parameter_rows(name, entry)]
@@ -73,6 +75,19 @@ def _print(found: Mapping[str, Any]) -> None:
     if found["kind"] == "population":
         _print_population(found)
     _print_observations(found.get("observations", ()))
+
+
+def _units(found: Mapping[str, Any]) -> list[str]:
+    """The units of a quantity: one, unless mechanisms declare it differently."""
+    units = [entry["unit"] for entry in found.get("declarations", ())] or [found.get("unit")]
+    return [unit for unit in dict.fromkeys(units) if unit]
+
+
+def _print_declarations(declarations: Sequence[Mapping[str, Any]]) -> None:
+    """What each mechanism declares a name to be, where they differ: a model has one of them."""
+    rows = [(entry["mechanism"], entry["kind"], unit_text(entry["unit"]), entry["text"]) for entry in declarations]
+    if len({row[1:] for row in rows}) > 1:
+        render.section("Declared by", ("", "kind", "unit", ""), "llll", rows, prose=True)
 
 
 def _facts_of_quantity(found: Mapping[str, Any]) -> dict[str, str | None]:
@@ -102,7 +117,7 @@ def _print_population(found: Mapping[str, Any]) -> None:
         known = [_or_empty(number) for number in (centre, spread)]
         limits = span(entry.get("low"), entry.get("high"))
         parameter, unit, basis, source = (entry.get(key, "") for key in ("parameter", "unit", "basis", "source"))
-        rows.append((name, parameter, *known, unit, limits, basis, source, entry.get("note", "")))
+        rows.append((name, parameter, *known, unit_text(unit), limits, basis, source, entry.get("note", "")))
     headers = ("", "parameter", "centre", "CV or SD", "unit", "limits", "basis", "source", "note")
     render.section("Covariates", headers, "llrrlllll", rows, prose=True)
     effects = [
@@ -116,7 +131,10 @@ def _print_population(found: Mapping[str, Any]) -> None:
     render.section("Effects", ("covariate", "exponent", "on"), "lrl", [(c, x, n) for n, c, x in effects], prose=True)
     correlated = [(_or_empty(c.get("rho")), " and ".join(c.get("between", ()))) for c in found["correlations"]]
     render.section("Correlations", ("rho", "between"), "rl", correlated, prose=True)
-    rules = [(name, span(r.get("low"), r.get("high")), r.get("unit", "")) for name, r in found["plausible"].items()]
+    rules = [
+        (name, span(r.get("low"), r.get("high")), unit_text(r.get("unit", "")))
+        for name, r in found["plausible"].items()
+    ]
     render.section("Plausible", ("", "between", "unit"), "lll", rows=rules)
 
 
@@ -128,7 +146,7 @@ def _print_observations(observations: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         (
             _or_empty(row["value"]),
-            row["unit"],
+            unit_text(row["unit"]),
             span(row["low"], row["high"]),
             row["use"],
             row["source"],
@@ -146,7 +164,13 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
     else:
         headers = ("time [h]", "into", "amount", "unit", "over [h]")
         rows = [
-            (format_number(d["time_h"]), d["cmt"], format_number(d["amt"]), d["unit"], format_number(d["duration_h"]))
+            (
+                format_number(d["time_h"]),
+                d["cmt"],
+                format_number(d["amt"]),
+                unit_text(d["unit"]),
+                format_number(d["duration_h"]),
+            )
             for d in found["doses"]
         ]
         render.section("Doses", headers, "rlrlr", rows)
@@ -155,7 +179,13 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
         ("", "value", "unit", "from [h]", "to [h]"),
         "lrlrr",
         [
-            (w["name"], format_number(w["value"]), w["unit"], format_number(w["start"]), format_number(w["stop"]))
+            (
+                w["name"],
+                format_number(w["value"]),
+                unit_text(w["unit"]),
+                format_number(w["start"]),
+                format_number(w["stop"]),
+            )
             for w in found["windows"]
         ],
     )
@@ -169,7 +199,7 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
         "Limits",
         ("", "signal", "at most", "unit"),
         "llrl",
-        [(c["name"], c["signal"], format_number(c["maximum"]), c["unit"]) for c in found["limits"]],
+        [(c["name"], c["signal"], format_number(c["maximum"]), unit_text(c["unit"])) for c in found["limits"]],
     )
     render.section(
         "Free doses",
@@ -180,7 +210,7 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
                 f["cmt"],
                 span(*f["amount"]),
                 format_number(f["total"]),
-                f["unit"],
+                unit_text(f["unit"]),
                 span(*f["time"]),
                 format_number(f["interval"]),
             )
@@ -193,4 +223,13 @@ def _parameter_rows(name: str, entry: Mapping[str, Any]) -> Iterator[Sequence[st
     """One row for each card that gives a value."""
     for i, v in enumerate(entry["values"]):
         label, spread = name if i == 0 else "", span(v["low"], v["high"])
-        yield label, format_number(v["value"]), v["unit"] or "1", spread, v["basis"], v["source"], v["card"], v["note"]
+        yield (
+            label,
+            format_number(v["value"]),
+            unit_text(v["unit"]),
+            spread,
+            v["basis"],
+            v["source"],
+            v["card"],
+            v["note"],
+        )

@@ -79,7 +79,7 @@ class CarT(AbstractMechanism):
     }
     ports = {
         "cart.iv": Port("Mcell", "CAR-T cells into a vein", {"cart.blood": "cart.engraft"}),
-        "cart.local": Port("Mcell", "CAR-T cells beside the tumour cells", {"cart.tumour": 1.0}),
+        "cart.local": Port("Mcell", "CAR-T cells next to the tumour cells", {"cart.tumour": 1.0}),
     }
     reads = ("tumour.viable", "tumour.mass")
     absent = {"lfa1.competence": 1.0, "lfa1.systemic": 1.0}

@@ -1,8 +1,8 @@
 """The PD-1 checkpoint and the antibodies that open it, against PD-1 or against PD-L1.
 
-Two-compartment antibody with receptor occupancy in the tumour; its clearance falls while it is on board (Bajaj 2017). Unoccupied
-PD-1 binds unoccupied PD-L1, which interferon-gamma induces; the complexes block killing and drive exhaustion by a Hill function
-(Jafarnejad 2019).
+Two-compartment antibody with receptor occupancy in the tumour; its clearance falls with the time of exposure (Bajaj 2017).
+Unoccupied PD-1 binds unoccupied PD-L1, which interferon-gamma induces; the complexes block killing and drive exhaustion by a
+Hill function (Jafarnejad 2019).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param, share
 class AbstractAntibody(AbstractMechanism):
     """An IgG (mg) by vein or into the peritoneum. A subclass gives its name and its target; the equations are the same.
 
-    A clock runs while the antibody is on board, so that the fall of clearance follows the time since the first dose.
+    A clock counts the time of exposure, so that the fall of clearance follows the time since the first dose.
     """
 
     target: ClassVar[str]
 
     CL: Scalar = param("mL/h", "clearance at the first dose")
     fall: Scalar = param("1", "how far the logarithm of clearance falls in the end")
-    T50: Scalar = param("h", "time on board at which half of the fall is reached")
+    T50: Scalar = param("h", "exposure time at which clearance has fallen by half of its fall")
     n: Scalar = param("1", "Hill coefficient of the fall in time")
-    clock_0: Scalar = param("h", "what the clock shows at the first dose")
-    C_board: Scalar = param("mg/mL", "concentration at which the clock runs at half of its speed")
+    clock_0: Scalar = param("h", "exposure time at the first dose")
+    C_board: Scalar = param("mg/mL", "concentration at which exposure counts half")
     V: Scalar = param("mL", "central volume")
     Q: Scalar = param("mL/h", "intercompartmental clearance")
     V2: Scalar = param("mL", "peripheral volume")
@@ -44,7 +44,7 @@ class AbstractAntibody(AbstractMechanism):
             f"{name}.depot": Var("mg", f"{drug} in the peritoneum", drug),
             f"{name}.central": Var("mg", f"{drug} in the central compartment", drug),
             f"{name}.peripheral": Var("mg", f"{drug} in the peripheral compartment", drug),
-            f"{name}.clock": Var("h", f"time that {drug} has been on board"),
+            f"{name}.clock": Var("h", f"exposure time to {drug}"),
         }
         cls.signals = {
             f"{name}.C": Var("mg/mL", f"{drug} concentration in plasma"),

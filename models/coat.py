@@ -19,7 +19,7 @@ class Coat(AbstractMechanism):
         "coat.M_bound": Var("umol", "encapsulated Mg in bound liposomes", "Mg"),
         "coat.antigen": Var("umol", "free target sites in the tumour", "antigen"),
     }
-    signals = {"coat.avidity": Var("1", "fold slowing of detachment by bonds beside the first")}
+    signals = {"coat.avidity": Var("1", "factor by which further bonds slow detachment")}
     constants = {"coat.sites": Var("umol/Gparticle", "target sites taken by a bound liposome")}
     reads = (
         "tumour.mass",

@@ -48,7 +48,7 @@ class Liposome(AbstractMechanism):
         "liposome.N_per_lipid": Var("Gparticle/mg", "liposomes per mass of lipid"),
         "liposome.M_per_lipid": Var("umol/mg", "Mg payload per mass of lipid"),
         "liposome.M_per_N": Var("umol/Gparticle", "Mg payload per liposome"),
-        "liposome.f_poor": Var("1", "share of the liposomes that lies in the poorly perfused part"),
+        "liposome.f_poor": Var("1", "share of the liposomes in the poorly perfused part"),
     }
     inputs = {"liposome.trigger": Var("1", "heat or ultrasound on the tumour, 0 off to 1 full", default=0.0)}
     ports = {
@@ -109,7 +109,7 @@ class Liposome(AbstractMechanism):
     k_ret: Scalar = param("1/h", "return of extravasated liposomes to plasma")
     k_spread: Scalar = param("1/h", "spread from the depot into the interstitium")
     k_ns: Scalar = param("1/h", "non-specific uptake by tumour cells and macrophages")
-    f_well: Scalar = share("share of the liposomes that lies in the well-perfused part")
+    f_well: Scalar = share("share of the liposomes in the well-perfused part")
     # release in the tumour
     k_free: Scalar = param("1/h", "release of Mg from liposomes in the interstitium, bound or not")
     k_inner: Scalar = param("1/h", "release of Mg from internalised liposomes")

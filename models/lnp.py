@@ -34,7 +34,7 @@ class LNP(AbstractMechanism):
         "lnp.N_per_lipid": Var("Gparticle/mg", "LNP per mass of lipid"),
         "lnp.M_per_lipid": Var("umol/mg", "Mg payload per mass of lipid"),
         "lnp.M_per_N": Var("umol/Gparticle", "Mg payload per LNP"),
-        "lnp.f_poor": Var("1", "share of the LNP that lies in the poorly perfused part"),
+        "lnp.f_poor": Var("1", "share of the LNP in the poorly perfused part"),
     }
     ports = {
         "lnp.iv": Port("mg", "LNP into a vein, dose as lipid", {"lnp.plasma": "lnp.M_per_lipid"}, free="magnesium.iv")
@@ -65,7 +65,7 @@ class LNP(AbstractMechanism):
     k_free: Scalar = param("1/h", "release of Mg from LNP in the interstitium")
     k_endosome: Scalar = param("1/h", "emptying of endosomes and lysosomes")
     f_escape: Scalar = share("share of the endosomal Mg that escapes into the cytosol")
-    f_well: Scalar = share("share of the LNP that lies in the well-perfused part")
+    f_well: Scalar = share("share of the LNP in the well-perfused part")
 
     def derive(self, x):
         volume = jnp.pi / 6.0 * self.diameter**3

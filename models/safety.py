@@ -23,10 +23,10 @@ class Safety(AbstractMechanism):
         "safety.sbp_fall": Var("mmHg", "fall of systolic blood pressure"),
         "safety.grade": Var("1", "signs of hypermagnesaemia whose level is passed, 0 to 6"),
         "safety.low": Var("1", "flag of hypomagnesaemia, 0 to 1"),
-        "safety.margin_reflexes": Var("mmol/L", "room below the level at which tendon reflexes are lost"),
-        "safety.margin_respiration": Var("mmol/L", "room below the level at which breathing is depressed"),
-        "safety.margin_conduction": Var("mmol/L", "room below the level at which the heart's conduction changes"),
-        "safety.margin_arrest": Var("mmol/L", "room below the level of cardiac arrest"),
+        "safety.margin_reflexes": Var("mmol/L", "margin below the level at which tendon reflexes are lost"),
+        "safety.margin_respiration": Var("mmol/L", "margin below the level at which breathing is depressed"),
+        "safety.margin_conduction": Var("mmol/L", "margin below the level at which the heart's conduction changes"),
+        "safety.margin_arrest": Var("mmol/L", "margin below the level of cardiac arrest"),
     }
     reads = ("magnesium.total", "magnesium.baseline")
 

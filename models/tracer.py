@@ -19,15 +19,15 @@ class Tracer(AbstractMechanism):
 
     name = "tracer"
     states = {f"tracer.{pool}": Var("umol", f"label in the pool magnesium.{pool}", "label") for pool in POOLS} | {
-        "tracer.cells": Var("umol", "label in cells that exchange Mg one for one", "label")
+        "tracer.cells": Var("umol", "label in cells that exchange Mg with serum without net flux", "label")
     }
     signals = {
-        "tracer.specific": Var("1", "label over all Mg in serum and urine"),
+        "tracer.specific": Var("1", "label as a share of Mg in serum and urine"),
         "tracer.urine": Var("umol/h", "urinary excretion of label"),
         "tracer.retained": Var("umol", "label in the body"),
         "tracer.exchanged": Var("umol", "exchangeable Mg: label in the body over the label per Mg of serum"),
-        "tracer.share": Var("1", "exchangeable Mg over all Mg of the body"),
-        "tracer.fast": Var("umol", "Mg of the pools that exchange fast: extracellular fluid, soft tissue, cells"),
+        "tracer.share": Var("1", "exchangeable Mg as a share of all Mg in the body"),
+        "tracer.fast": Var("umol", "Mg of the fast-exchanging pools: extracellular fluid, soft tissue, cells"),
     }
     ports = {"tracer.iv": Port("umol", "label into a vein", {"tracer.ecf": 1.0}, molar_mass="tracer.MW")}
     reads = (
@@ -38,8 +38,8 @@ class Tracer(AbstractMechanism):
 
     body: Scalar = param("umol", "Mg of the whole body")
     MW: Scalar = param("mg/umol", "molar mass of the labelled isotope")
-    cells_0: Scalar = param("umol", "Mg of cells that exchange it one for one with that of serum")
-    exchange: Scalar = param("mL/h", "volume of serum whose Mg changes places with that of cells per hour")
+    cells_0: Scalar = param("umol", "Mg of cells that exchange it with serum without net flux")
+    exchange: Scalar = param("mL/h", "serum volume whose Mg exchanges with that of these cells per hour")
 
     def evaluate(self, x):
         specific = x["tracer.ecf"] / x["magnesium.ecf"]

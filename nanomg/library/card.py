@@ -168,7 +168,9 @@ def _scaled(
     p = origin.parameters[name]
     factor = (weight / origin.weight) ** exponent
     grow = lambda v: None if v is None else v * factor
-    how = f"{p.value:g} {p.unit} of card {origin.name!r} by body weight to the power {exponent:g}"
+    amount = f"{p.value:g}" if p.unit in ("", "1") else f"{p.value:g} {p.unit}"
+    weighted = f"scaled by body weight to the power {exponent:g}" if exponent else "the same at every body weight"
+    how = f"{amount} of card {origin.name!r}, {weighted}"
     note = "; ".join(filter(None, (how, str(entry.get("note", "")))))
     scaled = {"value": p.value * factor, "low": grow(p.low), "high": grow(p.high)}
     return dataclasses.replace(p, **scaled, basis="scaled", note=note, card=card)

@@ -81,6 +81,7 @@ class Table:
     """Columns aligned by `align`: "l" text, "r" numbers, "u" units, "p" running text that may be broken.
 
     The most important rows come first: `most` are shown and the rest is counted, unless a page shows them to those who unfold it.
+    A terminal that is too narrow leaves out the columns under the headers `spare`, one after the other until the table fits.
     """
 
     kind: ClassVar[str] = "table"
@@ -90,6 +91,7 @@ class Table:
     caption: str = ""
     most: int = _ROWS
     on_screen: bool = True
+    spare: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)

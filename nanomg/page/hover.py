@@ -55,7 +55,7 @@ def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
 
 
 def _legend(figure: Figure) -> dict[str, str]:
-    """What each colour stands for, where the legends give it one meaning."""
+    """The meaning of each colour, where the legends give it a single one."""
     meanings: dict[str, set[str]] = {}
     for legend in figure.findobj(Legend):
         for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=False):

@@ -194,7 +194,7 @@ class Parts:
 
 
 def _absent(variable: Variable) -> tuple[Any, dict[str, Any]]:
-    """What stands for numbers that are not there, and the attributes that say so."""
+    """The value that marks missing numbers, and the attributes that declare it."""
     attributes, dtype = dict(variable.attributes), np.dtype(variable.dtype)
     if dtype.kind == "f":
         return np.nan, attributes

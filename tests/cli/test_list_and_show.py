@@ -83,6 +83,25 @@ def test_show_explains_every_declared_name(program: Program, kind: str) -> None:
     assert declared.text in program("show", name).out
 
 
+def test_show_has_every_declaration_of_a_name_with_its_unit(program: Program, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from nanomg import AbstractMechanism, Var\n\n\n"
+        "class Mine(AbstractMechanism):\n"
+        '    """A compartment whose drug is counted in moles."""\n\n'
+        '    name = "mine"\n'
+        '    states = {"pk.central": Var("umol", "drug of mine")}\n\n'
+        "    def fluxes(self, x):\n"
+        "        return []\n"
+    )
+    arguments = ("show", "pk.central", "--library", str(tmp_path))
+    declared = {entry["mechanism"]: entry for entry in json.loads(program(*arguments, "--json").out)["declarations"]}
+    assert (declared["Mine"]["unit"], declared["Mine"]["text"]) == ("umol", "drug of mine")
+    assert declared["OneCompartment"]["unit"] == "mg"
+    out = program(*arguments).out
+    assert "unit: µmol or mg" in out and "drug of mine" in out and "drug in" in out
+    assert "Declared by" not in program("show", "magnesium.GFR").out
+
+
 def test_show_gives_a_parameter_from_each_card(program: Program) -> None:
     shelf = models.library()
     found = json.loads(program("show", "magnesium.GFR", "--json").out)
@@ -120,3 +139,7 @@ def test_the_shell_completes_names_without_the_engine() -> None:
 
     assert complete("nanomg simulate mouse-mc38-de") == [SCENARIO, "False"]
     assert {"human-renal", "human-mgso4", "human"} < {*complete("nanomg show human")}
+    assert {"magnesium.GFR", "magnesium.total", "False"} < {*complete("nanomg show magnesium.")}
+    of_scenario = complete("nanomg simulate textbook-1cpt --set pk.")
+    assert {"pk.CL=", "pk.V="} < {*of_scenario}
+    assert complete("nanomg simulate textbook-1cpt --set magnesium.") == ["False"]

@@ -206,7 +206,7 @@ def test_a_value_is_scaled_by_body_weight(tmp_path: Path) -> None:
     factor = (25 / 70_000) ** 0.75
     assert (p.value, p.low, p.high) == pytest.approx((5 * factor, 4 * factor, 6 * factor), rel=1e-12)
     assert (p.unit, p.basis, p.cv, p.source, p.card) == ("L/h", "scaled", 0.3, "x2000", "mouse")
-    assert p.note == "5 L/h of card 'human' by body weight to the power 0.75; no own value"
+    assert p.note == "5 L/h of card 'human', scaled by body weight to the power 0.75; no own value"
 
 
 @pytest.mark.parametrize(

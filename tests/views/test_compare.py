@@ -257,7 +257,7 @@ def test_the_command(files: Path, program: Program, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert picture.read_text().startswith("<?xml")
     rows = [line.split() for line in out.splitlines()]
-    assert ["tumour.volume", "final", "mm^3", "0.15", "0.3", "+100", "%"] in rows
+    assert ["tumour.volume", "final", "mm³", "0.15", "0.3", "+100", "%"] in rows
     assert ["interstitium.C", "max", "mmol/L", "12.25", "–", "–"] in rows
     assert ["peak", "rise", "as", "given", "mmol/L", "2.5", "2.5", "="] in rows
     assert "Settings, parameters and doses are the same." in out

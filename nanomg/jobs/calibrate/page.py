@@ -47,7 +47,7 @@ def blocks(result: ResultReader) -> Iterator[Block]:
         for name, p in entries.items()
     ]
     headers = ("", "start", "estimate", "unit", "SE", "CV", "5–95 %", "bounds", "")
-    yield Table(headers, "prrurrllp", rows, "Fitted values")
+    yield Table(headers, "prrurrllp", rows, "Fitted values", spare=("bounds", "start", "SE"))
     keys = ("gmfe_at_start", "gmfe", "rmse")
     errors = [
         (

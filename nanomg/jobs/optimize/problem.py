@@ -3,7 +3,7 @@
 A scenario's `[objective]` is a sum of terms, its `[[limit]]` tables keep a signal below a maximum at all times, its `[[free]]`
 tables say which doses may change, between which bounds, how far apart and how much in all. The bounds, intervals and totals
 are kept exactly by projection; the limits by an augmented Lagrangian, one multiplier for each limit and each time at which it
-is looked at (the regular grid, and times after every dose that move with the dose). The search itself is in
+is evaluated (the regular grid, and times after every dose that move with the dose). The search itself is in
 nanomg.jobs.optimize.search.
 """
 
@@ -168,7 +168,7 @@ def project(design: DosingSpec, z: jax.Array) -> jax.Array:
 
 # ---------------------------------------------------------------- objective and limits
 def place(design: DosingSpec, lanes: Lanes, z: Any) -> Lanes:
-    """Lanes with the regimen that `z` stands for, and with the output times that follow its doses."""
+    """Lanes with the regimen of the variables `z`, and with the output times that follow its doses."""
     amount, time = decode(design, z, jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
     regular = jnp.asarray(lanes.output)[: design.regular]
     infused = ~np.array(design.plan.bolus, bool)
@@ -244,7 +244,7 @@ def _edges(design: DosingSpec, lanes: Lanes, z: jax.Array) -> jax.Array:
 
 
 def edge_order(design: DosingSpec, lanes: Lanes, z: Any) -> Order:
-    """The order of the edges and of the output times of the regimens that `z` stands for."""
+    """The order of the edges and of the output times of the regimens of the variables `z`."""
     edges = intervals.order_of(np.asarray(_edges(design, lanes, jnp.asarray(z))))
     outputs = lanes.output.shape[0]
     first = len(edges) - outputs

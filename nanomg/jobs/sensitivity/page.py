@@ -61,12 +61,20 @@ def blocks(result: ResultReader) -> Iterator[Block]:
         value = f"{format_number(output['value'])} {unit_text(output['unit'])}".removesuffix(" –")
         title = f"{output['output']} = {value} ({output['text']})"
         headers = ("", "elasticity", "value", "unit", "range", "effect", "basis")
-        yield Table(headers, "prrulrl", [_elastic(result, *row) for row in elastic], title, most=_SHOWN)
+        rows = [_elastic(result, *row) for row in elastic]
+        yield Table(headers, "prrulrl", rows, title, most=_SHOWN, spare=("range", "basis"))
         yield Text(f"{count - len(elastic)} of {count} are negligible.", "note")
         if sloped:
             why = "the value is 0" if output["value"] else "the value or, as here, the output is 0"
             rows = [_sloped(result, output["unit"], *row) for row in sloped]
-            yield Table(("", "slope", "unit", "range", "effect"), "prulr", rows, f"Slopes, where {why}", most=_SHOWN)
+            yield Table(
+                ("", "slope", "unit", "range", "effect"),
+                "prulr",
+                rows,
+                f"Slopes, where {why}",
+                most=_SHOWN,
+                spare=("range",),
+            )
         yield from _indices(result, output["output"])
     yield Text("Elasticity: percent change in the output per 1 % change in the parameter.", "note")
     yield Text(
@@ -116,7 +124,8 @@ def _indices(result: ResultReader, output: str) -> Iterator[Block]:
         for i, r in rows
     ]
     headers = ("", "alone (S1)", "±", "with interactions (ST)", "±", "range", "unit")
-    yield Table(headers, "prrrrlu", cells, f"Sobol indices: shares of the variance of {output}")
+    caption = f"Sobol indices: shares of the variance of {output}"
+    yield Table(headers, "prrrrlu", cells, caption, spare=("range", "unit"))
     rest = f"{percent(sobol.get('confidence'))} intervals from {sobol.get('complete')} of {sobol.get('samples')} base samples"
     if all(r["S1"] is not None for _, r in rows):
         alone, error = sum(r["S1"] for _, r in rows), math.hypot(*(r["S1_conf"] for _, r in rows))
