@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import gc
 import json
+import os
 import sys
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
@@ -33,7 +36,7 @@ from nanomg.cli import (
 )
 from nanomg.cli.options import Interrupted
 from nanomg.cli.other_jobs import other_commands
-from nanomg.errors import NanomgError
+from nanomg.errors import InputError, NanomgError
 
 # Typer carries its own copy of Click, whose usage errors it shows to others only as the base of this one.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -98,17 +101,40 @@ def app() -> NoReturn:
     """Run the command line. A user's mistake is one line on stderr (an object with `--json`); a bug shows its traceback."""
     # imports make many objects that live on: looking through them again and again takes a tenth of a short run
     gc.set_threshold(100_000)
+    _open_streams()
     try:
         for job, command in other_commands(sys.argv[1:2]):
             help_pages.add(commands, "Run", job.name, command, ())
         code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
+        sys.stdout.flush()
     except NanomgError as error:
         _fail(error.message, error.where, error.exit_code)
     except _UsageError as error:
         _fail(error.format_message(), None, error.exit_code)
+    except OSError as error:  # of what is printed; files that cannot be written are a NanomgError
+        if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        with contextlib.suppress(
+            OSError
+        ):  # what is left to print goes nowhere, so that the end of Python does not fail again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno == errno.EPIPE:  # the reader, such as `head`, has all it wants
+            sys.exit(1)
+        _fail(f"the output cannot be printed ({error.strerror})", None, InputError.exit_code)
     if code == Interrupted.exit_code:  # Typer makes Ctrl-C this code
         _fail("interrupted", None, code)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Make sure that text can be printed: a stream that was closed goes nowhere, and letters that an encoding lacks become `?`."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
+        elif name == "stdout" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _fail(message: str, where: str | None, code: int) -> NoReturn:

@@ -87,7 +87,10 @@ def root_attributes(
         "package_versions_json": to_json(versions),
     }
     attributes |= {JOB: job} if job else {}
-    return attributes if summary is None else attributes | {"summary_json": to_json(summary)}
+    attributes |= {} if summary is None else {SUMMARY: to_json(summary)}
+    # a file name that is not UTF-8 cannot be stored as it is
+    readable = lambda value: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+    return {key: readable(value) for key, value in attributes.items()}
 
 
 def flags(dims: str | Sequence[str], codes: Any, meanings: Sequence[str], long_name: str) -> xarray.Variable:

@@ -74,7 +74,8 @@ def report(
     tree = found if isinstance(found, xr.DataTree) else file.open(found, older=True)
     where = "this result" if isinstance(found, xr.DataTree) else Path(found).name
     result = checked_result(tree, library or find_library(), where)
-    text = render(result)
+    # a file name that is not UTF-8 cannot stand in the page as it is
+    text = render(result).encode("utf-8", "backslashreplace").decode()
     files = {page: text.encode()} | ({printed: browser.pdf_of(text)} if printed else {})
     for path, content in files.items():
         replace_file(path, content)

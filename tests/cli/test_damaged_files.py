@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_an_attribute_that_is_no_json_object(
             assert f"the file is damaged: its {name} is not a JSON object" in err
         else:
             assert code == 0, (command, err)
+
+
+def test_a_file_name_that_is_not_utf8(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(b"caf\xe9.h5")
+    assert program("simulate", "textbook-1cpt", "-o", name).code == 0
+    for command in ("summary", "report", "plot", "doctor"):
+        assert program(command, name).code == 0, command
+    assert (tmp_path / name).exists() and len(list(tmp_path.iterdir())) == 3
 
 
 def test_an_empty_summary(whole: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

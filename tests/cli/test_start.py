@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from program import PROGRAM
 
 HEAVY = {"jax", "numpy", "pint", "xarray", "pandas", "dask", "h5py", "matplotlib", "scipy", "equinox", "optax"}
 COMMAND = """
@@ -71,3 +72,41 @@ def test_a_summary_is_read_without_the_engine(tmp_path: Path) -> None:
         "optax",
         "scipy",
     }
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("arguments", [("list",), ("list", "--json"), ("--help",)])
+def test_output_that_cannot_be_printed_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    with FULL.open("w", encoding="utf-8") as full:
+        done = subprocess.run([*PROGRAM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "the output cannot be printed (No space left on device)" in done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*PROGRAM, "list"], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_closed_output_and_one_of_few_letters() -> None:
+    closed = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *PROGRAM, "show", "tumour.volume"],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (closed.returncode, closed.stderr) == (0, "")
+    plain = subprocess.run(
+        [*PROGRAM, "show", "human-mg28"],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (plain.returncode, plain.stderr) == (0, "") and plain.stdout.isascii()
