@@ -27,10 +27,15 @@ def scenario_subject(scenario: Scenario) -> Subject:
     return event_record.subject_of(scenario.doses, f"scenario {scenario.name!r}, doses in order of time")
 
 
-def until(subject: Subject, hours: float) -> Subject:
-    """A subject's records before a time [h], but at least the first one."""
-    columns, _ = columns_of([subject])
-    return dataclasses.replace(subject, records=subject.records[: max(int((columns.time < hours).sum()), 1)])
+def until(scenario: Scenario, hours: float) -> Scenario:
+    """The scenario with a shorter horizon [h], without the doses and records after it; a subject keeps the first one."""
+
+    def cut(subject: Subject) -> Subject:
+        columns, _ = columns_of([subject])
+        return dataclasses.replace(subject, records=subject.records[: max(int((columns.time < hours).sum()), 1)])
+
+    doses = tuple(dose for dose in scenario.doses if dose.time < hours)
+    return dataclasses.replace(scenario, horizon=hours, doses=doses, subjects=tuple(map(cut, scenario.subjects)))
 
 
 def brings_mg(scenario: Scenario, subjects: Sequence[Subject]) -> bool:

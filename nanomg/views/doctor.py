@@ -7,7 +7,7 @@ again from that and solved alone, so it may end otherwise than in the company of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.dosing.dose import Dose
+from nanomg.dosing.event_record import Subject
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.keep import STATUS, SUBJECT
 from nanomg.jobs.sweep.prepared import Recipe
@@ -25,15 +26,15 @@ from nanomg.library import event_doses
 from nanomg.library.card import Origin
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
-from nanomg.library.scenario_file import rebuild
 from nanomg.models import library as find_library
 from nanomg.results import file, parts
 from nanomg.results.attributes import CONFIG, json_object
 from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, event_lanes, event_runs, event_times
+from nanomg.simulation import event_arms, event_runs, event_times
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.failure import Diagnosis, cause_of
+from nanomg.simulation.subject_lanes import SubjectLanes
 from nanomg.solver.status import Status
 
 
@@ -80,7 +81,7 @@ def diagnose(
     if "file" not in config:
         raise InputError("this result is not one of a scenario, so there is nothing to replay", str(path))
     shelves = library or find_library()
-    scenario = rebuild(config, shelves)
+    scenario = event_doses.rebuild_with_events(config, shelves)
     if parts.GROUP in tree:
         count, failed = _of_sweep(tree[parts.GROUP].to_dataset(), subject, regimen, str(path))
     else:
@@ -169,14 +170,9 @@ def _trajectories(tree: xr.DataTree, scenario: Scenario, config: Mapping[str, An
             regimen, hypothesis, *rest = (values[i] for values, i in zip(names, at, strict=True))
             yield StoppedTrajectory(rest[0] if rest else "1", regimen, hypothesis, int(code))
     elif "events" in config:  # no common times: only the summary counts what failed
-        found = event_runs.run(scenario, _subjects(scenario, config), series=config.get("series", True))
+        found = event_runs.run(scenario, scenario.subjects, series=config.get("series", True))
         for (r, h, i), code in np.ndenumerate(found.status):
             yield StoppedTrajectory(found.subjects[i].id, list(found.arms)[r], found.hypotheses[h], int(code))
-
-
-def _subjects(scenario: Scenario, config: Mapping[str, Any]) -> tuple[Any, ...]:
-    events = config["events"]
-    return event_doses.subjects_in(scenario, events["text"], events["name"])
 
 
 # ---------------------------------------------------------------- one lane again
@@ -198,32 +194,41 @@ def _replay(
     if "feasibility" in tree:
         drawn = tree["feasibility"].to_dataset().sel(draw=int(which.subject))["value"]
         values |= {str(name): float(drawn.sel(parameter=name)) for name in drawn["parameter"].values}
-        scenario = dataclasses.replace(scenario, horizon=float(config["horizon_h"]))
-        scenario = dataclasses.replace(scenario, doses=tuple(d for d in scenario.doses if d.time < scenario.horizon))
-    if "events" in config or not scenario.plain:
-        subjects = _subjects(scenario, config) if "events" in config else (event_arms.scenario_subject(scenario),)
-        number = [s.id for s in subjects].index(which.subject)
-        subject = event_arms.arms_of(scenario, subjects)[which.regimen][number]
-        between = {name: scenario.columns[name].between for name in subject.bound}
-        times, _ = event_times.common_times(scenario, subjects)
-        solved = event_lanes.run(
-            scenario.model,
-            values,
-            [subject],
-            outputs=times,
-            windows=scenario.windows,
-            between=between,
-            precision=config["precision"],
-        )
-        lane = _Lane(solved.plan.model, values, solved.plan.timed)
-        return lane, cause_of(*lane, int(solved.status[0]), solved.solved.stop)
+        scenario = event_arms.until(scenario, float(config["horizon_h"]))
+    precision = config.get("precision", "float64")
+    if not scenario.plain:
+        subjects = scenario.subjects or (event_arms.scenario_subject(scenario),)
+        chosen = [i for i, subject in enumerate(subjects) if "feasibility" in tree or subject.id == which.subject]
+        return _replay_subjects(scenario, subjects, chosen, which.regimen, values, precision)
     doses = _doses(scenario, tree, which)
-    plan = simulation_lanes.plan_for(scenario.model, doses, precision=config.get("precision", "float64"))
+    plan = simulation_lanes.plan_for(scenario.model, doses, precision=precision)
     times = simulation_lanes.output_times(scenario.horizon, scenario.every, doses)
     lanes = simulation_lanes.lanes_for(plan, values, doses, scenario.windows, times)
     found = simulation_lanes.run(plan, lanes)
     lane = _Lane(scenario.model, values, ())
     return lane, cause_of(*lane, int(np.asarray(found.status)[0]), found.stop)
+
+
+def _replay_subjects(
+    scenario: Scenario,
+    subjects: tuple[Subject, ...],
+    chosen: Sequence[int],
+    regimen: str,
+    values: Mapping[str, Any],
+    precision: str,
+) -> tuple[_Lane, Diagnosis]:
+    """The first of the chosen subjects in an arm that fails, else the last."""
+    times, _ = event_times.common_times(scenario, subjects)
+    arms = event_arms.arms_of(scenario, subjects)
+    table = SubjectLanes(scenario, arms, times, at_records=True, precision=precision)
+    arm = np.array([[*arms].index(regimen)])
+    for i in chosen:
+        lanes = table.lanes(values, np.array([i]), arm, times)
+        found = simulation_lanes.run(table.plan, lanes, event_runs.RTOL)
+        if (status := int(np.asarray(found.status)[0])) != Status.DONE:
+            break
+    lane = _Lane(table.plan.model, values, table.plan.timed)
+    return lane, cause_of(*lane, status, found.stop)
 
 
 def _doses(scenario: Scenario, tree: xr.DataTree, which: StoppedTrajectory) -> tuple[Dose, ...]:

@@ -40,8 +40,9 @@ def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
         yield "replaces the scenario's doses", str(text)
     for name, value in config.get("set", {}).items():
         yield "set for this run", Cell(f"{result.glossary.get(name, name)} = {value}", name=name)
-    if events := result.at("events"):
-        yield "event table", str(events)
+    table = config.get("events", {})
+    if events := result.at("events") or table.get("name"):
+        yield "event table", f"{events}, subject {table['subject']}" if table.get("subject") else str(events)
     sweep = config.get("request", config.get("sweep", {}))  # files of schema 1 have the latter
     for axis in sweep.get("vary", ()):
         yield "varied", str(axis)

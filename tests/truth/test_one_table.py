@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from textbook import CL, K, V, bolus, textbook, written
+from textbook import CL, MG, K, V, bolus, textbook, written
 
 from nanomg.errors import InputError
 from nanomg.jobs.optimize import run as optimize_run
@@ -20,6 +20,8 @@ from nanomg.jobs.sweep import axes
 from nanomg.jobs.sweep import keep as sweep_keep
 from nanomg.jobs.sweep import run as sweep_run
 from nanomg.jobs.sweep.batch import Trajectories
+from nanomg.jobs.sweep.prepared import prepare
+from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.library import event_doses, scenario_file
 from nanomg.library.scenario import Scenario
 from nanomg.models import library
@@ -165,6 +167,29 @@ def test_a_sweep_of_a_table_is_written_resumed_and_diagnosed(tmp_path: Path) -> 
     written(tmp_path, TABLE.replace("100", "90"))
     with pytest.raises(InputError, match="another sweep"):
         sweep_run.sweep(name, output=path, resume=True, **asked)
+
+
+def test_worker_processes_read_the_table_from_the_configuration(tmp_path: Path) -> None:
+    name, events = textbook(tmp_path, COLUMNS), written(tmp_path, TABLE)
+    todo = prepare(SweepRequest(scenario=name, vary=["pk.V=20,35 L"], keep=["pk.C:final"], events=events))
+    events.unlink()
+    again = todo.recipe.batch(library())
+    assert again.dims == {"pk.V": 2, "ID": 3}
+    assert again.solve(0, 6)["pk.C:final"] == pytest.approx(todo.batch.solve(0, 6)["pk.C:final"], rel=1e-12)
+
+
+def test_arms_without_magnesium_of_the_subjects_of_a_table(tmp_path: Path) -> None:
+    """Amounts are those of the arm as given; the arm without Mg is that of a subject that is given nothing."""
+    (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
+    events = written(tmp_path, "ID TIME AMT CMT\n1 1 5 magnesium.iv\n2 1 9 magnesium.iv\n3 1 . .")
+    asked: dict[str, Any] = {"events": events, "keep": ["magnesium.total:max"], "rtol": 1e-8}
+    run = sweep_run.sweep(str(tmp_path / "mg.toml"), paired=True, vary=["dose.scale=1,2"], **asked)
+    highest = run.tree["sweep"].to_dataset()["magnesium.total:max"]
+    assert highest.dims == ("dose.scale", "ID", "regimen")
+    without = highest.sel(regimen="without Mg").values
+    assert without == pytest.approx(np.full((2, 3), float(highest.sel(ID="3", regimen="as given")[0])), rel=1e-6)
+    rise = (highest.sel(regimen="as given") - without).values
+    assert (rise[:, :2] > 0).all() and rise[1, 0] > rise[0, 1] > rise[0, 0]
 
 
 def test_the_numbers_do_not_depend_on_the_parts(tmp_path: Path) -> None:

@@ -125,6 +125,16 @@ def test_a_subject_of_an_event_table(folder: Path) -> None:
         diagnose(path, "4", library=library(folder))
 
 
+def test_a_trajectory_of_a_sweep_over_an_event_table(folder: Path) -> None:
+    table = folder / "swept.csv"
+    table.write_text("ID,TIME,AMT,CMT,GROWTH\nA,0,1,1,1e-5\nB,0,1,1,0.2\n")
+    path = folder / "table.h5"
+    nanomg.sweep("runaway", vary=["dose.scale=0,1"], events=table, output=path, library=library(folder))
+    found = diagnose(path, library=library(folder))
+    assert [(row["subject"], row["hypothesis"]) for row in found["failed"]] == [("3", "dose.scale 1, ID B")]
+    assert found["finding"]["time_h"] == pytest.approx(5.0, abs=1e-3)
+
+
 def test_a_trajectory_of_a_sweep_by_its_number(folder: Path) -> None:
     path, shelves = folder / "sweep.h5", library(folder)
     vary = ["runaway.growth=0.001,0.1 1/mg/h", "dose.amount=0.1,1 mg"]

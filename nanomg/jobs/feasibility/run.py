@@ -179,9 +179,7 @@ def _until(scenario: Scenario, horizon: str | float | None) -> Scenario:
     hours = units.parse_quantity(horizon, "h", "--horizon")
     if not 0 < hours <= scenario.horizon:
         raise InputError(f"the horizon must be above 0 h and within the scenario's {scenario.horizon:g} h", "--horizon")
-    kept = tuple(d for d in scenario.doses if d.time < hours)
-    subjects = tuple(event_arms.until(subject, hours) for subject in scenario.subjects)
-    return dataclasses.replace(scenario, horizon=hours, doses=kept, subjects=subjects)
+    return event_arms.until(scenario, hours)
 
 
 def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:

@@ -71,7 +71,7 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
 def _pooled(data: xr.Dataset) -> xr.Dataset:
     """The data with the subjects of an event table among the virtual ones, if they are too many for a line each."""
     if data.sizes.get(ID, 0) <= MOST_LINES:
-        return data
+        return data.assign_coords({ID: [f"{ID} {name}" for name in data[ID].values]}) if ID in data.coords else data
     data = data.drop_vars([name for name, coord in data.coords.items() if {ID, SUBJECT} & {*coord.dims}])
     if SUBJECT not in data.dims:
         return data.rename({ID: SUBJECT})
