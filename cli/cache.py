@@ -30,22 +30,22 @@ def cache(
     from nanomg.compute import program_store
 
     place = user_cache.folder()
-    found: dict[str, Any] = {"folder": str(place) if place else None}
+    listing: dict[str, Any] = {"folder": str(place) if place else None}
     if clear:
         removed, freed = program_store.clear()
-        found |= {"removed": removed, "bytes": freed}
+        listing |= {"removed": removed, "bytes": freed}
     else:
         stored = [dict(e.about) | {"bytes": e.bytes, "used": int(e.used)} for e in program_store.entries()]
-        found |= {"entries": len(stored), "bytes": sum(p["bytes"] for p in stored), "programs": stored}
+        listing |= {"entries": len(stored), "bytes": sum(p["bytes"] for p in stored), "programs": stored}
     if json:
-        render.emit_json(found)
+        render.emit_json(listing)
         return
     if place is None:
         render.paragraph("Compiled programs are not kept: NANOMG_CACHE is off.")
     elif clear:
         render.paragraph(f"Removed {_programs(removed)}, {_size(freed)}, from {place}")
     else:
-        render.paragraph(f"{place}: {_programs(len(stored))}, {_size(found['bytes'])}")
+        render.paragraph(f"{place}: {_programs(len(stored))}, {_size(listing['bytes'])}")
         if programs:
             headers = ("program", "last used", "size", "compiled in", "arguments", "of")
             render.section("Programs", headers, "lrrrll", map(_row, stored), prose=True)

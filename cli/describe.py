@@ -37,8 +37,8 @@ def describe(name: str, library: Library) -> dict[str, Any]:
 
     Example:
         >>> from nanomg import models
-        >>> found = describe("magnesium.GFR", models.library())
-        >>> found["kind"], found["unit"], found["mechanisms"]
+        >>> described = describe("magnesium.GFR", models.library())
+        >>> described["kind"], described["unit"], described["mechanisms"]
         ('parameter', 'mL/h', ['Magnesium'])
     """
     from nanomg.data.observations import load as load_observations
@@ -50,10 +50,10 @@ def describe(name: str, library: Library) -> dict[str, Any]:
     if name in library.mechanisms:
         return _describe_mechanism(library.mechanisms[name], _cards(library))
     if name in library.cards:
-        found = _describe_card(library.card(name))
+        described = _describe_card(library.card(name))
         if name in library.observations:  # a table of the same name is what the card was made from
-            found["observations"] = _rows(load_observations(name, library))
-        return found
+            described["observations"] = _rows(load_observations(name, library))
+        return described
     if name in library.populations:
         return _describe_population(name, library)
     if name in library.observations:
@@ -85,12 +85,12 @@ def _declarations(mechanism: type[AbstractMechanism]) -> Iterator[tuple[str, str
 
 def _owners(name: str, library: Library) -> dict[str, dict[str, Var | Port]]:
     """The mechanisms that declare a dotted name: what kind of thing it is there, and its declaration."""
-    found: dict[str, dict[str, Var | Port]] = {}
+    described: dict[str, dict[str, Var | Port]] = {}
     for owner, mechanism in sorted(library.mechanisms.items()):
         for declared_name, kind, declared in _declarations(mechanism):
             if declared_name == name:
-                found.setdefault(owner, {})[kind] = declared
-    return found
+                described.setdefault(owner, {})[kind] = declared
+    return described
 
 
 def _describe_quantity(name: str, owners: dict[str, dict[str, Var | Port]], library: Library) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _describe_quantity(name: str, owners: dict[str, dict[str, Var | Port]], libr
     # a state may be a port as well, and be a signal of another mechanism
     kind = " or ".join(dict.fromkeys(" and ".join(kinds) for kinds in owners.values()))
     port = next((kinds["port"] for kinds in owners.values() if "port" in kinds), None)
-    found: dict[str, Any] = {
+    described: dict[str, Any] = {
         "name": name,
         "kind": kind,
         "title": declared.text,
@@ -114,21 +114,23 @@ def _describe_quantity(name: str, owners: dict[str, dict[str, Var | Port]], libr
         "read_by": sorted(m for m, read in library.mechanisms.items() if name in {*read.reads, *read.absent}),
     }
     if port is not None:
-        found["port"] = {field: value for field in _PORT if (value := getattr(port, field)) is not None}
+        described["port"] = {field: value for field in _PORT if (value := getattr(port, field)) is not None}
     if kind == "input":
-        found["default"] = getattr(declared, "default", 0.0)
+        described["default"] = getattr(declared, "default", 0.0)
     if kind == "parameter":
         at_most = getattr(declared, "at_most", math.inf)
-        found["at_most"] = at_most if math.isfinite(at_most) else None
+        described["at_most"] = at_most if math.isfinite(at_most) else None
         values = [_value(card.parameters[name]) for card in _cards(library) if name in card.parameters]
-        found["parameters"] = {name: {"unit": declared.unit, "text": declared.text, "values": values}}
+        described["parameters"] = {name: {"unit": declared.unit, "text": declared.text, "values": values}}
     files = {scenario: load_toml(path) for scenario, path in sorted(library.scenarios.items())}
-    found["scenarios"] = [s for s, file in files.items() if not owners.keys().isdisjoint(file.get("mechanisms", ()))]
+    described["scenarios"] = [
+        s for s, file in files.items() if not owners.keys().isdisjoint(file.get("mechanisms", ()))
+    ]
     if kind == "parameter":
-        found["set_by"] = {
+        described["set_by"] = {
             s: file["parameters"][name] for s, file in files.items() if name in file.get("parameters", ())
         }
-    return found
+    return described
 
 
 def _describe_population(name: str, library: Library) -> dict[str, Any]:

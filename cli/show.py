@@ -37,49 +37,49 @@ def show(
     from nanomg import models
     from nanomg.cli.describe import describe
 
-    found = describe(name, models.library(*library or ()))
+    described = describe(name, models.library(*library or ()))
     if json:
-        render.emit_json(found)
+        render.emit_json(described)
     else:
-        _print(found)
+        _print(described)
 
 
-def _print(found: Mapping[str, Any]) -> None:
-    render.paragraph(f"{found['name']}, {found['kind']}: {found['title']}", style="bold")
-    if found.get("description"):
-        render.paragraph(" ".join(found["description"].split()))
-    facts = {"species": found.get("species")}
-    if "horizon_h" in found:
-        facts["horizon"] = f"{format_number(found['horizon_h'])} h"
-    facts["unit"] = " or ".join(unit_text(unit) for unit in _units(found))
-    facts |= {key: ", ".join(found.get(key, ())) for key in ("mechanisms", "cards", "reads")}
-    facts |= _facts_of_quantity(found)
+def _print(described: Mapping[str, Any]) -> None:
+    render.paragraph(f"{described['name']}, {described['kind']}: {described['title']}", style="bold")
+    if described.get("description"):
+        render.paragraph(" ".join(described["description"].split()))
+    facts = {"species": described.get("species")}
+    if "horizon_h" in described:
+        facts["horizon"] = f"{format_number(described['horizon_h'])} h"
+    facts["unit"] = " or ".join(unit_text(unit) for unit in _units(described))
+    facts |= {key: ", ".join(described.get(key, ())) for key in ("mechanisms", "cards", "reads")}
+    facts |= _facts_of_quantity(described)
     facts["can do without"] = ", ".join(
-        f"{name} (then {format_number(v)})" for name, v in found.get("absent", {}).items()
+        f"{name} (then {format_number(v)})" for name, v in described.get("absent", {}).items()
     )
     for key, fact in facts.items():
         if fact:
             render.paragraph(f"{key}: {fact}")
-    if found["kind"] == "scenario":
-        _print_treatment(found)
-    _print_declarations(found.get("declarations", ()))
+    if described["kind"] == "scenario":
+        _print_treatment(described)
+    _print_declarations(described.get("declarations", ()))
     declared = ["states", "signals", "constants", "inputs", "ports", "outputs"]
-    if found["kind"] == "mechanism":
+    if described["kind"] == "mechanism":
         declared.append("parameters")
     for kind in declared:
-        rows = [(name, unit_text(entry["unit"]), entry["text"]) for name, entry in found.get(kind, {}).items()]
+        rows = [(name, unit_text(entry["unit"]), entry["text"]) for name, entry in described.get(kind, {}).items()]
         render.section(kind.capitalize(), ("", "unit", ""), "lll", rows, prose=True)
     headers = ("", "value", "unit", "5 % – 95 %", "basis", "source", "card", "note")
-    values = [row for name, entry in found.get("parameters", {}).items() for row in _parameter_rows(name, entry)]
+    values = [row for name, entry in described.get("parameters", {}).items() for row in _parameter_rows(name, entry)]
     render.section("Values", headers, "lrllllll", values, prose=True)
-    if found["kind"] == "population":
-        _print_population(found)
-    _print_observations(found.get("observations", ()))
+    if described["kind"] == "population":
+        _print_population(described)
+    _print_observations(described.get("observations", ()))
 
 
-def _units(found: Mapping[str, Any]) -> list[str]:
+def _units(described: Mapping[str, Any]) -> list[str]:
     """The units of a quantity: one, unless mechanisms declare it differently."""
-    units = [entry["unit"] for entry in found.get("declarations", ())] or [found.get("unit")]
+    units = [entry["unit"] for entry in described.get("declarations", ())] or [described.get("unit")]
     return [unit for unit in dict.fromkeys(units) if unit]
 
 
@@ -90,10 +90,10 @@ def _print_declarations(declarations: Sequence[Mapping[str, Any]]) -> None:
         render.section("Declared by", ("", "kind", "unit", ""), "llll", rows, prose=True)
 
 
-def _facts_of_quantity(found: Mapping[str, Any]) -> dict[str, str | None]:
+def _facts_of_quantity(described: Mapping[str, Any]) -> dict[str, str | None]:
     """What is particular to a dotted name."""
-    facts: dict[str, str | None] = {"read by": ", ".join(found.get("read_by", ()))}
-    for key, value in found.get("port", {}).items():
+    facts: dict[str, str | None] = {"read by": ", ".join(described.get("read_by", ()))}
+    for key, value in described.get("port", {}).items():
         if key == "into":
             facts["a dose becomes"] = ", ".join(
                 f"{state} (x {share if isinstance(share, str) else format_number(share)})"
@@ -102,17 +102,17 @@ def _facts_of_quantity(found: Mapping[str, Any]) -> dict[str, str | None]:
         else:
             facts[key.replace("_", " ")] = str(value)
     for key, label in (("default", "where no scenario sets it"), ("at_most", "at most")):
-        if found.get(key) is not None:
-            facts[label] = format_number(found[key])
-    facts["in scenarios"] = ", ".join(found.get("scenarios", ()))
-    facts["set by scenarios"] = ", ".join(f"{name} ({value})" for name, value in found.get("set_by", {}).items())
+        if described.get(key) is not None:
+            facts[label] = format_number(described[key])
+    facts["in scenarios"] = ", ".join(described.get("scenarios", ()))
+    facts["set by scenarios"] = ", ".join(f"{name} ({value})" for name, value in described.get("set_by", {}).items())
     return facts
 
 
-def _print_population(found: Mapping[str, Any]) -> None:
+def _print_population(described: Mapping[str, Any]) -> None:
     """Covariates, what follows from them, and which draws are plausible."""
     rows = []
-    for name, entry in found["covariates"].items():
+    for name, entry in described["covariates"].items():
         centre, spread = entry.get("median", entry.get("mean")), entry.get("cv", entry.get("sd"))
         known = [_or_empty(number) for number in (centre, spread)]
         limits = span(entry.get("low"), entry.get("high"))
@@ -126,14 +126,14 @@ def _print_population(found: Mapping[str, Any]) -> None:
             e["covariate"],
             _or_empty(e.get("exponent")),
         )
-        for e in found["effects"]
+        for e in described["effects"]
     ]
     render.section("Effects", ("covariate", "exponent", "on"), "lrl", [(c, x, n) for n, c, x in effects], prose=True)
-    correlated = [(_or_empty(c.get("rho")), " and ".join(c.get("between", ()))) for c in found["correlations"]]
+    correlated = [(_or_empty(c.get("rho")), " and ".join(c.get("between", ()))) for c in described["correlations"]]
     render.section("Correlations", ("rho", "between"), "rl", correlated, prose=True)
     rules = [
         (name, span(r.get("low"), r.get("high")), unit_text(r.get("unit", "")))
-        for name, r in found["plausible"].items()
+        for name, r in described["plausible"].items()
     ]
     render.section("Plausible", ("", "between", "unit"), "lll", rows=rules)
 
@@ -157,10 +157,10 @@ def _print_observations(observations: Sequence[Mapping[str, Any]]) -> None:
     render.section("Observations", ("value", "unit", "range", "use", "source", ""), "rlllll", rows, prose=True)
 
 
-def _print_treatment(found: Mapping[str, Any]) -> None:
+def _print_treatment(described: Mapping[str, Any]) -> None:
     """What a scenario does to the model: doses, inputs, and what may be optimised."""
-    if any("evid" in dose for dose in found["doses"]):
-        render.section("Doses", ("in words",), "l", [(line,) for line in found["regimen"]])
+    if any("evid" in dose for dose in described["doses"]):
+        render.section("Doses", ("in words",), "l", [(line,) for line in described["regimen"]])
     else:
         headers = ("time [h]", "into", "amount", "unit", "over [h]")
         rows = [
@@ -171,7 +171,7 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
                 unit_text(d["unit"]),
                 format_number(d["duration_h"]),
             )
-            for d in found["doses"]
+            for d in described["doses"]
         ]
         render.section("Doses", headers, "rlrlr", rows)
     render.section(
@@ -186,20 +186,23 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
                 format_number(w["start"]),
                 format_number(w["stop"]),
             )
-            for w in found["windows"]
+            for w in described["windows"]
         ],
     )
     render.section(
         "Objective",
         ("", "statistic", "of", "weight"),
         "lllr",
-        [(t["name"], t["statistic"], t["signal"] or t["cmt"], format_number(t["weight"])) for t in found["objective"]],
+        [
+            (t["name"], t["statistic"], t["signal"] or t["cmt"], format_number(t["weight"]))
+            for t in described["objective"]
+        ],
     )
     render.section(
         "Limits",
         ("", "signal", "at most", "unit"),
         "llrl",
-        [(c["name"], c["signal"], format_number(c["maximum"]), unit_text(c["unit"])) for c in found["limits"]],
+        [(c["name"], c["signal"], format_number(c["maximum"]), unit_text(c["unit"])) for c in described["limits"]],
     )
     render.section(
         "Free doses",
@@ -214,7 +217,7 @@ def _print_treatment(found: Mapping[str, Any]) -> None:
                 span(*f["time"]),
                 format_number(f["interval"]),
             )
-            for f in found["free"]
+            for f in described["free"]
         ],
     )
 

@@ -220,15 +220,15 @@ def _dose_of(dose: Any, unit: str, volume: str) -> tuple[Any, str]:
     if dose is None:
         return np.nan, ""
     if isinstance(dose, xr.DataArray):
-        own = _unit_of(dose, "the doses lack")
+        dose_unit = _unit_of(dose, "the doses lack")
     else:
-        dose, own = units.split_quantity(str(dose), "nca: dose")
-    ratio = f"({own or '1'})/({unit})"
+        dose, dose_unit = units.split_quantity(str(dose), "nca: dose")
+    ratio = f"({dose_unit or '1'})/({unit})"
     for per, suffix in (("", ""), ("/kg", " kg-1")):
         if units.dimension(ratio) == units.dimension(volume + per):
             return dose * units.factor(ratio, volume + per), suffix
     raise InputError(
-        f"a dose in {own!r} over a concentration in {unit!r} is not a volume, nor a volume per kg", "nca: dose"
+        f"a dose in {dose_unit!r} over a concentration in {unit!r} is not a volume, nor a volume per kg", "nca: dose"
     )
 
 
@@ -242,8 +242,8 @@ def _baseline_of(
     if isinstance(baseline, xr.DataArray):
         if "time" in baseline.dims:
             raise InputError("subtract a baseline that changes in time from the data first", where)
-        own = _unit_of(baseline, "the baselines lack")
-        return baseline * units.factor(own, unit)
+        baseline_unit = _unit_of(baseline, "the baselines lack")
+        return baseline * units.factor(baseline_unit, unit)
     if baseline != "predose":
         return units.parse_quantity(baseline, unit, where)
     before = np.flatnonzero(times < 0.0 if rules.route == "iv bolus" else times <= 0.0)

@@ -96,8 +96,8 @@ class Series(NamedTuple):
             _check_kinds(entry["against"], {"run": str, "how": str}, f"{where}, against")
         if entry["run"] not in runs:
             raise unknown("run", entry["run"], runs, where)
-        own = {"unit": entry["unit"]} if "unit" in entry else {}
-        columns = {**shared.get("columns", {}), **entry.get("columns", {}), **own}
+        given_unit = {"unit": entry["unit"]} if "unit" in entry else {}
+        columns = {**shared.get("columns", {}), **entry.get("columns", {}), **given_unit}
         Reader(columns, f"{where}, columns", _COLUMNS, {"time", "value", "unit"})
         _check_kinds(columns, dict.fromkeys(columns, str), f"{where}, columns")
         file = entry.get("file", shared.get("file"))
@@ -223,9 +223,9 @@ class Series(NamedTuple):
         value, sd = p.value.copy(), p.sd.copy()
         alike = self._replace(entry={**self.entry, "aggregate": "mean"}) if self.aggregate == "none" else self
         for owner in dict.fromkeys(p.owner):
-            own = p.owner == owner
-            base = self.between(0.0, *alike.course(p, np.flatnonzero(own)))
-            value[own], sd[own] = self.held(self.entry["baseline"], value[own], sd[own], base)
+            members = p.owner == owner
+            base = self.between(0.0, *alike.course(p, np.flatnonzero(members)))
+            value[members], sd[members] = self.held(self.entry["baseline"], value[members], sd[members], base)
         return p._replace(value=value, sd=sd)
 
     def course(self, points: _Points, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -177,15 +177,17 @@ def log_axis(axis: Any, which: str = "y") -> None:
     """A logarithmic axis with plain numbers at few ticks, at least two of them."""
     getattr(axis, f"set_{which}scale")("log")
     low, high = sorted(getattr(axis, f"get_{which}lim")())
-    own = getattr(axis, f"{which}axis")
+    scale_axis = getattr(axis, f"{which}axis")
     decades = math.log10(high / low) if low > 0 and math.isfinite(high) else 1.0
     if decades > 12 or not decades > 0:
-        own.set_major_locator(LogLocator(numticks=6))
+        scale_axis.set_major_locator(LogLocator(numticks=6))
     else:
-        own.set_major_locator(FixedLocator(_log_ticks(low, high)))
-    own.set_minor_locator(NullLocator())
-    own.set_major_formatter(FuncFormatter(lambda value, _: _tens().get(value) or formatting.format_number(value, 3)))
-    own.set_minor_formatter(NullFormatter())
+        scale_axis.set_major_locator(FixedLocator(_log_ticks(low, high)))
+    scale_axis.set_minor_locator(NullLocator())
+    scale_axis.set_major_formatter(
+        FuncFormatter(lambda value, _: _tens().get(value) or formatting.format_number(value, 3))
+    )
+    scale_axis.set_minor_formatter(NullFormatter())
 
 
 def _tens() -> Mapping[float, str]:

@@ -167,5 +167,5 @@ class AbstractMechanism(eqx.Module):
     def parameters(cls) -> dict[str, Var]:
         """Declared parameters by dotted name."""
         fields = cls.__dataclass_fields__.values()
-        own = {f"{cls.name}.{f.name}": f.metadata for f in fields if "unit" in f.metadata}
-        return {name: Var(m["unit"], m["text"], at_most=m["at_most"]) for name, m in own.items()}
+        declared = {f"{cls.name}.{f.name}": f.metadata for f in fields if "unit" in f.metadata}
+        return {name: Var(m["unit"], m["text"], at_most=m["at_most"]) for name, m in declared.items()}

@@ -45,7 +45,7 @@ def ranked(result: ResultReader, outputs: Mapping[str, Mapping[str, Pairs]]) -> 
     known = {p["parameter"]: p for p in result.parameters}
     units_of_pairs: set[str] = set()
     for text, pairs in outputs.items():
-        rho = {name: each.correlation for name, each in pairs.items()}
+        rho = {name: pair.correlation for name, pair in pairs.items()}
         top = sorted((n for n, r in rho.items() if np.isfinite(r)), key=lambda n: -abs(rho[n]))[:TOP]
         rows = [(result.name(n), number_cell(rho[n], 2), _count(pairs[n]), *_basis(known.get(n, {}))) for n in top]
         if rows:

@@ -96,10 +96,12 @@ class Population:
     def scores(self, seed: int, subjects: np.ndarray, attempt: int) -> dict[str, np.ndarray]:
         """Standard normal numbers of each stream, correlated."""
         found = {name: normal(name, seed, subjects, attempt) for name in self.spreads}
-        own = [found[n] if n in found else normal(n, seed, subjects, attempt) for n in self.correlated]
+        independent = [found[n] if n in found else normal(n, seed, subjects, attempt) for n in self.correlated]
         for name, row in zip(self.correlated, self.root, strict=True):
             if name in found:  # added up term by term: a product of matrices rounds by how many subjects there are
-                found[name] = sum((share * z for share, z in zip(row, own, strict=True)), np.zeros(len(subjects)))
+                found[name] = sum(
+                    (share * z for share, z in zip(row, independent, strict=True)), np.zeros(len(subjects))
+                )
         return found
 
     def moved(
@@ -161,9 +163,9 @@ def draw(scenario: Scenario, population: Population, seed: int, start: int, stop
             for name, values in new.items():
                 into.setdefault(name, np.empty(len(subjects)))[pending] = values
         attempts[pending] += 1
-        own = {name: typical[name] * factor for name, factor in candidates.items()}
+        values_of = {name: typical[name] * factor for name, factor in candidates.items()}
         left = np.zeros(len(pending), bool)
-        for rule, broken in unphysical(scenario, own, len(pending), typical, population.rules).items():
+        for rule, broken in unphysical(scenario, values_of, len(pending), typical, population.rules).items():
             if new_ones := int((broken & ~left).sum()):
                 rejected[rule] += new_ones
             left |= broken
@@ -196,6 +198,6 @@ def _candidates(
     factors = {name: population.spreads[name].factor(z) for name, z in scores.items()}
     covariates = {name: c.centre * factors[c.stream] for name, c in population.covariates.items()}
     for effect in population.effects:
-        own = (covariates[effect.covariate] / effect.reference) ** effect.exponent
-        factors[effect.parameter] = factors.get(effect.parameter, 1.0) * own
+        effect_size = (covariates[effect.covariate] / effect.reference) ** effect.exponent
+        factors[effect.parameter] = factors.get(effect.parameter, 1.0) * effect_size
     return {name: factor for name, factor in factors.items() if name in scenario.parameters}, covariates

@@ -53,8 +53,8 @@ def config_of(tree: xr.DataTree) -> Mapping[str, Any]:
 
 def outputs_of(tree: xr.DataTree) -> list[str]:
     """The scenario's outputs, in the order in which the run told of them."""
-    told = json_object(tree.attrs, SUMMARY).get("signals") or config_of(tree).get("outputs", {})
-    return list(told)
+    outputs = json_object(tree.attrs, SUMMARY).get("signals") or config_of(tree).get("outputs", {})
+    return list(outputs)
 
 
 def chosen(data: xr.Dataset, signals: Sequence[str], outputs: Iterable[str]) -> list[str]:
@@ -92,8 +92,8 @@ def doses_of(tree: xr.DataTree, regimen: str) -> list[DoseMark]:
     rows = data.sel(regimen=regimen)
     column = lambda name, default: rows[name].values if name in rows else np.full(rows.sizes["dose"], default)
     found: dict[tuple[str, str, str], set[tuple[float, float, float]]] = {}
-    each = [_Row(*row) for row in zip(*(column(n, d) for n, d in _Row._field_defaults.items()), strict=True)]
-    for row, until in zip(each, _until(each), strict=True):
+    records = [_Row(*row) for row in zip(*(column(n, d) for n, d in _Row._field_defaults.items()), strict=True)]
+    for row, until in zip(records, _until(records), strict=True):
         if not math.isfinite(row.time_h) or row.evid not in (1, 4):
             continue
         if row.amt > 0:
@@ -141,7 +141,7 @@ def limits_of(name: str, config: Mapping[str, Any], unit: str) -> list[tuple[flo
     found = []
     for limit in config.get("limit", ()):
         if limit.get("signal") == name:
-            written, own = units.split_quantity(str(limit["max"]))
-            value = written * units.convert_shown(own, unit)
+            written, written_unit = units.split_quantity(str(limit["max"]))
+            value = written * units.convert_shown(written_unit, unit)
             found.append((value, f"limit {format_number(value, 3)}: {limit.get('name', name)}"))
     return found

@@ -25,8 +25,8 @@ _TAIL = 1.6448536269514722  # 95 % point of the standard normal
 def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
     """Observed against predicted, residuals, and the fitted values."""
     found = tree["calibration"].to_dataset()
-    told = json_object(tree.attrs, SUMMARY).get("parameters", {})
-    return [_observed(found), _residuals(found), _values(found, told)]
+    parameters = json_object(tree.attrs, SUMMARY).get("parameters", {})
+    return [_observed(found), _residuals(found), _values(found, parameters)]
 
 
 def _observed(found: xr.Dataset) -> Picture:
@@ -68,8 +68,8 @@ def _against(axis: Any, rows: xr.Dataset, unit: str) -> None:
         axis.plot(ends, factor * ends, color=GREY, lw=0.9, ls=LINES[1], zorder=1)
     axis.plot(seen, before, "o", mfc="white", mec=GREY, ms=4.5, zorder=2)
     for name, (_, marker, colour) in _PARTS.items():
-        own = rows.part.values == name
-        axis.plot(seen[own], after[own], marker, color=colour, ms=5, zorder=3)
+        members = rows.part.values == name
+        axis.plot(seen[members], after[members], marker, color=colour, ms=5, zorder=3)
     axis.set(xlim=ends, ylim=ends, box_aspect=0.75)
     if as_log:
         style.log_axis(axis, "x")

@@ -210,10 +210,10 @@ def uncertainty(residual: np.ndarray, jacobian: np.ndarray, held: np.ndarray, pr
         exponents = exponents / np.abs(exponents).max()
         nothing.append(tuple((int(seen[i]), float(exponents[i])) for i in np.flatnonzero(np.abs(exponents) > MEMBER)))
 
-    told = np.zeros_like(data)  # the data's Jacobian without what they leave open
-    told[:, seen] = (left[:, :rank] * singular[:rank]) @ directions[:rank] * length[seen]
+    determined = np.zeros_like(data)  # the data's Jacobian without what they leave open
+    determined[:, seen] = (left[:, :rank] * singular[:rank]) @ directions[:rank] * length[seen]
     se, correlation = np.full(len(held), np.nan), np.full((len(held), len(held)), np.nan)
-    se[free], correlation[np.ix_(free, free)] = _errors(np.concatenate([told / data_sd, prior])[:, free])
+    se[free], correlation[np.ix_(free, free)] = _errors(np.concatenate([determined / data_sd, prior])[:, free])
     return Uncertainty(
         fisher, se, correlation, singular, rank, tuple(none.tolist()), tuple(nothing), residual_sd, freedom
     )

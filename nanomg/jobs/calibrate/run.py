@@ -301,9 +301,9 @@ def _errors(data: Sequence[Datum], predicted: np.ndarray, reasons: Sequence[str]
     """For each part, and each of its series: rows, those that failed, geometric mean fold error before and after, and rms error."""
     entries = []
     for part in ("fit", "judge"):
-        own = [i for i, d in enumerate(data) if d.part == part]
-        for series in dict.fromkeys(["", *(data[i].series for i in own)]):
-            rows = [i for i in own if series in ("", data[i].series)]
+        members = [i for i, d in enumerate(data) if d.part == part]
+        for series in dict.fromkeys(["", *(data[i].series for i in members)]):
+            rows = [i for i in members if series in ("", data[i].series)]
             if not rows:
                 continue
             same = {data[i].row.unit for i in rows}

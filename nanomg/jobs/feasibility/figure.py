@@ -85,13 +85,13 @@ def _ranges(rise: xr.DataArray) -> Picture:
 
 
 def _reached(rise: xr.DataArray) -> Picture:
-    own = {part: by[_SHOWN] for part, by in _parts(rise).items() if _SHOWN in by}
+    shown_parts = {part: by[_SHOWN] for part, by in _parts(rise).items() if _SHOWN in by}
     low, high = _ends(rise)
 
     def draw(part: Any) -> None:
         axis = part.subplots()
         handles = []
-        for k, (name, values) in enumerate(own.items()):
+        for k, (name, values) in enumerate(shown_parts.items()):
             look = {"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)]}
             x = np.sort(values)
             axis.plot(np.clip(x, low, None), 100.0 * np.arange(len(x), 0, -1) / max(len(x), 1), **look)

@@ -253,10 +253,10 @@ def _solve(
         serum = found[DONNAN][:, :size] * change[SERUM]
         total, poor = change[CONCENTRATION], change[POOR]
         ended = np.asarray(solved.status).reshape(2, size).max(0)
-        kept = rows < draws
+        wanted = rows < draws
         reduced = _parts(regimen.times, total, poor, serum)
-        rise[rows[kept]] += np.where(ended == Status.DONE, reduced, np.nan).T[kept] / len(regimens)
-        status[rows[kept]] = np.maximum(status[rows[kept]], ended[kept])
+        rise[rows[wanted]] += np.where(ended == Status.DONE, reduced, np.nan).T[wanted] / len(regimens)
+        status[rows[wanted]] = np.maximum(status[rows[wanted]], ended[wanted])
     return rise, status
 
 

@@ -93,15 +93,15 @@ def _stems(axis: Any, dose: DoseMark, hours: float, colour: str, marker: str, sh
     axis.plot(at, dose.amounts, marker, color=colour, mfc=face, ms=6.5, ls="", clip_on=False)
 
 
-def _limits(found: xr.Dataset) -> Picture:
-    count = found.sizes["constraint"]
+def _limits(group: xr.Dataset) -> Picture:
+    count = group.sizes["constraint"]
     if not count:
         return style.message("Limits at the optimum", "The scenario sets no limits.")
-    limit, value, slack = (found[key].values for key in ("limit", "value", "slack"))
+    limit, value, slack = (group[key].values for key in ("limit", "value", "slack"))
     at_most = np.abs(slack - (limit - value)) <= np.abs(slack - (value - limit))
     with np.errstate(divide="ignore", invalid="ignore"):
         used = np.where(at_most, value / limit, limit / value)
-    unit = [units.unit_text(str(u)) for u in found.constraint_unit.values]
+    unit = [units.unit_text(str(u)) for u in group.constraint_unit.values]
 
     def draw(part: Any) -> None:
         axis = part.subplots()
@@ -113,7 +113,7 @@ def _limits(found: xr.Dataset) -> Picture:
         axis.axvline(100.0, color="black", lw=1.0, ls=LINES[1])
         names = [
             style.wrapped(f"{name}: {format_number(float(at), 3)}\u00a0{u}", 3.2)
-            for name, at, u in zip(found.constraint.values, limit, unit, strict=True)
+            for name, at, u in zip(group.constraint.values, limit, unit, strict=True)
         ]
         axis.set_yticks(range(count), names, fontsize=9)
         axis.tick_params(axis="y", length=0)
@@ -127,11 +127,11 @@ def _limits(found: xr.Dataset) -> Picture:
     return Picture("Limits at the optimum", _BAR * 1.25 * count + 0.95, draw)
 
 
-def _objective(found: xr.Dataset) -> Picture:
-    names = [str(name) for name in found.term.values]
+def _objective(group: xr.Dataset) -> Picture:
+    names = [str(name) for name in group.term.values]
     if not names:
         return style.message("Terms of the objective", "The objective has no terms.")
-    was, now = (found.term_value.sel(regimen=r).values for r in (BASELINE, OPTIMUM))
+    was, now = (group.term_value.sel(regimen=r).values for r in (BASELINE, OPTIMUM))
     rows = [*zip(names, was, now, strict=True), ("total", was.sum(), now.sum())]
 
     def draw(part: Any) -> None:
@@ -156,7 +156,7 @@ def _objective(found: xr.Dataset) -> Picture:
     return Picture("Terms of the objective", _BAR * len(rows) + 1.0, draw)
 
 
-def _history(found: xr.Dataset) -> Picture:
+def _history(group: xr.Dataset) -> Picture:
     rows = (
         ("objective", "objective [–]"),
         ("excess", "largest excess over a limit [–]"),
@@ -167,7 +167,7 @@ def _history(found: xr.Dataset) -> Picture:
         axes = part.subplots(1, len(rows))
         handles = []
         for axis, (name, label) in zip(axes, rows, strict=True):
-            values = found[name].values
+            values = group[name].values
             for i, y in enumerate(values.T):
                 look = {
                     "color": COLOURS[i % len(COLOURS)],
@@ -177,7 +177,7 @@ def _history(found: xr.Dataset) -> Picture:
                     "ms": 4,
                 }
                 y = y if name == "objective" else np.where(y > 0, y, np.nan)
-                axis.plot(found.step.values + 1, y, **look)
+                axis.plot(group.step.values + 1, y, **look)
                 if name == "objective":
                     handles.append(style.key(**look, label=f"start {i + 1}"))
             known = values[np.isfinite(values) & (values > 0 if name != "objective" else np.isfinite(values))]

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from nanomg.jobs.optimize import search
 
 
-def optimization(found: search.Outcome, constraints: list[dict[str, Any]]) -> xr.Dataset:
+def optimization(outcome: search.Outcome, constraints: list[dict[str, Any]]) -> xr.Dataset:
     """How a search went and what limits hold it back."""
-    steps, starts = found.history.shape[:2]
+    steps, starts = outcome.history.shape[:2]
     columns = ("objective", "excess", "kkt_residual")
     about = ("objective", "largest excess over a limit, relative", "KKT residual in scaled variables")
     history = {
-        c: (("step", "start"), found.history[:, :, i], {"units": "1", "long_name": a})
+        c: (("step", "start"), outcome.history[:, :, i], {"units": "1", "long_name": a})
         for i, (c, a) in enumerate(zip(columns, about, strict=True))
     }
     limits = {
         key: (("constraint",), np.array([c[key] for c in constraints], float), {"long_name": key, "units": "1"})
         for key in ("limit", "value", "slack")
     }
-    terms = np.array(list(found.terms.values())).reshape(-1, 2)
+    terms = np.array(list(outcome.terms.values())).reshape(-1, 2)
     return xr.Dataset(
         {
             **history,
@@ -38,12 +38,12 @@ def optimization(found: search.Outcome, constraints: list[dict[str, Any]]) -> xr
             ),
             "final_objective": (
                 ("start",),
-                found.starts[:, 0],
+                outcome.starts[:, 0],
                 {"units": "1", "long_name": "objective at the end of each start"},
             ),
             "final_excess": (
                 ("start",),
-                found.starts[:, 1],
+                outcome.starts[:, 1],
                 {"units": "1", "long_name": "largest excess at the end of each start"},
             ),
             "term_value": (("term", "regimen"), terms, {"units": "1", "long_name": "weighted term of the objective"}),
@@ -52,7 +52,7 @@ def optimization(found: search.Outcome, constraints: list[dict[str, Any]]) -> xr
             "step": np.arange(steps),
             "start": np.arange(starts),
             "constraint": [c["name"] for c in constraints],
-            "term": list(found.terms),
+            "term": list(outcome.terms),
             "regimen": [BASELINE, OPTIMUM],
         },
     )

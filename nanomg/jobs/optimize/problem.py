@@ -205,10 +205,10 @@ def evaluate(design: DosingSpec, lanes: Lanes, z: Any, order: Order, rtol: Any) 
     return Evaluation(jnp.where(good, terms.sum(0), jnp.inf), terms, excess, solved.status)
 
 
-def lagrangian(found: Evaluation, multiplier: jax.Array, penalty: jax.Array, scale: jax.Array) -> jax.Array:
+def lagrangian(evaluation: Evaluation, multiplier: jax.Array, penalty: jax.Array, scale: jax.Array) -> jax.Array:
     """The augmented Lagrangian of each lane, with the objective counted in `scale`; `multiplier` (limit, time, lane)."""
-    raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
-    return found.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
+    raised = jnp.maximum(0.0, multiplier + penalty * evaluation.excess)
+    return evaluation.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
 
 
 @programs.compiled(0)
@@ -225,12 +225,12 @@ def gradient(
     """Gradient (variable, lane) of each lane's Lagrangian, and the evaluation."""
 
     def total(z: jax.Array) -> tuple[jax.Array, Evaluation]:
-        found = evaluate(design, lanes, z, order, rtol)
-        value = lagrangian(found, multiplier, penalty, scale)
-        return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0)), found
+        evaluation = evaluate(design, lanes, z, order, rtol)
+        value = lagrangian(evaluation, multiplier, penalty, scale)
+        return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0)), evaluation
 
-    slope, found = jax.grad(total, has_aux=True)(z)
-    return jnp.where(jnp.isfinite(slope), slope, 0.0), found
+    slope, evaluation = jax.grad(total, has_aux=True)(z)
+    return jnp.where(jnp.isfinite(slope), slope, 0.0), evaluation
 
 
 @programs.compiled(0)
@@ -270,6 +270,6 @@ def regimen_of(problem: DosingProblem, z: np.ndarray) -> tuple[Dose, ...]:
     amount, time = decode(problem.design, jnp.asarray(z)[:, None], jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
     doses = problem.scenario.doses
     largest = {f.cmt: f.amount[1] for f in problem.scenario.free}
-    found = [Dose(float(time[i, 0]), float(amount[i, 0]), d.cmt, d.duration) for i, d in enumerate(doses)]
-    kept = [d for d in found if d.amt > 1e-3 * largest.get(d.cmt, 0.0)]
-    return tuple(sorted(kept, key=lambda d: d.time))
+    candidates = [Dose(float(time[i, 0]), float(amount[i, 0]), d.cmt, d.duration) for i, d in enumerate(doses)]
+    given = [d for d in candidates if d.amt > 1e-3 * largest.get(d.cmt, 0.0)]
+    return tuple(sorted(given, key=lambda d: d.time))

@@ -109,13 +109,13 @@ def run(
         checkpoint.unlink(missing_ok=True)
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 
-    found = search.find_optimum(chosen, steps or search.STEPS, request.seed, checkpoint, request.resume, progress)
+    outcome = search.find_optimum(chosen, steps or search.STEPS, request.seed, checkpoint, request.resume, progress)
     arms = simulation_arms.run_arms(
-        chosen, {BASELINE: found.baseline, **simulation_arms.arms_of(chosen, found.doses, OPTIMUM)}, lanes.TIGHT
+        chosen, {BASELINE: outcome.baseline, **simulation_arms.arms_of(chosen, outcome.doses, OPTIMUM)}, lanes.TIGHT
     )
     mg, sentence = verdict.judge(chosen, arms, OPTIMUM)
-    constraints = _constraints(chosen, arms, found.doses)
-    feasible = found.feasible and not any(state_of_limit(c["limit"], c["slack"]) == EXCEEDED for c in constraints)
+    constraints = _constraints(chosen, arms, outcome.doses)
+    feasible = outcome.feasible and not any(state_of_limit(c["limit"], c["slack"]) == EXCEEDED for c in constraints)
     if not feasible:
         sentence = f"No regimen was found that keeps every limit. {sentence}"
     sentence += _under_other_hypotheses(constraints)
@@ -124,19 +124,19 @@ def run(
             **about_scenario(chosen, path),
             "status": measures.of_status(arms.status),
             "feasible": feasible,
-            "objective": found.objective,
-            "baseline_objective": found.baseline_objective,
-            "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in found.terms.items()},
+            "objective": outcome.objective,
+            "baseline_objective": outcome.baseline_objective,
+            "terms": {name: {BASELINE: before, OPTIMUM: after} for name, (before, after) in outcome.terms.items()},
             "constraints": constraints,
-            "regimen": results_groups.dose_rows(chosen, found.doses),
-            "baseline_regimen": results_groups.dose_rows(chosen, found.baseline),
+            "regimen": results_groups.dose_rows(chosen, outcome.doses),
+            "baseline_regimen": results_groups.dose_rows(chosen, outcome.baseline),
             "starts": [
-                {"objective": float(o), "violation": float(v), "feasible": bool(v <= 0)} for o, v in found.starts
+                {"objective": float(o), "violation": float(v), "feasible": bool(v <= 0)} for o, v in outcome.starts
             ],
-            "evaluations": found.evaluations,
-            "seconds": found.seconds,
-            "kkt_residual": found.residual,
-            "converged": found.converged,
+            "evaluations": outcome.evaluations,
+            "seconds": outcome.seconds,
+            "kkt_residual": outcome.residual,
+            "converged": outcome.converged,
             "signals": measures.signals(chosen, arms, OPTIMUM),
             "verdict": sentence,
             "mg": mg,
@@ -145,7 +145,7 @@ def run(
     groups = {
         **group.of_arms(chosen, arms),
         **group.of_verdict(mg, arms, OPTIMUM),
-        "optimization": optimize_group.optimization(found, constraints),
+        "optimization": optimize_group.optimization(outcome, constraints),
     }
     finished = finish(groups, summary, path, job="optimize", **origin(chosen, request, request.seed, command))
     if checkpoint is not None:
@@ -187,12 +187,12 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
 
 def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
     """A sentence on limits that hold under the hypothesis of the search and not under another."""
-    found = ""
+    sentences = ""
     for row in constraints:
         limit = row["limit"]
         values = row.get("value_by_hypothesis", {})
         over = {h: v / limit - 1.0 for h, v in values.items() if state_of_limit(limit, limit - v) == EXCEEDED}
         if over and state_of_limit(limit, row["slack"]) != EXCEEDED:
             worst = max(over, key=lambda h: over[h])
-            found += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
-    return found
+            sentences += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
+    return sentences

@@ -81,27 +81,27 @@ def _starts(problem: DosingProblem, seed: int) -> tuple[jax.Array, jax.Array]:
     rng = np.random.default_rng(seed)
     baseline = project(design, jnp.asarray(optimize_problem.encode(design, problem.scenario.doses))[:, None])
     drawn = project(design, jnp.asarray(rng.random((design.size, CANDIDATES))))
-    found = optimize_problem.evaluate_many(problem, np.asarray(drawn))
-    known = np.asarray(found.objective)[np.isfinite(found.objective)]
+    evaluation = optimize_problem.evaluate_many(problem, np.asarray(drawn))
+    known = np.asarray(evaluation.objective)[np.isfinite(evaluation.objective)]
     spread = float(np.std(known)) if known.size > 1 else 0.0
     scale = jnp.asarray(spread if spread > 1e-12 else 1.0)
-    ranked = merit(found, scale)
+    ranked = merit(evaluation, scale)
     best = jnp.argsort(jnp.where(jnp.isfinite(ranked), ranked, jnp.inf))[: STARTS - 1]
     return jnp.concatenate([baseline, drawn[:, best]], 1), scale
 
 
-def merit(found: Evaluation, scale: Any) -> jax.Array:
+def merit(evaluation: Evaluation, scale: Any) -> jax.Array:
     """What points are compared by, (lane,), less is better: the objective in its `scale`, and the largest excess over a limit."""
-    return found.objective / scale + EXACT * jnp.maximum(found.excess.max((0, 1)), 0.0)
+    return evaluation.objective / scale + EXACT * jnp.maximum(evaluation.excess.max((0, 1)), 0.0)
 
 
 @programs.compiled(0)
 def _residual(
-    design: DosingSpec, z: jax.Array, slope: jax.Array, found: Evaluation, multiplier: jax.Array
+    design: DosingSpec, z: jax.Array, slope: jax.Array, evaluation: Evaluation, multiplier: jax.Array
 ) -> jax.Array:
     """KKT residual per start: projected gradient step, excess over a limit, slack of a limit that a multiplier presses on."""
     move = jnp.abs(project(design, z - slope) - z).max(0)
-    pressed = jnp.where(multiplier > 1e-6, jnp.abs(found.excess), jnp.maximum(found.excess, 0.0)).max((0, 1))
+    pressed = jnp.where(multiplier > 1e-6, jnp.abs(evaluation.excess), jnp.maximum(evaluation.excess, 0.0)).max((0, 1))
     return jnp.maximum(move, pressed)
 
 
@@ -120,14 +120,16 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
     design, lanes = problem.design, problem.lanes
     order = optimize_problem.edge_order(design, lanes, state.z)
     rtol = jnp.asarray(optimize_problem.RTOL)
-    slope, found = optimize_problem.gradient(
+    slope, evaluation = optimize_problem.gradient(
         design, lanes, state.z, order, state.multiplier, state.penalty, state.scale, rtol
     )
-    residual = _residual(design, state.z, slope, found, state.multiplier)
-    row = np.stack([np.asarray(found.objective), np.asarray(found.excess.max((0, 1))), np.asarray(residual)], -1)
+    residual = _residual(design, state.z, slope, evaluation, state.multiplier)
+    row = np.stack(
+        [np.asarray(evaluation.objective), np.asarray(evaluation.excess.max((0, 1))), np.asarray(residual)], -1
+    )
     history = np.concatenate([state.history, row[None]])
     # of two points that are nearly as good, the one that meets the conditions of an optimum is the better one
-    reached = merit(found, state.scale) + jnp.minimum(residual, TOLERANCE)
+    reached = merit(evaluation, state.scale) + jnp.minimum(residual, TOLERANCE)
     better = reached < state.merit
     state = state._replace(
         best=jnp.where(better, state.z, state.best),
@@ -143,14 +145,14 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
         point = state.z
     else:
         fresh = state.step == explore or state.step % INNER == 0
-        value = optimize_problem.lagrangian(found, multiplier, penalty, state.scale)
+        value = optimize_problem.lagrangian(evaluation, multiplier, penalty, state.scale)
         course = descent.advance(design, course, state.z, slope, value, fresh)
         point = course.z
         # a changed Lagrangian is first evaluated where the last one stopped
         z = point if update else project(design, point + course.length * course.direction)
     if update:
         accepted = (point == state.z).all(0)
-        raised = jnp.maximum(0.0, multiplier + penalty * found.excess)
+        raised = jnp.maximum(0.0, multiplier + penalty * evaluation.excess)
         multiplier = jnp.where(accepted, raised, multiplier)
         penalty = jnp.minimum(penalty * PENALTY_GROWTH, PENALTY_MAX)
     return state._replace(
@@ -202,13 +204,13 @@ def _conclude(problem: DosingProblem, state: _State, seconds: float) -> Outcome:
     z[amounts] *= np.tile(SHRINK, STARTS)
     lowest = np.asarray(project(design, jnp.asarray(z)))
     baseline = optimize_problem.encode(design, scenario.doses)[:, None]
-    found = optimize_problem.evaluate_many(problem, np.concatenate([baseline, lowest], 1), simulation_lanes.TIGHT)
-    solved = np.asarray(found.status) == Status.DONE
+    evaluation = optimize_problem.evaluate_many(problem, np.concatenate([baseline, lowest], 1), simulation_lanes.TIGHT)
+    solved = np.asarray(evaluation.status) == Status.DONE
     if not solved[1:].any():
-        reason = Status(int(found.status[1])).reason
+        reason = Status(int(evaluation.status[1])).reason
         raise SimulationError(f"every trajectory of the search failed: {reason}", scenario.name)
-    objective = np.where(solved, np.asarray(found.objective), np.inf)
-    excess = np.where(solved, np.maximum(np.asarray(found.excess.max((0, 1))), 0.0), np.inf)
+    objective = np.where(solved, np.asarray(evaluation.objective), np.inf)
+    excess = np.where(solved, np.maximum(np.asarray(evaluation.excess.max((0, 1))), 0.0), np.inf)
     # of each start the best inside every limit, else the least outside
     ranked = np.where(excess > 0.0, 1e12 * (1.0 + excess), objective)[1:].reshape(STARTS, -1)
     columns = 1 + np.arange(STARTS) * len(SHRINK) + ranked.argmin(1)
@@ -216,7 +218,7 @@ def _conclude(problem: DosingProblem, state: _State, seconds: float) -> Outcome:
     winner = int(ranked.min(1).argmin())
     column = int(columns[winner])
     names = [t.name for t in design.terms]
-    terms = np.asarray(found.terms)
+    terms = np.asarray(evaluation.terms)
     residual = float(state.residual[winner])
     return Outcome(
         doses=regimen_of(problem, lowest[:, column - 1]),

@@ -181,15 +181,15 @@ def elasticity_rows(scenario: Scenario, outputs: Sequence[Keep], slopes: Slopes,
     ports = list(dict.fromkeys(given.cmt for given in slopes.given if given.cmt))
     rows = []
     for output, y, parameter, amount in zip(outputs, *slopes[:3], strict=True):
-        own = [
+        of_output = [
             _of_column(scenario, name, y, slope)
             if name in scenario.bound
             else _of_parameter(scenario, name, y, slope, over)
             for name, slope in zip(scenario.parameters, parameter, strict=True)
         ]
-        own += [_of_port(scenario, port, y, amount, slopes) for port in ports]
-        own.sort(key=lambda row: -math.inf if row["elasticity"] is None else abs(row["elasticity"]), reverse=True)
-        rows += [{"output": output.label, **row} for row in own]
+        of_output += [_of_port(scenario, port, y, amount, slopes) for port in ports]
+        of_output.sort(key=lambda row: -math.inf if row["elasticity"] is None else abs(row["elasticity"]), reverse=True)
+        rows += [{"output": output.label, **row} for row in of_output]
     return rows
 
 
@@ -239,16 +239,16 @@ def _range_entries(span: Range | None = None, ends: tuple[float | None, ...] = (
 
 def _of_port(scenario: Scenario, port: str, y: float, amount: np.ndarray, slopes: Slopes) -> dict[str, Any]:
     """All doses into a port made larger together; `value` is what they add up to, on average over the subjects of a table."""
-    own = [i for i, given in enumerate(slopes.given) if given.cmt == port]
-    given, count = (np.array([getattr(slopes.given[i], name) for i in own]) for name in ("strength", "repeats"))
+    members = [i for i, given in enumerate(slopes.given) if given.cmt == port]
+    given, count = (np.array([getattr(slopes.given[i], name) for i in members]) for name in ("strength", "repeats"))
     unit, scale = groups.shown(scenario, port)
-    total, moved = float(given @ count) / slopes.subjects, float(given @ amount[own])
+    total, moved = float(given @ count) / slopes.subjects, float(given @ amount[members])
     doses = int(count.sum())
     several = f" of {slopes.subjects} subjects" if slopes.subjects > 1 else ""
     return {
         "parameter": f"dose.{port}",
         "elasticity": moved / y if y and total else None,
-        "slope": moved / (total * scale) if total else float(amount[own].mean()) / scale,
+        "slope": moved / (total * scale) if total else float(amount[members].mean()) / scale,
         "value": total * scale,
         "unit": unit,
         **_range_entries(),

@@ -81,9 +81,9 @@ class _Panels(NamedTuple):
 
 
 def _shown(summary: Mapping[str, Any], output: str) -> tuple[Rows, Rows, Rows]:
-    own = [row for row in summary["elasticities"] if row["output"] == output]
+    rows = [row for row in summary["elasticities"] if row["output"] == output]
     indices = [row for row in summary["sobol"]["indices"] if row["output"] == output] if summary["sobol"] else []
-    return _largest(own, "elasticity"), _largest(own, "range_effect"), indices[:_SHOWN]
+    return _largest(rows, "elasticity"), _largest(rows, "range_effect"), indices[:_SHOWN]
 
 
 def _largest(rows: Rows, key: str) -> Rows:

@@ -193,7 +193,7 @@ def _of_output(scenario: Scenario, output: Keep, value: float) -> dict[str, Any]
 # ---------------------------------------------------------------- what the file holds
 def _of_slopes(summary: Mapping[str, Any]) -> xr.Dataset:
     rows, outputs = summary["elasticities"], summary["outputs"]
-    each = {(row["output"], row["parameter"]): row for row in rows}
+    by_pair = {(row["output"], row["parameter"]): row for row in rows}
     first, names = outputs[0]["output"], list(dict.fromkeys(row["parameter"] for row in rows))
     of = "of the logarithm of the output"
     wide = {
@@ -211,15 +211,19 @@ def _of_slopes(summary: Mapping[str, Any]) -> xr.Dataset:
     variables: dict[str, Any] = {
         key: (
             ("output", "parameter"),
-            np.array([[each[o["output"], name][key] for name in names] for o in outputs], float),
+            np.array([[by_pair[o["output"], name][key] for name in names] for o in outputs], float),
             about("1", text),
         )
         for key, text in wide.items()
     }
     for key, text in long.items():
-        variables[key] = (("parameter",), np.array([each[first, n][key] for n in names], float), about("1", text))
+        variables[key] = (("parameter",), np.array([by_pair[first, n][key] for n in names], float), about("1", text))
     for key, text in {"unit": "unit of the parameter", "basis": "basis of the value", "text": "what it is"}.items():
-        variables[key] = (("parameter",), np.array([each[first, n][key] for n in names], object), {"long_name": text})
+        variables[key] = (
+            ("parameter",),
+            np.array([by_pair[first, n][key] for n in names], object),
+            {"long_name": text},
+        )
     variables["output_value"] = (
         ("output",),
         np.array([o["value"] for o in outputs], float),

@@ -239,14 +239,14 @@ def _levels(name: str, config: Mapping[str, Any], curves: Mapping[str, np.ndarra
 def _heights(panels: Sequence[_Panel], log: bool | None) -> None:
     """The vertical axis that panels share: the arms, and what limits are near; an arm that bursts out of it is cut off."""
     panels = [panel for panel in panels if panel.curves]
-    kept = [y for panel in panels for y in _kept(panel.curves).values()]
-    if not kept:
+    curves = [y for panel in panels for y in _kept(panel.curves).values()]
+    if not curves:
         return
-    low, high = min(y.min() for y in kept), max(y.max() for y in kept)
+    low, high = min(y.min() for y in curves), max(y.max() for y in curves)
     positive = low > 0
     as_log = positive and (log or (log is None and high / low > _DECADES))
     if log and not positive and high > 0:
-        low, as_log = min(y[y > 0].min() for y in kept if (y > 0).any()), True
+        low, as_log = min(y[y > 0].min() for y in curves if (y > 0).any()), True
         low = max(low, high * 1e-6)
     span = high - low
     for level in (level for panel in panels for level in panel.levels):

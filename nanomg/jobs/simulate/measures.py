@@ -25,8 +25,8 @@ def of_subjects(found: EventRuns) -> dict[str, Any]:
     """The same over all subjects, with the reason for each one that has a trajectory that failed."""
     some = np.flatnonzero((found.status != Status.DONE).any((0, 1))).tolist()
     failed = {found.subjects[i].id: found.failures(i) for i in some}
-    each = {name: {"failed": len(why), "reason": max(why).reason} for name, why in failed.items() if why}
-    return {**of_status(found.status), "subjects": len(found.subjects), "failed_subjects": each}
+    failures = {name: {"failed": len(why), "reason": max(why).reason} for name, why in failed.items() if why}
+    return {**of_status(found.status), "subjects": len(found.subjects), "failed_subjects": failures}
 
 
 def signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:

@@ -169,8 +169,10 @@ def changes(result: ResultReader) -> Iterator[str]:
     """What would change the effect of Mg."""
     gains = result.at("mg", "mean_competence_gain") or {}
     if len(gains) > 1:
-        each = ", ".join(f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None)
-        yield f"Which LFA-1 hypothesis holds: mean T-cell competence changes by {each}."
+        by_hypothesis = ", ".join(
+            f"{_signed(100 * gain)} % under {h}" for h, gain in sorted(gains.items()) if gain is not None
+        )
+        yield f"Which LFA-1 hypothesis holds: mean T-cell competence changes by {by_hypothesis}."
     peak = result.at("mg", "peak_rise", "value")
     short = [level for level in RELEVANT.values() if peak and LEAST_RISE <= peak < level]
     if short:

@@ -219,10 +219,10 @@ def lay_out(
         raise InputError("there is nothing to sample; add an axis (--vary)", "--sample")
     varied: set[str] = set()
     for axis in axes:
-        own = _acts_on(axis.name, scenario)
-        if own & varied:
+        names = _acts_on(axis.name, scenario)
+        if names & varied:
             raise InputError(f"{axis.name!r} is varied twice", "--vary")
-        varied |= own
+        varied |= names
     dims, columns, coords = (_grid if sample == "grid" or not axes else _sampled)(axes, sample, points, seed)
     _add_subjects(scenario, dims, columns, coords)
     if paired:

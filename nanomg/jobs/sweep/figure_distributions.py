@@ -27,11 +27,11 @@ def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str)
     """A number over each coordinate of sampled points, with the running median, in a colour for each category."""
     columns = min(3, len(space.sampled))
     rows = math.ceil(len(space.sampled) / columns)
-    each = by_name(kept.middle, space.named)
+    curves = by_name(kept.middle, space.named)
     points = data.sizes["point"]
-    thin = slice(None, None, max(1, len(each) * points // _POINTS))
+    thin = slice(None, None, max(1, len(curves) * points // _POINTS))
     bright = [withStroke(linewidth=4.0, foreground="white")]
-    looks = [{"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)], "lw": 2.0} for k in range(len(each))]
+    looks = [{"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)], "lw": 2.0} for k in range(len(curves))]
 
     def draw(part: Any) -> None:
         axes = part.subplots(rows, columns, squeeze=False, sharey=True).ravel()
@@ -46,10 +46,10 @@ def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str)
                 categories, x = np.unique(x, return_inverse=True)
                 axis.set_xticks(range(len(categories)), categories)
                 axis.margins(x=0.2)
-            for look, (_, y) in zip(looks, each, strict=True):
+            for look, (_, y) in zip(looks, curves, strict=True):
                 dots = {"color": look["color"], "alpha": 0.4, "mew": 0, "rasterized": points > 1000}
                 axis.plot(x[thin], y.values[thin], "o", ms=2.6, **dots)
-            for look, (_, y) in zip(looks, each, strict=True):
+            for look, (_, y) in zip(looks, curves, strict=True):
                 median = _by_category(x, y.values) if named else _running(x, y.values)
                 axis.plot(*median, **look | ({"ls": "", "marker": "D"} if named else {}), path_effects=bright)
             as_log = not named and x.min() > 0 and x.max() > 20 * x.min() and np.median(x) < (x.min() + x.max()) / 3
@@ -64,7 +64,7 @@ def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str)
             drawing_style.key(
                 **look, label=f"{drawing_style.literal(label)}, running median" if label else "running median"
             )
-            for look, (label, _) in zip(looks, each, strict=True)
+            for look, (label, _) in zip(looks, curves, strict=True)
         ]
         dot = drawing_style.key(ls="", marker="o", color=GREY, ms=4, label=f"{points:,} points")
         drawing_style.legend(part, [dot, *lines], note)
@@ -100,7 +100,7 @@ def distribution_picture(space: Space, numbers: Sequence[KeptNumber], note: str)
             if kept is None:
                 axis.set_axis_off()
                 continue
-            told = []
+            lines = []
             for k, (label, values) in enumerate(by_name(kept.values, space.named)):
                 y = values.values.ravel()
                 y = y[np.isfinite(y)]
@@ -109,13 +109,13 @@ def distribution_picture(space: Space, numbers: Sequence[KeptNumber], note: str)
                 _histogram(axis, y, kept, k)
                 low, middle, high = np.quantile(y, BAND)
                 said = f"median {format_number(middle, 3)} ({format_number(low, 3)} to {format_number(high, 3)})"
-                told.append(f"{label}: {said}" if label else said)
+                lines.append(f"{label}: {said}" if label else said)
                 look = {"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)]}
                 name = drawing_style.literal(label) or f"{len(y):,} subjects"
                 handles[label] = drawing_style.key(**look, label=name)
             inches = drawing_style.WIDTH / columns
             axis.set_title(
-                drawing_style.wrapped(kept.text, 0.8 * inches) + "\n" + "\n".join(map(drawing_style.literal, told))
+                drawing_style.wrapped(kept.text, 0.8 * inches) + "\n" + "\n".join(map(drawing_style.literal, lines))
             )
             axis.set_xlabel(kept.label)
             axis.set_ylabel("share of subjects [%]")
@@ -143,11 +143,11 @@ def bar_picture(space: Space, numbers: Sequence[KeptNumber], note: str) -> Pictu
             if kept is None:
                 axis.set_axis_off()
                 continue
-            each = by_name(kept.values, space.named)
-            for k, (_, value) in enumerate(each):
+            entries = by_name(kept.values, space.named)
+            for k, (_, value) in enumerate(entries):
                 axis.plot(float(value), k, "o", color=COLOURS[0], ms=7)
-            axis.set_yticks(range(len(each)), [drawing_style.literal(label) for label, _ in each])
-            axis.set_ylim(len(each) - 0.5, -0.5)
+            axis.set_yticks(range(len(entries)), [drawing_style.literal(label) for label, _ in entries])
+            axis.set_ylim(len(entries) - 0.5, -0.5)
             axis.set_title(drawing_style.wrapped(kept.text, 0.8 * drawing_style.WIDTH / columns))
             axis.set_xlabel(kept.label)
             axis.ticklabel_format(axis="x", useOffset=False, style="plain")

@@ -107,18 +107,18 @@ def by_name(values: xr.DataArray, named: Sequence[str]) -> list[tuple[str, xr.Da
     if not named:
         return [("", values)]
     coords = [values[dim].values for dim in named]
-    each = [dict(zip(named, c, strict=True)) for c in itertools.product(*coords)]
-    return [(", ".join(map(str, at.values())), values.sel(at)) for at in each]
+    places = [dict(zip(named, c, strict=True)) for c in itertools.product(*coords)]
+    return [(", ".join(map(str, at.values())), values.sel(at)) for at in places]
 
 
 def hold_at_middle(values: xr.DataArray, dims: Sequence[str]) -> tuple[xr.DataArray, list[str]]:
     """The values in the middle of further axes, of names at the first, and where that is."""
-    told = []
+    texts = []
     for dim in dims:
         at = values[dim].isel({dim: values.sizes[dim] // 2 if values[dim].dtype.kind in "iuf" else 0})
-        told.append(place_text(values[dim], at.values[()]))
+        texts.append(place_text(values[dim], at.values[()]))
         values = values.sel({dim: at})
-    return values, told
+    return values, texts
 
 
 def at_most(values: np.ndarray, most: int) -> list[Any]:

@@ -64,9 +64,9 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
         raise unknown("statistic", how, allowed, where)
     if name in covariates:
         return Keep(name, how, covariates[name], 1.0)
-    own = model.unit(name)
-    shown = scenario.outputs.get(name, own)
-    factor = units.factor(own, shown)
+    unit = model.unit(name)
+    shown = scenario.outputs.get(name, unit)
+    factor = units.factor(unit, shown)
     if how not in WHOLE_COURSE:
         return Keep(name, how, shown, factor)
     readout = WHOLE_COURSE[how]

@@ -130,11 +130,11 @@ def _trajectories(
 
 def _part_of(found: Trajectories) -> int:
     """Trajectories of a part: whole blocks, some seconds of work, and no more than the memory holds several times over."""
-    each = _COPIES * (found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters)))
-    most = min(max(_PART, found.block), int(found.memory / each))
+    bytes_of_one = _COPIES * (found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters)))
+    most = min(max(_PART, found.block), int(found.memory / bytes_of_one))
     if most < found.block:
         raise InputError(
-            f"a block of {found.block} trajectories needs {each * found.block / 1e6:.2g} MB; "
+            f"a block of {found.block} trajectories needs {bytes_of_one * found.block / 1e6:.2g} MB; "
             "give more memory or keep less",
             "--memory",
         )

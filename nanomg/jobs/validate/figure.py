@@ -79,9 +79,9 @@ def against(points: Sequence[ScoredPoint]) -> Picture:
         for i, domain in enumerate(domains):
             marker, colour = looks[domain]
             for use, face in (("validate", colour), ("calibrate", "white")):
-                own = [(p.observed, p.predicted) for p in shown if p.domain == domain and p.use == use]
-                if own:
-                    x, y = np.array(own).T
+                pairs = [(p.observed, p.predicted) for p in shown if p.domain == domain and p.use == use]
+                if pairs:
+                    x, y = np.array(pairs).T
                     edge = {"facecolors": face, "edgecolors": colour, "linewidths": 1.1}
                     whole.scatter(x, y, marker=marker, s=26, zorder=2, **edge)
                     off.scatter(y / x, i + rng.uniform(-0.22, 0.22, len(x)), marker=marker, s=26, zorder=2, **edge)

@@ -137,18 +137,18 @@ def report(tables: Sequence[ObservationTable], scores: Sequence[Score]) -> dict[
 
     Every domain has an entry for its validated rows, with `n` 0 where there is none and nothing is judged.
     """
-    own = {table.name: [s for s in scores if s.domain == table.name] for table in tables}
+    scores_of = {table.name: [s for s in scores if s.domain == table.name] for table in tables}
     signs = [s for s in scores if s.row.sign and s.row.use in SCORED]
     return {
         "domains": [
             _domain(table, use, chosen)
             for table in tables
             for use in SCORED
-            if (chosen := [s for s in own[table.name] if s.row.use == use]) or use == "validate"
+            if (chosen := [s for s in scores_of[table.name] if s.row.use == use]) or use == "validate"
         ],
         "signs": {"n": len(signs), "right": sum(s.right for s in signs)},
         "misses": [_listed(s) for s in scores if not s.passes and s.row.use in SCORED],
-        "rows": {name: {use: sum(s.row.use == use for s in rows) for use in USES} for name, rows in own.items()},
+        "rows": {name: {use: sum(s.row.use == use for s in rows) for use in USES} for name, rows in scores_of.items()},
         "looks": [_listed(s) for s in scores if s.row.use not in SCORED],
     }
 

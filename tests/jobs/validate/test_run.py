@@ -139,7 +139,7 @@ def test_figures_take_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monk
     assert not observations.courses_of(course)
 
 
-def test_where_no_row_is_validated_nothing_stands(shelf: Shelf) -> None:
+def test_without_validated_rows_no_domain_passes(shelf: Shelf) -> None:
     library = shelf(
         row(use="look", value=1.0), row(use="calibrate", value=K, unit="1/h", signal="pk.CL", divide_by="35 L")
     )
@@ -160,7 +160,7 @@ UNJUDGED = {"influenza", "lfa1", "lnp", "small-solute", "survival"}
 
 
 @pytest.mark.slow
-def test_the_shipped_model_stands_where_it_is_said_to() -> None:
+def test_the_shipped_model_passes_in_the_domains_that_the_docs_name() -> None:
     found = validate_run.validate().summary
     failed = [miss for miss in found["misses"] if miss["reason"].startswith("run ")]
     assert not failed
