@@ -13,11 +13,11 @@ from nanomg.errors import SimulationError
 EXAMPLES = (
     Example(
         "nanomg feasibility human-nsclc-iv -o feasibility.h5",
-        "a thousand draws",
+        "a thousand samples of the parameters",
     ),
     Example(
         'nanomg feasibility mouse-mc38-depot --draws 200 --horizon "7 d"',
-        "fewer draws of the first week",
+        "fewer samples, of the first week",
     ),
 )
 

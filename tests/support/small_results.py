@@ -167,7 +167,7 @@ def sensitive() -> xr.DataTree:
     rows = [
         {
             "output": "C:max",
-            "parameter": f"pk.p{i}",
+            "parameter": f"interstitium.content_{i}",  # as long as names are
             "elasticity": (-1.0) ** i / (i + 1),
             "at_low": -0.3 / (i + 1),
             "at_high": 0.4 / (i + 1),

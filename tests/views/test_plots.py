@@ -18,6 +18,7 @@ from nanomg import jobs
 from nanomg.cli.main import commands
 from nanomg.drawing import style
 from nanomg.errors import InputError
+from nanomg.jobs.feasibility.percentiles import percentiles
 from nanomg.jobs.validate import figure as validate_figure
 from nanomg.results import file
 from nanomg.views import plots
@@ -37,6 +38,19 @@ def test_every_kind_has_a_figure_that_is_whole_and_says_its_units(kind: str, req
     every = plots.figures(result)
     assert every
     assert all(title and axes_of(f) for title, f in every.items())
+
+
+def test_the_whiskers_of_a_feasibility_are_the_percentiles_of_its_summary() -> None:
+    result = feasible(draws=10)  # few, of which different definitions of a percentile differ
+    rise = result["feasibility"]["rise"]
+    lines = plots.plot(result).findobj(
+        lambda artist: getattr(artist, "get_xdata", None) and len(artist.get_xdata()) == 2
+    )
+    drawn = {tuple(np.round(line.get_xdata(), 12)) for line in lines}
+    for name in rise["quantity"].values:
+        low, _, high = np.sort(rise.sel(quantity=name).values)[[0, 4, 9]]
+        assert list(percentiles(rise.sel(quantity=name).values).values())[::2] == [low, high]
+        assert any(np.isclose(ends, (low, high)).sum() >= 1 for ends in drawn), name
 
 
 def test_a_file_that_lacks_something_says_so(simulated: xr.DataTree) -> None:

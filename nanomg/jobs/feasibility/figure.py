@@ -1,4 +1,4 @@
-"""How far Mg rises over everything that the cards hold possible: ranges of each part of the rise, and how many draws reach what."""
+"""How far Mg rises over all that the cards hold possible: ranges of each part of the rise, and the share that reaches what."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from nanomg.drawing import style
 from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import COLOURS, LINES, Picture
 from nanomg.formatting import format_number, percent
+from nanomg.jobs.feasibility.percentiles import percentiles
 from nanomg.results import reading
-from nanomg.results.reading import BAND
 from nanomg.simulation.roles import RELEVANT
 
 _DECADES = 1e-5  # of the highest rise: what is lower is drawn at the edge
@@ -22,7 +22,7 @@ _SHOWN = "day"  # the statistic of the curves, as in the verdict
 
 
 def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
-    """Ranges of the rise, and the share of draws that reach it."""
+    """Ranges of the rise, and the share of samples that reach it."""
     found = tree["feasibility"].to_dataset()
     rise = found.rise
     if not np.isfinite(rise.values).any():
@@ -32,7 +32,7 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
 
 
 def _parts(rise: xr.DataArray) -> dict[str, dict[str, np.ndarray]]:
-    """The draws that were solved, by part of the rise and statistic."""
+    """The samples that were solved, by part of the rise and statistic."""
     found: dict[str, dict[str, np.ndarray]] = {}
     for name in map(str, rise["quantity"].values):
         part, _, statistic = name.rpartition(", ")
@@ -52,7 +52,7 @@ def _ranges(rise: xr.DataArray) -> Picture:
     parts = _parts(rise)
     low, high = _ends(rise)
     solved = rise.notnull().any("quantity").values
-    notes = [f"median and 5 to 95 % of {solved.sum():,} draws"]
+    notes = [f"median and 5 to 95 % of {solved.sum():,} samples"]
     notes += [f"{(~solved).sum():,} that failed are left out"] if not solved.all() else []
 
     def draw(part: Any) -> None:
@@ -62,7 +62,7 @@ def _ranges(rise: xr.DataArray) -> Picture:
             for k, (statistic, values) in enumerate(own.items()):
                 marker, colour = _LOOKS.get(statistic, ("o", COLOURS[3]))
                 y = i + 0.24 * (k - (len(own) - 1) / 2)
-                ends = np.quantile(values, BAND)
+                ends = np.array(list(percentiles(values).values()))
                 inside = (low <= ends) & (ends <= high)
                 axis.plot(np.clip(ends[::2], low, high), [y, y], color=colour, lw=2.2)
                 for end, look, there in zip(ends, ("|", marker, "|"), inside, strict=True):

@@ -21,6 +21,7 @@ from nanomg import files, units
 from nanomg.analysis.readouts import READ_OUTS
 from nanomg.errors import InputError
 from nanomg.jobs.feasibility.paired_lanes import paired_doses, paired_subjects
+from nanomg.jobs.feasibility.percentiles import PERCENTILES, percentiles
 from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
 from nanomg.jobs.feasibility.summary import FeasibilitySummary
 from nanomg.library.library import Library
@@ -37,7 +38,6 @@ from nanomg.solver.status import Status
 
 CHUNK = 256  # draws solved at once
 TARGETS = roles.RELEVANT
-PERCENTILES = (5, 50, 95)
 POOR = "interstitium.C_poor"
 
 PARTS = {
@@ -285,7 +285,7 @@ def _summary(
     for (name, text), column in zip(QUANTITIES.items(), rise.T, strict=True):
         solved = column[np.isfinite(column)]
         targets = {label: _against(solved, target) for label, target in TARGETS.items()}
-        quantities[name] = {"text": text, "unit": "mmol/L", "rise": _percentiles(solved), "targets": targets}
+        quantities[name] = {"text": text, "unit": "mmol/L", "rise": percentiles(solved), "targets": targets}
     found = {
         "draws": len(status),
         "seed": seed,
@@ -310,17 +310,10 @@ def _summary(
     )
 
 
-def _percentiles(values: np.ndarray) -> dict[str, float]:
-    """5, 50 and 95 % quantiles; each is an observed value, so that infinite shortfalls are allowed."""
-    if not len(values):
-        return {str(q): math.nan for q in PERCENTILES}
-    return {str(q): float(np.percentile(values, q, method="inverted_cdf")) for q in PERCENTILES}
-
-
 def _against(rise: np.ndarray, target: float) -> dict[str, Any]:
     """Shortfall factor, target / rise (infinite without a rise), and the share of samples that reach the target."""
     short = np.where(rise > 0, target / np.where(rise > 0, rise, 1.0), np.inf)
-    return {"shortfall": _percentiles(short), "share": float(np.mean(rise >= target)) if len(rise) else math.nan}
+    return {"shortfall": percentiles(short), "share": float(np.mean(rise >= target)) if len(rise) else math.nan}
 
 
 def _sentence(found: Mapping[str, Any], subjects: int) -> str:

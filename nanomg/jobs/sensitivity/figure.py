@@ -108,7 +108,7 @@ def _draw_ranges(axis: Any, rows: Rows, over: str) -> None:
     log_axis(axis, "x")
     what = "of the card's range" if over == CARD else "among subjects"
     looks = {f"low end {what}": low, "high end": high}
-    _finish(axis, rows, "effect of range: output at the high end / at the low end (linear estimate) [–]", 1.0, looks)
+    _finish(axis, rows, "output at an end of the range / at the value [–]\n(linear estimate)", 1.0, looks)
 
 
 def _draw_indices(axis: Any, rows: Rows) -> None:
