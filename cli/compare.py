@@ -15,6 +15,7 @@ from nanomg.formatting import MISSING, format_number
 from nanomg.units import unit_text
 
 _SHOWN = 40  # rows of a group
+_RESOLUTION = 5e-4  # relative change below which it is 0 in percent with one digit after the point
 _MANIFOLD = 10.0  # relative change from which on it is written as a factor
 
 EXAMPLES = (
@@ -124,4 +125,6 @@ def _change(change: float, negative: bool) -> str:
         return "other sign"
     if abs(change) >= _MANIFOLD:
         return f"× {format_number(ratio, 3)}"
+    if abs(change) < _RESOLUTION:
+        return "0 %"
     return f"{100 * change:+.{0 if abs(change) >= 1 else 1}f} %"

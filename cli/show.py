@@ -20,6 +20,15 @@ EXAMPLES = (
     Example("nanomg show magnesium.GFR --json", "a parameter: its value on each card that gives it, as JSON"),
 )
 
+_PORT = {
+    "molar_mass": "molar mass",
+    "free": "port for the same Mg unencapsulated",
+    "F": "bioavailability",
+    "lag": "lag time",
+    "rate": "modelled rate",
+    "duration": "modelled duration",
+}
+
 
 def show(
     name: Annotated[
@@ -100,7 +109,7 @@ def _facts_of_quantity(described: Mapping[str, Any]) -> dict[str, str | None]:
                 for state, share in value.items()
             )
         else:
-            facts[key.replace("_", " ")] = str(value)
+            facts[_PORT.get(key, key)] = str(value)
     for key, label in (("default", "where no scenario sets it"), ("at_most", "at most")):
         if described.get(key) is not None:
             facts[label] = format_number(described[key])

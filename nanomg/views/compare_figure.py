@@ -39,7 +39,7 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
     units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
     hours = max(float(found.time.values[-1]) for found in data.values())
     if not names:
-        return style.message("Courses", "The files have no signals.")
+        return style.message("Time courses", "The files have no signals.")
     scale = style.time_scale(hours)
     columns = min(2, len(names))
     rows = math.ceil(len(names) / columns)
@@ -54,7 +54,7 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
             style.time_axis(axis, hours, style.WIDTH / columns, label=i + columns >= len(names))
         style.legend(part, [_handle(i, run) for i, run in enumerate(runs)])
 
-    return Picture("Courses", _PANEL * rows + 0.8, draw)
+    return Picture("Time courses", _PANEL * rows + 0.8, draw)
 
 
 def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset], scale: float) -> None:

@@ -143,3 +143,7 @@ def test_the_shell_completes_names_without_the_engine() -> None:
     of_scenario = complete("nanomg simulate textbook-1cpt --set pk.")
     assert {"pk.CL=", "pk.V="} < {*of_scenario}
     assert complete("nanomg simulate textbook-1cpt --set magnesium.") == ["False"]
+
+
+def test_a_port_names_the_port_for_the_same_mg_unencapsulated(program: Program) -> None:
+    assert "port for the same Mg unencapsulated: magnesium.iv\n" in program("show", "liposome.iv").out

@@ -281,6 +281,9 @@ def test_the_command(files: Path, program: Program, tmp_path: Path) -> None:
         (0.01, -0.2, "other sign"),
         (-0.01, 0.2, "other sign"),
         (-0.1, 0.05, "other sign"),
+        (1.0, 1.0004, "0 %"),
+        (1.0, 0.9996, "0 %"),
+        (1.0, 1.0006, "+0.1 %"),
         (0.0, 1.0, "–"),
     ],
 )

@@ -65,14 +65,14 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
         text = "The file has no time courses."
         if "records" in tree.children:
             text = "Subjects were simulated at their records only, as requested or because a reset restarts the clock."
-        return [drawing_style.message("Courses", text)]
+        return [drawing_style.message("Time courses", text)]
     data, config = tree["simulation"].to_dataset(), config_of(tree)
     reasons = failures(data)
     if reasons and all_failed(data):
-        return [drawing_style.message("Courses", f"Every trajectory failed: {'; '.join(reasons)}.")]
+        return [drawing_style.message("Time courses", f"Every trajectory failed: {'; '.join(reasons)}.")]
     names = chosen(data, signals, outputs_of(tree))
     if not names:
-        return [drawing_style.message("Courses", "The file has no signals.")]
+        return [drawing_style.message("Time courses", "The file has no signals.")]
     sides = list(data.hypothesis.values) if by == HYPOTHESIS else [data.hypothesis.values[0]]
     given = doses_of(tree, OPTIMUM if OPTIMUM in data.regimen.values else str(data.regimen.values[0]))
     columns = len(sides) if len(sides) > 1 else _columns(len(names))
@@ -110,7 +110,7 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
         notes += [f"left out: {'; '.join(reasons)}"] if reasons else []
         drawing_style.legend(part, [*handles.values()], "; ".join(notes))
 
-    return [Picture("Courses", height, draw)]
+    return [Picture("Time courses", height, draw)]
 
 
 def course(
