@@ -13,7 +13,7 @@ import pytest
 from nanomg import AbstractMechanism, Flux, Scalar, Var, param
 from nanomg.equations.model import Model
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.solver.rosenbrock import METHODS, StepPoint, step
+from nanomg.solver.rosenbrock import METHODS, StepPoint, Tableau, step
 from nanomg.solver.sparsity import structure_of
 
 Values = Mapping[str, Any]
@@ -100,3 +100,31 @@ def test_a_stiff_chain(method: str) -> None:
         for t, y in zip(output, np.asarray(solved.y)[:, :, lane], strict=True):
             exact = (vectors @ (np.exp(slow * t) * np.linalg.solve(vectors, np.eye(4)[0]))).real
             np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-7 * np.abs(exact).max())
+
+
+def _original(tableau: Tableau) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sums of alpha and of beta = alpha + gamma by stage pair, and the weights b, in the form that k_i = h f + h J sum gamma k has."""
+    gamma = np.linalg.inv(np.eye(len(tableau.m)) / tableau.g - tableau.C)
+    alpha = tableau.A @ gamma
+    return alpha, alpha + gamma, tableau.m @ gamma
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_conditions_of_order_four_hold_to_rounding(method: str) -> None:
+    """Hairer and Wanner, IV.7 (ordinary) and VI.4 (differential-algebraic); digits as published leave 4e-10 of rodas4."""
+    alpha, beta, b = _original(METHODS[method])
+    a, ones = alpha.sum(1), np.ones(len(b))
+    omega = np.linalg.inv(beta)
+    conditions = {
+        "weights": (b @ ones, 1),
+        "second": (b @ beta @ ones, 1 / 2),
+        "third, squares": (b @ a**2, 1 / 3),
+        "third": (b @ beta @ beta @ ones, 1 / 6),
+        "fourth, cubes": (b @ a**3, 1 / 4),
+        "fourth, mixed": (b @ (a * (alpha @ beta @ ones)), 1 / 8),
+        "fourth, inner squares": (b @ beta @ a**2, 1 / 12),
+        "fourth": (b @ beta @ beta @ beta @ ones, 1 / 24),
+        "algebraic": (b @ omega @ a**2, 1),
+    }
+    for name, (value, right) in conditions.items():
+        assert value == pytest.approx(right, abs=3e-14), name
