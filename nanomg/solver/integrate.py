@@ -4,6 +4,9 @@ The state is (state, batch). Every turn of the loop takes one step in each unfin
 and step size, so none waits for another and each is solved as if it were alone. A lane that cannot keep the
 tolerance at the smallest step is frozen (h = 0), reported in `status` and NaN from then on. The reverse pass goes through the
 recorded turns with the step's adjoint: the gradient of the discrete solution with the step sizes held fixed.
+
+After an event (a dose, an infusion's start or end, a change of an input) the step that was good after the last one is tried: the
+long step from before would be rejected time and again.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from nanomg.solver.rosenbrock import METHODS, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
 
+_FIRST_STEP = 0.05  # [h]
 _SHARE, _PATIENCE = 1 / 8, 2.0  # the last eighth of the lanes is deferred after twice the turns that the others took
 
 
@@ -30,6 +34,8 @@ class _Lanes(NamedTuple):
     k: jax.Array  # (batch,) the interval, as are the next two
     tau: jax.Array  # the share of it that is done
     h: jax.Array  # [h] the step to try
+    again: jax.Array  # [h] the step after the first one that followed the last event; 0 before the first event
+    fresh: jax.Array  # whether no step has been taken since the last event
     y: jax.Array  # (state, batch)
     peak: jax.Array  # (state, batch) largest size so far
     status: jax.Array  # (batch,), as are the rest
@@ -70,6 +76,13 @@ def _point(
     return StepPoint(y, h, _row(at.inflow, k), _row(at.forcing, k), inputs.varied)
 
 
+def _events(at: Intervals) -> jax.Array:
+    """Whether something changes at the start of each interval (interval, batch), so that a long step cannot be tried there."""
+    differs = lambda a: jnp.any(a[1:] != a[:-1], 1)
+    changes = (at.keep != 1) | jnp.any(at.jump != 0, 1)
+    return changes.at[1:].set(changes[1:] | differs(at.inflow) | differs(at.forcing)).at[0].set(True)
+
+
 def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution, _Record, jax.Array]:
     tableau, structure = METHODS[problem.method], structure_of(problem.model)
     rates, channels = rates_of(problem, inputs.fixed), np.array(problem.channels)
@@ -84,6 +97,8 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         *(jnp.zeros((slots, batch), bool) for _ in range(3)),
     )
 
+    events = _events(inputs.intervals)
+
     def on_its_way(lanes: _Lanes) -> jax.Array:
         return (lanes.status == Status.DONE) & (lanes.k < count)
 
@@ -92,12 +107,15 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         alive = on_its_way(lanes)
         k = jnp.minimum(lanes.k, last)
         whole, left = _row(length, k), 1 - lanes.tau
-        share = lanes.h / jnp.maximum(whole, 1e-30)
+        first = lanes.tau == 0
+        begins = alive & first & _row(events, k)
+        restart = jnp.where(lanes.again > 0, lanes.again, _FIRST_STEP).astype(dtype)
+        trial = jnp.where(begins, jnp.minimum(lanes.h, restart), lanes.h)
+        share = trial / jnp.maximum(whole, 1e-30)
         reaches = share >= left * 0.999
         # two even steps rather than a tiny last one
         share = jnp.where(~reaches & (share > 0.5 * left), 0.5 * left, share)
         share = jnp.where(reaches, left, share)
-        first = lanes.tau == 0
         p = _point(problem, inputs, lanes.y, k, share, first, alive)
         y1, error = step(tableau, structure, rates, channels, p)
 
@@ -118,15 +136,21 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
             book = jax.tree.map(lambda a, v: a.at[turn].set(v), book, new)
 
         grow = jnp.clip(0.9 * jnp.maximum(own, 1e-10) ** (-1.0 / tableau.order), 0.2, 5.0)
-        h = jnp.where(done, jnp.maximum(lanes.h, used * grow), used * grow)
-        y = jnp.where(moves, y1, lanes.y)
+        onward = used * grow
+        h = jnp.where(done, jnp.maximum(trial, onward), onward)
+        fresh = lanes.fresh | begins
+        goes = moves & (whole > 0)
+        # where a lane fails it is seen with the doses of that time
+        y = jnp.where(moves, y1, jnp.where(fails, p.y, lanes.y))
         # a lane that is not done writes to a row of its own beyond the end
         place = jnp.where(done, k, last + 1), np.arange(states)[:, None], np.arange(batch)
         ends = ends.at[place].set(y, mode="promise_in_bounds", unique_indices=True)
         lanes = _Lanes(
             jnp.where(done, k + 1, lanes.k),
             jnp.where(done, 0.0, jnp.where(moves, lanes.tau + share, lanes.tau)).astype(dtype),
-            jnp.where(alive & (whole > 0), jnp.maximum(h, smallest), lanes.h),
+            jnp.where(alive & (whole > 0), jnp.maximum(h, smallest), trial),
+            jnp.where(fresh & goes, onward, lanes.again),
+            fresh & ~goes,
             y,
             jnp.where(moves, jnp.maximum(peak, jnp.abs(y1)), lanes.peak),
             jnp.where(fails, jnp.where(finite, Status.STEP_TOO_SMALL, Status.NOT_FINITE), lanes.status).astype(
@@ -143,7 +167,9 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
     lanes = _Lanes(
         none,
         jnp.zeros(batch, dtype),
-        jnp.full(batch, 0.05, dtype),
+        jnp.full(batch, _FIRST_STEP, dtype),
+        jnp.zeros(batch, dtype),
+        jnp.zeros(batch, bool),
         y0,
         jnp.maximum(inputs.floor, jnp.abs(y0)),
         jnp.zeros(batch, jnp.int8),
