@@ -34,7 +34,7 @@ class _Lanes(NamedTuple):
     k: jax.Array  # (batch,) the interval, as are the next two
     tau: jax.Array  # the share of it that is done
     h: jax.Array  # [h] the step to try
-    again: jax.Array  # [h] the step after the first one that followed the last event; 0 before the first event
+    again: jax.Array  # [h] the step to try after an event: what the first step after the last one led to; 0 before that
     fresh: jax.Array  # whether no step has been taken since the last event
     y: jax.Array  # (state, batch)
     peak: jax.Array  # (state, batch) largest size so far
@@ -149,7 +149,7 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
             jnp.where(done, k + 1, lanes.k),
             jnp.where(done, 0.0, jnp.where(moves, lanes.tau + share, lanes.tau)).astype(dtype),
             jnp.where(alive & (whole > 0), jnp.maximum(h, smallest), trial),
-            jnp.where(fresh & goes, onward, lanes.again),
+            jnp.where(fresh & goes, jnp.maximum(h, smallest), lanes.again),
             fresh & ~goes,
             y,
             jnp.where(moves, jnp.maximum(peak, jnp.abs(y1)), lanes.peak),

@@ -1,7 +1,8 @@
 """What a kernel is called with: the arrays it reads and writes, by name and in order.
 
-Arrays are lane-major in memory: all of a lane, then all of the next. `B` lanes, `K` intervals, `N` states, `C` channels, `U` rows of
-forcing, `V` varied values, `R` records of steps a lane has room for.
+Arrays are lane-major in memory: all of a lane, then all of the next. `B` lanes, `K` intervals, `L` looks, `N` states, `C` channels,
+`U` rows of forcing, `V` varied values, `R` records of steps a lane has room for. What all lanes share is given once, without an axis
+for the lanes: the sizes say how far the next lane's part of such an array lies (`SHARED`), which then is 0.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ FORWARD = (
     "floor",  # (B, N)
     "settings",  # (3,): rtol, smallest step [h], most steps
     "used",  # () i32
+    "rows",  # (B, K) i32: the look that each interval ends with, or -1
     "source",  # (P,) i32: of each value of the model i >= 0 for fixed[i], else varied[-1 - i]
 )
 SOLUTION = (
-    "ends",  # (B, K, N)
+    "ends",  # (B, L, N) the state at each look
     "status",  # (B,) i8
     "accepted",  # (B,) i32
     "rejected",  # (B,) i32
@@ -47,7 +49,8 @@ BARS = (
     "forcing_bar",  # (B, K, U)
     "varied_bar",  # (B, V)
 )
-SIZES = ("lanes", "intervals", "varied_count", "slots")
+SHARED = ("length", "keep", "inflow", "jump", "forcing", "rows")  # (K, …) for all lanes, or with an axis for them
+SIZES = ("lanes", "intervals", "looks", "varied_count", "slots", *(f"{name}_stride" for name in SHARED))
 
 
 class Arguments(NamedTuple):

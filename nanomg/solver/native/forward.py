@@ -110,6 +110,11 @@ class _Lanes:
         offset = self.get("lane", lane) * rows + row
         return self.f.at(self.arrays[array], self.form.real, offset)
 
+    def interval(self, array: str, lane: Value, k: Value, width: int = 1) -> Value:
+        """The address of (lane, interval) of an array that lanes may share, `width` numbers for each interval."""
+        offset = self.get("lane", lane) * self.given.sizes[f"{array}_stride"] + k * width
+        return self.f.at(self.arrays[array], I32 if array == "rows" else self.form.real, offset)
+
     # ------------------------------------------------------------ the start
     def start(self) -> None:
         """No lane has a subject yet; each takes one."""
@@ -162,10 +167,10 @@ class _Lanes:
             f.store(moves.where(largest, peak), rows["peak"], i)
         grow = mathematics.exp(mathematics.log(own.larger(1e-20)) * (-0.5 / self.tableau.order)) * 0.9
         onward = used * grow.larger(0.2).smaller(5.0)
-        fresh = moves & self.all("fresh").is_(">", 0.0)
-        self.set_all("again", fresh.where(onward, self.all("again")))
-        self.set_all("fresh", moves.where(f.number(vector, 0.0), self.all("fresh")))
         following = done.where(h.larger(onward), onward).larger(smallest)
+        fresh = moves & self.all("fresh").is_(">", 0.0)
+        self.set_all("again", fresh.where(following, self.all("again")))
+        self.set_all("fresh", moves.where(f.number(vector, 0.0), self.all("fresh")))
         self.set_all("h", active.where(following, h))
         self.set_all("tau", done.where(f.number(vector, 0.0), moves.where(tau + share, tau)))
         one = f.number(vector, 1.0)
@@ -322,10 +327,7 @@ class _Lanes:
     def _go_on(self, lane: Value) -> None:
         f, states = self.f, self.straight.states
         with f.when(self.get("ended", lane).is_("!=", 0)):
-            row = self.get("lane", lane) * self.given.sizes["intervals"] + self.get("k", lane)
-            to = f.at(self.arrays["ends"], self.form.real, row * states)
-            with f.each(states) as i:
-                f.store(f.load(self.place("y", i, lane), self.form.real), to, i)
+            self._show(lane, self.get("k", lane), lambda i: f.load(self.place("y", i, lane), self.form.real))
             self.set("k", lane, self.get("k", lane) + 1)
             self.set("ended", lane, 0)
         through = self.get("k", lane).is_(">=", self.count)
@@ -348,34 +350,37 @@ class _Lanes:
         to = self.element("last", lane, 0, states)
         with f.each(states) as i:
             f.store(f.load(self.place("y", i, lane), self.form.real), to, i)
-        self._blank_rest(lane)
+        # intervals that were not reached end in no number
+        with f.each(self.count, self.get("k", lane)) as k:
+            self._show(lane, k, lambda _: f.number(self.form.real, float("nan")))
         self.set("lane", lane, -1)
         self.set("active", lane, 0.0)
         self.busy.set(self.busy.get() - 1)
 
-    def _blank_rest(self, lane: Value) -> None:
-        """Intervals that were not reached end in no number."""
+    def _show(self, lane: Value, k: Value, value: Callable[[Value], Value]) -> None:
+        """Write the state at the end of an interval, if it is looked at."""
         f, states = self.f, self.straight.states
-        number, all_of_them = self.get("lane", lane), self.given.sizes["intervals"]
-        first = (number * all_of_them + self.get("k", lane)) * states
-        to = f.at(self.arrays["ends"], self.form.real, first)
-        with f.each((all_of_them - self.get("k", lane)) * states) as i:
-            f.store(f.number(self.form.real, float("nan")), to, i)
+        row = f.load(self.interval("rows", lane, k), I32).to(I64, "sext")
+        with f.when(row.is_(">=", 0)):
+            look = self.get("lane", lane) * self.given.sizes["looks"] + row
+            to = f.at(self.arrays["ends"], self.form.real, look * states)
+            with f.each(states) as i:
+                f.store(value(i), to, i)
 
     def _enter(self, lane: Value) -> None:
         """The start of an interval: what is kept, what is added, what flows, which inputs hold."""
         f, real = self.f, self.form.real
-        row = self.get("lane", lane) * self.given.sizes["intervals"] + self.get("k", lane)
-        start = self.get("k", lane).is_("==", 0)
+        k = self.get("k", lane)
+        start = k.is_("==", 0)
         eventful, forced = f.variable("i1", 0), f.variable("i1", 0)
         forced.set(start)
-        keep = f.load(self.arrays["keep"], real, row)
+        keep = f.load(self.interval("keep", lane, k), real)
         eventful.set(start | keep.is_("!=", 1.0))
         with f.when(keep.is_("!=", 1.0)), f.each(self.straight.states) as i:
             place = self.place("y", i, lane)
             f.store(f.load(place, real) * keep, place)
         channels = self.straight.channels
-        jumps, inflows = (f.at(self.arrays[n], real, row * len(channels)) for n in ("jump", "inflow"))
+        jumps, inflows = (self.interval(name, lane, k, len(channels)) for name in ("jump", "inflow"))
         for c, state in enumerate(channels):
             jump, inflow = f.load(jumps, real, c), f.load(inflows, real, c)
             place, flowing = self.place("y", state, lane), self.place("inflow", c, lane)
@@ -383,7 +388,7 @@ class _Lanes:
             changes = jump.is_("!=", 0.0) | inflow.is_("!=", f.load(flowing, real))
             eventful.set(eventful.get() | changes)
             f.store(inflow, flowing)
-        forcings = f.at(self.arrays["forcing"], real, row * self.straight.forcings)
+        forcings = self.interval("forcing", lane, k, self.straight.forcings)
         with f.each(self.straight.forcings) as i:
             given, held = f.load(forcings, real, i), self.place("u", i, lane)
             forced.set(forced.get() | given.is_("!=", f.load(held, real)))
@@ -394,7 +399,7 @@ class _Lanes:
             again, h = self.get("again", lane), self.get("h", lane)
             self.set("h", lane, h.smaller(again.is_(">", 0.0).where(again, FIRST_STEP)))
             self.set("fresh", lane, 1.0)
-        whole = f.load(self.arrays["length"], real, row)
+        whole = f.load(self.interval("length", lane, k), real)
         self.set("whole", lane, whole)
         self.set("tau", lane, 0.0)
 

@@ -343,7 +343,7 @@ class Function:
         self._label(after)
 
     @contextlib.contextmanager
-    def each(self, count: Value | int, first: int = 0) -> Iterator[Value]:
+    def each(self, count: Value | int, first: Value | int = 0) -> Iterator[Value]:
         """The body for each index from `first` to below `count` (i64)."""
         index = self.variable(I64, first)
         with self.as_long_as(lambda: index.get().is_("<", count)):
