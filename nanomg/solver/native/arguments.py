@@ -41,6 +41,19 @@ RECORD = (
     "shares",  # (B, R) of its interval
     "places",  # (B, R) i32: 4 * interval, + 2 for its last step, + 1 for its first
 )
+BACKWARD = (  # what the gradient's kernel reads, names as above
+    "length",
+    "keep",
+    "inflow",
+    "forcing",
+    "fixed",
+    "varied",
+    "rows",
+    "source",
+    "accepted",
+    *RECORD,
+    "ends_bar",  # (B, L, N) cotangents of the looks
+)
 BARS = (
     "y0_bar",  # (B, N)
     "length_bar",  # (B, K)

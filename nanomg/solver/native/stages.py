@@ -30,7 +30,7 @@ def add_step(module: Module, straight: Straight, tableau: Tableau) -> Function:
             function.call(straight.jacobian, y, inv, inflow, F, E)
             function.call(straight.factor, E, inv, hg, L)
         else:
-            add_argument(function, form.vector, states, tableau, s, y, rows, Y)
+            add_argument(function, form.vector, states, tableau, s, y, rows, Y, Y)
             function.call(straight.rates, Y, inv, inflow, F)
         add_right(function, form.vector, states, tableau, s, hg, F, rows)
         function.call(straight.solve, L, rows[s])
@@ -49,12 +49,20 @@ def continues(tableau: Tableau, s: int) -> bool:
 
 
 def add_argument(
-    function: Function, vector: str, states: int, tableau: Tableau, s: int, y: Value, rows: list[Value], Y: Value
+    function: Function,
+    vector: str,
+    states: int,
+    tableau: Tableau,
+    s: int,
+    y: Value,
+    rows: list[Value],
+    Y: Value,
+    before: Value,
 ) -> None:
-    """`Y = y + sum a_sj U_j`, the argument of stage `s`; `Y` holds that of the stage before."""
+    """`Y = y + sum a_sj U_j`, the argument of stage `s`; `before` is that of the stage before, and may be the same array."""
     with function.each(states) as i:
         if continues(tableau, s):
-            total = function.load(Y, vector, i) + function.load(rows[s - 1], vector, i)
+            total = function.load(before, vector, i) + function.load(rows[s - 1], vector, i)
         else:
             total = function.load(y, vector, i)
             for j in np.flatnonzero(tableau.A[s, :s]):
