@@ -1,0 +1,328 @@
+"""A model's equations and their linear algebra as functions without loops or branches, each on one vector of lanes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from nanomg.solver.native import mathematics
+from nanomg.solver.native.graph import Equations
+from nanomg.solver.native.ir import Function, Module, Value
+from nanomg.solver.native.nodes import FORCING, STATE, SUBJECT, Graph
+from nanomg.solver.sparsity import Entry, elimination_order
+
+_ARRAY = "ptr noalias align 64"
+_ATTRIBUTES = "nounwind noinline"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Straight:
+    """Functions of one model, and how many rows of vectors their arrays have.
+
+    | function | parameters | what it does |
+    | --- | --- | --- |
+    | `subject` | `p, inv` | sets what depends on the subject's values alone |
+    | `forcing` | `u, inv` | sets what also depends on the forcing; `subject` comes first |
+    | `rates` | `y, inv, inflow, f` | sets the rates with the inflow of every channel added |
+    | `jacobian` | `y, inv, inflow, f, E` | sets the rates and the Jacobian entries that depend on states |
+    | `factor` | `E, inv, hg, L` | sets the LU factors of I - hg J, with hg (a vector by value) step times g |
+    | `solve` | `L, b` | replaces b by the solution of (I - hg J) x = b |
+
+    Rows: `y`, `f` and `b` states, `inv` invariants, `E` live, `L` slots, `inflow` one per channel.
+    """
+
+    equations: Equations
+    layout: Layout
+    subject: Function
+    forcing: Function
+    rates: Function
+    jacobian: Function
+    factor: Function
+    solve: Function
+
+    @property
+    def states(self) -> int:
+        """Rows of the state."""
+        return self.equations.states
+
+    @property
+    def invariants(self) -> int:
+        """Rows of what is worked out outside the loop over steps."""
+        return len(self.layout.invariants)
+
+    @property
+    def live(self) -> int:
+        """Rows of the Jacobian entries that depend on states."""
+        return len(self.layout.live)
+
+    @property
+    def slots(self) -> int:
+        """Rows of the LU factors."""
+        return len(self.layout.slots)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layout:
+    """Which row of which array holds what."""
+
+    invariants: dict[int, int]  # node: row of `inv`
+    live: dict[int, int]  # node without its sign: row of `E`
+    entries: dict[Entry, int]  # the node of every entry that is not always 0
+    order: tuple[int, ...]  # of the pivots
+    slots: dict[Entry, int]  # row of `L`; a pivot that is always 1 has none
+
+
+def layout_of(equations: Equations, more: Sequence[int] = ()) -> Layout:
+    """Where everything is kept; `more` are nodes of other functions in the loop, which have their invariants too."""
+    g = equations.graph
+    nodes = {e: node for e, node in zip(zip(equations.rows, equations.columns, strict=True), equations.entries, strict=True)
+             if g.value(node) != 0}  # fmt: skip
+    bare = [g.without_sign(node)[0] for node in nodes.values()]
+    live = list(dict.fromkeys(node for node in bare if g.level[node] == STATE))
+    read = g.from_outside([*(g.without_sign(r)[0] for r in equations.rates), *bare, *more], STATE)
+    forced = [i for i in read if g.level[i] == FORCING]
+    invariants = sorted({*read, *g.from_outside(forced, FORCING)}, key=lambda i: (g.level[i], i))
+    order, filled = elimination_order(list(nodes), equations.states)
+    place = {k: q for q, k in enumerate(order)}
+    slots: dict[Entry, int] = {}
+    for i, j in sorted(filled, key=lambda e: (min(place[e[0]], place[e[1]]), place[e[0]], place[e[1]])):
+        always_one = i == j and (i, i) not in nodes and not _eliminated(i, i, place, filled)
+        if not always_one:
+            slots[i, j] = len(slots)
+    return Layout(
+        {node: row for row, node in enumerate(invariants)},
+        {node: row for row, node in enumerate(live)},
+        nodes,
+        tuple(order),
+        slots,
+    )
+
+
+def _eliminated(i: int, j: int, place: Mapping[int, int], filled: set[Entry] | Mapping[Entry, int]) -> list[int]:
+    """The pivots whose elimination changes entry (i, j), in their order."""
+    before = min(place[i], place[j])
+    return [k for k in sorted(place, key=place.__getitem__) if place[k] < before and (i, k) in filled and (k, j) in filled]  # fmt: skip  # noqa: E501
+
+
+class Emission:
+    """The nodes of one level as operations of a function. `arrays` hold the inputs by letter and the invariants as `inv`."""
+
+    def __init__(self, function: Function, g: Graph, level: int, arrays: Mapping[str, Value], rows: Mapping[int, int]):
+        self.function, self.g, self.level, self.arrays, self.rows = function, g, level, arrays, rows
+        self.form = function.module.form
+        self._values: dict[int, Value] = {}
+        self._uses: Counter[int] = Counter()
+
+    def emit(self, roots: Sequence[int]) -> list[Value]:
+        """Values of these nodes."""
+        wanted = self.g.reached(roots, self.level)
+        self._uses.update(a for i in wanted if not self.g.nodes[i].is_leaf for a in self.g.nodes[i].args)
+        self._uses.update(roots)
+        for node in wanted:
+            if not self._is_divisor(node):
+                self._value(node)
+        return [self._value(r) for r in roots]
+
+    def _is_divisor(self, node: int) -> bool:
+        """Whether it is a reciprocal that one product alone reads, which then becomes a division."""
+        return self.g.nodes[node].op == "rcp" and self._uses[node] == 1 and self.g.level[node] == self.level
+
+    def _value(self, node: int) -> Value:
+        if node not in self._values:
+            self._values[node] = self._new(node)
+        return self._values[node]
+
+    def _new(self, node: int) -> Value:
+        op, args = self.g.nodes[node]
+        if op in ("number", "truth"):
+            return self.function.number(self.form.mask if op == "truth" else self.form.vector, args[0])
+        if self.g.level[node] < self.level:
+            held = self.function.load(self.arrays["inv"], self.form.vector, self.rows[node])
+            return held.is_("!=", 0.0) if self.g.is_mask[node] else held
+        if self.g.nodes[node].is_leaf:
+            return self.function.load(self.arrays[op], self.form.vector, args[0])
+        if op == "mul":
+            for x, other in ((args[1], args[0]), (args[0], args[1])):
+                if self._is_divisor(x):
+                    return self._value(other) / self._value(self.g.nodes[x].args[0])
+        return _operation(op, [self._value(a) for a in args], self.g, args)
+
+
+def _operation(op: str, x: list[Value], g: Graph, args: Sequence[int]) -> Value:
+    """The result of a node's operation on the values of its arguments."""
+    match op:
+        case "add":
+            return x[0] + x[1]
+        case "sub":
+            return x[0] - x[1]
+        case "mul":
+            return x[0] * x[1]
+        case "neg":
+            return -x[0]
+        case "rcp":
+            return 1.0 / x[0]
+        case "<" | "<=" | ">" | ">=" | "==" | "!=":
+            return x[0].is_(op, x[1])
+        case "and" | "or" | "xor":
+            return x[0].whole(op, x[1])
+        case "not":
+            return ~x[0]
+        case "select":
+            return x[0].where(x[1], x[2])
+        case "max" | "min":
+            return _extreme(op, x, g, args)
+        case "sign":
+            below = x[0].is_("<", 0.0).where(x[0].function.number(x[0].kind, -1.0), x[0])
+            return x[0].is_(">", 0.0).where(x[0].function.number(x[0].kind, 1.0), below)
+        case "round":
+            size = x[0].intrinsic("fabs")
+            whole = size.intrinsic("trunc")
+            return (whole + (size - whole).is_(">=", 0.5).where(x[0].function.number(x[0].kind, 1.0), 0.0)).intrinsic("copysign", x[0])  # fmt: skip  # noqa: E501
+        case "abs" | "sqrt" | "floor" | "ceil" | "trunc" | "round_even":
+            return x[0].intrinsic({"abs": "fabs", "round_even": "roundeven"}.get(op, op))
+        case "pow":
+            return mathematics.power(x[0], x[1], None if g.value(args[2]) == 1 else x[2])
+        case _:
+            return getattr(mathematics, op)(x[0])
+
+
+def _extreme(op: str, x: list[Value], g: Graph, args: Sequence[int]) -> Value:
+    """The larger or smaller of two; no number if either is none."""
+    sign, (a, b) = {"max": ">", "min": "<"}[op], x
+    if g.value(args[1]) is not None:
+        a, b = b, a
+        args = args[::-1]
+    result = a.is_(sign, b).where(a, b)  # b if either is none
+    known = g.value(args[0])
+    return result if known is not None and known == known else a.is_("!=", a).where(a, result)
+
+
+def straight_of(
+    module: Module, equations: Equations, channels: Sequence[int], layout: Layout | None = None
+) -> Straight:
+    """Add the functions of a model to a module.
+
+    Args:
+        module: The module.
+        equations: The model's equations.
+        channels: Rows of the states that doses reach, in the order of the rows of `inflow`.
+        layout: Where everything is kept; by default as `layout_of` has it.
+
+    Returns:
+        The functions and the sizes of their arrays.
+    """
+    layout = layout or layout_of(equations)
+
+    def function(name: str, *parameters: str) -> tuple[Function, dict[str, Value]]:
+        kinds = [(module.form.vector if p == "hg" else _ARRAY, p) for p in parameters]
+        made = module.function(name, *kinds, attributes=_ATTRIBUTES)
+        return made, dict(zip(parameters, made.arguments, strict=True))
+
+    return Straight(
+        equations,
+        layout,
+        _outside(*function("subject", "p", "inv"), equations.graph, SUBJECT, layout),
+        _outside(*function("forcing", "u", "inv"), equations.graph, FORCING, layout),
+        _rates(*function("rates", "y", "inv", "inflow", "f"), equations, layout, channels),
+        _rates(*function("jacobian", "y", "inv", "inflow", "f", "E"), equations, layout, channels),
+        _factor(*function("factor", "E", "inv", "hg", "L"), equations, layout),
+        _solve(*function("solve", "L", "b"), layout),
+    )
+
+
+def _outside(function: Function, arrays: dict[str, Value], g: Graph, level: int, layout: Layout) -> Function:
+    nodes = [i for i in layout.invariants if g.level[i] == level]
+    values = Emission(function, g, level, arrays, layout.invariants).emit(nodes)
+    for node, value in zip(nodes, values, strict=True):
+        held = value.where(function.number(_vector(function), 1.0), 0.0) if g.is_mask[node] else value
+        function.store(held, arrays["inv"], layout.invariants[node])
+    function.done()
+    return function
+
+
+def _vector(function: Function) -> str:
+    return function.module.form.vector
+
+
+def _rates(
+    function: Function, arrays: dict[str, Value], equations: Equations, layout: Layout, channels: Sequence[int]
+) -> Function:
+    g, vector = equations.graph, _vector(function)
+    entries = list(layout.live) if "E" in arrays else []
+    signed = [g.without_sign(r) for r in equations.rates]
+    values = Emission(function, g, STATE, arrays, layout.invariants).emit([*(r for r, _ in signed), *entries])
+    for i, (value, (_, negative)) in enumerate(zip(values, signed, strict=False)):
+        rate = value
+        if i in channels:
+            inflow = function.load(arrays["inflow"], vector, list(channels).index(i))
+            rate = inflow - value if negative else inflow + value
+        elif negative:
+            rate = -value
+        function.store(rate, arrays["f"], i)
+    for value, node in zip(values[len(signed) :], entries, strict=True):
+        function.store(value, arrays["E"], layout.live[node])
+    function.done()
+    return function
+
+
+def _factor(function: Function, arrays: dict[str, Value], equations: Equations, layout: Layout) -> Function:
+    g, vector = equations.graph, _vector(function)
+    place = {k: q for q, k in enumerate(layout.order)}
+    scaled: dict[int, Value] = {}
+    L: dict[Entry, Value] = {}
+
+    def entry(node: int) -> Value:
+        if node not in scaled:
+            if node in layout.live:
+                value = function.load(arrays["E"], vector, layout.live[node])
+            elif (number := g.value(node)) is not None:
+                value = function.number(vector, number)
+            else:
+                value = function.load(arrays["inv"], vector, layout.invariants[node])
+            scaled[node] = arrays["hg"] * value
+        return scaled[node]
+
+    filled = set(layout.slots) | {(k, k) for k in layout.order}
+    for (i, j), row in layout.slots.items():
+        total = function.number(vector, 1.0) if i == j else None
+        if (i, j) in layout.entries:
+            node, negative = g.without_sign(layout.entries[i, j])
+            value = entry(node)
+            value = value if negative else -value
+            total = value if total is None else total + value
+        for k in _eliminated(i, j, place, filled):
+            product = L[i, k] * L[k, j]
+            total = total - product if total is not None else -product
+        assert total is not None
+        if i == j:
+            total = 1.0 / total
+        elif place[i] > place[j] and (j, j) in layout.slots:
+            total = total * L[j, j]
+        L[i, j] = total
+        function.store(total, arrays["L"], row)
+    function.done()
+    return function
+
+
+def _solve(function: Function, arrays: dict[str, Value], layout: Layout) -> Function:
+    vector = _vector(function)
+    x = {i: function.load(arrays["b"], vector, i) for i in layout.order}
+
+    def factor(i: int, j: int) -> Value:
+        return function.load(arrays["L"], vector, layout.slots[i, j])
+
+    for q, i in enumerate(layout.order):
+        for j in layout.order[:q]:
+            if (i, j) in layout.slots:
+                x[i] = x[i] - factor(i, j) * x[j]
+    for q, i in reversed(list(enumerate(layout.order))):
+        for j in layout.order[q + 1 :]:
+            if (i, j) in layout.slots:
+                x[i] = x[i] - factor(i, j) * x[j]
+        if (i, i) in layout.slots:
+            x[i] = x[i] * factor(i, i)
+    for i, value in x.items():
+        function.store(value, arrays["b"], i)
+    function.done()
+    return function
