@@ -39,14 +39,14 @@ class _Lanes:
         sizes = {
             "y": states,
             "U": states * len(tableau.m),
-            "E": straight.entries,
+            "E": straight.live,
             "L": straight.slots,
             "inv": straight.invariants,
             "inflow": len(straight.channels),
-            "u": straight.forcings,
-            "p": straight.values,
+            "u": straight.equations.forcing,
+            "p": len(straight.equations.values),
             **adjoint.sizes_of(straight, tableau),
-            "u_bar": straight.forcings,
+            "u_bar": straight.equations.forcing,
             "p_bar": pulls.varied,
             "length_bar": 1,
         }
@@ -84,7 +84,7 @@ class _Lanes:
         for name in ("y_bar", "u_bar", "p_bar", "inflow_bar", "length_bar"):
             self._forget(name, lane)
         width = {"length_bar": 1, "inflow_bar": len(self.straight.channels), "jump_bar": len(self.straight.channels)}
-        for name, size in {**width, "forcing_bar": self.straight.forcings}.items():
+        for name, size in {**width, "forcing_bar": self.straight.equations.forcing}.items():
             numbers = self.given.sizes["intervals"] * size
             to = f.at(self.arrays[name], real, number * numbers)
             with f.each(numbers) as i:
@@ -110,7 +110,7 @@ class _Lanes:
         at = lambda name, width: f.at(self.arrays[name], real, row * width)
         self.r.write("length_bar", 1, lane, at("length_bar", 1))
         self.r.write("inflow_bar", len(channels), lane, at("inflow_bar", len(channels)))
-        self.r.write("u_bar", self.straight.forcings, lane, at("forcing_bar", self.straight.forcings))
+        self.r.write("u_bar", self.straight.equations.forcing, lane, at("forcing_bar", self.straight.equations.forcing))
         jumps = at("jump_bar", len(channels))
         for c, state in enumerate(channels):
             f.store(f.load(self.r.place("y_bar", state, lane), real), jumps, c)

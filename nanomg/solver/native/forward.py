@@ -54,12 +54,12 @@ class _Lanes:
             "Y": states,
             "F": states,
             "U": states * len(tableau.m),
-            "E": straight.entries,
+            "E": straight.live,
             "L": straight.slots,
             "inv": straight.invariants,
             "inflow": len(straight.channels),
-            "u": straight.forcings,
-            "p": straight.values,
+            "u": straight.equations.forcing,
+            "p": len(straight.equations.values),
         }
         reals = ("h", "used", "tau", "whole", "again", "fresh", "active", "accepted", "rejected")
         integers = ("lane", "k", "ended", "status", "worst")

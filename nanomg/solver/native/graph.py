@@ -130,7 +130,7 @@ def read_jaxpr(g: Graph, jaxpr: Any, constants: Sequence[int], arguments: Sequen
     known = dict(zip((*jaxpr.constvars, *jaxpr.invars), (*constants, *arguments), strict=True))
 
     def read(atom: Any) -> int:
-        return _constant(g, atom.val) if isinstance(atom, jex.Literal) else known[atom]
+        return constant_node(g, atom.val) if isinstance(atom, jex.Literal) else known[atom]
 
     for eqn in jaxpr.eqns:
         args = [read(atom) for atom in eqn.invars]
@@ -151,11 +151,12 @@ def read_jaxpr(g: Graph, jaxpr: Any, constants: Sequence[int], arguments: Sequen
 
 
 def _closed(g: Graph, inner: Any, args: Sequence[int]) -> list[int]:
-    constants = [_constant(g, c) for c in getattr(inner, "consts", ())]
+    constants = [constant_node(g, c) for c in getattr(inner, "consts", ())]
     return read_jaxpr(g, getattr(inner, "jaxpr", inner), constants, args)
 
 
-def _constant(g: Graph, constant: Any) -> int:
+def constant_node(g: Graph, constant: Any) -> int:
+    """The node of a constant of a jaxpr. Raises `UnknownPrimitive` for an array."""
     known = np.asarray(constant)
     if known.shape:
         raise UnknownPrimitive("constant array")
@@ -224,7 +225,7 @@ def equations_of(model: Model, timed: tuple[str, ...] = ()) -> Equations:
 
     g = Graph()
     inputs = [g.input(letter, i) for letter, size in zip("yup", (n, len(forced), len(values)), strict=True) for i in range(size)]  # fmt: skip  # noqa: E501
-    results = read_jaxpr(g, closed.jaxpr, [_constant(g, c) for c in closed.consts], inputs)
+    results = read_jaxpr(g, closed.jaxpr, [constant_node(g, c) for c in closed.consts], inputs)
     entries: dict[Entry, int] = {}
     for group in colouring(pattern, n):
         seeds = [g.number(float(j in group)) for j in range(n)]

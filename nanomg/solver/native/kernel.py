@@ -16,6 +16,6 @@ def forward_text(
     Raises `UnknownPrimitive` where the equations use an operation that has no machine code here.
     """
     module = Module(form)
-    code = straight.add_straight(module, graph.equations_of(model, timed), channels)
+    code = straight.straight_of(module, graph.equations_of(model, timed), channels)
     forward.add_forward(module, code, METHODS[method], record)
     return module.text

@@ -150,7 +150,7 @@ class Register:
         """The values of a lane's subject, and what follows from them."""
         f, real = self.f, self.form.real
         varied = self.element("varied", lane, 0, self.given.sizes["varied_count"])
-        with f.each(self.straight.values) as i:
+        with f.each(len(self.straight.equations.values)) as i:
             source = f.load(self.arrays["source"], I32, i).to(I64, "sext")
             shared = source.is_(">=", 0)
             base = shared.where(self.arrays["fixed"], varied)
@@ -162,8 +162,8 @@ class Register:
         f, real = self.f, self.form.real
         forced = f.variable("i1", 0)
         forced.set(always)
-        forcings = self.interval("forcing", lane, k, self.straight.forcings)
-        with f.each(self.straight.forcings) as i:
+        forcings = self.interval("forcing", lane, k, self.straight.equations.forcing)
+        with f.each(self.straight.equations.forcing) as i:
             given, before = f.load(forcings, real, i), self.place("u", i, lane)
             forced.set(forced.get() | given.is_("!=", f.load(before, real)))
             f.store(given, before)

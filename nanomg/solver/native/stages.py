@@ -26,14 +26,13 @@ def add_step(module: Module, straight: Straight, tableau: Tableau) -> Function:
     hg = h * tableau.g
     rows = [function.at(U, form.vector, s * states) for s in range(stages)]
     for s in range(stages):
+        add_sums(function, form.vector, states, tableau, s, y, rows, Y, Y)
         if s == 0:
             function.call(straight.jacobian, y, inv, inflow, F, E)
             function.call(straight.factor, E, inv, hg, L)
         else:
-            add_argument(function, form.vector, states, tableau, s, y, rows, Y, Y)
             function.call(straight.rates, Y, inv, inflow, F)
-        add_right(function, form.vector, states, tableau, s, hg, F, rows)
-        function.call(straight.solve, L, rows[s])
+        function.call(straight.solve, L, hg, F, rows[s])
     with function.each(states) as i:
         last = function.load(rows[-1], form.vector, i)
         before = function.load(Y, form.vector, i)
@@ -48,8 +47,8 @@ def continues(tableau: Tableau, s: int) -> bool:
     return s > 1 and bool(np.array_equal(A[s, : s - 1], A[s - 1, : s - 1]) and A[s, s - 1] == 1.0)
 
 
-def add_argument(
-    function: Function,
+def add_sums(
+    f: Function,
     vector: str,
     states: int,
     tableau: Tableau,
@@ -59,23 +58,23 @@ def add_argument(
     Y: Value,
     before: Value,
 ) -> None:
-    """`Y = y + sum a_sj U_j`, the argument of stage `s`; `before` is that of the stage before, and may be the same array."""
-    with function.each(states) as i:
-        if continues(tableau, s):
-            total = function.load(before, vector, i) + function.load(rows[s - 1], vector, i)
-        else:
-            total = function.load(y, vector, i)
-            for j in np.flatnonzero(tableau.A[s, :s]):
-                total = total + function.load(rows[j], vector, i) * float(tableau.A[s, j])
-        function.store(total, Y, i)
+    """The argument of stage `s`, `Y = y + sum a_sj U_j`, and where its result will be `g sum c_sj U_j`, in one pass.
 
-
-def add_right(
-    function: Function, vector: str, states: int, tableau: Tableau, s: int, hg: Value, F: Value, rows: list[Value]
-) -> None:
-    """The right side of stage `s`, `g h F + g sum c_sj U_j`, where its result will be."""
-    with function.each(states) as i:
-        total = hg * function.load(F, vector, i)
-        for j in np.flatnonzero(tableau.C[s, :s]):
-            total = total + function.load(rows[j], vector, i) * float(tableau.g * tableau.C[s, j])
-        function.store(total, rows[s], i)
+    `before` is the argument of the stage before, and may be the same array as `Y`.
+    """
+    A, C = tableau.A[s, :s], tableau.g * tableau.C[s, :s]
+    with f.each(states) as i:
+        U = [f.load(row, vector, i) for row in rows[:s]]
+        if s:
+            if continues(tableau, s):
+                argument, terms = f.load(before, vector, i) + U[s - 1], []
+            else:
+                argument, terms = f.load(y, vector, i), [(U[j], float(A[j])) for j in np.flatnonzero(A)]
+            for row, a in terms:
+                argument = argument + row * a
+            f.store(argument, Y, i)
+        right = f.number(vector, 0.0)
+        for n, j in enumerate(np.flatnonzero(C)):
+            product = U[j] * float(C[j])
+            right = right + product if n else product
+        f.store(right, rows[s], i)

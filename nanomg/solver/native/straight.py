@@ -27,13 +27,14 @@ class Straight:
     | `rates` | `y, inv, inflow, f` | sets the rates with the inflow of every channel added |
     | `jacobian` | `y, inv, inflow, f, E` | sets the rates and the Jacobian entries that depend on states |
     | `factor` | `E, inv, hg, L` | sets the LU factors of I - hg J, with hg (a vector by value) step times g |
-    | `solve` | `L, b` | replaces b by the solution of (I - hg J) x = b |
+    | `solve` | `L, hg, f, b` | replaces b by the solution of (I - hg J) x = b + hg f |
 
     Rows: `y`, `f` and `b` states, `inv` invariants, `E` live, `L` slots, `inflow` one per channel.
     """
 
     equations: Equations
     layout: Layout
+    channels: tuple[int, ...]
     subject: Function
     forcing: Function
     rates: Function
@@ -222,33 +223,40 @@ def straight_of(
     return Straight(
         equations,
         layout,
-        _outside(*function("subject", "p", "inv"), equations.graph, SUBJECT, layout),
-        _outside(*function("forcing", "u", "inv"), equations.graph, FORCING, layout),
+        tuple(channels),
+        add_outside(module, "subject", "p", equations.graph, SUBJECT, layout.invariants),
+        add_outside(module, "forcing", "u", equations.graph, FORCING, layout.invariants),
         _rates(*function("rates", "y", "inv", "inflow", "f"), equations, layout, channels),
         _rates(*function("jacobian", "y", "inv", "inflow", "f", "E"), equations, layout, channels),
         _factor(*function("factor", "E", "inv", "hg", "L"), equations, layout),
-        _solve(*function("solve", "L", "b"), layout),
+        _solve(*function("solve", "L", "hg", "f", "b"), layout),
     )
 
 
-def _outside(function: Function, arrays: dict[str, Value], g: Graph, level: int, layout: Layout) -> Function:
-    nodes = [i for i in layout.invariants if g.level[i] == level]
-    values = Emission(function, g, level, arrays, layout.invariants).emit(nodes)
+def add_outside(
+    module: Module, name: str, letter: str, g: Graph, level: int, places: Mapping[int, int]
+) -> Function:
+    """A function of the inputs of a level and `inv` that sets the nodes of that level among those that `inv` keeps."""
+    function = module.function(name, (_ARRAY, letter), (_ARRAY, "inv"), attributes=_ATTRIBUTES)
+    arrays = dict(zip((letter, "inv"), function.arguments, strict=True))
+    nodes = [i for i in places if g.level[i] == level]
+    values = Emission(function, g, level, arrays, places).emit(nodes)
     for node, value in zip(nodes, values, strict=True):
-        held = value.where(function.number(_vector(function), 1.0), 0.0) if g.is_mask[node] else value
-        function.store(held, arrays["inv"], layout.invariants[node])
+        held = value.where(function.number(module_vector(function), 1.0), 0.0) if g.is_mask[node] else value
+        function.store(held, arrays["inv"], places[node])
     function.done()
     return function
 
 
-def _vector(function: Function) -> str:
+def module_vector(function: Function) -> str:
+    """The type of a vector of real numbers in a function's module."""
     return function.module.form.vector
 
 
 def _rates(
     function: Function, arrays: dict[str, Value], equations: Equations, layout: Layout, channels: Sequence[int]
 ) -> Function:
-    g, vector = equations.graph, _vector(function)
+    g, vector = equations.graph, module_vector(function)
     entries = list(layout.live) if "E" in arrays else []
     signed = [g.without_sign(r) for r in equations.rates]
     values = Emission(function, g, STATE, arrays, layout.invariants).emit([*(r for r, _ in signed), *entries])
@@ -267,7 +275,7 @@ def _rates(
 
 
 def _factor(function: Function, arrays: dict[str, Value], equations: Equations, layout: Layout) -> Function:
-    g, vector = equations.graph, _vector(function)
+    g, vector = equations.graph, module_vector(function)
     place = {k: q for q, k in enumerate(layout.order)}
     scaled: dict[int, Value] = {}
     L: dict[Entry, Value] = {}
@@ -306,8 +314,9 @@ def _factor(function: Function, arrays: dict[str, Value], equations: Equations, 
 
 
 def _solve(function: Function, arrays: dict[str, Value], layout: Layout) -> Function:
-    vector = _vector(function)
-    x = {i: function.load(arrays["b"], vector, i) for i in layout.order}
+    vector = module_vector(function)
+    load = lambda name, i: function.load(arrays[name], vector, i)
+    x = {i: load("b", i) + arrays["hg"] * load("f", i) for i in layout.order}
 
     def factor(i: int, j: int) -> Value:
         return function.load(arrays["L"], vector, layout.slots[i, j])

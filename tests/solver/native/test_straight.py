@@ -111,11 +111,13 @@ def test_rates_entries_and_linear_solves_are_those_of_jax(case: Case) -> None:
     assert (np.abs(found - entries) <= 1e-12 * np.abs(entries) + 1e-13 * noise).all()
 
     hg = np.geomspace(1e-5, 0.1, FORM.width)
-    case.call("factor", case.E, case.inv, room(FORM, 1, hg), case.L)
+    step = room(FORM, 1, hg)
+    case.call("factor", case.E, case.inv, step, case.L)
     random = np.random.default_rng(0)
     b = random.standard_normal(case.b.shape) * (np.abs(case.y) + 1e-3)
     case.b[:] = b
-    case.call("solve", case.L, case.b)
+    case.call("solve", case.L, step, case.f, case.b)
+    b = b + hg * case.f
     A = np.eye(case.straight.states) - hg[:, None, None] * J
     residual = np.einsum("lij,jl->il", A, case.b) - b
     size = np.einsum("lij,jl->il", np.abs(A), np.abs(case.b)) + np.abs(b)
