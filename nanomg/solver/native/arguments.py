@@ -77,11 +77,9 @@ class Arguments(NamedTuple):
 PARAMETERS = ((POINTER, "operands"), (POINTER, "results"), (POINTER, "sizes"), (POINTER, "queue"))
 
 
-def begin(
-    function: Function, operands: tuple[str, ...], results: tuple[str, ...], names: tuple[str, ...] = SIZES
-) -> Arguments:
+def begin(function: Function, operands: tuple[str, ...], results: tuple[str, ...]) -> Arguments:
     """Read the pointers and sizes of a kernel."""
     given, made, sizes, queue = function.arguments
     arrays = {name: function.load(given, POINTER, i) for i, name in enumerate(operands)}
     arrays |= {name: function.load(made, POINTER, i) for i, name in enumerate(results)}
-    return Arguments(arrays, {name: function.load(sizes, I64, i) for i, name in enumerate(names)}, queue)
+    return Arguments(arrays, {name: function.load(sizes, I64, i) for i, name in enumerate(SIZES)}, queue)
