@@ -1,21 +1,79 @@
-"""A kernel for a model: its operations, its method and the loop over steps, as the text of one LLVM module."""
+"""Kernels of a model: its operations, its method and the loop over steps, compiled for the processor at hand."""
 
 from __future__ import annotations
 
+import functools
+import logging
+
 from nanomg.equations.model import Model
-from nanomg.solver.native import forward, graph, straight
+from nanomg.solver.native import backward, foreign, forward, graph, machine, straight
+from nanomg.solver.native.foreign import Kernel
 from nanomg.solver.native.ir import Format, Module
+from nanomg.solver.problem import Problem
 from nanomg.solver.rosenbrock import METHODS
+
+log = logging.getLogger(__name__)
+REAL = {"float64": "double", "float32": "float"}
 
 
 def forward_text(
-    model: Model, timed: tuple[str, ...], channels: tuple[int, ...], method: str, form: Format, record: bool = False
+    model: Model, timed: tuple[str, ...], channels: tuple[int, ...], method: str, real: str, width: int
 ) -> str:
-    """The module of the kernel `forward`, or of `record`, which writes down every step.
-
-    Raises `UnknownPrimitive` where the equations use an operation that has no machine code here.
-    """
-    module = Module(form)
+    """The module of the kernel `forward`. Raises `UnknownPrimitive` where the equations use what has no machine code here."""
+    module = Module(Format(real, width))
     code = straight.straight_of(module, graph.equations_of(model, timed), channels)
-    forward.add_forward(module, code, METHODS[method], record)
+    forward.add_forward(module, code, METHODS[method], record=False)
     return module.text
+
+
+def gradient_text(
+    model: Model,
+    timed: tuple[str, ...],
+    channels: tuple[int, ...],
+    method: str,
+    real: str,
+    width: int,
+    varied: tuple[str, ...],
+) -> str:
+    """The module of the kernels `record` and `backward`, for cotangents of the values `varied`."""
+    module = Module(Format(real, width))
+    code, pulls = straight.straight_with_pulls(module, graph.equations_of(model, timed), channels, varied)
+    forward.add_forward(module, code, METHODS[method], record=True)
+    backward.add_backward(module, code, pulls, METHODS[method])
+    return module.text
+
+
+def lacks(problem: Problem) -> str | None:
+    """What stands in the way of machine code for a problem's equations, in words, or None."""
+    return _lacks(problem.model, problem.timed)
+
+
+@functools.lru_cache(maxsize=64)
+def _lacks(model: Model, timed: tuple[str, ...]) -> str | None:
+    try:
+        graph.equations_of(model, timed)
+    except graph.UnknownPrimitive as error:
+        log.info("the equations use %r, which has no machine code here; they are solved by JAX", error.name)
+        return error.name
+    return None
+
+
+def forward_kernel(problem: Problem, precision: str) -> Kernel:
+    """The kernel that solves lanes of a problem."""
+    return _compiled(forward_text, _fixed(problem, precision), ("forward",))[0]
+
+
+def gradient_kernels(problem: Problem, precision: str) -> tuple[Kernel, Kernel]:
+    """The kernels that solve lanes and write down their steps, and that go back through these."""
+    record, back = _compiled(gradient_text, (*_fixed(problem, precision), problem.varied), ("record", "backward"))
+    return record, back
+
+
+def _fixed(problem: Problem, precision: str) -> tuple[Model, tuple[str, ...], tuple[int, ...], str, str, int]:
+    width = machine.host().lanes(precision)
+    return problem.model, problem.timed, problem.channels, problem.method, REAL[precision], width
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(build, fixed, names: tuple[str, ...]) -> tuple[Kernel, ...]:  # noqa: ANN001
+    return tuple(foreign.compiled(build, fixed, dict.fromkeys(names, fixed[5])))
