@@ -13,6 +13,7 @@ from nanomg.solver.problem import Problem
 from nanomg.solver.rosenbrock import METHODS
 
 log = logging.getLogger(__name__)
+_lacking: dict[tuple[Model, tuple[str, ...]], str | None] = {}
 REAL = {"float64": "double", "float32": "float"}
 
 
@@ -43,19 +44,18 @@ def gradient_text(
     return module.text
 
 
-def lacks(problem: Problem) -> str | None:
-    """What stands in the way of machine code for a problem's equations, in words, or None."""
-    return _lacks(problem.model, problem.timed)
-
-
-@functools.lru_cache(maxsize=64)
-def _lacks(model: Model, timed: tuple[str, ...]) -> str | None:
-    try:
-        graph.equations_of(model, timed)
-    except graph.UnknownPrimitive as error:
-        log.info("the equations use %r, which has no machine code here; they are solved by JAX", error.name)
-        return error.name
-    return None
+def lacks(problem: Problem, precision: str) -> str | None:
+    """JAX's word for an operation of a problem's equations that has no machine code, or None."""
+    known = problem.model, problem.timed
+    if known not in _lacking:
+        try:
+            forward_kernel(problem, precision)
+        except graph.UnknownPrimitive as error:
+            log.info("the equations use %r, which has no machine code here; JAX solves them", error.name)
+            _lacking[known] = error.name
+        else:
+            _lacking[known] = None
+    return _lacking[known]
 
 
 def forward_kernel(problem: Problem, precision: str) -> Kernel:
