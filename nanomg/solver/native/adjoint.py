@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nanomg.solver.native.ir import POINTER, Function, Module, Value
-from nanomg.solver.native.stages import add_argument, add_right
+from nanomg.solver.native.stages import add_sums
 from nanomg.solver.native.straight import Pulls, Straight
 from nanomg.solver.rosenbrock import Tableau
 
@@ -47,14 +47,13 @@ def add_adjoint(module: Module, straight: Straight, pulls: Pulls, tableau: Table
 
     # the step again, with all that its adjoint reads
     for s in range(stages):
+        add_sums(f, vector, states, tableau, s, at["y"], U, arguments[s], arguments[s - 1])
         if s == 0:
             f.call(straight.jacobian, at["y"], at["inv"], at["inflow"], row("F", 0), at["E"])
             f.call(straight.factor, at["E"], at["inv"], hg, at["L"])
         else:
-            add_argument(f, vector, states, tableau, s, at["y"], U, arguments[s], arguments[s - 1])
             f.call(straight.rates, arguments[s], at["inv"], at["inflow"], row("F", s))
-        add_right(f, vector, states, tableau, s, hg, row("F", s), U)
-        f.call(straight.solve, at["L"], U[s])
+        f.call(straight.solve, at["L"], hg, row("F", s), U[s])
 
     with f.each(states) as i:
         last = f.load(at["y_bar"], vector, i)

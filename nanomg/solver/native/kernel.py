@@ -6,7 +6,7 @@ import functools
 import logging
 
 from nanomg.equations.model import Model
-from nanomg.solver.native import backward, foreign, forward, graph, machine, straight
+from nanomg.solver.native import foreign, forward, graph, machine, straight
 from nanomg.solver.native.foreign import Kernel
 from nanomg.solver.native.ir import Format, Module
 from nanomg.solver.problem import Problem
@@ -37,6 +37,8 @@ def gradient_text(
     varied: tuple[str, ...],
 ) -> str:
     """The module of the kernels `record` and `backward`, for cotangents of the values `varied`."""
+    from nanomg.solver.native import backward
+
     module = Module(Format(real, width))
     code, pulls = straight.straight_with_pulls(module, graph.equations_of(model, timed), channels, varied)
     forward.add_forward(module, code, METHODS[method], record=True)
