@@ -126,11 +126,11 @@ def test_rates_entries_and_linear_solves_are_those_of_jax(case: Case) -> None:
 
 def entry_of(case: Case, node: int) -> np.ndarray:
     """An entry's values from wherever they are kept."""
-    g, layout = case.equations.graph, case.straight.layout
+    g, places = case.equations.graph, case.straight.places
     bare, negative = g.without_sign(node)
     number = g.value(bare)
     if number is not None:
         values = np.full(FORM.width, number)
     else:
-        values = case.E[layout.live[bare]] if bare in layout.live else case.inv[layout.invariants[bare]]
+        values = case.E[places.live[bare]] if bare in places.live else case.inv[places.invariants[bare]]
     return -values if negative else values
