@@ -16,7 +16,7 @@ import platform
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import jax
@@ -58,6 +58,9 @@ def _text(value: Any, roots: list[reached.Name]) -> str:
         theirs = (c for c in value.__mro__ if issubclass(c, AbstractMechanism) or not _installed(_module(c)))
         roots.extend(map(_home, theirs))
         return value.__qualname__
+    if isinstance(value, FunctionType):
+        roots.append(_home(value))
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Model):
         inner: Any = value.key
     elif isinstance(value, enum.Enum):

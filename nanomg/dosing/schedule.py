@@ -26,6 +26,7 @@ import bisect
 import enum
 import itertools
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -135,15 +136,17 @@ def delivery(mode: Any, values: Values) -> tuple[Any, Any, Any]:
     return jump, inflow, at_rate * amount / values.rate + timed * values.duration
 
 
-def action_times(actions: Edges, base: Any, values: Values, length: Any) -> Any:
+def action_times(actions: Edges, base: Any, values: Values, length: Any, take: Any = operator.getitem) -> Any:
     """When each action happens on the clock of its stretch [h], (action,) or (action, lane).
 
-    `base` holds the times of the records, then of the extra outputs; zeros give times since the start of a period.
+    `base` holds the times of the records, then of the extra outputs; zeros give times since the start of a period. Where lanes
+    have actions of their own, `take` picks rows by index for each of them.
     """
     record = actions.record.clip(0)
-    wide = (-1,) + (1,) * (np.ndim(length) - 1)
+    wide = (-1,) + (1,) * (np.ndim(length) - 1) if np.ndim(actions.k) == 1 else np.shape(actions.k)
     shifted, ended, k = (a.reshape(wide) for a in (actions.shifted, actions.ended, actions.k))
-    return base[actions.at] + shifted * (k * values.ii[record] + values.lag[record]) + ended * length[record]
+    later = shifted * (k * take(values.ii, record) + take(values.lag, record)) + ended * take(length, record)
+    return take(base, actions.at) + later
 
 
 def given(subject: Subject) -> tuple[Values, np.ndarray]:
@@ -401,12 +404,24 @@ def covariate(subject: Subject, schedule: Schedule, times: Any, column: str, how
 
 
 def held(
-    values: Any, how: str, time: Any, before: Any, after: Any, starts: Any, ends: Any, where: Any = np.where
+    values: Any,
+    how: str,
+    time: Any,
+    before: Any,
+    after: Any,
+    starts: Any,
+    ends: Any,
+    where: Any = np.where,
+    take: Any = operator.getitem,
 ) -> tuple[Any, Any]:
-    """A column's value at the start and at the end of intervals, from its `filled` values and the times of the rows."""
+    """A column's value at the start and at the end of intervals, from its `filled` values and the times of the rows.
+
+    `take` picks rows by index.
+    """
     if how != "linear":
-        constant = values[after if how == "nocb" else before]
+        constant = take(values, after if how == "nocb" else before)
         return constant, constant
-    span = time[after] - time[before]  # not above zero outside all rows and between two clocks
-    slope = where(span > 0, values[after] - values[before], 0.0) / where(span > 0, span, 1.0)
-    return values[after] - slope * (time[after] - starts), values[after] - slope * (time[after] - ends)
+    last, due = take(values, after), take(time, after)
+    span = due - take(time, before)  # not above zero outside all rows and between two clocks
+    slope = where(span > 0, last - take(values, before), 0.0) / where(span > 0, span, 1.0)
+    return last - slope * (due - starts), last - slope * (due - ends)

@@ -6,14 +6,12 @@ once.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from nanomg.compute import programs
 from nanomg.dosing import many_schedules, schedule
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.many_schedules import Dosed
@@ -21,7 +19,7 @@ from nanomg.dosing.record_columns import Columns
 from nanomg.dosing.schedule import Edges, Kind, Schedule, Values
 from nanomg.dosing.series import MOST_DOSES
 from nanomg.errors import InputError
-from nanomg.simulation import record_course
+from nanomg.simulation import host_records
 from nanomg.simulation.plan import Lanes, Layout, Period, Plan
 
 PAD = 32  # actions are padded to a multiple, records to a quarter of it
@@ -42,11 +40,6 @@ def padded_to(count: int, of: int) -> int:
     return count + -count % of
 
 
-@programs.compiled(0)
-def _arriving(plan: Plan, lanes: Lanes) -> Values:
-    return record_course.over_lanes(functools.partial(record_course.arriving, plan), lanes)
-
-
 def order_actions(
     plan: Plan,
     lanes: Lanes,
@@ -63,7 +56,7 @@ def order_actions(
     """
     rows = len(at)
     assert lanes.records is not None
-    arrived = Values(*map(np.asarray, _arriving(plan, lanes)))
+    arrived = host_records.arriving(plan, lanes)
     edge = np.maximum(np.concatenate([lanes.stop, lanes.start]), np.minimum(lanes.time[:1], 0.0))
     further = np.concatenate([edge, lanes.output])
     real = np.arange(rows)[:, None] < count

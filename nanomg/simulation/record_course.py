@@ -74,11 +74,6 @@ def with_factors(lanes: Lanes, factors: Mapping[str, Any]) -> Lanes:
     return lanes._replace(records=lanes.records._replace(bound=bound))
 
 
-def arriving(plan: Plan, lane: Lanes) -> Values:
-    """The values of one lane's records as its doses arrive."""
-    return _deliveries(plan, lane)[1]
-
-
 # ---------------------------------------------------------------- one lane
 def _given(lane: Lanes) -> tuple[RecordValues, Values]:
     """The records of a lane, and their values before lag, F and what is modelled."""

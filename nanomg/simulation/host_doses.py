@@ -1,0 +1,106 @@
+"""A list of doses as intervals, for lanes with concrete values: what `dose_course` and `solver.intervals` do, in NumPy.
+
+Times and amounts that all lanes share are laid out once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nanomg.equations.mechanism import Port
+from nanomg.equations.model import Model
+from nanomg.simulation.host_course import HostCourse, Start, following, shared, taken
+from nanomg.simulation.plan import Lanes, Plan
+from nanomg.solver.elementwise import elementwise
+
+AMOUNT = "amount of a dose"  # a name that no parameter can have
+
+
+def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
+    """What the doses make of all lanes."""
+    time, amount = _arrivals(plan, lanes, given.x)
+    bolus = np.array(plan.bolus, bool)
+    duration, start, stop, output = map(shared, (lanes.duration, lanes.start, lanes.stop, lanes.output))
+    end = time + duration
+    edges = _together([end[:, ~bolus], time[:, ~bolus], time[:, bolus], stop, start, output])
+    order = np.argsort(edges, axis=1, kind="stable")
+    times = taken(edges, order)
+    lookless = edges.shape[1] - output.shape[1]
+    infused, windows = int((~bolus).sum()), start.shape[1]
+
+    def by_edge(*parts: tuple[int, np.ndarray]) -> np.ndarray:
+        """What happens at each edge (lane, edge, …), in order, from the edges at which something does; nothing at the others."""
+        first = parts[0][1]
+        found = np.zeros((max(len(part) for _, part in parts), edges.shape[1], *first.shape[2:]))
+        for at, part in parts:
+            found[:, at : at + part.shape[1]] = part
+        return taken(found, order)
+
+    rate = amount[:, ~bolus] / duration[:, ~bolus][:, :, None]
+    inflow = by_edge((0, -rate), (infused, rate))
+    jump = by_edge((2 * infused, amount[:, bolus]))
+    change, base = shared(lanes.change), shared(lanes.base)
+    after = len(bolus) + infused
+    forcing = by_edge((after, -change), (after + windows, change))
+    looks = np.argsort(order, axis=1, kind="stable")[:, lookless:]
+    largest = np.abs(given.y0)
+    largest[:, np.array(plan.channels)] += amount.sum(1)
+    return HostCourse(
+        y0=given.y0,
+        length=np.diff(times, axis=1, prepend=0.0),
+        keep=np.ones((1, edges.shape[1])),
+        inflow=following(np.cumsum(inflow, axis=1)),
+        jump=following(jump),
+        forcing=base[:, None] + following(np.cumsum(forcing, axis=1)),
+        largest=largest,
+        looks=looks,
+        bound={},
+    )
+
+
+def arriving(model: Model, cmt: str, values: Mapping[str, Any]) -> list[Any]:
+    """How much of a dose arrives through a port with saturable uptake."""
+    return [getattr(model.mechanism_of(cmt, values), str(model.ports[cmt].uptake))(values[AMOUNT])]
+
+
+def taken_up(model: Model, cmt: str, x: Mapping[str, np.ndarray], amount: np.ndarray) -> np.ndarray:
+    """Amounts (lane, dose) as they arrive through a port with saturable uptake; `x` (lane, dose) by name, axes of length 1 shared."""
+    names = model.owner[cmt].parameters()
+    return elementwise(arriving, model, cmt)({AMOUNT: amount, **{n: x[n] for n in names}})[..., 0]
+
+
+def _arrivals(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """When doses arrive (lane, dose), and how much of them in each channel (lane, dose, channel)."""
+    model, states, channels = plan.model, list(plan.model.states), plan.channels
+    time, amount = shared(lanes.time), shared(lanes.amount)
+    times, amounts, shares = [], [], []
+    by_port = np.array([list(dict.fromkeys(plan.cmt)).index(cmt) for cmt in plan.cmt], int)
+    for i, cmt in enumerate(dict.fromkeys(plan.cmt)):
+        port, own = model.ports.get(cmt, Port("", "", {cmt: 1.0})), by_port == i
+        when, size = time[:, own], amount[:, own]
+        if port.uptake is not None:
+            size = taken_up(model, cmt, {n: a[:, None] for n, a in x.items()}, size)
+        if port.F is not None:
+            size = size * x[port.F][:, None]
+        if port.lag is not None:
+            when = when + x[port.lag][:, None]
+        parts = {s: x[c] if isinstance(c, str) else np.full(1, c) for s, c in port.into.items()}
+        rows = [parts.get(states[row], np.zeros(1)) for row in channels]
+        share = np.zeros((max(map(len, rows)), len(rows)))
+        for c, row in enumerate(rows):
+            share[:, c] = row
+        times.append(when)
+        amounts.append(size[:, :, None] * share[:, None])
+    back = np.argsort(np.argsort(by_port, kind="stable"), kind="stable")
+    if not times:
+        return np.zeros((1, 0)), np.zeros((1, 0, len(channels)))
+    return _together(times)[:, back], _together(amounts)[:, back]
+
+
+def _together(parts: list[np.ndarray]) -> np.ndarray:
+    """Parts (lane, row, …) one after the other, with as many lanes as the widest."""
+    lanes = max(map(len, parts))
+    return np.concatenate([np.broadcast_to(part, (lanes, *part.shape[1:])) for part in parts], 1)

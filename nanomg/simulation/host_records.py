@@ -1,0 +1,171 @@
+"""Event records as intervals, for lanes with concrete values: what `record_course` does for one traced lane, in NumPy for all lanes.
+
+The order of the actions is decided before (`action_order`), for which `arriving` gives the values of the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nanomg.dosing import schedule
+from nanomg.dosing.event_record import Mode
+from nanomg.dosing.schedule import Edges, Kind, Values
+from nanomg.equations.mechanism import Port
+from nanomg.equations.model import Model
+from nanomg.simulation.host_course import HostCourse, Start, following, shared, start
+from nanomg.simulation.host_doses import taken_up
+from nanomg.simulation.plan import Lanes, Layout, Plan
+from nanomg.solver.elementwise import elementwise
+
+
+def arriving(plan: Plan, lanes: Lanes) -> Values:
+    """The values (record, lane) of all lanes' records as their doses arrive."""
+    given = start(plan, lanes.values, lanes.time.shape[1])
+    values, _ = _deliveries(plan, lanes, given.x)
+    return Values(*(np.ascontiguousarray(np.broadcast_to(a, lanes.time.T.shape).T) for a in values))
+
+
+def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
+    """What the records make of all lanes, without their steady states."""
+    layout: Layout = lanes.order
+    records, states = lanes.records, list(plan.model.states)
+    assert records is not None and plan.records is not None
+    used, time = int(layout.used), lanes.time.T
+    values, share = _deliveries(plan, lanes, given.x)
+    mode = records.mode.T
+    jump, inflow, length = schedule.delivery(mode, values)
+    actions = Edges(*(_first(a, used) for a in layout.actions))
+    back, before, after = (_first(a, used) for a in (layout.back, layout.before, layout.after))
+    edge = np.maximum(np.concatenate([lanes.stop, lanes.start]), np.minimum(lanes.time[:1], 0.0))
+    base = np.concatenate([np.broadcast_to(values.time, time.shape), edge.T, lanes.output.T], 1)
+    times = schedule.action_times(actions, base, values, length, _take)
+    starts = np.concatenate([np.where(times[:, :1] < 0, times[:, :1], 0.0), times[:, :-1]], 1)
+    ends = np.where(back, starts, times)
+    rows = np.broadcast_to(values.time, time.shape), before, after, starts, ends
+    columns = {name: records.bound[name].T for name, _ in plan.records.held}
+    both = {n: schedule.held(columns[n], how, *rows, take=_take) for n, how in plan.records.held}
+    held = {n: pair[0] for n, pair in both.items()}
+
+    record = actions.record.clip(0)
+    part = np.take_along_axis(share, record[:, :, None], 1)
+    flows, jumps = _flows(actions, mode, _take(inflow, record), part), following(
+        ((actions.kind == Kind.BOLUS) * _take(jump, record))[:, :, None] * part
+    )
+    lengths, keep = np.maximum(ends - starts, 0.0), np.ones_like(ends)
+    keep[:, 1:] = actions.keep[:, :-1]
+    for name in plan.model.ramped:
+        row = plan.channels.index(states.index(name))
+        first, last = both[name]
+        moves = lengths > 0
+        if len(flows) < len(first):
+            flows = np.repeat(flows, len(first), 0)
+        flows[:, :, row] = np.where(moves, last - first, 0.0) / np.where(moves, lengths, 1.0)
+        jumps[:, :, row] = first - keep * np.concatenate([first[:, :1], last[:, :-1]], 1)
+    y0 = given.y0
+    if held:
+        y0 = start(plan, {**lanes.values, **{n: v[:, 0] for n, v in held.items()}}, len(time)).y0
+    largest = np.abs(y0)
+    largest[:, np.array(plan.channels)] += np.abs(((jump + inflow * length)[:, :, None] * share).sum(1))
+    looks = layout.looks.T
+    at_records = looks.shape[1] - len(lanes.output)  # all of them or none
+    looked = looks[:, at_records:]
+    return HostCourse(
+        y0=y0,
+        length=lengths,
+        keep=keep if (keep != 1).any() else keep[:1],
+        inflow=flows,
+        jump=jumps,
+        forcing=_forcing(plan, lanes, given, actions.at, held),
+        largest=largest,
+        looks=looks,
+        bound={n: np.concatenate([columns[n][:, :at_records], _take(both[n][1], looked)], 1) for n in columns},
+    )
+
+
+def timed_constants(model: Model, names: tuple[str, ...], values: Mapping[str, Any]) -> list[Any]:
+    """Parameters and constants that follow from columns."""
+    x = model.derive(values)
+    return [x[name] for name in names]
+
+
+def _take(a: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Of each lane (lane, row) the rows with these numbers (lane, …)."""
+    return np.take_along_axis(np.broadcast_to(a, (len(index), a.shape[1])), index, 1)
+
+
+def _first(a: Any, count: int) -> np.ndarray:
+    """The first rows (row, lane) with the lanes first."""
+    return np.ascontiguousarray(np.asarray(a)[:count].T)
+
+
+def _at(plan: Plan, x: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parameters and constants (lane, row), axes of length 1 shared, where columns (lane, row) set some of them."""
+    wide = {n: a[:, None] for n, a in x.items()} | dict(columns)
+    timed = tuple(name for name in plan.timed if name in plan.model.constants)
+    if not timed:
+        return wide
+    values = {n: a for n, a in wide.items() if n not in plan.model.constants}
+    found = elementwise(timed_constants, plan.model, timed)(values)
+    return wide | {name: found[..., i] for i, name in enumerate(timed)}
+
+
+def _deliveries(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[Values, np.ndarray]:
+    """The values of records (lane, record) as they arrive, and what of a dose reaches each channel (lane, record, channel)."""
+    records, states = lanes.records, list(plan.model.states)
+    assert records is not None
+    at = _at(plan, x, {name: a.T for name, a in records.bound.items()})
+    time, amount, gives = lanes.time.T, (1.0 - records.constant.T) * lanes.amount.T, records.gives.T
+    rate = records.rate.T + records.constant.T * lanes.amount.T
+    none = np.zeros_like(time)
+    modelled = {"lag": none, "F": none + 1.0, "rate": none + np.nan, "duration": none + np.nan}
+    share = np.zeros((*time.shape, len(plan.channels)))
+    for i, name in enumerate(plan.cmt):
+        port, here = plan.model.ports.get(name, Port("", "", {name: 1.0})), records.target.T == i
+        if not here.any():
+            continue
+        if port.uptake is not None:
+            amount = np.where(here, taken_up(plan.model, name, at, amount), amount)
+        for what in modelled:
+            if (parameter := getattr(port, what)) is not None:
+                modelled[what] = np.where(here, at[parameter], modelled[what])
+        for state, part in port.into.items():
+            share[:, :, plan.channels.index(states.index(state))] += np.where(
+                here, at[part] if isinstance(part, str) else part, 0.0
+            )
+    written = Values(time, amount, records.ii.T, none, gives, rate, lanes.duration.T)
+    with np.errstate(all="ignore"):
+        return schedule.arriving(written, records.mode.T, **modelled), share
+
+
+def _flows(actions: Edges, mode: np.ndarray, inflow: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """The amount per hour (lane, interval, channel) that flows on each interval."""
+    if (mode == Mode.BOLUS).all():
+        return np.zeros((1, *share.shape[1:]))
+    on = (actions.kind == Kind.START) * 1 - (actions.kind == Kind.END) * 1
+    running = np.cumsum(on[:, :, None] * (share != 0), 1)
+    flows = np.cumsum((on * inflow)[:, :, None] * share, 1)
+    # without a running infusion the rate is exactly 0, free of the sum's rounding
+    return following(np.where(running > 0, flows, 0.0))
+
+
+def _forcing(
+    plan: Plan, lanes: Lanes, given: Start, at: np.ndarray, held: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Inputs and timed values (lane, interval, row) on the interval that each action closes."""
+    (batch, intervals), records, windows = at.shape, len(lanes.time), len(lanes.start)
+    inputs = shared(lanes.base)[:, None]
+    if windows:
+        passed = np.cumsum(at[:, :, None] == records + np.arange(2 * windows), 1)
+        open_ = following(passed[:, :, windows:] - passed[:, :, :windows])
+        inputs = inputs + open_ @ shared(lanes.change)
+    if not plan.timed:
+        return np.broadcast_to(inputs, (len(inputs), intervals, inputs.shape[2]))
+    x = _at(plan, given.x, held)
+    forcing = np.empty((batch, intervals, inputs.shape[2] + len(plan.timed)))
+    forcing[:, :, : inputs.shape[2]] = inputs
+    for i, name in enumerate(plan.timed, inputs.shape[2]):
+        forcing[:, :, i] = x[name]
+    return forcing
