@@ -69,7 +69,7 @@ def arriving(model: Model, cmt: str, values: Mapping[str, Any]) -> list[Any]:
 def taken_up(model: Model, cmt: str, x: Mapping[str, np.ndarray], amount: np.ndarray) -> np.ndarray:
     """Amounts (lane, dose) as they arrive through a port with saturable uptake; `x` (lane, dose) by name, axes of length 1 shared."""
     names = model.owner[cmt].parameters()
-    return elementwise(arriving, model, cmt)({AMOUNT: amount, **{n: x[n] for n in names}})[..., 0]
+    return elementwise(arriving, 1, model, cmt)({AMOUNT: amount, **{n: x[n] for n in names}})[..., 0]
 
 
 def _arrivals(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -108,7 +108,7 @@ def _at(plan: Plan, x: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarra
     if not timed:
         return wide
     values = {n: a for n, a in wide.items() if n not in plan.model.constants}
-    found = elementwise(timed_constants, plan.model, timed)(values)
+    found = elementwise(timed_constants, len(timed), plan.model, timed)(values)
     return wide | {name: found[..., i] for i, name in enumerate(timed)}
 
 

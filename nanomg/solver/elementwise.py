@@ -1,14 +1,15 @@
 """Functions of single numbers, such as a model's constants, evaluated for many lanes and looks at once on concrete values.
 
-    Elementwise(constants, model)({"pk.CL": np.array([[1.0], [2.0]]), "pk.V": 35.0})[:, 0, 0]      # (lane,)
+    elementwise(constants, 2, model)({"pk.CL": np.array([[1.0], [2.0]]), "pk.V": 35.0})[:, 0, 0]      # (lane,)
 
 A function takes its fixed arguments, then a mapping from names to numbers, and returns a list of numbers; it is written with
-jax.numpy and knows nothing of lanes.
+jax.numpy and knows nothing of lanes. It becomes machine code; where it uses an operation that has none, a program of JAX.
 """
 
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,18 +18,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from nanomg.compute import programs
+from nanomg.solver.native import functions, machine
+from nanomg.solver.native.graph import UnknownPrimitive
 
+log = logging.getLogger(__name__)
 Function = Callable[..., Sequence[Any]]
 
 
 class Elementwise:
-    """`function(*fixed, values)`, a list of numbers from numbers by name, for arrays of values.
+    """`function(*fixed, values)`, a list of `count` numbers from numbers by name, for arrays of values.
 
     The function is found by its name in its module, so that its code may outlive the process.
     """
 
-    def __init__(self, function: Function, *fixed: Any):
-        self.function, self.fixed = function, fixed
+    def __init__(self, function: Function, count: int, *fixed: Any):
+        self.function, self.count, self.fixed = function, count, fixed
+        self._native = machine.available()
 
     def __call__(self, values: Mapping[str, Any]) -> np.ndarray:
         """The results (lane, look, result).
@@ -39,9 +44,17 @@ class Elementwise:
         Returns:
             Results for as many lanes and looks as the values have.
         """
-        shared = tuple(name for name, value in values.items() if np.size(value) == 1)
-        arrays = {name: np.asarray(value, float) for name, value in values.items() if name not in shared}
-        numbers = np.array([np.asarray(values[name], float).item() for name in shared])
+        arrays = {name: np.asarray(value, float) for name, value in values.items()}
+        arrays = {name: a if a.ndim == 2 else a.reshape(1, 1) for name, a in arrays.items()}
+        lanes, looks = (max((a.shape[axis] for a in arrays.values()), default=1) for axis in (0, 1))
+        if self._native:
+            try:
+                return functions.evaluate(self.function, self.fixed, arrays, (lanes, looks), self.count)
+            except UnknownPrimitive as unknown:
+                log.info("%s has no machine code: %s", self.function.__name__, unknown)
+                self._native = False
+        shared = tuple(name for name, a in arrays.items() if a.size == 1)
+        numbers = np.array([arrays.pop(name).item() for name in shared])
         return np.asarray(_evaluated(self.function, self.fixed, shared, numbers, arrays))
 
 
@@ -56,6 +69,6 @@ def _evaluated(
 
 
 @functools.lru_cache(maxsize=256)
-def elementwise(function: Function, *fixed: Any) -> Elementwise:
+def elementwise(function: Function, count: int, *fixed: Any) -> Elementwise:
     """The same `Elementwise` for the same function and fixed arguments."""
-    return Elementwise(function, *fixed)
+    return Elementwise(function, count, *fixed)

@@ -1,0 +1,148 @@
+"""Lanes with concrete values through a native kernel, without a compiled program of JAX around it.
+
+What `lanes.trajectory` and `lanes.observables` do for traced lanes, in NumPy: arrays have the lanes first in memory, and what a
+kernel writes is seen as (look, state, lane) without being copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nanomg.compute import programs
+from nanomg.equations.model import Model
+from nanomg.simulation import host_course, host_doses, host_records, record_course
+from nanomg.simulation.host_course import HostCourse, Start
+from nanomg.simulation.plan import Lanes, Plan, Trajectory
+from nanomg.solver.elementwise import elementwise
+from nanomg.solver.intervals import Intervals
+from nanomg.solver.native import solve
+from nanomg.solver.native.arrays import KernelInputs, KernelResults
+from nanomg.solver.problem import Inputs, Problem, Stop, fixed_names
+from nanomg.solver.status import Status
+from nanomg.solver.steady_state import Settled
+
+
+def trajectory(plan: Plan, problem: Problem, lanes: Lanes, rtol: float) -> Trajectory:
+    """Solve all lanes at once. `lanes` of records hold their `order`."""
+    batch = lanes.output.shape[1]
+    given = host_course.start(plan, lanes.values, batch)
+    course = (host_doses if plan.records is None else host_records).course(plan, lanes, given)
+    inputs, looks = _inputs(problem, plan, given, course, rtol)
+    lost, residual = np.zeros(batch, bool), np.zeros(batch)
+    if plan.records is not None and len((period := lanes.order.period).lane):
+        steady = _settled(plan, problem, lanes._replace(values={**lanes.values}), _traced(inputs))
+        jump = np.array(np.broadcast_to(inputs.jump, (batch, *inputs.jump.shape[1:])))
+        # what starts after the last action is beyond the end, and dropped
+        real = np.flatnonzero(period.action + 1 < jump.shape[1])
+        amounts = np.asarray(steady.y)[np.array(plan.channels)].T
+        np.add.at(jump, (period.lane[real], period.action[real] + 1), amounts[real])
+        np.logical_or.at(lost, period.lane, ~np.asarray(steady.found))
+        np.maximum.at(residual, period.lane, np.asarray(steady.residual))
+        inputs = inputs._replace(jump=jump)
+    solved = solve.solved(problem, inputs, plan.precision)
+    return _seen(plan, inputs, course, solved, looks, lost, residual)
+
+
+def _inputs(
+    problem: Problem, plan: Plan, given: Start, course: HostCourse, rtol: float
+) -> tuple[KernelInputs, np.ndarray]:
+    """What the kernel reads, and the row of its looks that shows each look (lane, look): two looks may be at one interval's end."""
+    batch, count = len(course.y0), course.looks.shape[1]
+    numbers = np.broadcast_to(np.arange(count, dtype=np.int32), course.looks.shape)
+    rows = np.full((len(course.looks), course.length.shape[1]), -1, np.int32)
+    np.put_along_axis(rows, course.looks[:, ::-1], numbers[:, ::-1], 1)
+    varied = np.empty((batch, len(problem.varied)))
+    for i, name in enumerate(problem.varied):
+        varied[:, i] = given.x[name]
+    inputs = KernelInputs(
+        y0=course.y0,
+        length=course.length,
+        keep=course.keep,
+        inflow=course.inflow,
+        jump=course.jump,
+        forcing=course.forcing,
+        fixed=np.array([given.x[name][0] for name in fixed_names(problem)]),
+        varied=varied,
+        floor=host_course.floor(plan.model, course.largest),
+        rtol=rtol,
+        rows=rows,
+        looks=count,
+    )
+    return inputs, np.take_along_axis(rows, course.looks, 1)
+
+
+def _seen(
+    plan: Plan,
+    inputs: KernelInputs,
+    course: HostCourse,
+    solved: KernelResults,
+    looks: np.ndarray,
+    lost: np.ndarray,
+    residual: np.ndarray,
+) -> Trajectory:
+    ends = solved.ends
+    if (looks != np.arange(looks.shape[1])).any():
+        ends = np.take_along_axis(ends, looks[:, :, None], 1)
+    ends[lost] = np.nan
+    status = solved.status
+    status[lost] = Status.NO_STEADY_STATE  # without it the rest of a lane is meaningless
+    count = len(plan.model.inputs)
+    forcing = host_course.taken(course.forcing[:, :, :count], course.looks)
+    forcing = np.broadcast_to(forcing, (len(status), *forcing.shape[1:]))
+    last = lambda a: np.moveaxis(a, 0, -1)
+    return Trajectory(
+        y=last(ends),
+        forcing=last(forcing),
+        bound={name: last(a) for name, a in course.bound.items()},
+        status=status,
+        residual=residual,
+        accepted=solved.accepted,
+        rejected=solved.rejected,
+        stop=_stop(inputs, solved),
+    )
+
+
+def _stop(inputs: KernelInputs, solved: KernelResults) -> Stop:
+    """Where each lane was when its solve ended."""
+    k = np.minimum(solved.interval, inputs.length.shape[1] - 1)[:, None]
+    pick = lambda a: np.take_along_axis(np.broadcast_to(a, (len(k), a.shape[1])), k, 1)[:, 0]
+    time = pick(np.cumsum(inputs.length, 1)) - (1.0 - solved.tau) * pick(inputs.length)
+    return Stop(time, solved.last.T, host_course.taken(inputs.forcing, k)[:, 0].T, solved.worst)
+
+
+# ---------------------------------------------------------------- steady states
+@programs.compiled(0, 1)
+def _settled(plan: Plan, problem: Problem, lanes: Lanes, inputs: Inputs) -> Settled:
+    return record_course.settled(plan, problem, lanes, inputs)
+
+
+def _traced(inputs: KernelInputs) -> Any:
+    """What a search for steady states reads, lanes last."""
+    batch = len(inputs.y0)
+    forcing = np.moveaxis(np.broadcast_to(inputs.forcing, (batch, *inputs.forcing.shape[1:])), 0, -1)
+    none: Any = None
+    intervals = Intervals(none, none, none, none, none, forcing)
+    return Inputs(none, intervals, inputs.fixed, inputs.varied.T, inputs.floor.T, np.float64(inputs.rtol))
+
+
+# ---------------------------------------------------------------- quantities along a trajectory
+def quantities(model: Model, names: tuple[str, ...], values: Mapping[str, Any]) -> list[Any]:
+    """States, signals, inputs, parameters and constants by name from states, inputs, parameters and those that follow from them."""
+    x = model.evaluate({**values, **model.derive(values)})
+    return [x[name] for name in names]
+
+
+def observe(plan: Plan, lanes: Lanes, solved: Trajectory, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """As `lanes.observe`, (look, lane) each."""
+    model = plan.model
+    shape = solved.y.shape[0], solved.y.shape[2]
+    values: dict[str, Any] = {n: np.asarray(v, float).reshape(-1, 1) for n, v in lanes.values.items()}
+    values |= {name: np.asarray(a).T for name, a in solved.bound.items()}
+    # with `linear` columns a state has the name of a parameter
+    values |= {name: solved.y[:, i].T for i, name in enumerate(model.states)}
+    values |= {name: solved.forcing[:, i].T for i, name in enumerate(model.inputs)}
+    results = elementwise(quantities, len(names), model, tuple(names))(values)
+    return {name: np.broadcast_to(results[..., i].T, shape) for i, name in enumerate(names)}

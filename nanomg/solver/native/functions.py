@@ -1,0 +1,170 @@
+"""A function of numbers as machine code that runs over two axes: an outer loop, and an inner one along which registers are filled.
+
+What the function makes of numbers that do not change along the inner axis is worked out outside its loop.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nanomg.solver.native import arguments, foreign, machine
+from nanomg.solver.native.graph import read_jaxpr
+from nanomg.solver.native.ir import I64, Format, Function, Module, Value
+from nanomg.solver.native.nodes import STATE, SUBJECT, Graph
+from nanomg.solver.native.straight import Emission
+
+NAME = "evaluate"
+_SIZES = ("outer", "inner", "outer_step", "inner_step")  # steps from result to result; then those of each operand
+
+
+def function_text(
+    function: Callable[..., Sequence[Any]],
+    fixed: tuple[Any, ...],
+    outside: tuple[str, ...],
+    inside: tuple[str, ...],
+    width: int,
+) -> str:
+    """The module of a function `function(*fixed, values)`, with its numbers that change along the inner axis `inside`.
+
+    Raises `UnknownPrimitive` where the function uses an operation that has no machine code here.
+    """
+    g = Graph()
+    names = *outside, *inside
+
+    def listed(*numbers: Any) -> list[Any]:
+        return [jnp.asarray(r, float) for r in function(*fixed, dict(zip(names, numbers, strict=True)))]
+
+    closed = jax.make_jaxpr(listed)(*([1.0] * len(names)))
+    given = [*(g.input("p", i) for i in range(len(outside))), *(g.input("y", i) for i in range(len(inside)))]
+    constants = [g.number(float(c)) for c in closed.consts]
+    results = read_jaxpr(g, closed.jaxpr, constants, given)
+    module = Module(Format("double", width))
+    _add_loops(module, g, results, len(outside), len(inside))
+    return module.text
+
+
+def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, inside: int) -> None:
+    kernel = module.function(NAME, *arguments.PARAMETERS, shared=True)
+    operands, made, sizes, queue = kernel.arguments
+    vector, real, width = module.form.vector, module.form.real, module.form.width
+    pointer = lambda i: kernel.load(operands, "ptr", i)
+    step = lambda i: kernel.load(sizes, I64, len(_SIZES) + i)
+    size = {name: kernel.load(sizes, I64, i) for i, name in enumerate(_SIZES)}
+    held = g.from_outside(results, STATE)
+    rows = {node: row for row, node in enumerate(held)}
+    read = lambda letter, level, roots: [i for i in g.reached(roots, level) if g.nodes[i].op == letter]
+    p, y, inv = (kernel.room(vector, max(count, 1)) for count in (outside, inside, len(held)))
+    out = kernel.load(made, "ptr")
+    outer = kernel.variable(I64, 0)
+    outer.set(kernel.add_atomically(queue, 1))
+    with kernel.as_long_as(lambda: outer.get().is_("<", size["outer"])):
+        o = outer.get()
+        for node in read("p", SUBJECT, held):
+            (i,) = g.nodes[node].args
+            kernel.store(kernel.load(pointer(i), real, o * step(i)).spread(vector), p, i)
+        values = Emission(kernel, g, SUBJECT, {"p": p, "inv": inv}, rows).emit(held)
+        for node, value in zip(held, values, strict=True):
+            number = value.where(kernel.number(vector, 1.0), 0.0) if g.is_mask[node] else value
+            kernel.store(number, inv, rows[node])
+        starts = {}
+        for node in read("y", STATE, results):
+            (i,) = g.nodes[node].args
+            starts[i] = kernel.at(pointer(outside + i), real, o * step(outside + i)), step(outside + inside + i)
+        to = kernel.at(out, real, o * size["outer_step"])
+        with kernel.each(_divided(size["inner"], width)) as group:
+            _add_group(kernel, g, results, group, size, starts, {"y": y, "inv": inv}, rows, to)
+        outer.set(kernel.add_atomically(queue, 1))
+    kernel.done()
+
+
+def _divided(count: Value, width: int) -> Value:
+    """How many registers so many numbers fill."""
+    return (count + (width - 1)) / width
+
+
+def _add_group(
+    kernel: Function,
+    g: Graph,
+    results: Sequence[int],
+    group: Value,
+    size: Mapping[str, Value],
+    starts: Mapping[int, tuple[Value, Value]],
+    arrays: Mapping[str, Value],
+    rows: Mapping[int, int],
+    to: Value,
+) -> None:
+    """One register of the inner axis; beyond its end the last number is worked out again."""
+    vector, real, width = kernel.module.form.vector, kernel.module.form.real, kernel.module.form.width
+    last = size["inner"] - 1
+    index = [(group * width + w).smaller(last) for w in range(width)]
+    for i, (start, step) in starts.items():
+        loaded = kernel.number(vector, 0.0)
+        for w, at in enumerate(index):
+            loaded = loaded.set_element(w, kernel.load(start, real, at * step))
+        kernel.store(loaded, arrays["y"], i)
+    values = Emission(kernel, g, STATE, arrays, rows).emit(results)
+    for w, at in enumerate(index):
+        place = kernel.at(to, real, at * size["inner_step"])
+        for r, value in enumerate(values):
+            kernel.store(value.element(w), place, r)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(
+    function: Callable[..., Sequence[Any]], fixed: tuple[Any, ...], outside: tuple[str, ...], inside: tuple[str, ...]
+) -> Callable[[Any, Any, Any, Any], None]:
+    width = machine.host().lanes(np.float64)
+    (kernel,) = foreign.compiled(function_text, (function, fixed, outside, inside, width), {NAME: width})
+    return foreign.function(kernel)
+
+
+def evaluate(
+    function: Callable[..., Sequence[Any]],
+    fixed: tuple[Any, ...],
+    values: Mapping[str, np.ndarray],
+    shape: tuple[int, int],
+    results: int,
+) -> np.ndarray:
+    """`function(*fixed, values)` as (lane, look, result).
+
+    Args:
+        function: Takes its fixed arguments and a mapping by name to numbers; returns a list of numbers.
+        fixed: Its fixed arguments, which code on disk is named by.
+        values: Real numbers (lane, look) by name; an axis of length 1 stands for all.
+        shape: Numbers of lanes and looks.
+        results: The length of its list.
+
+    Returns:
+        The results.
+
+    Raises:
+        UnknownPrimitive: If it uses an operation that has no machine code here.
+    """
+    width = machine.host().lanes(np.float64)
+    inner = 1 if shape[1] >= width else 0  # looks, if they fill a register
+    inside = tuple(sorted(name for name, a in values.items() if a.shape[inner] > 1))
+    outside = tuple(sorted(name for name in values if name not in inside))
+    run = _compiled(function, fixed, outside, inside)
+    out = np.empty((*shape, results))
+    used = [values[name] for name in (*outside, *inside)]
+    steps = lambda a, axis: a.strides[axis] // a.itemsize if a.shape[axis] > 1 else 0
+    operands = np.array([a.__array_interface__["data"][0] for a in used], np.uint64)
+    sizes = np.array(
+        [
+            *(shape[1 - inner], shape[inner], steps(out, 1 - inner), steps(out, inner)),
+            *(steps(a, 1 - inner) for a in used),
+            *(steps(a, inner) for a in used[len(outside) :]),
+        ],
+        np.int64,
+    )
+    made = np.array([out.ctypes.data], np.uint64)
+    queue = ctypes.c_int64(0)
+    run(operands.ctypes.data, made.ctypes.data, sizes.ctypes.data, ctypes.addressof(queue))
+    return out
