@@ -14,6 +14,7 @@ from nanomg.errors import InputError, unknown
 
 ASKED = ("auto", "cpu", "gpu")
 ON_CPU, ON_GPU = 256, 1 << 17  # lanes of a block at most: what a core's caches hold, what fills a GPU
+INDEPENDENT = 1024  # lanes of a block on a CPU, where none waits for another
 
 _FILLS_A_GPU = 4096  # trajectories below which a GPU's threads would idle; assumed, see docs/performance.md
 _SHARE = 0.25  # of a core's or GPU's memory for the arrays of one block, since a program holds several of a size
@@ -79,12 +80,11 @@ def using(choice: Choice) -> Iterator[None]:
         yield
 
 
-def block_of(choice: Choice, bytes_each: int, trajectories: int, memory: float) -> int:
-    """Lanes of one block: what a core's caches and `memory` [bytes] or a GPU's memory hold, no more than needed.
+def block_of(choice: Choice, bytes_each: int, trajectories: int, memory: float, most: int = ON_CPU) -> int:
+    """Lanes of one block: `most` on a CPU, and what `memory` [bytes] of a core or a GPU's memory hold, no more than needed.
 
     It is a power of two for each device, the same for all of them.
     """
-    most = ON_CPU
     if choice.platform == "gpu":
         most, memory = ON_GPU, (choice.devices[0].memory_stats() or {}).get("bytes_limit", 1 << 32)
     held = 1 << int(np.log2(max(_SHARE * memory / bytes_each, 1)))

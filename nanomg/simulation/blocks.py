@@ -41,6 +41,12 @@ def solve_in_like_blocks(solve: Solve[T], batch: int, size: int, late: int, work
     return _with_late(solve, batch, size, lambda _: late, workers, size >= _FEWEST)
 
 
+def solve_in_turn(solve: Solve[T], batch: int, size: int) -> T:
+    """The same in blocks of at most `size` lanes, one after the other: for solves in which no lane waits for another."""
+    parts = [solve(np.arange(start, min(start + size, batch)), False) for start in range(0, batch, size)]
+    return jax.tree.map(lambda *a: _join(a, batch), *parts) if len(parts) > 1 else parts[0]
+
+
 def _with_late(solve: Solve[T], batch: int, size: int, late_size: Callable[[int], int], workers: int, defer: bool) -> T:
     found = _together(solve, np.arange(batch), size, workers, defer)
     late = np.flatnonzero(np.asarray(found.status) == Status.DEFERRED)

@@ -153,6 +153,9 @@ def _solved(
 
     lanes = shape[0] * shape[1] * shape[2]
     choice = devices.choose("auto", lanes)
+    if simulation_lanes.independent(plan, choice.devices):
+        size = devices.block_of(choice, table.bytes_each, lanes, MEMORY, devices.INDEPENDENT)
+        return blocks.solve_in_turn(solve, lanes, size)
     size = min(devices.block_of(choice, table.bytes_each, lanes, MEMORY), lanes)
     late = min(size, _LATE * len(choice.devices))
     return blocks.solve_in_like_blocks(solve, lanes, size, late, choice.side)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from nanomg.compute import programs
@@ -18,22 +19,35 @@ from nanomg.simulation.host_course import HostCourse, Start
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
 from nanomg.solver.elementwise import elementwise
 from nanomg.solver.intervals import Intervals
-from nanomg.solver.native import solve
+from nanomg.solver.native import kernel, machine, solve
 from nanomg.solver.native.arrays import KernelInputs, KernelResults
 from nanomg.solver.problem import Inputs, Problem, Stop, fixed_names
 from nanomg.solver.status import Status
 from nanomg.solver.steady_state import Settled
 
 
-def trajectory(plan: Plan, problem: Problem, lanes: Lanes, rtol: float) -> Trajectory:
-    """Solve all lanes at once. `lanes` of records hold their `order`."""
+def takes(plan: Plan, devices: Sequence[Any] = ()) -> bool:
+    """Whether lanes of this plan are solved here: on a CPU, by a machine that code can be made for, with operations that it has."""
+    if plan.engine != "native" or (devices[0].platform if devices else jax.default_backend()) != "cpu":
+        return False
+    return machine.available() and kernel.lacks(problem_of(plan), plan.precision) is None
+
+
+def problem_of(plan: Plan) -> Problem:
+    """What is compiled of a plan."""
+    return Problem(plan.model, plan.varied, plan.channels, plan.method, plan.max_steps, timed=plan.timed)
+
+
+def trajectory(plan: Plan, lanes: Lanes, rtol: float) -> Trajectory:
+    """Solve all lanes at once; those of records hold their `order`."""
+    problem = problem_of(plan)
     batch = lanes.output.shape[1]
     given = host_course.start(plan, lanes.values, batch)
     course = (host_doses if plan.records is None else host_records).course(plan, lanes, given)
     inputs, looks = _inputs(problem, plan, given, course, rtol)
     lost, residual = np.zeros(batch, bool), np.zeros(batch)
     if plan.records is not None and len((period := lanes.order.period).lane):
-        steady = _settled(plan, problem, lanes._replace(values={**lanes.values}), _traced(inputs))
+        steady = _settled(plan, problem, lanes, _traced(inputs))
         jump = np.array(np.broadcast_to(inputs.jump, (batch, *inputs.jump.shape[1:])))
         # what starts after the last action is beyond the end, and dropped
         real = np.flatnonzero(period.action + 1 < jump.shape[1])
@@ -107,9 +121,11 @@ def _seen(
 
 def _stop(inputs: KernelInputs, solved: KernelResults) -> Stop:
     """Where each lane was when its solve ended."""
-    k = np.minimum(solved.interval, inputs.length.shape[1] - 1)[:, None]
+    last = inputs.length.shape[1] - 1
+    k = np.minimum(solved.interval, last)[:, None]
     pick = lambda a: np.take_along_axis(np.broadcast_to(a, (len(k), a.shape[1])), k, 1)[:, 0]
-    time = pick(np.cumsum(inputs.length, 1)) - (1.0 - solved.tau) * pick(inputs.length)
+    left = np.where(solved.interval > last, 0.0, 1.0 - solved.tau)
+    time = pick(np.cumsum(inputs.length, 1)) - left * pick(inputs.length)
     return Stop(time, solved.last.T, host_course.taken(inputs.forcing, k)[:, 0].T, solved.worst)
 
 

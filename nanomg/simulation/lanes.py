@@ -20,7 +20,7 @@ from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model
 from nanomg.errors import unknown
-from nanomg.simulation import action_order, blocks, dose_course, layout, record_course
+from nanomg.simulation import action_order, blocks, dose_course, host_lanes, layout, record_course
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
 from nanomg.solver import integrate, intervals
 from nanomg.solver.problem import Inputs, Problem, Stop, pack, rounded
@@ -142,6 +142,11 @@ def tightest(precision: str) -> float:
     return PRECISIONS[precision]
 
 
+def independent(plan: Plan, devices: Sequence[Any] = ()) -> bool:
+    """Whether lanes are solved by machine code, so that none waits for another and a block may have any size."""
+    return host_lanes.takes(plan, devices)
+
+
 def edge_order(plan: Plan, lanes: Lanes) -> Any:
     """The order of all events in time, decided on concrete values."""
     if plan.records is not None:
@@ -165,9 +170,11 @@ def solve_block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = 
 
     A block with steady states is solved by one device, as they are a block of their own.
     """
+    least = max(rtol, tightest(plan.precision))
+    if host_lanes.takes(plan, devices):
+        return host_lanes.trajectory(plan, lanes, least)
     order = jax.tree.map(jnp.asarray, edge_order(plan, lanes))
-    lanes = lanes._replace(order=None)
-    tolerance = jnp.asarray(max(rtol, tightest(plan.precision)))
+    lanes, tolerance = lanes._replace(order=None), jnp.asarray(least)
     if len(devices) < 2 or (plan.records is not None and len(order.period.lane)):
         return _run(plan, lanes, order, tolerance)
     by_lane = lambda a: PartitionSpec(*(None,) * (np.ndim(a) - 1), "lanes")
@@ -195,10 +202,12 @@ def _shared(plan: Plan, devices: tuple[Any, ...], tree: Any, leaves: tuple[Any, 
 
 
 def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Trajectory:
-    """Solve all lanes in blocks (nanomg.simulation.blocks); in single precision with no tighter tolerance than that can keep.
+    """Solve all lanes, in JAX by blocks (nanomg.simulation.blocks); in single precision with no tighter tolerance than that can keep.
 
     Deferring costs a second compiled program; without it a block of unlike lanes waits for its slowest.
     """
+    if host_lanes.takes(plan):
+        return solve_block(plan, lanes, rtol)
     batch = lanes.output.shape[1]
 
     def solve(chosen: np.ndarray, defer: bool) -> Trajectory:
@@ -233,5 +242,7 @@ def observables(model: Model, values: Mapping[str, Any], y: jax.Array, forcing: 
 
 def observe(plan: Plan, lanes: Lanes, solved: Trajectory, names: Sequence[str]) -> dict[str, np.ndarray]:
     """States, signals, inputs and parameters by name, each (look, lane): at the records, if those are observed, then at outputs."""
+    if isinstance(solved.y, np.ndarray) and host_lanes.takes(plan):
+        return host_lanes.observe(plan, lanes, solved, names)
     rows = _observe(plan, {**lanes.values, **solved.bound}, solved.y, solved.forcing, tuple(names))
     return {name: np.asarray(row) for name, row in zip(names, rows, strict=True)}

@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     precision: str = "float64"
     defer: bool = False  # lanes much slower than the others; see nanomg.simulation.blocks
     records: RecordPlan | None = None
+    engine: str = "native"  # or "jax": what solves lanes with concrete values on a CPU
 
     @property
     def timed(self) -> tuple[str, ...]:

@@ -130,7 +130,13 @@ class Trajectories:
     def block(self) -> int:
         """Lanes that are solved together."""
         needed = min(self.total, self.most or self.total)
-        return devices.block_of(self.choice, self.source.bytes_each, needed, self.memory)
+        lanes = devices.INDEPENDENT if self._independent else devices.ON_CPU
+        return devices.block_of(self.choice, self.source.bytes_each, needed, self.memory, lanes)
+
+    @property
+    def _independent(self) -> bool:
+        """Whether no lane of a block waits for another."""
+        return simulation_lanes.independent(self.plan, self.choice.devices)
 
     # ------------------------------------------------------------ solving
     def solve(self, start: int, stop: int) -> dict[str, np.ndarray]:
@@ -147,16 +153,22 @@ class Trajectories:
 
         def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
             some, at = simulation_lanes.some_of(lanes, chosen), rows[:, chosen]
+            plan = self.plan._replace(defer=defer)
             with devices.using(self.choice):
-                solved = simulation_lanes.solve_block(
-                    self.plan._replace(defer=defer), some, self.rtol, self.choice.devices
-                )
+                solved = simulation_lanes.solve_block(plan, some, self.rtol, self.choice.devices)
+                if self._independent:
+                    kept = _kept(plan, own, self.source.most_records, some, solved, at)
+                    return _Reduced(kept, np.asarray(solved.status))
                 seen = Seen(solved.y, solved.forcing, some.output, jnp.asarray(at))
                 values = {**some.values, **solved.bound}
-                kept = _reduced(self.plan, own, self.source.most_records, values, seen)
+                kept = _reduced(plan, own, self.source.most_records, values, seen)
             return _Reduced(jax.device_get(kept), np.asarray(solved.status))
 
-        found = blocks.solve_in_like_blocks(solve, count, self.block, min(self.block, _LATE * len(self.choice.devices)))
+        if self._independent:
+            found = blocks.solve_in_turn(solve, count, self.block)
+        else:
+            late = min(self.block, _LATE * len(self.choice.devices))
+            found = blocks.solve_in_like_blocks(solve, count, self.block, late)
         good = found.status == Status.DONE
         kept = {**found.kept, **{keep.label: covariates[keep.name] for keep in self.kept if keep not in own}}
         real = self.plan.precision
@@ -209,25 +221,34 @@ def _check_columns(scenario: Scenario, population: Population) -> None:
         raise InputError(f"{message}; leave out the column or the population", f"population {population.name!r}")
 
 
+def _kept(
+    plan: Plan, kept: tuple[Keep, ...], most_records: int, lanes: Lanes, solved: Trajectory, rows: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What is kept of each lane, by label."""
+    looks = simulation_lanes.observe(plan, lanes, solved, tuple(dict.fromkeys(keep.name for keep in kept)))
+    value = lambda keep: _value(keep, looks[keep.name], most_records, lanes.output, rows)
+    return {keep.label: keep.factor * value(keep) for keep in kept}
+
+
 @programs.compiled(0, 1, 2)
 def _reduced(
     plan: Plan, kept: tuple[Keep, ...], most_records: int, values: dict[str, Any], seen: Seen
 ) -> dict[str, jax.Array]:
-    """What is kept of each lane, by label."""
+    """The same of traced lanes."""
     x = simulation_lanes.observables(plan.model, values, seen.y, seen.forcing)
-    shape, output = seen.y[:, 0].shape, seen.output
-    records = shape[0] - output.shape[0]  # which come before the outputs
-    reduced = {}
-    for keep in kept:
-        looks = jnp.broadcast_to(x[keep.name], shape)
-        curve = looks[records:]
-        if keep.how == SERIES:
-            value = jnp.take_along_axis(curve, seen.rows, 0)
-        elif keep.how == RECORDS:
-            value = looks[:most_records]
-        elif keep.how == VALUE:
-            value = looks[0]
-        else:
-            value = WHOLE_COURSE[keep.how].formula(output, curve, output[0], output[-1])
-        reduced[keep.label] = keep.factor * value
-    return reduced
+    shape = seen.y[:, 0].shape
+    value = lambda keep: _value(keep, jnp.broadcast_to(x[keep.name], shape), most_records, seen.output, seen.rows)
+    return {keep.label: keep.factor * value(keep) for keep in kept}
+
+
+def _value(keep: Keep, looks: Any, most_records: int, output: Any, rows: Any) -> Any:
+    """What is kept of a quantity (look, lane), seen at the records, if those are observed, and at the output times."""
+    curve = looks[len(looks) - len(output) :]
+    if keep.how == SERIES:
+        xp = np if isinstance(curve, np.ndarray) else jnp
+        return xp.take_along_axis(curve, rows, 0)
+    if keep.how == RECORDS:
+        return looks[:most_records]
+    if keep.how == VALUE:
+        return looks[0]
+    return WHOLE_COURSE[keep.how].formula(output, curve, output[0], output[-1])

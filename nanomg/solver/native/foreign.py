@@ -8,6 +8,7 @@ before it loads such a program.
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import logging
 import re
@@ -30,6 +31,7 @@ _codes: dict[str, machine.MachineCode] = {}
 _known: set[Kernel] = set()  # to XLA
 _here: dict[Any, str] = {}  # keys of what has no name in another process
 _numbers = itertools.count()
+_prototype = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
 _CALLED = re.compile(rb"nanomg_kernel/([0-9a-f]{64})/(\w+)")
 
 
@@ -95,6 +97,11 @@ def call(
         output_layouts=[first(len(r.shape)) for r in results],
     )
     return list(run(*operands, sizes=np.array(sizes, np.int64)))
+
+
+def function(kernel: Kernel) -> Callable[[Any, Any, Any, Any], None]:
+    """A kernel as a function of the four addresses that it takes; other threads run Python meanwhile."""
+    return _prototype(_codes[kernel.key].address(kernel.name))
 
 
 def _introduce(kernel: Kernel) -> None:

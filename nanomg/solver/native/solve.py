@@ -7,14 +7,12 @@ import functools
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 
 import numpy as np
 
 from nanomg.compute import process
 from nanomg.solver.native import arrays, foreign, kernel, machine
 from nanomg.solver.native.arrays import KernelInputs, KernelResults
-from nanomg.solver.native.ir import Format
 from nanomg.solver.problem import Problem
 
 _NO_LANE = 1 << 62  # a number that is beyond every lane
@@ -24,7 +22,7 @@ _busy = 0  # threads of this process that run kernels from here
 
 def solved(problem: Problem, inputs: KernelInputs, precision: str) -> KernelResults:
     """The solve of all lanes. Raises `UnknownPrimitive` if the equations use an operation that has no machine code."""
-    run, width = _kernel(problem._replace(defer=False), precision)
+    run, width = foreign.function(kernel.forward_kernel(problem, precision)), machine.host().lanes(precision)
     results = arrays.results(inputs, precision)
     operands = arrays.operands(problem, inputs, precision)
     addresses = [np.array([a.ctypes.data for a in some], np.uint64) for some in (operands, results)]
@@ -32,16 +30,6 @@ def solved(problem: Problem, inputs: KernelInputs, precision: str) -> KernelResu
     given = [a.ctypes.data for a in (*addresses, sizes)]
     _share(lambda queue: run(*given, queue), -(-len(inputs.y0) // width))
     return results
-
-
-@functools.lru_cache(maxsize=64)
-def _kernel(problem: Problem, precision: str) -> tuple[Callable[[Any, Any, Any, Any], None], int]:
-    """The kernel of a problem as a function of addresses, and lanes that it takes at a time."""
-    width = machine.host().lanes(precision)
-    form = Format({"float64": "double", "float32": "float"}[precision], width)
-    fixed = problem.model, problem.timed, problem.channels, problem.method, form
-    (found,) = foreign.compiled(kernel.forward_text, fixed, {"forward": width})
-    return foreign.function(found), width
 
 
 def _share(work: Callable[[int], None], groups: int) -> None:
