@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nanomg.compute import program_key, program_store, programs
@@ -87,16 +88,19 @@ def call(
     The last axis of every array is that of lanes, except in the operands with the numbers `shared`. In memory, lanes come
     first and the other axes after them in their order. The first of `sizes` is the number of lanes.
     """
+    # XLA cannot give every array without elements a layout; one number stands for it, which no kernel reads
+    given = [a if np.size(a) else np.zeros(1, a.dtype) for a in operands]
+    made = [r if r.size else jax.ShapeDtypeStruct((1,), r.dtype) for r in results]
     first = lambda axes: (axes - 1, *range(axes - 1))
-    layouts = [None if i in shared else first(np.ndim(a)) for i, a in enumerate(operands)]
     run = jax.ffi.ffi_call(
         kernel.target,
-        list(results),
+        made,
         vmap_method="sequential",
-        input_layouts=layouts,
-        output_layouts=[first(len(r.shape)) for r in results],
+        input_layouts=[None if i in shared else first(np.ndim(a)) for i, a in enumerate(given)],
+        output_layouts=[first(len(r.shape)) for r in made],
     )
-    return list(run(*operands, sizes=np.array(sizes, np.int64)))
+    found = run(*given, sizes=np.array(sizes, np.int64))
+    return [a if r.size else jnp.zeros(r.shape, r.dtype) for a, r in zip(found, results, strict=True)]
 
 
 def function(kernel: Kernel) -> Callable[[Any, Any, Any, Any], None]:
