@@ -17,6 +17,7 @@ from nanomg.equations.model import Model
 from nanomg.simulation import host_course, host_doses, host_records, record_course
 from nanomg.simulation.host_course import HostCourse, Start
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
+from nanomg.solver.engine import NATIVE
 from nanomg.solver.elementwise import elementwise
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.native import kernel, machine, solve
@@ -28,14 +29,16 @@ from nanomg.solver.steady_state import Settled
 
 def takes(plan: Plan, devices: Sequence[Any] = ()) -> bool:
     """Whether lanes of this plan are solved here: on a CPU, by a machine that code can be made for, with operations that it has."""
-    if plan.engine != "native" or (devices[0].platform if devices else jax.default_backend()) != "cpu":
+    if plan.engine != NATIVE or (devices[0].platform if devices else jax.default_backend()) != "cpu":
         return False
     return machine.available() and kernel.lacks(problem_of(plan), plan.precision) is None
 
 
 def problem_of(plan: Plan) -> Problem:
     """What is compiled of a plan."""
-    return Problem(plan.model, plan.varied, plan.channels, plan.method, plan.max_steps, timed=plan.timed)
+    return Problem(
+        plan.model, plan.varied, plan.channels, plan.method, plan.max_steps, timed=plan.timed, engine=plan.engine
+    )
 
 
 def trajectory(plan: Plan, lanes: Lanes, rtol: float) -> Trajectory:

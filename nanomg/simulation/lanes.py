@@ -22,7 +22,7 @@ from nanomg.equations.model import Model
 from nanomg.errors import unknown
 from nanomg.simulation import action_order, blocks, dose_course, host_lanes, layout, record_course
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
-from nanomg.solver import integrate, intervals
+from nanomg.solver import engine, integrate, intervals
 from nanomg.solver.problem import Inputs, Problem, Stop, pack, rounded
 from nanomg.solver.status import Status
 
@@ -46,6 +46,7 @@ def plan_for(
     if expanded or (expanded is None and not movable(doses, model.ports)):
         return layout.plan_of(model, (subject_of(doses),), varied, **options)
     names = with_dependants(model, tuple(varied))
+    options.setdefault("engine", engine.default())
     return Plan(model, names, tuple(d.cmt for d in doses), tuple(d.duration == 0 for d in doses), **options)
 
 
@@ -110,7 +111,14 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     """
     batch, lanes = lanes.output.shape[-1], lanes._replace(order=order)
     problem = Problem(
-        plan.model, plan.varied, plan.channels, plan.method, plan.max_steps, defer=plan.defer, timed=plan.timed
+        plan.model,
+        plan.varied,
+        plan.channels,
+        plan.method,
+        plan.max_steps,
+        defer=plan.defer,
+        timed=plan.timed,
+        engine=plan.engine,
     )
     course = (dose_course if plan.records is None else record_course).course(plan, lanes)
     fixed, varied = pack(problem, plan.model.derive(lanes.values), batch)
@@ -177,6 +185,7 @@ def solve_block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = 
     lanes, tolerance = lanes._replace(order=None), jnp.asarray(least)
     if len(devices) < 2 or (plan.records is not None and len(order.period.lane)):
         return _run(plan, lanes, order, tolerance)
+    plan = plan._replace(engine=engine.JAX)
     by_lane = lambda a: PartitionSpec(*(None,) * (np.ndim(a) - 1), "lanes")
     specs = record_course.by_lane(lanes._replace(order=order), by_lane, lambda a: PartitionSpec())
     leaves, tree = jax.tree.flatten(specs, is_leaf=lambda a: isinstance(a, PartitionSpec))

@@ -20,6 +20,7 @@ from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.simulation.action_order import ANY_SIZE, PAD, Sizes, order_actions, padded_to
 from nanomg.simulation.plan import Lanes, Plan, RecordPlan, RecordValues, channels, with_dependants
+from nanomg.solver import engine
 
 
 class Moved(NamedTuple):
@@ -73,6 +74,7 @@ def plan_of(
     steady = (columns.doses & (columns.ss > 0)).any()
     reached = range(len(states)) if steady else channels(model, cmt)
     rows = tuple(sorted({*reached, *(states.index(name) for name in linear)}))
+    options.setdefault("engine", engine.default())
     return Plan(
         model, tuple(n for n in names if n not in timed), cmt, (), records=RecordPlan(timed, held, rows), **options
     )

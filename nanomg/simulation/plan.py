@@ -21,6 +21,7 @@ import numpy as np
 from nanomg.dosing.schedule import Edges
 from nanomg.equations.model import Model
 from nanomg.solver import sparsity
+from nanomg.solver.engine import JAX
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.problem import Stop
 
@@ -49,7 +50,7 @@ class Plan(NamedTuple):
     precision: str = "float64"
     defer: bool = False  # lanes much slower than the others; see nanomg.simulation.blocks
     records: RecordPlan | None = None
-    engine: str = "native"  # or "jax": what solves lanes with concrete values on a CPU
+    engine: str = JAX
 
     @property
     def timed(self) -> tuple[str, ...]:

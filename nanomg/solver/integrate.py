@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nanomg.solver.intervals import Intervals
+from nanomg.solver.native import traced
 from nanomg.solver.problem import Inputs, Problem, Solution, Stop, rates_of
 from nanomg.solver.rosenbrock import METHODS, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
@@ -83,13 +84,17 @@ def _events(at: Intervals) -> jax.Array:
     return changes.at[1:].set(changes[1:] | differs(at.inflow) | differs(at.forcing)).at[0].set(True)
 
 
+def _slots(problem: Problem, inputs: Inputs) -> int:
+    """Steps that are recorded at most: room for every turn is zeros to be written, which costs more than the solve if it is generous."""
+    return min(problem.max_steps, 4096 + 16 * len(inputs.intervals.length))
+
+
 def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution, _Record, jax.Array]:
     tableau, structure = METHODS[problem.method], structure_of(problem.model)
     rates, channels = rates_of(problem, inputs.fixed), np.array(problem.channels)
     y0, length, count = inputs.y0, inputs.intervals.length, inputs.intervals.used
     dtype, (states, batch), last = y0.dtype, y0.shape, len(length) - 1
-    # room for every turn is zeros to be written, which costs more than the solve if it is generous
-    slots = min(problem.max_steps, 4096 + 16 * len(length)) if record else 0
+    slots = _slots(problem, inputs) if record else 0
     book = _Record(
         jnp.zeros((slots, states, batch), dtype),
         jnp.zeros((slots, batch), jnp.int32),
@@ -197,6 +202,8 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def solve(problem: Problem, inputs: Inputs) -> Solution:
     """Integrate all intervals. Differentiable in `y0`, `intervals` and `varied`; a gradient in `fixed` is an error."""
+    if traced.solves(problem, inputs):
+        return traced.integrate(problem, inputs)
     return _integrate(problem, inputs, record=False)[0]
 
 
@@ -206,17 +213,24 @@ def _forward(problem: Problem, inputs: Any) -> tuple[Solution, Any]:
             "differentiate with respect to parameters named in Problem.varied; fixed values have no gradient"
         )
     values = jax.tree.map(lambda leaf: leaf.value, inputs, is_leaf=lambda leaf: hasattr(leaf, "perturbed"))
+    if traced.solves(problem, values) and hasattr(traced.kernel.straight, "straight_with_pulls"):
+        solution, steps = traced.record(problem, values, _slots(problem, values))
+        return solution, (values, steps, solution.accepted)
     solution, book, turns = _integrate(problem, values, record=True)
     return solution, (values, book, turns)
 
 
 def _backward(problem: Problem, saved: Any, bars: Solution) -> tuple[Inputs]:
     inputs, book, turns = saved
+    none: Any = np.zeros((), jax.dtypes.float0)
+    dense = not isinstance(bars.ends, jax.custom_derivatives.SymbolicZero)
+    ends_bar = bars.ends if dense else jnp.zeros((len(inputs.intervals.length), *inputs.y0.shape), inputs.y0.dtype)
+    if isinstance(book, traced.Steps):
+        pulled = traced.pull_back(problem, inputs, book, turns, ends_bar)
+        return (pulled._replace(intervals=pulled.intervals._replace(used=none)),)
     tableau, structure = METHODS[problem.method], structure_of(problem.model)
     rates, channels = rates_of(problem, inputs.fixed), np.array(problem.channels)
     at = inputs.intervals
-    dense = not isinstance(bars.ends, jax.custom_derivatives.SymbolicZero)
-    ends_bar = bars.ends if dense else jnp.zeros((*at.length.shape[:1], *inputs.y0.shape), inputs.y0.dtype)
 
     def body(c: tuple[Any, ...]) -> tuple[Any, ...]:
         i, y_bar, length, inflow, jump, forcing, varied = c
@@ -239,11 +253,10 @@ def _backward(problem: Problem, saved: Any, bars: Solution) -> tuple[Inputs]:
 
     zeros = [jnp.zeros_like(a) for a in (inputs.y0, at.length, at.inflow, at.jump, at.forcing, inputs.varied)]
     _, y0, length, inflow, jump, forcing, varied = jax.lax.while_loop(lambda c: c[0] >= 0, body, (turns - 1, *zeros))
-    count: Any = np.zeros((), jax.dtypes.float0)
     return (
         Inputs(
             y0,
-            Intervals(count, length, jnp.zeros_like(at.keep), inflow, jump, forcing),
+            Intervals(none, length, jnp.zeros_like(at.keep), inflow, jump, forcing),
             jnp.zeros_like(inputs.fixed),
             varied,
             jnp.zeros_like(inputs.floor),

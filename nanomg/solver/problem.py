@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from nanomg.equations.model import Model
+from nanomg.solver.engine import JAX
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.rosenbrock import Rates
 
@@ -26,6 +27,7 @@ class Problem(NamedTuple):
     min_step: float = 1e-12  # [h]
     defer: bool = False
     timed: tuple[str, ...] = ()  # values that change between intervals: rows of the forcing after the inputs
+    engine: str = JAX
 
 
 class Inputs(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from nanomg.solver.native.ir import POINTER, Function, Module, Value
 from nanomg.solver.native.stages import add_sums
 from nanomg.solver.native.straight import Pulls, Straight

@@ -146,7 +146,9 @@ class Value:
     def where(self, yes: Value, no: Value | float) -> Value:
         """`yes` where this mask holds, else `no`."""
         other = no.text if isinstance(no, Value) else literal(yes.kind, no)
-        return self.function.emit(yes.kind, f"select {self.kind} {self.text}, {yes.kind} {yes.text}, {yes.kind} {other}")
+        return self.function.emit(
+            yes.kind, f"select {self.kind} {self.text}, {yes.kind} {yes.text}, {yes.kind} {other}"
+        )
 
     def to(self, kind: str, how: str) -> Value:
         """A conversion by its name in LLVM: `bitcast`, `sitofp`, `fptosi`, `zext`, `sext`, `trunc`, `fpext`, `fptrunc`."""

@@ -77,5 +77,5 @@ def _fixed(problem: Problem, precision: str) -> tuple[Model, tuple[str, ...], tu
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(build, fixed, names: tuple[str, ...]) -> tuple[Kernel, ...]:  # noqa: ANN001
+def _compiled(build, fixed, names: tuple[str, ...]) -> tuple[Kernel, ...]:
     return tuple(foreign.compiled(build, fixed, dict.fromkeys(names, fixed[5])))

@@ -72,9 +72,7 @@ class Register:
 
     def set_all(self, name: str, value: Value | float) -> None:
         """Give every lane another number."""
-        self.f.store(
-            value if isinstance(value, Value) else self.f.number(self.form.vector, value), self.reals[name]
-        )
+        self.f.store(value if isinstance(value, Value) else self.f.number(self.form.vector, value), self.reals[name])
 
     def element(self, array: str, lane: Value, row: Value | int, rows: Value | int) -> Value:
         """The address of (lane, row) of an array of real numbers."""
