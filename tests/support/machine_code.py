@@ -7,13 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import llvmlite.binding as llvm
 import numpy as np
 
-from nanomg.solver.native.graph import Equations, read_jaxpr
+from nanomg.library.scenario import Scenario
+from nanomg.simulation.plan import channels
+from nanomg.solver.native.graph import Equations, equations_of, read_jaxpr
 from nanomg.solver.native.ir import Format, Function, Module
 from nanomg.solver.native.nodes import Graph
-from nanomg.solver.native.straight import straight_of
+from nanomg.solver.native.pulls import Pulls, straight_with_pulls
+from nanomg.solver.native.straight import Straight, straight_of
+from nanomg.solver.sparsity import structure_of
 
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
@@ -115,3 +120,62 @@ def compiled(form: Format, function: Callable[..., Any], letters: str) -> Callab
         return out[: len(results)]
 
     return run
+
+
+class Case:
+    """A model at random states and values, one per lane, and its compiled functions; with `varied` those of its gradient too."""
+
+    form = Format("double", 4)
+
+    def __init__(self, scenario: Scenario, timed: tuple[str, ...] = (), varied: tuple[str, ...] | None = None):
+        model, form, lanes = scenario.model, self.form, self.form.width
+        self.scenario, self.timed, self.varied = scenario, timed, varied or ()
+        self.rows = list(channels(model, [d.cmt for d in scenario.doses])) or [0]
+        self.equations = equations_of(model, timed)
+        module = Module(form)
+        self.straight: Straight
+        self.pulls: Pulls | None = None
+        if varied is None:
+            self.straight = straight_of(module, self.equations, self.rows)
+        else:
+            self.straight, self.pulls = straight_with_pulls(module, self.equations, self.rows, varied)
+        for function in list(module.functions):
+            shared_call(module, function, f"call_{function.name}")
+        self.library = Library(module.text)
+        random = np.random.default_rng(len(model.states))
+
+        def spread(values: Any) -> np.ndarray:
+            values = np.array([float(v) for v in values]).reshape(-1, 1)
+            return values * np.exp(0.1 * random.standard_normal((len(values), lanes)))
+
+        x = model.derive(scenario.values)
+        x.update({n: var.default for n, var in model.inputs.items()})
+        start = np.array([float(v) for v in model.initial(x)])[:, None]
+        states = len(start)
+        y = start * np.exp(0.3 * random.standard_normal((states, lanes))) + 0.1 * random.random((states, lanes))
+        forced = (*model.inputs, *timed)
+        self.y = room(form, states, y)
+        self.u = room(form, len(forced), spread([x[n] for n in forced]))
+        self.p = room(form, len(self.equations.values), spread([x[n] for n in self.equations.values]))
+        self.inflow = room(form, len(self.rows), random.random((len(self.rows), lanes)))
+        sizes = ("invariants", "states", "live", "slots", "states")
+        self.inv, self.f, self.E, self.L, self.b = (room(form, getattr(self.straight, size)) for size in sizes)
+        self.call("subject", self.p, self.inv)
+        self.call("forcing", self.u, self.inv)
+
+    def call(self, name: str, *arrays: np.ndarray) -> None:
+        """Call a function of the model by its name."""
+        self.library.call(f"call_{name}", *arrays)
+
+    def rates(self, y: list[Any], u: Any, p: Any) -> list[jax.Array]:
+        """By JAX, without inflow."""
+        model = self.scenario.model
+        x = dict(zip((*model.inputs, *self.timed), u, strict=False)) | dict(zip(self.equations.values, p, strict=False))
+        x |= dict(zip(model.states, y, strict=True))
+        return [jnp.broadcast_to(jnp.asarray(r), jnp.shape(y[0])) for r in model.rates(x)]
+
+    def jacobian(self) -> np.ndarray:
+        """By JAX: (entry, lane)."""
+        structure = structure_of(self.scenario.model)
+        entries = structure.jacobian(lambda rows: self.rates(rows, self.u, self.p), [jnp.asarray(v) for v in self.y])
+        return np.stack([np.broadcast_to(np.asarray(v), self.form.width) for v in entries])

@@ -78,6 +78,13 @@ class Graph:
         self.is_mask: list[bool] = []
         self._ids: dict[Any, int] = {}
 
+    def copy(self) -> Graph:
+        """A graph of the same nodes, to which others can be added."""
+        new = Graph()
+        new.nodes, new.level, new.is_mask = list(self.nodes), list(self.level), list(self.is_mask)
+        new._ids = dict(self._ids)
+        return new
+
     # ------------------------------------------------------------ leaves
     def _put(self, node: Node, level: int, mask: bool, key: Any = None) -> int:
         key = key or node
@@ -163,6 +170,11 @@ class Graph:
     def without_sign(self, node: int) -> tuple[int, bool]:
         """The node whose negative this is, and True; else the node itself, and False."""
         return (self.nodes[node].args[0], True) if self.nodes[node].op == "neg" else (node, False)
+
+
+def is_half(exponent: float) -> bool:
+    """Whether a power is best made of products and a square root."""
+    return exponent == math.floor(exponent) + 0.5 and abs(exponent) <= 8
 
 
 # ---------------------------------------------------------------- rules: the simpler node, or None
@@ -271,20 +283,17 @@ def _not(g: Graph, a: int) -> int | None:
 
 
 def _pow(g: Graph, base: int, exponent: int, negative: int | None = None) -> int | None:
-    """Whole and half exponents are products and roots; else a third argument is the factor by which a negative base counts."""
+    """Whole exponents are products; else a third argument is the factor by which a negative base counts."""
     if negative is not None:
         return None
     number = g.value(exponent)
     if number is not None and g.level[base] == NUMBER:
         with np.errstate(all="ignore"):
             return g.number(np.power(np.float64(g.value(base)), number))
-    if number is not None and number == round(2 * number) / 2 and abs(number) <= 16:
-        whole = math.floor(number)
-        if whole == number:
-            return g.whole_power(base, whole)
-        if whole < 0:
-            return g.make("rcp", g.make("pow", base, g.number(-number)))
-        return g.make("mul", g.whole_power(base, whole), g.make("sqrt", base))
+    if number is not None and number == round(number) and abs(number) <= 16:
+        return g.whole_power(base, round(number))
+    if number is not None and is_half(number):
+        return g.make("pow", base, exponent, g.number(1))
     exponent = g.make("min", g.make("max", exponent, g.number(-_LARGE)), g.number(_LARGE))
     if g.is_never_negative(base):
         return g.make("pow", base, exponent, g.number(1))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from nanomg.solver.native import mathematics
 from nanomg.solver.native.graph import Equations
 from nanomg.solver.native.ir import Function, Module, Value
-from nanomg.solver.native.nodes import FORCING, STATE, SUBJECT, Graph
+from nanomg.solver.native.nodes import FORCING, STATE, SUBJECT, Graph, is_half
 from nanomg.solver.sparsity import Entry, elimination_order
 
 _ARRAY = "ptr noalias align 64"
@@ -154,7 +155,7 @@ class Emission:
         op, args = self.g.nodes[node]
         if op in ("number", "truth"):
             return self.function.number(self.form.mask if op == "truth" else self.form.vector, args[0])
-        if self.g.level[node] < self.level:
+        if self.g.level[node] < self.level and node in self.rows:
             held = self.function.load(self.arrays["inv"], self.form.vector, self.rows[node])
             return held.is_("!=", 0.0) if self.g.is_mask[node] else held
         if self.g.nodes[node].is_leaf:
@@ -194,10 +195,20 @@ def _operation(op: str, x: list[Value], g: Graph, args: Sequence[int]) -> Value:
             return (whole + (size - whole).is_(">=", 0.5).where(x[0].function.number(x[0].kind, 1.0), 0.0)).intrinsic("copysign", x[0])  # fmt: skip  # noqa: E501
         case "abs" | "sqrt" | "floor" | "ceil" | "trunc" | "round_even":
             return x[0].intrinsic({"abs": "fabs", "round_even": "roundeven"}.get(op, op))
+        case "pow" if (number := g.value(args[1])) is not None and is_half(number):
+            return _half_power(x[0], number)
         case "pow":
             return mathematics.power(x[0], x[1], None if g.value(args[2]) == 1 else x[2])
         case _:
             return getattr(mathematics, op)(x[0])
+
+
+def _half_power(x: Value, exponent: float) -> Value:
+    """A power with a whole number and a half as exponent; -infinity has none."""
+    result = x.intrinsic("sqrt")
+    for _ in range(int(abs(exponent))):
+        result = result * x
+    return result if exponent > 0 else 1.0 / result
 
 
 def _extreme(op: str, x: list[Value], g: Graph, args: Sequence[int]) -> Value:
@@ -226,12 +237,7 @@ def straight_of(
         The functions and the sizes of their arrays.
     """
     places = places or places_of(equations)
-
-    def function(name: str, *parameters: str) -> tuple[Function, dict[str, Value]]:
-        kinds = [(module.form.vector if p == "hg" else _ARRAY, p) for p in parameters]
-        made = module.function(name, *kinds, attributes=_ATTRIBUTES)
-        return made, dict(zip(parameters, made.arguments, strict=True))
-
+    function = functools.partial(add_function, module)
     return Straight(
         equations,
         places,
@@ -245,10 +251,16 @@ def straight_of(
     )
 
 
+def add_function(module: Module, name: str, *parameters: str) -> tuple[Function, dict[str, Value]]:
+    """A new function of arrays, and of `hg` by value, with its arguments by name."""
+    kinds = [(module.form.vector if p == "hg" else _ARRAY, p) for p in parameters]
+    made = module.function(name, *kinds, attributes=_ATTRIBUTES)
+    return made, dict(zip(parameters, made.arguments, strict=True))
+
+
 def add_outside(module: Module, name: str, letter: str, g: Graph, level: int, places: Mapping[int, int]) -> Function:
     """A function of the inputs of a level and `inv` that sets the nodes of that level among those that `inv` keeps."""
-    function = module.function(name, (_ARRAY, letter), (_ARRAY, "inv"), attributes=_ATTRIBUTES)
-    arrays = dict(zip((letter, "inv"), function.arguments, strict=True))
+    function, arrays = add_function(module, name, letter, "inv")
     nodes = [i for i in places if g.level[i] == level]
     values = Emission(function, g, level, arrays, places).emit(nodes)
     for node, value in zip(nodes, values, strict=True):
@@ -288,6 +300,17 @@ def _rates(
     return function
 
 
+def entry_value(function: Function, arrays: Mapping[str, Value], g: Graph, places: Places, node: int) -> Value:
+    """A Jacobian entry without its sign, from wherever it is kept."""
+    vector = module_vector(function)
+    if node in places.live:
+        return function.load(arrays["E"], vector, places.live[node])
+    number = g.value(node)
+    if number is not None:
+        return function.number(vector, number)
+    return function.load(arrays["inv"], vector, places.invariants[node])
+
+
 def _factor(function: Function, arrays: dict[str, Value], equations: Equations, places: Places) -> Function:
     g, vector = equations.graph, module_vector(function)
     place = {k: q for q, k in enumerate(places.order)}
@@ -297,13 +320,7 @@ def _factor(function: Function, arrays: dict[str, Value], equations: Equations, 
 
     def entry(node: int, negative: bool) -> Value:
         if (node, negative) not in scaled:
-            if node in places.live:
-                value = function.load(arrays["E"], vector, places.live[node])
-            elif (number := g.value(node)) is not None:
-                value = function.number(vector, number)
-            else:
-                value = function.load(arrays["inv"], vector, places.invariants[node])
-            scaled[node, negative] = step[negative] * value
+            scaled[node, negative] = step[negative] * entry_value(function, arrays, g, places, node)
         return scaled[node, negative]
 
     filled = set(places.slots) | {(k, k) for k in places.order}

@@ -2,79 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from machine_code import Library, room, shared_call
+from machine_code import Case, room
 
 from nanomg.library.scenario import Scenario
-from nanomg.simulation.plan import channels
-from nanomg.solver.native.graph import equations_of
-from nanomg.solver.native.ir import Format, Module
-from nanomg.solver.native.straight import Straight, straight_of
 from nanomg.solver.sparsity import structure_of
 
-FORM = Format("double", 4)
-NAMES = ("subject", "forcing", "rates", "jacobian", "factor", "solve")
-
-
-@dataclasses.dataclass
-class Case:
-    """A model at random states and values, one per lane, and its compiled functions."""
-
-    scenario: Scenario
-    timed: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        model = self.scenario.model
-        self.rows = list(channels(model, [d.cmt for d in self.scenario.doses])) or [0]
-        self.equations = equations_of(model, self.timed)
-        module = Module(FORM)
-        self.straight: Straight = straight_of(module, self.equations, self.rows)
-        for name in NAMES:
-            shared_call(module, getattr(self.straight, name), f"call_{name}")
-        self.library = Library(module.text)
-        random = np.random.default_rng(len(model.states))
-        lanes = FORM.width
-
-        def spread(values: Any) -> np.ndarray:
-            values = np.array([float(v) for v in values]).reshape(-1, 1)
-            return values * np.exp(0.1 * random.standard_normal((len(values), lanes)))
-
-        x = model.derive(self.scenario.values)
-        x.update({n: var.default for n, var in model.inputs.items()})
-        start = np.array([float(v) for v in model.initial(x)])[:, None]
-        states = len(start)
-        y = start * np.exp(0.3 * random.standard_normal((states, lanes))) + 0.1 * random.random((states, lanes))
-        forced = (*model.inputs, *self.timed)
-        self.y = room(FORM, states, y)
-        self.u = room(FORM, len(forced), spread([x[n] for n in forced]))
-        self.p = room(FORM, len(self.equations.values), spread([x[n] for n in self.equations.values]))
-        self.inflow = room(FORM, len(self.rows), random.random((len(self.rows), lanes)))
-        sizes = ("invariants", "states", "live", "slots", "states")
-        self.inv, self.f, self.E, self.L, self.b = (room(FORM, getattr(self.straight, size)) for size in sizes)
-        self.call("subject", self.p, self.inv)
-        self.call("forcing", self.u, self.inv)
-
-    def call(self, name: str, *arrays: np.ndarray) -> None:
-        self.library.call(f"call_{name}", *arrays)
-
-    def rates(self, y: list[Any], u: Any, p: Any) -> list[jax.Array]:
-        """By JAX, without inflow."""
-        model = self.scenario.model
-        x = dict(zip((*model.inputs, *self.timed), u, strict=False)) | dict(zip(self.equations.values, p, strict=False))
-        x |= dict(zip(model.states, y, strict=True))
-        return [jnp.broadcast_to(jnp.asarray(r), jnp.shape(y[0])) for r in model.rates(x)]
-
-    def jacobian(self) -> np.ndarray:
-        """By JAX: (entry, lane)."""
-        structure = structure_of(self.scenario.model)
-        entries = structure.jacobian(lambda rows: self.rates(rows, self.u, self.p), [jnp.asarray(v) for v in self.y])
-        return np.stack([np.broadcast_to(np.asarray(v), FORM.width) for v in entries])
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +19,7 @@ def case(scenario: Scenario) -> Case:
 
 def dense(case: Case, entries: np.ndarray) -> np.ndarray:
     """(lane, row, column)."""
-    matrix = np.zeros((FORM.width, case.straight.states, case.straight.states))
+    matrix = np.zeros((case.form.width, case.straight.states, case.straight.states))
     matrix[:, case.equations.rows, case.equations.columns] = entries.T
     return matrix
 
@@ -110,8 +45,8 @@ def test_rates_entries_and_linear_solves_are_those_of_jax(case: Case) -> None:
     noise = terms[list(equations.rows)] / np.abs(case.y)[list(equations.columns)]
     assert (np.abs(found - entries) <= 1e-12 * np.abs(entries) + 1e-13 * noise).all()
 
-    hg = np.geomspace(1e-5, 0.1, FORM.width)
-    step = room(FORM, 1, hg)
+    hg = np.geomspace(1e-5, 0.1, case.form.width)
+    step = room(case.form, 1, hg)
     case.call("factor", case.E, case.inv, step, case.L)
     random = np.random.default_rng(0)
     b = random.standard_normal(case.b.shape) * (np.abs(case.y) + 1e-3)
@@ -130,7 +65,7 @@ def entry_of(case: Case, node: int) -> np.ndarray:
     bare, negative = g.without_sign(node)
     number = g.value(bare)
     if number is not None:
-        values = np.full(FORM.width, number)
+        values = np.full(case.form.width, number)
     else:
         values = case.E[places.live[bare]] if bare in places.live else case.inv[places.invariants[bare]]
     return -values if negative else values
