@@ -149,6 +149,14 @@ Precision = Annotated[
         metavar="float64|float32", rich_help_panel=COMPUTATION, help="float32 is faster; three digits are reliable."
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="native|jax",
+        rich_help_panel=COMPUTATION,
+        help="Solve by machine code made for the model, or by JAX  [default: native on a CPU]",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

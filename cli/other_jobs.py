@@ -15,6 +15,7 @@ import typer
 from nanomg import jobs
 from nanomg.cli import blocks, options, render
 from nanomg.jobs import Job
+from nanomg.solver import engine
 
 # fields that nanomg's own jobs have, too: the same options, by another name where the field's is not the option's
 _SHARED: Mapping[str, Any] = {
@@ -25,6 +26,7 @@ _SHARED: Mapping[str, Any] = {
     "force": options.Force,
     "library": options.Folders,
     "precision": options.Precision,
+    "engine": options.Engine,
 }
 _PLAIN = (str, int, float, bool)
 
@@ -44,7 +46,7 @@ def _command(job: Job) -> Callable[..., None]:
         texts = options.parse_assignments(given.pop("set")) if "set" in given else {}
         values = {name: value for name, value in given.items() if value is not None}
         request = job.request.Request(**values | ({"set": texts} if texts else {}))
-        with render.working(job.name):
+        with render.working(job.name), engine.using(request.engine):
             run = job.run.run(request, command=options.command_line())
         blocks.show_result(job.name, run.summary, json)
 

@@ -57,6 +57,7 @@ def sensitivity(
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a tornado diagram into this PNG file.")
     ] = None,
+    engine: options.Engine = None,
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,
@@ -80,6 +81,7 @@ def sensitivity(
             id=subject_id,
             output=output,
             figure=figure,
+            engine=engine,
             force=force,
             library=models.library(*library or ()),
             command=options.command_line(),

@@ -89,6 +89,7 @@ def sweep(
     events: options.EventDoses = None,
     subject_id: options.SubjectId = None,
     precision: options.Precision = "float64",
+    engine: options.Engine = None,
     rtol: Annotated[
         float, typer.Option(metavar="X", rich_help_panel=COMPUTATION, help="Relative tolerance of each step.")
     ] = 3e-5,
@@ -141,6 +142,7 @@ def sweep(
             events=events,
             id=subject_id,
             precision=precision,
+            engine=engine,
             rtol=rtol,
             device=device,
             memory=memory,

@@ -27,6 +27,7 @@ def validate(
         typer.Argument(metavar="[DOMAIN]...", help="Names of tables of observations, or paths of TOML files."),
     ] = None,
     output: options.Output = None,
+    engine: options.Engine = None,
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,
@@ -39,6 +40,7 @@ def validate(
         run = validate_run.validate(
             domains or (),
             output=output,
+            engine=engine,
             force=force,
             library=models.library(*library or ()),
             command=options.command_line(),

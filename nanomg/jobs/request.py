@@ -6,11 +6,12 @@ Each job has a dataclass of its own in `nanomg.jobs.<job>.request`, and one func
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from nanomg import schema
 from nanomg.errors import InputError
@@ -20,11 +21,14 @@ from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import load, rebuild
 from nanomg.models import library as find_library
 from nanomg.schema import AsJson, File, Strict, Texts, about
+from nanomg.solver import engine
 
 # a name or path, a scenario that has been read, or its resolved configuration as result files hold it
 ScenarioSource = Annotated[str | Scenario | Mapping[str, Any], AsJson(str | dict[str, Any])]
 
 R = TypeVar("R", bound="JobRequest")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,10 @@ class JobRequest(Strict):
 
     output: File | None = field(default=None, metadata=about("result file to write (HDF5)", execution=True))
     force: bool = field(default=False, metadata=about("overwrite files that exist", execution=True))
+    engine: str | None = field(
+        default=None,
+        metadata=about("engine of the solver; where left out, native on a CPU", allowed=engine.ENGINES, execution=True),
+    )
     library: Texts = field(
         default=(), metadata=about("folders of further mechanisms, cards and scenarios", execution=True)
     )
@@ -126,6 +134,17 @@ class RegimenRequest(ScenarioRequest):
             raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
         scenario, path = super().resolved(library), Path(self.events)
         return with_events(scenario, path, self.shelves(library), self.id, self.at_records)
+
+
+def on_engine(run: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
+    """A job's `run` that solves with the engine of its request."""
+
+    @functools.wraps(run)
+    def running(request: R, *args: P.args, **kwargs: P.kwargs) -> T:
+        with engine.using(request.engine):
+            return run(request, *args, **kwargs)
+
+    return running
 
 
 def resolve(

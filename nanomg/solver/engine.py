@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextvars import ContextVar
 
-from nanomg.errors import unknown
+from nanomg.errors import InputError, unknown
 
 NATIVE, JAX = "native", "jax"
 ENGINES = (NATIVE, JAX)
 VARIABLE = "NANOMG_ENGINE"
 
+_asked: ContextVar[str | None] = ContextVar("engine", default=None)  # of this thread
+
+
+@contextlib.contextmanager
+def using(engine: str | None) -> Iterator[None]:
+    """Let plans that are made in the body have this engine; with None they have that of the environment.
+
+    Raises `InputError` for an engine that does not exist or cannot run here.
+    """
+    if engine is not None:
+        _check(engine, "--engine")
+    token = _asked.set(engine or _asked.get())
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
 
 def default() -> str:
-    """The engine where none is asked for: that of the variable `NANOMG_ENGINE`; else native on a CPU, if llvmlite is installed.
+    """The engine of a new plan: what is asked for, here or by the variable `NANOMG_ENGINE`; else native where it can run.
 
-    Raises `InputError` for a variable that names no engine.
+    Raises `InputError` for an engine in the variable that does not exist or cannot run here.
     """
-    if wish := os.environ.get(VARIABLE):
-        return checked(wish, VARIABLE)
-    import jax
+    if asked := _asked.get():
+        return asked
+    if asked := os.environ.get(VARIABLE):
+        _check(asked, VARIABLE)
+        return asked
+    return JAX if _hindrance() else NATIVE
 
-    return NATIVE if jax.default_backend() == "cpu" and importlib.util.find_spec("llvmlite") is not None else JAX
 
-
-def checked(engine: str, place: str | None = None) -> str:
-    """The engine, if there is one of this name. Raises `InputError`, at this place, if not."""
+def _check(engine: str, place: str) -> None:
     if engine not in ENGINES:
         raise unknown("engine", engine, ENGINES, place)
-    return engine
+    if engine == NATIVE and (reason := _hindrance()):
+        raise InputError(f"the native engine {reason}; choose {JAX!r}", place)
+
+
+def _hindrance() -> str:
+    """Why the native engine cannot run here, or nothing."""
+    if importlib.util.find_spec("llvmlite") is None:
+        return "needs llvmlite, which is not installed"
+    import jax
+
+    return "" if jax.default_backend() == "cpu" else "runs on CPUs alone, and JAX computes on a GPU here"

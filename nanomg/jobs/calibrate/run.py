@@ -28,6 +28,7 @@ from nanomg.jobs.calibrate.least_squares import Optimum, Progress, Uncertainty
 from nanomg.jobs.calibrate.problem import FitProblem, at_bound, free_in, problem_of, residual, search
 from nanomg.jobs.calibrate.request import CalibrateRequest
 from nanomg.jobs.calibrate.summary import CalibrateSummary
+from nanomg.jobs.request import on_engine
 from nanomg.library import card_editing
 from nanomg.library.card import Card, Parameter
 from nanomg.library.library import Library
@@ -50,6 +51,7 @@ def calibrate(
     output: str | Path | None = None,
     card_out: str | Path | None = None,
     force: bool = False,
+    engine: str | None = None,
     library: Library | None = None,
     command: str = "",
     progress: Progress | None = None,
@@ -67,6 +69,7 @@ def calibrate(
         output: path of the result file (.h5).
         card_out: path of the card (.toml) to write with the fitted values.
         force: overwrite files that exist.
+        engine: "native" or "jax" [default: native on a CPU].
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
         progress: called after each start.
@@ -109,10 +112,12 @@ def calibrate(
         output=output,
         card_out=card_out,
         force=force,
+        engine=engine,
     )
     return run(request, library=library, command=command, progress=progress)
 
 
+@on_engine
 def run(
     request: CalibrateRequest,
     *,

@@ -24,6 +24,7 @@ from nanomg.jobs.feasibility.paired_lanes import paired_doses, paired_subjects
 from nanomg.jobs.feasibility.percentiles import PERCENTILES, percentiles
 from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
 from nanomg.jobs.feasibility.summary import FeasibilitySummary
+from nanomg.jobs.request import on_engine
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.population.plausibility import unphysical
@@ -83,6 +84,7 @@ def feasibility(
     id: str | None = None,
     output: str | Path | None = None,
     force: bool = False,
+    engine: str | None = None,
     library: Library | None = None,
     command: str = "",
     chunk: int = CHUNK,
@@ -103,6 +105,7 @@ def feasibility(
         id: ID of the only subject of the table that is used.
         output: path of the result file (.h5); without it nothing is written.
         force: overwrite files that exist.
+        engine: "native" or "jax" [default: native on a CPU].
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
         chunk: number of samples solved at once, which does not change the result.
@@ -132,10 +135,12 @@ def feasibility(
         id=id,
         output=output,
         force=force,
+        engine=engine,
     )
     return run(request, library=library, command=command, chunk=chunk, progress=progress)
 
 
+@on_engine
 def run(
     request: FeasibilityRequest,
     *,

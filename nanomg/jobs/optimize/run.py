@@ -14,7 +14,7 @@ from nanomg.errors import InputError
 from nanomg.jobs.optimize import group as optimize_group
 from nanomg.jobs.optimize.request import OptimizeRequest
 from nanomg.jobs.optimize.summary import OptimizeSummary
-from nanomg.jobs.request import about_scenario, origin
+from nanomg.jobs.request import about_scenario, on_engine, origin
 from nanomg.jobs.simulate import group, measures, verdict
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -41,6 +41,7 @@ def optimize(
     id: str | None = None,
     output: str | Path | None = None,
     force: bool = False,
+    engine: str | None = None,
     resume: bool = False,
     library: Library | None = None,
     command: str = "",
@@ -58,6 +59,7 @@ def optimize(
         id: ID of the subject of the table whose doses are optimised.
         output: path of the result file (.h5). While the search runs, its state is saved in `output.checkpoint`.
         force: overwrite files that exist.
+        engine: "native" or "jax" [default: native on a CPU].
         resume: continue from the checkpoint of an interrupted search.
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
@@ -85,11 +87,13 @@ def optimize(
         id=id,
         output=output,
         force=force,
+        engine=engine,
         resume=resume,
     )
     return run(request, library=library, command=command, progress=progress)
 
 
+@on_engine
 def run(
     request: OptimizeRequest,
     *,

@@ -13,6 +13,7 @@ import xarray as xr
 from nanomg import files
 from nanomg.errors import InputError, unknown
 from nanomg.files import StrPath
+from nanomg.jobs.request import on_engine
 from nanomg.jobs.sensitivity import elasticities, sobol
 from nanomg.jobs.sensitivity import figure as sensitivity_figure
 from nanomg.jobs.sensitivity.request import SensitivityRequest
@@ -44,6 +45,7 @@ def sensitivity(
     output: str | Path | None = None,
     figure: str | Path | None = None,
     force: bool = False,
+    engine: str | None = None,
     library: Library | None = None,
     command: str = "",
     progress: Progress | None = None,
@@ -64,6 +66,7 @@ def sensitivity(
         output: path of the result file (.h5); without it nothing is written.
         figure: path of a figure (.png) of elasticities and ranges.
         force: overwrite files that exist.
+        engine: "native" or "jax" [default: native on a CPU].
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
         progress: called after each block of samples.
@@ -96,10 +99,12 @@ def sensitivity(
         output=output,
         figure=figure,
         force=force,
+        engine=engine,
     )
     return run(request, library=library, command=command, progress=progress)
 
 
+@on_engine
 def run(
     request: SensitivityRequest,
     *,

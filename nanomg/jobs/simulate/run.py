@@ -14,7 +14,7 @@ from nanomg.dosing import event_table
 from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
 from nanomg.files import StrPath
-from nanomg.jobs.request import about_scenario, origin
+from nanomg.jobs.request import about_scenario, on_engine, origin
 from nanomg.jobs.simulate import measures, verdict
 from nanomg.jobs.simulate.request import SimulateRequest
 from nanomg.jobs.simulate.summary import SimulateSummary
@@ -43,6 +43,7 @@ def simulate(
     output: str | Path | None = None,
     records: str | Path | None = None,
     force: bool = False,
+    engine: str | None = None,
     series: bool | None = None,
     precision: str = "float64",
     library: Library | None = None,
@@ -58,6 +59,7 @@ def simulate(
         output: path of the result file (.h5); without it nothing is written.
         records: path of a CSV file for the outputs at each record of the event table.
         force: overwrite files that exist.
+        engine: "native" or "jax" [default: native on a CPU].
         series: whether subjects of an event table are also solved at common times, with control arms and a conclusion
             [default: yes, unless more than 100 subjects are written to `records` only].
         precision: "float64", or "float32", which is faster and reliable to three digits.
@@ -87,12 +89,14 @@ def simulate(
         output=output,
         records=records,
         force=force,
+        engine=engine,
         precision=precision,
         series=series,
     )
     return run(request, library=library, command=command)
 
 
+@on_engine
 def run(request: SimulateRequest, *, library: Library | None = None, command: str = "") -> Run:
     """The simulation of a request; `library` is one that was built already."""
     path, table = _check_files(request.events, request.output, request.records, request.force)

@@ -23,6 +23,7 @@ from nanomg.population.population_file import load_population
 from nanomg.results import file
 from nanomg.results.model_hash import model_hash
 from nanomg.simulation import lanes
+from nanomg.solver import engine
 
 _COPIES = 4  # of the numbers of a part, on their way from the solver to the disk
 _PART = 1024  # trajectories of a part at most: two seconds of a core, and few enough for memory to stay flat
@@ -88,7 +89,14 @@ def prepare(request: SweepRequest, library: Library | None = None) -> PreparedSw
     shipped = find_library().folders
     further = tuple(str(f.resolve()) for f in shelves.folders if f not in shipped)
     meant = model_hash(chosen.model), _hash(found.population)
-    recipe = Recipe(chosen.config, dataclasses.replace(request, scenario=chosen.name), further, *meant, budget)
+    here = dataclasses.replace(request, scenario=chosen.name, engine=found.plan.engine)
+    recipe = Recipe(chosen.config, here, further, *meant, budget)
+        chosen.config,
+        dataclasses.replace(request, scenario=chosen.name, engine=found.plan.engine),
+        further,
+        *meant,
+        budget,
+    )
     return PreparedSweep(request, chosen, found, recipe, _part_of(found))
 
 
@@ -113,19 +121,20 @@ def _trajectories(
     else:
         points = axes.of_values(request.values, scenario)
     who = load_population(request.population, library, scenario) if request.population else None
-    return Trajectories(
-        scenario,
-        points,
-        sweep_keep.kept_of(request.keep, scenario, who),
-        subjects=request.subjects,
-        population=who,
-        seed=request.seed,
-        rtol=request.rtol,
-        precision=request.precision,
-        device=request.device,
-        memory=memory,
-        most=most,
-    )
+    with engine.using(request.engine):
+        return Trajectories(
+            scenario,
+            points,
+            sweep_keep.kept_of(request.keep, scenario, who),
+            subjects=request.subjects,
+            population=who,
+            seed=request.seed,
+            rtol=request.rtol,
+            precision=request.precision,
+            device=request.device,
+            memory=memory,
+            most=most,
+        )
 
 
 def _part_of(found: Trajectories) -> int:

@@ -30,6 +30,7 @@ from nanomg.compute import cluster, process
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
+from nanomg.jobs.request import on_engine
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import RECORD, RECORDS, SERIES, STATUS, TEXTS
 from nanomg.jobs.sweep.prepared import PreparedSweep, Recipe, prepare
@@ -82,7 +83,7 @@ def sweep(
             `keep`: read-outs ("tumour.volume:final") [default: the final values of the scenario's outputs];
             `paired`: also simulate each trajectory without its Mg;
             `sample` and `points`: "grid", "sobol" or "lhs", and the number of points;
-            `seed`, `set`, `dose`, `precision`, `device`, `memory` (per core);
+            `seed`, `set`, `dose`, `precision`, `engine`, `device`, `memory` (per core);
             `output`: path of the result file (.h5), `force`: overwrite it;
             `resume`: continue an interrupted sweep, `parts`: do not merge its parts;
             `workers`: number of worker processes, or `scheduler`: address of a Dask scheduler.
@@ -105,6 +106,7 @@ def sweep(
     return run(request, library=library, command=command, progress=progress, read=read)
 
 
+@on_engine
 def run(
     request: SweepRequest,
     *,

@@ -32,6 +32,7 @@ from nanomg.data.observations import USES, ObservationTable, Row
 from nanomg.data.prediction import Prediction, Predictor
 from nanomg.data.scores import NEAR, SCORED, TWICE, Score, noise_floor
 from nanomg.errors import InputError
+from nanomg.jobs.request import on_engine
 from nanomg.jobs.validate.request import ValidateRequest
 from nanomg.jobs.validate.summary import TITLE, ValidateSummary
 from nanomg.library.library import Library
@@ -51,6 +52,7 @@ def validate(
     *,
     output: str | Path | None = None,
     force: bool = False,
+    engine: str | None = None,
     library: Library | None = None,
     command: str = "",
 ) -> Run:
@@ -60,6 +62,7 @@ def validate(
         domains: names of observation tables, or paths of TOML files [default: all tables of the library].
         output: path of the result file (.h5), next to which figures are written; without it nothing is written.
         force: overwrite files that exist.
+        engine: "native" or "jax" [default: native on a CPU].
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
 
@@ -76,9 +79,12 @@ def validate(
         >>> run.summary["rows"]["lnp"]["calibrate"]  # published values used for calibration
         4
     """
-    return run(ValidateRequest(domains=domains, output=output, force=force), library=library, command=command)
+    return run(
+        ValidateRequest(domains=domains, output=output, force=force, engine=engine), library=library, command=command
+    )
 
 
+@on_engine
 def run(request: ValidateRequest, *, library: Library | None = None, command: str = "") -> Run:
     """The validation of a request; `library` is one that was built already."""
     shelf = request.shelves(library)
