@@ -93,8 +93,22 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Say on stderr what is compiled, and which engine solves.")
+    ] = False,
 ) -> None:
-    pass
+    if verbose:
+        _say_more()
+
+
+def _say_more() -> None:
+    import logging
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("nanomg: %(message)s"))
+    logger = logging.getLogger("nanomg")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
 
 
 def app() -> NoReturn:
@@ -103,7 +117,7 @@ def app() -> NoReturn:
     gc.set_threshold(100_000)
     _open_streams()
     try:
-        for job, command in other_commands(sys.argv[1:2]):
+        for job, command in other_commands(sys.argv[1:3]):
             help_pages.add(commands, "Run", job.name, command, ())
         code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
         sys.stdout.flush()

@@ -6,6 +6,7 @@ variable length, flags are int8 with `flag_values` and `flag_meanings`, attribut
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import importlib.metadata
@@ -39,7 +40,7 @@ COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True, "f
 _COMPRESS_FROM = 16_384  # [bytes] a smaller variable costs more as a compressed chunk than it saves
 _LAZY_FROM = 64 * 2**20  # [bytes] a larger file is not read into memory when it is opened
 _LAZY_VARIABLE = 2**20  # [bytes] in such a file
-_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "xarray", "h5netcdf", "h5py", "pint")
+_PACKAGES = ("jax", "jaxlib", "equinox", "optax", "numpy", "xarray", "h5netcdf", "h5py", "llvmlite", "pint")
 
 
 # ---------------------------------------------------------------------- what goes in
@@ -64,12 +65,16 @@ def root_attributes(
     import jax  # a file is read without it and the equations
 
     from nanomg.results.model_hash import model_hash
+    from nanomg.solver.native.kernel import engine_of
 
+    models = tuple(model) if isinstance(model, Sequence) else (model,)
     now = (ended or datetime.datetime.now(datetime.UTC)).strftime("%Y-%m-%dT%H:%M:%SZ")
     config_json = to_json(config, sort_keys=True)
     first = jax.devices()[0]
     versions = {"python": platform.python_version(), "nanomg": __version__}
-    versions |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # what can be done without
+            versions[name] = importlib.metadata.version(name)
     attributes: dict[str, str | int] = {
         "Conventions": "CF-1.11",
         "title": title,
@@ -78,11 +83,12 @@ def root_attributes(
         "id": str(uuid.uuid4()),
         "date_created": now,
         "nanomg_schema_version": SCHEMA_VERSION,
-        "model_hash": model_hash(*(model if isinstance(model, Sequence) else (model,))),
+        "model_hash": model_hash(*models),
         "config_json": config_json,
         "config_hash": _sha256(config_json),
         "rng_seed": seed,
         "dtype": str(config.get("precision", jax.numpy.asarray(0.0).dtype)),
+        "engine": engine_of(models),
         "device": device or f"{first.platform}: {first.device_kind}",
         "package_versions_json": to_json(versions),
     }

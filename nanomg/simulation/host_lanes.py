@@ -17,8 +17,8 @@ from nanomg.equations.model import Model
 from nanomg.simulation import host_course, host_doses, host_records, record_course
 from nanomg.simulation.host_course import HostCourse, Start
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
-from nanomg.solver.engine import NATIVE
 from nanomg.solver.elementwise import elementwise
+from nanomg.solver.engine import NATIVE
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.native import kernel, machine, solve
 from nanomg.solver.native.arrays import KernelInputs, KernelResults

@@ -51,8 +51,9 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
 
     record = actions.record.clip(0)
     part = np.take_along_axis(share, record[:, :, None], 1)
-    flows, jumps = _flows(actions, mode, _take(inflow, record), part), following(
-        ((actions.kind == Kind.BOLUS) * _take(jump, record))[:, :, None] * part
+    flows, jumps = (
+        _flows(actions, mode, _take(inflow, record), part),
+        following(((actions.kind == Kind.BOLUS) * _take(jump, record))[:, :, None] * part),
     )
     lengths, keep = np.maximum(ends - starts, 0.0), np.ones_like(ends)
     keep[:, 1:] = actions.keep[:, :-1]
@@ -123,7 +124,7 @@ def _deliveries(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[
     modelled = {"lag": none, "F": none + 1.0, "rate": none + np.nan, "duration": none + np.nan}
     share = np.zeros((*time.shape, len(plan.channels)))
     for i, name in enumerate(plan.cmt):
-        port, here = plan.model.ports.get(name, Port("", "", {name: 1.0})), records.target.T == i
+        port, here = plan.model.ports.get(name, Port("", "", {name: 1.0})), i == records.target.T
         if not here.any():
             continue
         if port.uptake is not None:
@@ -151,9 +152,7 @@ def _flows(actions: Edges, mode: np.ndarray, inflow: np.ndarray, share: np.ndarr
     return following(np.where(running > 0, flows, 0.0))
 
 
-def _forcing(
-    plan: Plan, lanes: Lanes, given: Start, at: np.ndarray, held: Mapping[str, np.ndarray]
-) -> np.ndarray:
+def _forcing(plan: Plan, lanes: Lanes, given: Start, at: np.ndarray, held: Mapping[str, np.ndarray]) -> np.ndarray:
     """Inputs and timed values (lane, interval, row) on the interval that each action closes."""
     (batch, intervals), records, windows = at.shape, len(lanes.time), len(lanes.start)
     inputs = shared(lanes.base)[:, None]

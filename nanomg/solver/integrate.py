@@ -85,7 +85,7 @@ def _events(at: Intervals) -> jax.Array:
 
 
 def _slots(problem: Problem, inputs: Inputs) -> int:
-    """Steps that are recorded at most: room for every turn is zeros to be written, which costs more than the solve if it is generous."""
+    """Steps that are recorded at most: generous room is zeros to be written, which costs more than the solve."""
     return min(problem.max_steps, 4096 + 16 * len(inputs.intervals.length))
 
 

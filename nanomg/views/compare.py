@@ -244,6 +244,7 @@ def _run(result: ResultReader, same_hash: bool) -> dict[str, str]:
         "scenario": str(result.config.get("scenario", "")),
         "seed": result.attribute("rng_seed"),
         "precision": result.attribute("dtype"),
+        "engine": result.attribute("engine"),
         "device": result.attribute("device"),
         "equations": result.attribute("model_hash")[:_HASH] if same_hash else "",
     }

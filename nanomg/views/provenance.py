@@ -138,6 +138,7 @@ def again(result: ResultReader) -> Iterator[Any]:
         "configuration (SHA-256)": result.attribute("config_hash"),
         "equations (SHA-256)": result.attribute("model_hash"),
         "precision": result.attribute("dtype"),
+        "engine": result.attribute("engine"),
         "device": result.attribute("device"),
         "file": result.attribute("id"),
         "schema": result.attribute("nanomg_schema_version"),

@@ -46,7 +46,11 @@ def assert_same(plan: Plan, lanes: Lanes) -> None:
     for name, array in {**intervals, **expected._asdict(), **expected.bound, "floor": floor}.items():
         if name in ("intervals", "bound"):
             continue
-        mine = host_course.floor(plan.model, found.largest) if name == "floor" else {**found._asdict(), **found.bound}[name]
+        mine = (
+            host_course.floor(plan.model, found.largest)
+            if name == "floor"
+            else {**found._asdict(), **found.bound}[name]
+        )
         theirs = np.moveaxis(np.asarray(array), -1, 0)
         size = np.abs(theirs).max(initial=0.0)
         wide = np.broadcast_to(mine, theirs.shape)
@@ -131,9 +135,7 @@ COLUMNS = {"pk.V": "VC", "pk.V2": "VP", "pk.Tlag_central": "LAG"}
 def test_random_records_with_columns(who: list[Subject]) -> None:
     """Columns that hold on, that follow straight lines, and that set a lag."""
     sizes = lambda t: {"VC": 35.0 + 10.0 * np.sin(t), "VP": 50.0 + 20.0 * np.cos(t), "LAG": 0.25 * (1.0 + np.sin(t))}
-    bound = [
-        Subject(one.id, tuple(replace(r, covariates=sizes(r.time)) for r in one.records), COLUMNS) for one in who
-    ]
+    bound = [Subject(one.id, tuple(replace(r, covariates=sizes(r.time)) for r in one.records), COLUMNS) for one in who]
     assert_same(*record_lanes(bound, {"pk.CL": SPREAD}, output=np.array([])))
 
 

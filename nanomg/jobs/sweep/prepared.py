@@ -91,12 +91,6 @@ def prepare(request: SweepRequest, library: Library | None = None) -> PreparedSw
     meant = model_hash(chosen.model), _hash(found.population)
     here = dataclasses.replace(request, scenario=chosen.name, engine=found.plan.engine)
     recipe = Recipe(chosen.config, here, further, *meant, budget)
-        chosen.config,
-        dataclasses.replace(request, scenario=chosen.name, engine=found.plan.engine),
-        further,
-        *meant,
-        budget,
-    )
     return PreparedSweep(request, chosen, found, recipe, _part_of(found))
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Sequence
 
 from nanomg.equations.model import Model
+from nanomg.solver import engine
 from nanomg.solver.native import foreign, forward, graph, machine, straight
 from nanomg.solver.native.foreign import Kernel
 from nanomg.solver.native.ir import Format, Module
@@ -58,6 +60,12 @@ def lacks(problem: Problem, precision: str) -> str | None:
         else:
             _lacking[known] = None
     return _lacking[known]
+
+
+def engine_of(models: Sequence[Model]) -> str:
+    """The engine that has solved these models, as far as this process has met them: where it is JAX for one, it is JAX."""
+    lacking = {model for (model, _), name in _lacking.items() if name is not None}
+    return engine.JAX if lacking.intersection(models) else engine.default()
 
 
 def forward_kernel(problem: Problem, precision: str) -> Kernel:

@@ -18,7 +18,7 @@ _ALONE = ("fixed", "settings", "used", "rows", "source")  # operands without an 
 
 
 def solves(problem: Problem, inputs: Inputs) -> bool:
-    """Whether a kernel solves it: that is asked for, and the equations have no operation without machine code."""
+    """Whether kernels solve it: that is asked for, and the equations have no operation without machine code."""
     return problem.engine == NATIVE and kernel.lacks(problem, str(inputs.y0.dtype)) is None
 
 
