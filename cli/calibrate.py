@@ -54,7 +54,7 @@ def calibrate(
         Path | None,
         typer.Option(metavar="FILE", rich_help_panel=OUTPUT, help="Write the card with the fitted values here (TOML)."),
     ] = None,
-    engine: options.Engine = None,
+    engine: options.Engine = "auto",
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,

@@ -41,7 +41,7 @@ def optimize(
     events: options.EventDoses = None,
     subject_id: options.SubjectId = None,
     output: options.Output = None,
-    engine: options.Engine = None,
+    engine: options.Engine = "auto",
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,

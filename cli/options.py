@@ -150,11 +150,11 @@ Precision = Annotated[
     ),
 ]
 Engine = Annotated[
-    str | None,
+    str,
     typer.Option(
-        metavar="native|jax",
+        metavar="auto|native|jax",
         rich_help_panel=COMPUTATION,
-        help="Solve by machine code made for the model, or by JAX  [default: native on a CPU]",
+        help="Solve by machine code made for the model (native), or by JAX; auto: native on a CPU.",
     ),
 ]
 Output = Annotated[

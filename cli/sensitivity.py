@@ -57,7 +57,7 @@ def sensitivity(
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a tornado diagram into this PNG file.")
     ] = None,
-    engine: options.Engine = None,
+    engine: options.Engine = "auto",
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,

@@ -38,7 +38,7 @@ def simulate(
     records: options.Records = None,
     series: options.Series = None,
     precision: options.Precision = "float64",
-    engine: options.Engine = None,
+    engine: options.Engine = "auto",
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,

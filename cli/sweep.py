@@ -89,7 +89,7 @@ def sweep(
     events: options.EventDoses = None,
     subject_id: options.SubjectId = None,
     precision: options.Precision = "float64",
-    engine: options.Engine = None,
+    engine: options.Engine = "auto",
     rtol: Annotated[
         float, typer.Option(metavar="X", rich_help_panel=COMPUTATION, help="Relative tolerance of each step.")
     ] = 3e-5,

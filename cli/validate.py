@@ -27,7 +27,7 @@ def validate(
         typer.Argument(metavar="[DOMAIN]...", help="Names of tables of observations, or paths of TOML files."),
     ] = None,
     output: options.Output = None,
-    engine: options.Engine = None,
+    engine: options.Engine = "auto",
     force: options.Force = False,
     json: options.Json = False,
     library: options.Folders = None,

@@ -40,9 +40,9 @@ class JobRequest(Strict):
 
     output: File | None = field(default=None, metadata=about("result file to write (HDF5)", execution=True))
     force: bool = field(default=False, metadata=about("overwrite files that exist", execution=True))
-    engine: str | None = field(
-        default=None,
-        metadata=about("engine of the solver; where left out, native on a CPU", allowed=engine.ENGINES, execution=True),
+    engine: str = field(
+        default=engine.AUTO,
+        metadata=about("engine of the solver; auto: native on a CPU", allowed=engine.ASKED, execution=True),
     )
     library: Texts = field(
         default=(), metadata=about("folders of further mechanisms, cards and scenarios", execution=True)

@@ -12,20 +12,22 @@ from nanomg.errors import InputError, unknown
 
 NATIVE, JAX = "native", "jax"
 ENGINES = (NATIVE, JAX)
+AUTO = "auto"
+ASKED = (AUTO, *ENGINES)
 VARIABLE = "NANOMG_ENGINE"
 
 _asked: ContextVar[str | None] = ContextVar("engine", default=None)  # of this thread
 
 
 @contextlib.contextmanager
-def using(engine: str | None) -> Iterator[None]:
-    """Let plans that are made in the body have this engine; with None they have that of the environment.
+def using(engine: str) -> Iterator[None]:
+    """Let plans that are made in the body have this engine; `auto` changes nothing.
 
     Raises `InputError` for an engine that does not exist or cannot run here.
     """
-    if engine is not None:
+    if engine != AUTO:
         _check(engine, "--engine")
-    token = _asked.set(engine or _asked.get())
+    token = _asked.set(_asked.get() if engine == AUTO else engine)
     try:
         yield
     finally:
@@ -39,7 +41,7 @@ def default() -> str:
     """
     if asked := _asked.get():
         return asked
-    if asked := os.environ.get(VARIABLE):
+    if (asked := os.environ.get(VARIABLE, AUTO)) not in ("", AUTO):
         _check(asked, VARIABLE)
         return asked
     return JAX if _hindrance() else NATIVE
@@ -47,7 +49,7 @@ def default() -> str:
 
 def _check(engine: str, place: str) -> None:
     if engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES, place)
+        raise unknown("engine", engine, ASKED, place)
     if engine == NATIVE and (reason := _hindrance()):
         raise InputError(f"the native engine {reason}; choose {JAX!r}", place)
 

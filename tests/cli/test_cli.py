@@ -176,7 +176,7 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
         "records": None,
         "series": None,
         "precision": "float64",
-        "engine": None,
+        "engine": "auto",
         "force": True,
         "command": "nanomg simulate s --set 'a.b=1 L/h' --dose 'c: 1 mg' -o run.h5 --force --json",
     }

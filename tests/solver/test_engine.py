@@ -82,7 +82,7 @@ def test_who_is_nearer_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.default() == "jax"
     with engine.using("native"):
         assert engine.default() == "native"
-        with engine.using(None):
+        with engine.using("auto"):
             assert simulation_lanes.plan_for(Model(Saturating), DOSES).engine == "native"
     assert simulation_lanes.plan_for(Model(Saturating), DOSES).engine == "jax"
 

@@ -51,7 +51,7 @@ def calibrate(
     output: str | Path | None = None,
     card_out: str | Path | None = None,
     force: bool = False,
-    engine: str | None = None,
+    engine: str = "auto",
     library: Library | None = None,
     command: str = "",
     progress: Progress | None = None,
@@ -69,7 +69,7 @@ def calibrate(
         output: path of the result file (.h5).
         card_out: path of the card (.toml) to write with the fitted values.
         force: overwrite files that exist.
-        engine: "native" or "jax" [default: native on a CPU].
+        engine: "auto" (native where it can run), "native" or "jax".
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
         progress: called after each start.

@@ -84,7 +84,7 @@ def feasibility(
     id: str | None = None,
     output: str | Path | None = None,
     force: bool = False,
-    engine: str | None = None,
+    engine: str = "auto",
     library: Library | None = None,
     command: str = "",
     chunk: int = CHUNK,
@@ -105,7 +105,7 @@ def feasibility(
         id: ID of the only subject of the table that is used.
         output: path of the result file (.h5); without it nothing is written.
         force: overwrite files that exist.
-        engine: "native" or "jax" [default: native on a CPU].
+        engine: "auto" (native where it can run), "native" or "jax".
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
         chunk: number of samples solved at once, which does not change the result.

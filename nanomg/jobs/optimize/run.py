@@ -41,7 +41,7 @@ def optimize(
     id: str | None = None,
     output: str | Path | None = None,
     force: bool = False,
-    engine: str | None = None,
+    engine: str = "auto",
     resume: bool = False,
     library: Library | None = None,
     command: str = "",
@@ -59,7 +59,7 @@ def optimize(
         id: ID of the subject of the table whose doses are optimised.
         output: path of the result file (.h5). While the search runs, its state is saved in `output.checkpoint`.
         force: overwrite files that exist.
-        engine: "native" or "jax" [default: native on a CPU].
+        engine: "auto" (native where it can run), "native" or "jax".
         resume: continue from the checkpoint of an interrupted search.
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.

@@ -45,7 +45,7 @@ def sensitivity(
     output: str | Path | None = None,
     figure: str | Path | None = None,
     force: bool = False,
-    engine: str | None = None,
+    engine: str = "auto",
     library: Library | None = None,
     command: str = "",
     progress: Progress | None = None,
@@ -66,7 +66,7 @@ def sensitivity(
         output: path of the result file (.h5); without it nothing is written.
         figure: path of a figure (.png) of elasticities and ranges.
         force: overwrite files that exist.
-        engine: "native" or "jax" [default: native on a CPU].
+        engine: "auto" (native where it can run), "native" or "jax".
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
         progress: called after each block of samples.

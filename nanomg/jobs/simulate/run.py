@@ -43,7 +43,7 @@ def simulate(
     output: str | Path | None = None,
     records: str | Path | None = None,
     force: bool = False,
-    engine: str | None = None,
+    engine: str = "auto",
     series: bool | None = None,
     precision: str = "float64",
     library: Library | None = None,
@@ -59,7 +59,7 @@ def simulate(
         output: path of the result file (.h5); without it nothing is written.
         records: path of a CSV file for the outputs at each record of the event table.
         force: overwrite files that exist.
-        engine: "native" or "jax" [default: native on a CPU].
+        engine: "auto" (native where it can run), "native" or "jax".
         series: whether subjects of an event table are also solved at common times, with control arms and a conclusion
             [default: yes, unless more than 100 subjects are written to `records` only].
         precision: "float64", or "float32", which is faster and reliable to three digits.

@@ -52,7 +52,7 @@ def validate(
     *,
     output: str | Path | None = None,
     force: bool = False,
-    engine: str | None = None,
+    engine: str = "auto",
     library: Library | None = None,
     command: str = "",
 ) -> Run:
@@ -62,7 +62,7 @@ def validate(
         domains: names of observation tables, or paths of TOML files [default: all tables of the library].
         output: path of the result file (.h5), next to which figures are written; without it nothing is written.
         force: overwrite files that exist.
-        engine: "native" or "jax" [default: native on a CPU].
+        engine: "auto" (native where it can run), "native" or "jax".
         library: mechanisms, cards and scenarios [default: the shipped library].
         command: the command line, for the history of the file.
 
