@@ -348,7 +348,8 @@ def test_any_table_gives_a_result_or_one_sentence(
             plan, values, [*subjects, *[ballast(subjects[0].bound)] * (lanes - len(subjects))], *args, **options
         )
 
-    monkeypatch.setattr(simulation_blocks, "solve_in_like_blocks", block)
+    for name in ("solve_in_turn", "solve_in_like_blocks"):
+        monkeypatch.setattr(simulation_blocks, name, block)
     monkeypatch.setattr(
         layout, "plan_of", lambda model, who, *a, **k: plan_of(model, [*who, ballast(who[0].bound)], *a, **k)
     )

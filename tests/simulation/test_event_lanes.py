@@ -21,9 +21,10 @@ from nanomg.library import scenario_file
 from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.models.magnesium import Magnesium
-from nanomg.simulation import action_order, event_lanes
+from nanomg.simulation import event_lanes
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan
+from nanomg.solver.native import foreign
 from nanomg.solver.status import Status
 
 CLOSE = 1e-5  # of a gradient, relative to its largest component of the kind
@@ -283,19 +284,21 @@ def test_constants_follow_a_column() -> None:
         event_lanes.run(model, values, [Subject("1", rows_, bound)], between={"magnesium.total_0": "linear"})
 
 
-def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None:
+@pytest.mark.parametrize("engine", ["native", "jax"])
+def test_other_values_kinds_and_counts_of_records_do_not_compile_again(engine: str) -> None:
     found = shipped("textbook-1cpt")
 
     def solve(*records: Record) -> np.ndarray:
         subject = Subject("1", rows(*records, Record(9, 30.0)))
-        return event_lanes.run(found.model, found.values, [subject]).at_records(["pk.C"])[0]["pk.C"]
+        return event_lanes.run(found.model, found.values, [subject], engine=engine).at_records(["pk.C"])[0]["pk.C"]
+
+    def compiled() -> int:
+        programs = simulation_lanes._run, simulation_lanes._observe
+        return len(foreign._codes) + sum(len(one.compiled) + one.jitted._cache_size() for one in programs)
 
     both = [Record(2, 0.0, 1, 50.0, "pk.depot"), Record(2, 3.0, 1, 50.0, "pk.central")]
     solve(*both)
-    counts = [
-        len(program.compiled) + program.jitted._cache_size()
-        for program in (simulation_lanes._run, action_order._arriving)
-    ]
+    before = compiled()
     fresh = solve(
         replace(both[1], time=1.0, ii=5.0, addl=3, duration=7.0),
         replace(both[0], amt=10.0),
@@ -303,10 +306,7 @@ def test_other_values_kinds_and_counts_of_records_do_not_compile_again() -> None
         Record(2, 9.0, 4, 5.0, "pk.depot"),
     )
     assert fresh[-1] > 0
-    assert counts == [
-        len(program.compiled) + program.jitted._cache_size()
-        for program in (simulation_lanes._run, action_order._arriving)
-    ]
+    assert compiled() == before
 
 
 @pytest.mark.parametrize(
