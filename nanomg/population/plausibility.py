@@ -7,16 +7,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from nanomg.compute import programs
-from nanomg.equations.model import Model, stack
+from nanomg.equations.model import Model
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.roles import BELOW, ORDERED
-
-_BLOCK = 1024  # sampled subjects that are evaluated together
+from nanomg.solver import engine
+from nanomg.solver.elementwise import elementwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,25 +58,18 @@ def _at_start(
     model: Model, values: Mapping[str, Any], varied: tuple[str, ...], names: Iterable[str], count: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Whether amounts at time 0 are finite and not negative (count,), and what these quantities then are (name, count)."""
-    rows = np.stack([values[name] for name in varied]) if varied else np.empty((0, count))
-    fixed = {name: value for name, value in values.items() if name not in varied}
-    parts = []
-    for begin in range(0, count, _BLOCK):
-        block = rows[:, begin : begin + _BLOCK]
-        full = np.pad(block, ((0, 0), (0, _BLOCK - block.shape[1])), "edge")  # one shape, one program
-        parts.append(_start(model, varied, tuple(names), full, fixed))
-    sound, found = (np.concatenate([np.asarray(p[i]) for p in parts], -1)[..., :count] for i in (0, 1))
-    return sound, found
+    wanted, states = tuple(names), len(model.states)
+    given = {name: np.broadcast_to(values[name], count)[:, None] if name in varied else values[name] for name in values}
+    results = elementwise(at_start, states + len(wanted), model, wanted)(given, engine.default())[:, 0]
+    results = np.broadcast_to(results, (count, states + len(wanted)))
+    amounts = results[:, :states]
+    return (np.isfinite(amounts) & (amounts >= 0)).all(1), results[:, states:].T
 
 
-@programs.compiled(0, 1, 2)
-def _start(
-    model: Model, varied: tuple[str, ...], names: tuple[str, ...], rows: Any, fixed: dict[str, Any]
-) -> tuple[jax.Array, jax.Array]:
-    shape = rows.shape[1:]
-    x = model.derive({**fixed, **dict(zip(varied, rows, strict=True))})
-    amounts = stack(model.initial(x), shape)
-    sound = jnp.all(jnp.isfinite(amounts) & (amounts >= 0), axis=0)
+def at_start(model: Model, names: tuple[str, ...], values: Mapping[str, Any]) -> list[Any]:
+    """Amounts at time 0 in the order of the states, then these quantities."""
+    x = model.derive(values)
+    amounts = model.initial(x)
     defaults = {name: var.default for name, var in model.inputs.items()}
     x = model.evaluate({**x, **defaults, **dict(zip(model.states, amounts, strict=True))})
-    return sound, stack([x[name] for name in names], shape) if names else jnp.empty((0, *shape))
+    return [*amounts, *(x[name] for name in names)]

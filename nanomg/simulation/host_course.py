@@ -49,7 +49,7 @@ def start(plan: Plan, values: Mapping[str, Any], batch: int) -> Start:
     given = {n: np.asarray(values[n], float) for n in (*model.parameters, *model.ramped)}
     x = {n: a.reshape(-1) for n, a in given.items()} | {n: np.full(1, v) for n, v in model.absent.items()}
     results = elementwise(constants_and_start, len(model.constants) + len(model.states), model)(
-        {n: a[:, None] for n, a in x.items()}
+        {n: a[:, None] for n, a in x.items()}, plan.engine
     )[:, 0]
     for i, name in enumerate(model.constants):
         column = results[:, i]

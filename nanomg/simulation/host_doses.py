@@ -66,23 +66,23 @@ def arriving(model: Model, cmt: str, values: Mapping[str, Any]) -> list[Any]:
     return [getattr(model.mechanism_of(cmt, values), str(model.ports[cmt].uptake))(values[AMOUNT])]
 
 
-def taken_up(model: Model, cmt: str, x: Mapping[str, np.ndarray], amount: np.ndarray) -> np.ndarray:
-    """Amounts (lane, dose) as they arrive through a port with saturable uptake; `x` (lane, dose) by name, axes of length 1 shared."""
-    names = model.owner[cmt].parameters()
-    return elementwise(arriving, 1, model, cmt)({AMOUNT: amount, **{n: x[n] for n in names}})[..., 0]
+def taken_up(plan: Plan, cmt: str, x: Mapping[str, np.ndarray], amount: np.ndarray) -> np.ndarray:
+    """Amounts (lane, dose) as they arrive through a port with saturable uptake; `x` (lane, dose) by name, axes of 1 shared."""
+    values = {AMOUNT: amount, **{n: x[n] for n in plan.model.owner[cmt].parameters()}}
+    return elementwise(arriving, 1, plan.model, cmt)(values, plan.engine)[..., 0]
 
 
 def _arrivals(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """When doses arrive (lane, dose), and how much of them in each channel (lane, dose, channel)."""
     model, states, channels = plan.model, list(plan.model.states), plan.channels
     time, amount = shared(lanes.time), shared(lanes.amount)
-    times, amounts, shares = [], [], []
+    times, amounts = [], []
     by_port = np.array([list(dict.fromkeys(plan.cmt)).index(cmt) for cmt in plan.cmt], int)
     for i, cmt in enumerate(dict.fromkeys(plan.cmt)):
         port, own = model.ports.get(cmt, Port("", "", {cmt: 1.0})), by_port == i
         when, size = time[:, own], amount[:, own]
         if port.uptake is not None:
-            size = taken_up(model, cmt, {n: a[:, None] for n, a in x.items()}, size)
+            size = taken_up(plan, cmt, {n: a[:, None] for n, a in x.items()}, size)
         if port.F is not None:
             size = size * x[port.F][:, None]
         if port.lag is not None:

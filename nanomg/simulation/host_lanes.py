@@ -143,8 +143,9 @@ def _traced(inputs: KernelInputs) -> Any:
     batch = len(inputs.y0)
     forcing = np.moveaxis(np.broadcast_to(inputs.forcing, (batch, *inputs.forcing.shape[1:])), 0, -1)
     none: Any = None
-    intervals = Intervals(none, none, none, none, none, forcing)
-    return Inputs(none, intervals, inputs.fixed, inputs.varied.T, inputs.floor.T, np.float64(inputs.rtol))
+    known: Any = (forcing, inputs.fixed, inputs.varied.T, inputs.floor.T, np.float64(inputs.rtol))
+    intervals = Intervals(none, none, none, none, none, known[0])
+    return Inputs(none, intervals, *known[1:])
 
 
 # ---------------------------------------------------------------- quantities along a trajectory

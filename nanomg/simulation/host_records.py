@@ -1,4 +1,4 @@
-"""Event records as intervals, for lanes with concrete values: what `record_course` does for one traced lane, in NumPy for all lanes.
+"""Event records as intervals, for lanes with concrete values: what `record_course` does for one traced lane, in NumPy for all.
 
 The order of the actions is decided before (`action_order`), for which `arriving` gives the values of the records.
 """
@@ -109,7 +109,7 @@ def _at(plan: Plan, x: Mapping[str, np.ndarray], columns: Mapping[str, np.ndarra
     if not timed:
         return wide
     values = {n: a for n, a in wide.items() if n not in plan.model.constants}
-    found = elementwise(timed_constants, len(timed), plan.model, timed)(values)
+    found = elementwise(timed_constants, len(timed), plan.model, timed)(values, plan.engine)
     return wide | {name: found[..., i] for i, name in enumerate(timed)}
 
 
@@ -124,11 +124,12 @@ def _deliveries(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[
     modelled = {"lag": none, "F": none + 1.0, "rate": none + np.nan, "duration": none + np.nan}
     share = np.zeros((*time.shape, len(plan.channels)))
     for i, name in enumerate(plan.cmt):
-        port, here = plan.model.ports.get(name, Port("", "", {name: 1.0})), i == records.target.T
+        port = plan.model.ports.get(name, Port("", "", {name: 1.0}))
+        here = i == records.target.T
         if not here.any():
             continue
         if port.uptake is not None:
-            amount = np.where(here, taken_up(plan.model, name, at, amount), amount)
+            amount = np.where(here, taken_up(plan, name, at, amount), amount)
         for what in modelled:
             if (parameter := getattr(port, what)) is not None:
                 modelled[what] = np.where(here, at[parameter], modelled[what])

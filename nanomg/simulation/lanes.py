@@ -211,7 +211,7 @@ def _shared(plan: Plan, devices: tuple[Any, ...], tree: Any, leaves: tuple[Any, 
 
 
 def run(plan: Plan, lanes: Lanes, rtol: float = RTOL, defer: bool = True) -> Trajectory:
-    """Solve all lanes, in JAX by blocks (nanomg.simulation.blocks); in single precision with no tighter tolerance than that can keep.
+    """Solve all lanes, by JAX in blocks (nanomg.simulation.blocks); in single precision at no tighter tolerance than that can keep.
 
     Deferring costs a second compiled program; without it a block of unlike lanes waits for its slowest.
     """

@@ -129,15 +129,18 @@ class Course(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """`y` (look, state, lane), `forcing` (look, input, lane), `status` and counts of steps (lane,); looks as in `Course`."""
+    """`y` (look, state, lane), `forcing` (look, input, lane), `status` and counts of steps (lane,); looks as in `Course`.
 
-    y: jax.Array
-    forcing: jax.Array
-    bound: dict[str, jax.Array]  # (look, lane)
-    status: jax.Array
-    residual: jax.Array  # (lane,) how far one period moves the worst steady state, relative to its size
-    accepted: jax.Array
-    rejected: jax.Array
+    Arrays are JAX's, or NumPy's where machine code has solved lanes with concrete values.
+    """
+
+    y: Any
+    forcing: Any
+    bound: dict[str, Any]  # (look, lane)
+    status: Any
+    residual: Any  # (lane,) how far one period moves the worst steady state, relative to its size
+    accepted: Any
+    rejected: Any
     stop: Stop  # where a lane failed
 
 

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nanomg.compute import programs
+from nanomg.solver.engine import NATIVE
 from nanomg.solver.native import functions, machine
 from nanomg.solver.native.graph import UnknownPrimitive
 
@@ -35,11 +36,12 @@ class Elementwise:
         self.function, self.count, self.fixed = function, count, fixed
         self._native = machine.available()
 
-    def __call__(self, values: Mapping[str, Any]) -> np.ndarray:
+    def __call__(self, values: Mapping[str, Any], engine: str = NATIVE) -> np.ndarray:
         """The results (lane, look, result).
 
         Args:
             values: Numbers, or arrays (lane, look) in which an axis of length 1 stands for all lanes or all looks.
+            engine: `jax` for a program of JAX in any case.
 
         Returns:
             Results for as many lanes and looks as the values have.
@@ -47,7 +49,7 @@ class Elementwise:
         arrays = {name: np.asarray(value, float) for name, value in values.items()}
         arrays = {name: a if a.ndim == 2 else a.reshape(1, 1) for name, a in arrays.items()}
         lanes, looks = (max((a.shape[axis] for a in arrays.values()), default=1) for axis in (0, 1))
-        if self._native:
+        if self._native and engine == NATIVE:
             try:
                 return functions.evaluate(self.function, self.fixed, arrays, (lanes, looks), self.count)
             except UnknownPrimitive as unknown:

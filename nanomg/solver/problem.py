@@ -48,12 +48,15 @@ def rounded(inputs: Inputs, precision: str) -> Inputs:
 
 
 class Stop(NamedTuple):
-    """The last time and values of each failed lane, with the state of the largest error; the end of the solve for other lanes."""
+    """The last time and values of each failed lane, with the state of the largest error; the end of the solve for other lanes.
 
-    time: jax.Array  # (batch,) [h] since the start
-    y: jax.Array  # (state, batch) the last one accepted
-    forcing: jax.Array  # (row, batch)
-    worst: jax.Array  # (batch,) row of the state
+    Arrays are JAX's, or NumPy's where machine code has solved lanes with concrete values.
+    """
+
+    time: Any  # (batch,) [h] since the start
+    y: Any  # (state, batch) the last one accepted
+    forcing: Any  # (row, batch)
+    worst: Any  # (batch,) row of the state
 
 
 class Solution(NamedTuple):

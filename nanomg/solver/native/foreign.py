@@ -9,6 +9,7 @@ before it loads such a program.
 from __future__ import annotations
 
 import ctypes
+import functools
 import itertools
 import logging
 import re
@@ -103,6 +104,7 @@ def call(
     return [a if r.size else jnp.zeros(r.shape, r.dtype) for a, r in zip(found, results, strict=True)]
 
 
+@functools.cache
 def function(kernel: Kernel) -> Callable[[Any, Any, Any, Any], None]:
     """A kernel as a function of the four addresses that it takes; other threads run Python meanwhile."""
     return _prototype(_codes[kernel.key].address(kernel.name))

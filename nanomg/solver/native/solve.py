@@ -28,7 +28,7 @@ def solved(problem: Problem, inputs: KernelInputs, precision: str) -> KernelResu
     addresses = [np.array([a.ctypes.data for a in some], np.uint64) for some in (operands, results)]
     sizes = np.array(arrays.sizes(inputs), np.int64)
     given = [a.ctypes.data for a in (*addresses, sizes)]
-    _share(lambda queue: run(*given, queue), -(-len(inputs.y0) // width))
+    _share(lambda queue: run(given[0], given[1], given[2], queue), -(-len(inputs.y0) // width))
     return results
 
 
