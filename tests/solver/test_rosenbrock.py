@@ -103,7 +103,7 @@ def test_a_stiff_chain(method: str) -> None:
 
 
 def _original(tableau: Tableau) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sums of alpha and of beta = alpha + gamma by stage pair, and the weights b, in the form that k_i = h f + h J sum gamma k has."""
+    """alpha, beta = alpha + gamma, and the weights b of the form `k_i = h f(y + sum alpha k) + h J sum gamma k`."""
     gamma = np.linalg.inv(np.eye(len(tableau.m)) / tableau.g - tableau.C)
     alpha = tableau.A @ gamma
     return alpha, alpha + gamma, tableau.m @ gamma

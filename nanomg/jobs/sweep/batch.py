@@ -157,8 +157,9 @@ class Trajectories:
             with devices.using(self.choice):
                 solved = simulation_lanes.solve_block(plan, some, self.rtol, self.choice.devices)
                 if self._independent:
-                    kept = _kept(plan, own, self.source.most_records, some, solved, at)
-                    return _Reduced(kept, np.asarray(solved.status))
+                    return _Reduced(
+                        _kept(plan, own, self.source.most_records, some, solved, at), np.asarray(solved.status)
+                    )
                 seen = Seen(solved.y, solved.forcing, some.output, jnp.asarray(at))
                 values = {**some.values, **solved.bound}
                 kept = _reduced(plan, own, self.source.most_records, values, seen)

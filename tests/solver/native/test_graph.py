@@ -82,7 +82,11 @@ def test_operations_of_one_number_are_those_of_jax(name: str, letter: str) -> No
     run = compiled(DOUBLE, lambda x, y: [ONE[name](x), ONE[name](x) + y], letter + "y")
     for part in np.reshape(SPECIAL, (-1, 4)):
         want = np.asarray(jax.vmap(ONE[name])(jnp.asarray(part)))
-        if name in ("one_and_a_half", "minus_two_and_a_half", "two_fifths"):  # to JAX, -inf has powers with exponents that are not whole
+        if name in (
+            "one_and_a_half",
+            "minus_two_and_a_half",
+            "two_fifths",
+        ):  # to JAX, -inf has powers with exponents that are not whole
             want = np.where(part == -math.inf, math.nan, want)
         np.testing.assert_allclose(run(part, 0.25), [want, want + 0.25], rtol=2e-15)
 

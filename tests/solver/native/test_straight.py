@@ -11,7 +11,6 @@ from nanomg.library.scenario import Scenario
 from nanomg.solver.sparsity import structure_of
 
 
-
 @pytest.fixture(scope="module")
 def case(scenario: Scenario) -> Case:
     return Case(scenario)
