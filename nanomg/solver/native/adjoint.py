@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from nanomg.solver.native.ir import POINTER, Function, Module, Value
+from nanomg.solver.native.pulls import Pulls
 from nanomg.solver.native.stages import add_sums
-from nanomg.solver.native.straight import Pulls, Straight
+from nanomg.solver.native.straight import Straight
 from nanomg.solver.rosenbrock import Tableau
 
 ROWS = ("y", "h", "inv", "inflow", "U", "Y", "F", "E", "L", "bar", "y_bar", "W", "Y_bar", "F_bar")
-SUMS = ("h_bar", "inflow_bar", "u_bar", "p_bar")  # the step adds to these
+SUMS = ("h_bar", "inflow_bar", "inv_bar")  # the step adds to these
 
 
-def sizes_of(straight: Straight, tableau: Tableau) -> dict[str, int]:
+def sizes_of(straight: Straight, pulls: Pulls, tableau: Tableau) -> dict[str, int]:
     """How many vectors each array of the adjoint holds that the step itself does not."""
     states, stages = straight.states, len(tableau.m)
     return {
@@ -19,11 +20,12 @@ def sizes_of(straight: Straight, tableau: Tableau) -> dict[str, int]:
         "F": states * stages,
         "bar": states * stages,
         "y_bar": states,
-        "W": straight.pattern,
+        "W": pulls.pattern,
         "Y_bar": states,
         "F_bar": states,
         "h_bar": 1,
         "inflow_bar": len(straight.channels),
+        "inv_bar": pulls.held,
     }
 
 
@@ -57,18 +59,18 @@ def add_adjoint(module: Module, straight: Straight, pulls: Pulls, tableau: Table
         last = f.load(at["y_bar"], vector, i)
         for s in range(stages):
             f.store(last * float(tableau.m[s]), row("bar", s), i)
-    with f.each(straight.pattern) as q:
+    with f.each(pulls.pattern) as q:
         f.store(f.number(vector, 0.0), at["W"], q)
     slope = f.variable(vector, 0.0)  # of the step's length, over g
     for s in reversed(range(stages)):
         adjoint = row("bar", s)  # the cotangent of the stage's result becomes the stage's adjoint in place
-        f.call(straight.solve_transposed, at["L"], adjoint)
+        f.call(pulls.solve_transposed, at["L"], adjoint)
         with f.each(states) as i:
             value = f.load(adjoint, vector, i)
             slope.set(slope.get() + value * f.load(row("F", s), vector, i))
             f.store(value * hg, at["F_bar"], i)
             f.store(f.number(vector, 0.0), at["Y_bar"], i)
-        f.call(pulls.rates, arguments[s], at["inv"], at["F_bar"], at["Y_bar"], at["u_bar"], at["p_bar"])
+        f.call(pulls.rates, arguments[s], at["inv"], at["F_bar"], at["Y_bar"], at["inv_bar"])
         with f.each(states) as i:
             back, value = f.load(at["Y_bar"], vector, i), f.load(adjoint, vector, i)
             f.store(f.load(at["y_bar"], vector, i) + back, at["y_bar"], i)
@@ -83,7 +85,7 @@ def add_adjoint(module: Module, straight: Straight, pulls: Pulls, tableau: Table
         f.call(pulls.outer, adjoint, U[s], at["W"])
     f.call(pulls.scaled, at["E"], at["inv"], hg, at["W"], at["F_bar"])  # F_bar[0] becomes the sum of W and the entries
     slope.set(slope.get() + f.load(at["F_bar"], vector, 0))
-    f.call(pulls.entries, at["y"], at["inv"], at["W"], at["y_bar"], at["u_bar"], at["p_bar"])
+    f.call(pulls.entries, at["y"], at["inv"], at["W"], at["y_bar"], at["inv_bar"])
     _add(f, vector, at["h_bar"], 0, slope.get() * g)
     f.done()
     return f

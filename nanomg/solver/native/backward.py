@@ -10,8 +10,9 @@ from __future__ import annotations
 from nanomg.solver.native import adjoint, arguments
 from nanomg.solver.native.arguments import Arguments
 from nanomg.solver.native.ir import I32, I64, Function, Module, Value
+from nanomg.solver.native.pulls import Pulls
 from nanomg.solver.native.register import Register
-from nanomg.solver.native.straight import Pulls, Straight
+from nanomg.solver.native.straight import Straight
 from nanomg.solver.rosenbrock import Tableau
 
 
@@ -45,7 +46,7 @@ class _Lanes:
             "inflow": len(straight.channels),
             "u": straight.equations.forcing,
             "p": len(straight.equations.values),
-            **adjoint.sizes_of(straight, tableau),
+            **adjoint.sizes_of(straight, pulls, tableau),
             "u_bar": straight.equations.forcing,
             "p_bar": pulls.varied,
             "length_bar": 1,
@@ -81,7 +82,7 @@ class _Lanes:
         self.r.set("record", lane, count)
         self.r.set("k", lane, -1)
         self.r.set("first", lane, 0)
-        for name in ("y_bar", "u_bar", "p_bar", "inflow_bar", "length_bar"):
+        for name in ("y_bar", "u_bar", "p_bar", "inv_bar", "inflow_bar", "length_bar"):
             self._forget(name, lane)
         width = {"length_bar": 1, "inflow_bar": len(self.straight.channels), "jump_bar": len(self.straight.channels)}
         for name, size in {**width, "forcing_bar": self.straight.equations.forcing}.items():
@@ -105,6 +106,7 @@ class _Lanes:
     def _leave_interval(self, lane: Value) -> None:
         """The first step of an interval is undone: write what was summed for it, and undo its start."""
         f, real = self.f, self.form.real
+        self._pass_on(self.pulls.forcing, "p", "u", "inv", "inv_bar", "u_bar")
         number, k, channels = self.r.get("lane", lane), self.r.get("k", lane), self.straight.channels
         row = number * self.given.sizes["intervals"] + k
         at = lambda name, width: f.at(self.arrays[name], real, row * width)
@@ -122,8 +124,13 @@ class _Lanes:
             f.store(f.load(place, real) * keep, place)
         self.r.set("first", lane, 0)
 
+    def _pass_on(self, function: Function, *names: str) -> None:
+        """What is summed for invariants goes on to what they are made of: in all lanes, of which none has left its interval yet."""
+        self.f.call(function, *(self.r.rows[name] for name in names))
+
     def _finish(self, lane: Value) -> None:
         states = self.straight.states
+        self._pass_on(self.pulls.subject, "p", "inv", "inv_bar", "p_bar")
         self.r.write("y_bar", states, lane, self.r.element("y0_bar", lane, 0, states))
         self.r.write("p_bar", self.pulls.varied, lane, self.r.element("varied_bar", lane, 0, self.pulls.varied))
         self.r.set("share", lane, 0.0)

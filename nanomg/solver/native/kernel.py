@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from nanomg.equations.model import Model
 from nanomg.solver import engine
-from nanomg.solver.native import foreign, forward, graph, machine, straight
+from nanomg.solver.native import foreign, forward, graph, machine, pulls, straight
 from nanomg.solver.native.foreign import Kernel
 from nanomg.solver.native.ir import Format, Module
 from nanomg.solver.problem import Problem
@@ -42,9 +42,9 @@ def gradient_text(
     from nanomg.solver.native import backward
 
     module = Module(Format(real, width))
-    code, pulls = straight.straight_with_pulls(module, graph.equations_of(model, timed), channels, varied)
+    code, back = pulls.straight_with_pulls(module, graph.equations_of(model, timed), channels, varied)
     forward.add_forward(module, code, METHODS[method], record=True)
-    backward.add_backward(module, code, pulls, METHODS[method])
+    backward.add_backward(module, code, back, METHODS[method])
     return module.text
 
 
