@@ -62,7 +62,7 @@ def back_by_jax(case: Case, function: Callable[[Row, Row, Row], Row]) -> Back:
     return lambda bars: [np.array(bar).reshape(-1, case.form.width) for bar in pull([jnp.asarray(b) for b in bars])]
 
 
-def assert_equal(case: Case, name: str, count: int, back: Back) -> None:
+def assert_equal(case: Case, name: str, count: int, back: Back, tolerance: float) -> None:
     random = np.random.default_rng(3)
     form = case.form
     bar = room(form, count, random.standard_normal((count, form.width)))
@@ -74,11 +74,11 @@ def assert_equal(case: Case, name: str, count: int, back: Back) -> None:
     others = [back(bar[:count] * sign) for sign in random.choice([-1, 1], (8, count, 1))]
     for found, expected, *like in zip(bars.results(), want, *others, strict=True):
         size = np.max(np.abs([expected, *like]), 0)
-        assert found.shape == expected.shape and (np.abs(found / 2 - expected) <= 1e-12 * size).all()
+        assert found.shape == expected.shape and (np.abs(found / 2 - expected) <= tolerance * size).all()
 
 
 def test_cotangents_of_the_rates_are_those_of_jax(case: Case) -> None:
-    assert_equal(case, "rates", case.straight.states, back_by_jax(case, case.rates))
+    assert_equal(case, "rates", case.straight.states, back_by_jax(case, case.rates), 1e-12)
 
 
 def test_cotangents_of_the_entries_are_those_of_jax(covering: Scenario) -> None:
@@ -89,7 +89,8 @@ def test_cotangents_of_the_entries_are_those_of_jax(covering: Scenario) -> None:
         found = structure.jacobian(lambda rows: case.rates(rows, u, p), y)
         return [jnp.broadcast_to(v, y[0].shape) for v in found]
 
-    assert_equal(case, "entries", len(case.equations.entries), back_by_jax(case, entries))
+    # second derivatives are small differences more often
+    assert_equal(case, "entries", len(case.equations.entries), back_by_jax(case, entries), 1e-11)
 
 
 def test_the_adjoint_of_the_linear_solve(case: Case) -> None:
