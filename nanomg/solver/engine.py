@@ -47,6 +47,11 @@ def default() -> str:
     return JAX if _hindrance() else NATIVE
 
 
+def usable(engine: str) -> str:
+    """The engine that another process used, where it can run here; else `auto`."""
+    return engine if engine == JAX or (engine == NATIVE and not _hindrance()) else AUTO
+
+
 def _check(engine: str, place: str) -> None:
     if engine not in ENGINES:
         raise unknown("engine", engine, ASKED, place)

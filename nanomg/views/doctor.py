@@ -1,7 +1,8 @@
 """Replay one failed trajectory of a result file by itself and say what stopped it.
 
 The file holds what it was made from: the scenario, what was set, doses, event table, draws, the axes of a sweep. The lane is built
-again from that and solved alone, so it may end otherwise than in the company of others; the finding says so.
+again from that and solved alone, by the engine of the file where that can run, so it may end otherwise than in the company of
+others; the finding says so.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from nanomg.simulation import event_arms, event_runs, event_times
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.failure import Diagnosis, cause_of
 from nanomg.simulation.subject_lanes import SubjectLanes
+from nanomg.solver import engine
 from nanomg.solver.status import Status
 
 
@@ -93,10 +95,11 @@ def diagnose(
         count, failed = len(every), [t for t in every if t.code != Status.DONE]
     fits = [t for t in failed if subject in (None, t.subject) and regimen in (None, t.regimen)]
     finding = None
-    if fits and parts.GROUP in tree:
-        finding = _finding(scenario, fits[0], *_replay_swept(config, int(fits[0].subject), shelves, str(path)))
-    elif fits:
-        finding = _finding(scenario, fits[0], *_replay(scenario, config, tree, fits[0]))
+    with engine.using(engine.usable(str(attributes.get("engine", "")))):
+        if fits and parts.GROUP in tree:
+            finding = _finding(scenario, fits[0], *_replay_swept(config, int(fits[0].subject), shelves, str(path)))
+        elif fits:
+            finding = _finding(scenario, fits[0], *_replay(scenario, config, tree, fits[0]))
     return {
         "file": str(path),
         "scenario": scenario.name,

@@ -14,6 +14,7 @@ from program import Program
 
 import nanomg
 from nanomg import AbstractMechanism, Flux, Scalar, Var, param
+from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
@@ -155,3 +156,18 @@ def test_a_file_names_its_engine(tmp_path: Path, program: Program) -> None:
     code, text, _ = program("compare", tmp_path / "native.h5", tmp_path / "jax.h5")
     assert code == 0
     assert "engine" in text
+
+
+def test_verbose_says_what_is_compiled(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NANOMG_CACHE", str(tmp_path / "kept"))
+    programs.forget()
+    logger, before = logging.getLogger("nanomg"), logging.getLogger("nanomg").level
+    try:
+        code, _, err = program(
+            "--verbose", "simulate", "textbook-1cpt", "--set", "pk.V=31 L", "--engine", "jax", "--json"
+        )
+    finally:
+        logger.setLevel(before)
+        logger.handlers.clear()
+    assert code == 0
+    assert "nanomg: compiled nanomg.simulation" in err
