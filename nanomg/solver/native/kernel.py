@@ -16,6 +16,7 @@ from nanomg.solver.rosenbrock import METHODS
 
 log = logging.getLogger(__name__)
 _lacking: dict[tuple[Model, tuple[str, ...]], str | None] = {}
+GRADIENTS = False  # whether there is machine code to go back through recorded steps
 REAL = {"float64": "double", "float32": "float"}
 
 
