@@ -43,14 +43,23 @@ def constants_and_start(model: Model, values: Mapping[str, Any]) -> list[Any]:
     return [*(x[name] for name in model.constants), *model.initial(x)]
 
 
+def with_constants(model: Model, values: Mapping[str, Any], engine: str) -> dict[str, np.ndarray]:
+    """Parameters and the constants that follow from them, (lane,) each; `values` are numbers or (lane,)."""
+    x, results = _evaluated(model, values, engine)
+    return x | {name: results[:, i] for i, name in enumerate(model.constants)}
+
+
+def _evaluated(model: Model, values: Mapping[str, Any], engine: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    given = {n: np.asarray(values[n], float) for n in (*model.parameters, *model.ramped)}
+    x = {n: a.reshape(-1) for n, a in given.items()} | {n: np.full(1, v) for n, v in model.absent.items()}
+    evaluate = elementwise(constants_and_start, len(model.constants) + len(model.states), model)
+    return x, evaluate({n: a[:, None] for n, a in x.items()}, engine)[:, 0]
+
+
 def start(plan: Plan, values: Mapping[str, Any], batch: int) -> Start:
     """Constants and the state at time 0 from values of parameters, each a number or (lane,); one row for all if none is by lane."""
     model = plan.model
-    given = {n: np.asarray(values[n], float) for n in (*model.parameters, *model.ramped)}
-    x = {n: a.reshape(-1) for n, a in given.items()} | {n: np.full(1, v) for n, v in model.absent.items()}
-    results = elementwise(constants_and_start, len(model.constants) + len(model.states), model)(
-        {n: a[:, None] for n, a in x.items()}, plan.engine
-    )[:, 0]
+    x, results = _evaluated(model, values, plan.engine)
     for i, name in enumerate(model.constants):
         column = results[:, i]
         x[name] = column if name in plan.varied else column[:1]

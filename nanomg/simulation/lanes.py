@@ -20,7 +20,7 @@ from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model
 from nanomg.errors import unknown
-from nanomg.simulation import action_order, blocks, dose_course, host_lanes, layout, record_course
+from nanomg.simulation import action_order, blocks, dose_course, host_course, host_lanes, layout, record_course
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
 from nanomg.solver import engine, integrate, intervals
 from nanomg.solver.problem import Inputs, Problem, Stop, pack, rounded
@@ -162,10 +162,9 @@ def edge_order(plan: Plan, lanes: Lanes) -> Any:
     return intervals.order_of(np.asarray(dose_course.edges(plan._replace(defer=False), lanes)))
 
 
-@programs.compiled(0)
-def derived(model: Model, values: dict[str, Any]) -> dict[str, Any]:
-    """Parameters and the constants that follow from them, for concrete values."""
-    return model.derive(values)
+def derived(model: Model, values: Mapping[str, Any]) -> dict[str, float]:
+    """Parameters and the constants that follow from them, for concrete numbers."""
+    return {name: float(a[0]) for name, a in host_course.with_constants(model, values, engine.default()).items()}
 
 
 @programs.compiled(0)

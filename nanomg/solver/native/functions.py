@@ -1,6 +1,7 @@
 """A function of numbers as machine code that runs over two axes: an outer loop, and an inner one along which registers are filled.
 
-What the function makes of numbers that do not change along the inner axis is worked out outside its loop.
+The inner axis is that of looks where there are many, and what the function makes of numbers that do not change along it is worked
+out outside its loop; else it is that of lanes.
 """
 
 from __future__ import annotations
@@ -149,7 +150,8 @@ def evaluate(
     """
     width = machine.host().lanes(np.float64)
     inner = 1 if shape[1] >= width else 0  # looks, if they fill a register
-    inside = tuple(sorted(name for name, a in values.items() if a.shape[inner] > 1))
+    # along lanes everything counts as changing: the same code then serves whatever differs between them
+    inside = tuple(sorted(name for name, a in values.items() if inner == 0 or a.shape[1] > 1))
     outside = tuple(sorted(name for name in values if name not in inside))
     run = _compiled(function, fixed, outside, inside)
     out = np.empty((*shape, results))
