@@ -12,19 +12,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from nanomg.compute import programs
 from nanomg.equations.model import Model
-from nanomg.simulation import host_course, host_doses, host_records, record_course
+from nanomg.simulation import host_course, host_doses, host_records
 from nanomg.simulation.host_course import HostCourse, Start
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
 from nanomg.solver.elementwise import elementwise
 from nanomg.solver.engine import NATIVE
-from nanomg.solver.intervals import Intervals
 from nanomg.solver.native import kernel, machine, solve
 from nanomg.solver.native.arrays import KernelInputs, KernelResults
-from nanomg.solver.problem import Inputs, Problem, Stop, fixed_names
+from nanomg.solver.problem import Problem, Stop, fixed_names
 from nanomg.solver.status import Status
-from nanomg.solver.steady_state import Settled
 
 
 def takes(plan: Plan, devices: Sequence[Any] = ()) -> bool:
@@ -50,14 +47,14 @@ def trajectory(plan: Plan, lanes: Lanes, rtol: float) -> Trajectory:
     inputs, looks = _inputs(problem, plan, given, course, rtol)
     lost, residual = np.zeros(batch, bool), np.zeros(batch)
     if plan.records is not None and len((period := lanes.order.period).lane):
-        steady = _settled(plan, problem, lanes, _traced(inputs))
+        period, (y, off, found) = host_records.settled(plan, problem, lanes, given, inputs)
         jump = np.array(np.broadcast_to(inputs.jump, (batch, *inputs.jump.shape[1:])))
         # what starts after the last action is beyond the end, and dropped
-        real = np.flatnonzero(period.action + 1 < jump.shape[1])
-        amounts = np.asarray(steady.y)[np.array(plan.channels)].T
-        np.add.at(jump, (period.lane[real], period.action[real] + 1), amounts[real])
-        np.logical_or.at(lost, period.lane, ~np.asarray(steady.found))
-        np.maximum.at(residual, period.lane, np.asarray(steady.residual))
+        within = np.flatnonzero(period.action + 1 < jump.shape[1])
+        amounts = y[:, np.array(plan.channels)]
+        np.add.at(jump, (period.lane[within], period.action[within] + 1), amounts[within])
+        np.logical_or.at(lost, period.lane, ~found)
+        np.maximum.at(residual, period.lane, off)
         inputs = inputs._replace(jump=jump)
     solved = solve.solved(problem, inputs, plan.precision)
     return _seen(plan, inputs, course, solved, looks, lost, residual)
@@ -130,22 +127,6 @@ def _stop(inputs: KernelInputs, solved: KernelResults) -> Stop:
     left = np.where(solved.interval > last, 0.0, 1.0 - solved.tau)
     time = pick(np.cumsum(inputs.length, 1)) - left * pick(inputs.length)
     return Stop(time, solved.last.T, host_course.taken(inputs.forcing, k)[:, 0].T, solved.worst)
-
-
-# ---------------------------------------------------------------- steady states
-@programs.compiled(0, 1)
-def _settled(plan: Plan, problem: Problem, lanes: Lanes, inputs: Inputs) -> Settled:
-    return record_course.settled(plan, problem, lanes, inputs)
-
-
-def _traced(inputs: KernelInputs) -> Any:
-    """What a search for steady states reads, lanes last."""
-    batch = len(inputs.y0)
-    forcing = np.moveaxis(np.broadcast_to(inputs.forcing, (batch, *inputs.forcing.shape[1:])), 0, -1)
-    none: Any = None
-    known: Any = (forcing, inputs.fixed, inputs.varied.T, inputs.floor.T, np.float64(inputs.rtol))
-    intervals = Intervals(none, none, none, none, none, known[0])
-    return Inputs(none, intervals, *known[1:])
 
 
 # ---------------------------------------------------------------- quantities along a trajectory

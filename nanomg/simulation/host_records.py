@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from nanomg.dosing import schedule
@@ -15,10 +16,14 @@ from nanomg.dosing.event_record import Mode
 from nanomg.dosing.schedule import Edges, Kind, Values
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import Model
+from nanomg.simulation import record_course
 from nanomg.simulation.host_course import HostCourse, Start, following, shared, start
 from nanomg.simulation.host_doses import taken_up
-from nanomg.simulation.plan import Lanes, Layout, Plan
+from nanomg.simulation.plan import Lanes, Layout, Period, Plan
 from nanomg.solver.elementwise import elementwise
+from nanomg.solver.native.arrays import KernelInputs
+from nanomg.solver.native.steady import SteadyStates, search
+from nanomg.solver.problem import Problem
 
 
 def arriving(plan: Plan, lanes: Lanes) -> Values:
@@ -49,12 +54,7 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
     both = {n: schedule.held(columns[n], how, *rows, take=_take) for n, how in plan.records.held}
     held = {n: pair[0] for n, pair in both.items()}
 
-    record = actions.record.clip(0)
-    part = np.take_along_axis(share, record[:, :, None], 1)
-    flows, jumps = (
-        _flows(actions, mode, _take(inflow, record), part),
-        following(((actions.kind == Kind.BOLUS) * _take(jump, record))[:, :, None] * part),
-    )
+    flows, jumps = _amounts(actions, mode, inflow, jump, share)
     lengths, keep = np.maximum(ends - starts, 0.0), np.ones_like(ends)
     keep[:, 1:] = actions.keep[:, :-1]
     for name in plan.model.ramped:
@@ -83,6 +83,59 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
         largest=largest,
         looks=looks,
         bound={n: np.concatenate([columns[n][:, :at_records], _take(both[n][1], looked)], 1) for n in columns},
+    )
+
+
+def settled(
+    plan: Plan, problem: Problem, lanes: Lanes, given: Start, inputs: KernelInputs
+) -> tuple[Period, SteadyStates]:
+    """The steady states that lanes need, those that fill up their number left out, and what is known of each."""
+    period = lanes.order.period
+    real = np.flatnonzero(np.asarray(period.action) < len(lanes.order.back))
+    some = jax.tree.map(lambda a: np.asarray(a)[..., real], period._replace(used=None))._replace(used=period.used)
+    held = tuple(list(plan.model.states).index(name) for name in plan.model.ramped)
+    steady = search(problem, held, _one_period(plan, lanes, given, inputs, some))
+    steady.y[:, np.array(held, int)] = 0.0  # their own jumps set them
+    return some, steady
+
+
+def _one_period(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs, period: Period) -> KernelInputs:
+    """The state at which each search starts, and the intervals of one period."""
+    records, lane, used = lanes.records, period.lane, int(period.used)
+    assert records is not None
+    columns = {name: a.T for name, a in records.bound.items()}
+    values, share = _deliveries(plan, lanes, given.x)
+    values = Values(*(np.broadcast_to(a, lanes.time.T.shape)[lane] for a in values))
+    mode, share = records.mode.T[lane], share[lane]
+    jump, inflow, length = schedule.delivery(mode, values)
+    actions = Edges(*(_first(a, used).astype(int) for a in period.actions))
+    since = schedule.action_times(actions, np.zeros_like(values.time), values, length, _take)
+    multiple = period.multiple * _take(values.ii, period.base[:, None])[:, 0]
+    whole = np.where(period.multiple > 0, multiple, record_course.ANY_PERIOD)
+    ends = np.where(actions.kind == Kind.OUTPUT, whole[:, None], since)
+    flows, jumps = _amounts(actions, mode, inflow, jump, share)
+    number = lambda a: np.broadcast_to(a, (len(lane), a.shape[1])) if len(a) == 1 else a[lane]
+    here = {n: number(a)[np.arange(len(lane)), period.record if a.shape[1] > 1 else 0]
+            for n, a in _at(plan, given.x, columns).items()}  # fmt: skip
+    # of the inputs what holds at the record, of the values that change in time those of the record itself
+    count = len(plan.model.inputs)
+    held = np.broadcast_to(inputs.forcing, (lanes.time.shape[1], *inputs.forcing.shape[1:]))
+    forcing = np.empty((len(lane), used, count + len(plan.timed)))
+    forcing[:, :, :count] = held[lane, period.action, None, :count]
+    for i, name in enumerate(plan.timed, count):
+        forcing[:, :, i] = here[name][:, None]
+    rows = np.full((1, used), -1, np.int32)
+    rows[0, -1] = 0
+    return inputs.of(lane)._replace(
+        y0=start(plan, here, len(lane)).y0,
+        length=np.maximum(ends - following(ends), 0.0),
+        keep=np.ones((1, used)),
+        inflow=flows,
+        jump=jumps,
+        forcing=forcing,
+        rtol=record_course.PERIOD_RTOL,
+        rows=rows,
+        looks=1,
     )
 
 
@@ -142,15 +195,20 @@ def _deliveries(plan: Plan, lanes: Lanes, x: Mapping[str, np.ndarray]) -> tuple[
         return schedule.arriving(written, records.mode.T, **modelled), share
 
 
-def _flows(actions: Edges, mode: np.ndarray, inflow: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """The amount per hour (lane, interval, channel) that flows on each interval."""
+def _amounts(
+    actions: Edges, mode: np.ndarray, inflow: np.ndarray, jump: np.ndarray, share: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The amount per hour on each interval, and the amount at its start, (lane, interval, channel) both."""
+    record = actions.record.clip(0)
+    part = np.take_along_axis(share, record[:, :, None], 1)
+    jumps = following(((actions.kind == Kind.BOLUS) * _take(jump, record))[:, :, None] * part)
     if (mode == Mode.BOLUS).all():
-        return np.zeros((1, *share.shape[1:]))
+        return np.zeros((1, *part.shape[1:])), jumps
     on = (actions.kind == Kind.START) * 1 - (actions.kind == Kind.END) * 1
-    running = np.cumsum(on[:, :, None] * (share != 0), 1)
-    flows = np.cumsum((on * inflow)[:, :, None] * share, 1)
+    running = np.cumsum(on[:, :, None] * (part != 0), 1)
+    flows = np.cumsum((on * _take(inflow, record))[:, :, None] * part, 1)
     # without a running infusion the rate is exactly 0, free of the sum's rounding
-    return following(np.where(running > 0, flows, 0.0))
+    return following(np.where(running > 0, flows, 0.0)), jumps
 
 
 def _forcing(plan: Plan, lanes: Lanes, given: Start, at: np.ndarray, held: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -26,8 +26,8 @@ from nanomg.solver import steady_state
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.problem import Inputs, Problem
 
-_PERIOD_RTOL = 1e-10  # of the period that has the steady state as its fixed point
-_ANY_PERIOD = 1000.0  # [h] of a constant infusion
+PERIOD_RTOL = 1e-10  # of the period that has the steady state as its fixed point
+ANY_PERIOD = 1000.0  # [h] of a constant infusion
 
 
 def course(plan: Plan, lanes: Lanes) -> Course:
@@ -50,7 +50,7 @@ def settled(plan: Plan, problem: Problem, lanes: Lanes, inputs: Inputs) -> stead
         inputs.fixed,
         pick(inputs.varied),
         pick(inputs.floor),
-        jnp.asarray(_PERIOD_RTOL, inputs.rtol.dtype),
+        jnp.asarray(PERIOD_RTOL, inputs.rtol.dtype),
     )
     steady = steady_state.settle(problem._replace(defer=False), held, search)
     return steady._replace(y=steady.y.at[np.array(held, int)].set(0.0))  # their own jumps set them
@@ -194,7 +194,7 @@ def _period(plan: Plan, lane: Lanes, forcing: Any, period: Period) -> tuple[Any,
     here = {n: jnp.broadcast_to(v, values.time.shape)[period.record] for n, v in x.items()}
     *_, length = schedule.delivery(records.mode, values)
     since = schedule.action_times(period.actions, jnp.zeros_like(values.time), values, length)
-    whole = jnp.where(period.multiple > 0, period.multiple * values.ii[period.base], _ANY_PERIOD)
+    whole = jnp.where(period.multiple > 0, period.multiple * values.ii[period.base], ANY_PERIOD)
     ends = jnp.where(period.actions.kind == Kind.OUTPUT, whole, since)
     flows, jumps = _flow(period.actions, records.mode, values, share)
     # of the inputs what holds at the record, of the values that change in time those of the record itself

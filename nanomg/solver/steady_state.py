@@ -17,10 +17,10 @@ import numpy as np
 from nanomg.solver import integrate
 from nanomg.solver.problem import Inputs, Problem
 
-_PROBE = 1e-4  # part of a state's size by which it is moved for the Jacobian
-_DONE = 1e-8  # part of a state's size that the last Newton step may have; the error left is far smaller
-_TRIES = 40
-_DOUBLINGS = 24  # of the number of periods after which a disturbance must have died out
+PROBE = 1e-4  # part of a state's size by which it is moved for the Jacobian
+CLOSE_STEP = 1e-8  # part of a state's size that the last Newton step may have; the error left is far smaller
+TRIES = 40
+DOUBLINGS = 24  # of the number of periods after which a disturbance must have died out
 
 
 class Settled(NamedTuple):
@@ -60,7 +60,7 @@ def _linearised(problem: Problem, inputs: Inputs, free: np.ndarray, size: jax.Ar
     move = np.zeros((states, 2, len(free)))
     move[free, :, np.arange(len(free))] = [1.0, 2.0]
     # upwards only, since the equations may not hold for amounts below zero
-    step = _PROBE * size
+    step = PROBE * size
     moved = inputs.y0[:, None] + step[:, None] * move.reshape(states, -1, 1)
     y0 = jnp.concatenate([inputs.y0[:, None], moved], 1).reshape(states, -1)
     many = inputs._replace(
@@ -118,7 +118,7 @@ def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Se
         target = jnp.where(after >= 0, jnp.maximum(target, 0.0), target)
         target = jnp.where(jnp.isfinite(target).all(0), target, after)
         improves = jnp.isfinite(residual) & (residual <= s.best)
-        close = jnp.max(jnp.abs(step) / size, 0) <= _DONE
+        close = jnp.max(jnp.abs(step) / size, 0) <= CLOSE_STEP
         onward = ~(s.done | s.lost)
         return _Search(
             jnp.where(onward, jnp.where(improves, target, s.fallback), s.y),
@@ -134,9 +134,9 @@ def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Se
     unknown = jnp.full_like(inputs.y0, jnp.nan)
     no, far = jnp.zeros(batch, bool), jnp.full(batch, jnp.inf)
     start = _Search(inputs.y0, unknown, jnp.zeros((batch, states, states)), far, far, no, no, jnp.int32(0))
-    end = jax.lax.while_loop(lambda s: ~(s.done | s.lost).all() & (s.tried < _TRIES), body, start)
+    end = jax.lax.while_loop(lambda s: ~(s.done | s.lost).all() & (s.tried < TRIES), body, start)
     scaled = _scaled(end.jacobian, jnp.maximum(jnp.abs(end.y), inputs.floor))
-    powers = jax.lax.fori_loop(0, _DOUBLINGS, lambda _, a: a @ a, scaled)
+    powers = jax.lax.fori_loop(0, DOUBLINGS, lambda _, a: a @ a, scaled)
     found = end.done & (jnp.max(jnp.abs(powers), (1, 2)) < 0.1)  # false too where it is not a number
     return Settled(jnp.where(found, end.y, 0.0), end.residual, found), end.jacobian
 

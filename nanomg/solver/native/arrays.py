@@ -26,6 +26,12 @@ class KernelInputs(NamedTuple):
     rows: np.ndarray
     looks: int
 
+    def of(self, lanes: np.ndarray) -> KernelInputs:
+        """The same for the lanes of these numbers, which may be there more than once."""
+        some = {name: getattr(self, name) for name in ("y0", "varied", "floor", *arguments.SHARED)}
+        whole = len(self.y0)
+        return self._replace(**{name: a[lanes] if len(a) == whole else a for name, a in some.items()})
+
 
 class KernelResults(NamedTuple):
     """What a kernel writes, lanes first."""
