@@ -213,7 +213,7 @@ def _forward(problem: Problem, inputs: Any) -> tuple[Solution, Any]:
             "differentiate with respect to parameters named in Problem.varied; fixed values have no gradient"
         )
     values = jax.tree.map(lambda leaf: leaf.value, inputs, is_leaf=lambda leaf: hasattr(leaf, "perturbed"))
-    if traced.records(problem, values):
+    if traced.solves(problem, values):
         solution, steps = traced.record(problem, values, _slots(problem, values))
         return solution, (values, steps, solution.accepted)
     solution, book, turns = _integrate(problem, values, record=True)

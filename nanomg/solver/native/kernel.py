@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from nanomg.equations.model import Model
 from nanomg.solver import engine
-from nanomg.solver.native import foreign, forward, graph, machine, pulls, straight
+from nanomg.solver.native import backward, foreign, forward, graph, machine, pulls, straight
 from nanomg.solver.native.foreign import Kernel
 from nanomg.solver.native.ir import Format, Module
 from nanomg.solver.problem import Problem
@@ -16,7 +16,6 @@ from nanomg.solver.rosenbrock import METHODS
 
 log = logging.getLogger(__name__)
 _lacking: dict[tuple[Model, tuple[str, ...]], str | None] = {}
-GRADIENTS = False  # whether there is machine code to go back through recorded steps
 REAL = {"float64": "double", "float32": "float"}
 
 
@@ -40,8 +39,6 @@ def gradient_text(
     varied: tuple[str, ...],
 ) -> str:
     """The module of the kernels `record` and `backward`, for cotangents of the values `varied`."""
-    from nanomg.solver.native import backward
-
     module = Module(Format(real, width))
     code, back = pulls.straight_with_pulls(module, graph.equations_of(model, timed), channels, varied)
     forward.add_forward(module, code, METHODS[method], record=True)

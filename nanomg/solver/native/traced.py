@@ -22,11 +22,6 @@ def solves(problem: Problem, inputs: Inputs) -> bool:
     return problem.engine == NATIVE and kernel.lacks(problem, str(inputs.y0.dtype)) is None
 
 
-def records(problem: Problem, inputs: Inputs) -> bool:
-    """Whether kernels solve it and go back through its steps for a gradient."""
-    return kernel.GRADIENTS and solves(problem, inputs)
-
-
 def integrate(problem: Problem, inputs: Inputs) -> Solution:
     """The solve of all lanes."""
     chosen = kernel.forward_kernel(problem, str(inputs.y0.dtype))
