@@ -1,19 +1,19 @@
 """Cotangents of a model's equations, taken back by functions without loops or branches: what the adjoint of a step is made of.
 
-The derivatives are JAX's: the graph of the equations is evaluated by JAX, and the jaxpr of its vjp is read into the same graph, so
-that both share what they can. Within the loop over steps cotangents go to the states and to the invariants; those of the invariants
+The derivative of every operation is JAX's: the jaxpr of its vjp is read into the graph of the equations, so that both share what
+they can. Within the loop over steps cotangents go to the states and to the invariants; those of the invariants
 are summed in `inv_bar`, and reach the forcing and the subject's values in two functions that are called outside the loop.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from nanomg.solver.native.graph import Equations, constant_node, read_jaxpr
@@ -178,42 +178,43 @@ def _moves(g: Graph, node: int, inputs: Mapping[int, int]) -> bool:
 
 
 def _cotangents(g: Graph, roots: Sequence[int], level: int, wanted: Sequence[int]) -> dict[int, int]:
-    """The nodes of cotangents of nodes, for cotangents `bar` of the roots: by JAX's vjp of the work of one level."""
-    leaves = g.from_outside(roots, level) + [i for i in g.reached(roots, level) if g.nodes[i].is_leaf]
-    moved = [i for i in wanted if i in set(leaves)]
-    others = [i for i in leaves if i not in set(moved)]
-    if not moved:
-        return {}
+    """The nodes of cotangents of nodes, for cotangents `bar` of the roots, through the work of one level."""
+    worked = g.reached(roots, level)
+    moving = set(wanted)
+    for i in worked:
+        if not g.nodes[i].is_leaf and not g.is_mask[i] and moving.intersection(g.nodes[i].args):
+            moving.add(i)
+    bars: dict[int, int] = {}
 
-    def back(moving: list[Any], resting: list[Any], bars: list[Any]) -> list[Any]:
-        def forward(moving: list[Any]) -> list[Any]:
-            given = dict(zip((*moved, *others), (*moving, *resting), strict=True))
-            return _evaluated(g, roots, level, given)
+    def add(node: int, bar: int) -> None:
+        if node in moving and g.value(bar) != 0:
+            bars[node] = g.make("add", bars[node], bar) if node in bars else bar
 
-        return jax.vjp(forward, moving)[1](bars)[0]
+    for row, root in enumerate(roots):
+        add(root, g.input("bar", row))
+    for i in reversed(worked):
+        if i in bars and not g.nodes[i].is_leaf:
+            op, args = g.nodes[i]
+            back = _vjp(op, tuple(g.is_mask[a] for a in args))
+            numbers = [a for a in args if not g.is_mask[a]]
+            constants = [constant_node(g, c) for c in back.consts]
+            for a, bar in zip(numbers, read_jaxpr(g, back.jaxpr, constants, [*args, bars[i]]), strict=True):
+                add(a, bar)
+    return {i: bars[i] for i in wanted if i in bars}
 
-    like = [[True if g.is_mask[i] else 1.0 for i in nodes] for nodes in (moved, others)]
-    closed = jax.make_jaxpr(back)(*like, [1.0] * len(roots))
-    bars = [g.input("bar", i) for i in range(len(roots))]
-    results = read_jaxpr(g, closed.jaxpr, [constant_node(g, c) for c in closed.consts], [*moved, *others, *bars])
-    return {i: result for i, result in zip(moved, results, strict=True) if g.value(result) != 0}
 
+@functools.cache
+def _vjp(op: str, masks: tuple[bool, ...]) -> Any:
+    """The jaxpr of the vjp of one operation: of its arguments and the cotangent of its result, for arguments that are numbers."""
 
-def _evaluated(g: Graph, roots: Sequence[int], level: int, given: Mapping[int, Any]) -> list[Any]:
-    """The values of the roots, by JAX."""
-    known = dict(given)
+    def back(args: list[Any], bar: Any) -> Any:
+        def forward(*numbers: Any) -> Any:
+            rest = iter(numbers)
+            return _JAX[op](*(a if mask else next(rest) for a, mask in zip(args, masks, strict=True)))
 
-    def read(i: int) -> Any:
-        if i in known:
-            return known[i]
-        number = g.value(i)
-        return np.bool_(number) if g.is_mask[i] else np.float64(number)
+        return jax.vjp(forward, *(a for a, mask in zip(args, masks, strict=True) if not mask))[1](bar)
 
-    for i in g.reached(roots, level):
-        if i not in known:
-            node = g.nodes[i]
-            known[i] = _JAX[node.op](*map(read, node.args))
-    return [jnp.asarray(read(r), float) for r in roots]
+    return jax.make_jaxpr(back)([True if mask else 1.0 for mask in masks], 1.0)
 
 
 # ---------------------------------------------------------------- functions
@@ -266,15 +267,16 @@ def _outer(function: Function, arrays: dict[str, Value], equations: Equations) -
 
 def _scaled(function: Function, arrays: dict[str, Value], equations: Equations, places: Places) -> Function:
     g, vector = equations.graph, module_vector(function)
-    total = function.number(vector, 0.0)
+    totals = [function.number(vector, 0.0)] * 4  # four sums, since each term waits for the one before
     for q, entry in enumerate(equations.entries):
         w = function.load(arrays["W"], vector, q)
         node, negative = g.without_sign(entry)
         if g.value(node) != 0:
             product = w * entry_value(function, arrays, g, places, node)
-            total = total - product if negative else total + product
+            total = totals[q % 4]
+            totals[q % 4] = total - product if negative else total + product
         function.store(w * arrays["hg"], arrays["W"], q)
-    function.store(total, arrays["total"], 0)
+    function.store((totals[0] + totals[1]) + (totals[2] + totals[3]), arrays["total"], 0)
     function.done()
     return function
 
