@@ -38,8 +38,8 @@ def _tableau(order: int, g: float, A: list[list[float]], C: list[list[float]]) -
     return Tableau(order, g, lower[0], lower[1], np.array([*A[-1], 1.0]), e)
 
 
-# Hairer and Wanner, Solving Ordinary Differential Equations II, 1996. The published digits meet the conditions of order 4 within 4e-10
-# only, which would be a floor to the error; these are the nearest ones that meet them within 1e-15 (a Newton projection that
+# Hairer and Wanner, Solving Ordinary Differential Equations II, 1996. The published digits meet the conditions of order 4 within
+# 4e-10 only, which would be a floor to the error; these are the nearest ones that meet them within 1e-15 (a Newton projection that
 # changes none by more than 3e-10 of itself), for ordinary and differential-algebraic equations, with the embedded method.
 _A4 = [1.2212245091902942, 6.019134481217535, 12.53708333010059, -0.6878860361063249]
 RODAS4 = _tableau(

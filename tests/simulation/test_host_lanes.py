@@ -33,7 +33,9 @@ def shipped(name: str) -> Scenario:
 
 def both(plan: Plan, lanes: Lanes, rtol: float = RTOL) -> tuple[Trajectory, Trajectory]:
     """By machine code, and by JAX."""
-    return tuple(simulation_lanes.solve_block(plan._replace(engine=engine), lanes, rtol) for engine in ("native", "jax"))
+    return tuple(
+        simulation_lanes.solve_block(plan._replace(engine=engine), lanes, rtol) for engine in ("native", "jax")
+    )
 
 
 def assert_close(found: Any, expected: Any, close: float = CLOSE) -> None:

@@ -160,7 +160,7 @@ class Trajectories:
                     return _Reduced(
                         _kept(plan, own, self.source.most_records, some, solved, at), np.asarray(solved.status)
                     )
-                seen = Seen(solved.y, solved.forcing, some.output, jnp.asarray(at))
+                seen = SeenLanes(solved.y, solved.forcing, some.output, jnp.asarray(at))
                 values = {**some.values, **solved.bound}
                 kept = _reduced(plan, own, self.source.most_records, values, seen)
             return _Reduced(jax.device_get(kept), np.asarray(solved.status))

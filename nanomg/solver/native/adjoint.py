@@ -1,4 +1,4 @@
-"""The adjoint of one Rosenbrock step of all lanes of a register: nanomg.solver.rosenbrock.step_adjoint as a function of a module."""
+"""The adjoint of one Rosenbrock step of all lanes of a register: nanomg.solver.rosenbrock.step_adjoint as machine code."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ def sizes_of(straight: Straight, pulls: Pulls, tableau: Tableau) -> dict[str, in
 
 
 def add_adjoint(module: Module, straight: Straight, pulls: Pulls, tableau: Tableau) -> Function:
-    """`adjoint(y, h, …)` with the arrays of `ROWS` and `SUMS`: `y_bar` holds the cotangent of the state after the step, and then of
-    the one before; `Y` and `F` (stage, state) are arguments and rates of the stages, `bar` (stage, state) cotangents of their results."""
+    """`adjoint(y, h, …)` with the arrays of `ROWS` and `SUMS`: `y_bar` holds the cotangent of the state after the step, and then
+    of the one before.
+
+    `Y` and `F` (stage, state) are arguments and rates of the stages, `bar` (stage, state) cotangents of their results.
+    """
     vector, stages, states, g = module.form.vector, len(tableau.m), straight.states, tableau.g
     f = module.function(
         "adjoint",

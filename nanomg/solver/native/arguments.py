@@ -1,8 +1,8 @@
 """What a kernel is called with: the arrays it reads and writes, by name and in order.
 
-Arrays are lane-major in memory: all of a lane, then all of the next. `B` lanes, `K` intervals, `L` looks, `N` states, `C` channels,
-`U` rows of forcing, `V` varied values, `R` records of steps a lane has room for. What all lanes share is given once, without an axis
-for the lanes: the sizes say how far the next lane's part of such an array lies (`SHARED`), which then is 0.
+Arrays are lane-major in memory: all of a lane, then all of the next. `B` lanes, `K` intervals, `L` looks, `N` states, `C`
+channels, `U` rows of forcing, `V` varied values, `R` records of steps a lane has room for. What all lanes share is given once,
+without an axis for the lanes: the sizes say how far the next lane's part of such an array lies (`SHARED`), which then is 0.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The solve of many lanes as one function of machine code: as many side by side as a register holds, each with its own steps.
 
-The rules are those of nanomg.solver.integrate, turn by turn. A lane that is through, or has failed, makes room for the next one of the
-queue, so no lane waits for another and none is deferred; several threads may work on one queue. What a lane does next is decided lane
-by lane (`_Lanes.serve`), the steps are taken together (`_Lanes.turn`).
+The rules are those of nanomg.solver.integrate, turn by turn. A lane that is through, or has failed, makes room for the next one
+of the queue, so no lane waits for another and none is deferred; several threads may work on one queue. What a lane does next is
+decided lane by lane (`_Lanes.serve`), the steps are taken together (`_Lanes.turn`).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class _Lanes:
         self.r.pending.set(self.r.bits(done | fails | exhausted))
 
     def _error(self) -> tuple[Value, Value]:
-        """The mean square of the errors in units of what is allowed, infinite where a number is not finite; and where all are finite."""
+        """The mean square of the errors in units of what is allowed, infinite unless all numbers are finite; where they are."""
         f, vector, states = self.f, self.form.vector, self.straight.states
         total, odd = f.variable(vector, 0.0), f.variable(vector, 0.0)
         with f.each(states) as i:

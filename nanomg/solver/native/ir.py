@@ -200,7 +200,7 @@ class Value:
 _SHORT = {"double": "f64", "float": "f32", "i64": "i64", "i32": "i32", "i8": "i8", "i1": "i1"}
 
 
-class Variable:
+class StackVariable:
     """A place on the stack that the optimiser turns into a register."""
 
     def __init__(self, function: Function, kind: str, place: Value):
@@ -269,9 +269,9 @@ class Function:
         self._places.append(f"  %v{self._count} = alloca {kind}, i64 {count}, align {align}")
         return Value(self, POINTER, f"%v{self._count}")
 
-    def variable(self, kind: str, first: Value | float) -> Variable:
+    def variable(self, kind: str, first: Value | float) -> StackVariable:
         """A variable with its first value, set where this is called."""
-        made = Variable(self, kind, self.room(kind, align=64))
+        made = StackVariable(self, kind, self.room(kind, align=64))
         made.set(first)
         return made
 

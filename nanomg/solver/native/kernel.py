@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from nanomg.equations.model import Model
 from nanomg.solver import engine
@@ -83,5 +84,5 @@ def _fixed(problem: Problem, precision: str) -> tuple[Model, tuple[str, ...], tu
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(build, fixed, names: tuple[str, ...]) -> tuple[Kernel, ...]:
+def _compiled(build: Callable[..., str], fixed: tuple[Any, ...], names: tuple[str, ...]) -> tuple[Kernel, ...]:
     return tuple(foreign.compiled(build, fixed, dict.fromkeys(names, fixed[5])))

@@ -105,7 +105,7 @@ class Register:
 
     # ------------------------------------------------------------ coming and going
     def serve(self, load: Callable[[Value], None], go_on: Callable[[Value], None]) -> None:
-        """Until no lane is pending: `load` what a lane needs that has just taken a subject, `go_on` with one that has had it before."""
+        """Until no lane is pending: `load` a lane that has just taken a subject, `go_on` with one that has had it before."""
         f = self.f
         with f.as_long_as(lambda: self.pending.get().is_("!=", 0)):
             lane = self.pending.get().intrinsic("cttz")

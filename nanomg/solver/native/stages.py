@@ -10,7 +10,7 @@ from nanomg.solver.rosenbrock import Tableau
 
 
 def add_step(module: Module, straight: Straight, tableau: Tableau) -> Function:
-    """`step(y, h, inv, inflow, U, Y, F, E, L)` with `U` (stage, state): `Y` becomes the state after the step; the error is the last of `U`.
+    """`step(y, h, inv, inflow, U, Y, F, E, L)` with `U` (stage, state): `Y` becomes the state after it; the error is the last `U`.
 
     The function of the last stage starts where the step ends without that stage, and the error is that stage: of the methods here
     this is so, and saves two sums.
