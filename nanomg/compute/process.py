@@ -60,6 +60,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+def threads() -> int:
+    """Threads that may compute at a time: one for each core, unless `PJRT_NPROC` limits those of XLA, which this heeds, too."""
+    limit = os.environ.get("PJRT_NPROC", "")
+    return min(cores(), int(limit)) if limit.isdecimal() and int(limit) else cores()
+
+
 def trim() -> None:
     """Give free memory back to the system, if the C library can: arrays of many sizes fragment it."""
     with contextlib.suppress(AttributeError, OSError):

@@ -140,3 +140,11 @@ def test_conversions_of_many_threads_are_those_of_one() -> None:
         found = list(pool.map(lambda pair: units.factor(*pair), pairs * 20))
     np.testing.assert_allclose(found[:5], [0.024, 1e-6, 1.0, 1 / 24, 1e6], rtol=1e-12)
     assert found == found[:5] * 20
+
+
+@pytest.mark.parametrize(("limit", "threads"), [("1", 1), ("999", None), ("", None), ("0", None), ("many", None)])
+def test_a_worker_of_one_thread_computes_in_one(
+    monkeypatch: pytest.MonkeyPatch, limit: str, threads: int | None
+) -> None:
+    monkeypatch.setenv("PJRT_NPROC", limit)
+    assert process.threads() == (threads or process.cores())

@@ -18,7 +18,7 @@ SUFFIX = "_call"  # of the name of a kernel's foreign function
 
 # numbers that all kernels of a process share
 busy_threads = ctypes.c_int64(0)
-cores = ctypes.c_int64(process.cores())
+cores = ctypes.c_int64(process.threads())
 SHARED = {"nanomg_busy_threads": busy_threads, "nanomg_cores": cores}
 
 # Of what the threads of a call share: next lane, threads at work with a mark when the work is closed, holders, arguments.

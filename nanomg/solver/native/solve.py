@@ -65,7 +65,7 @@ def _take(wanted: int) -> int:
     """How many threads besides this one may run: no more than wanted, nor than there are idle cores."""
     global _busy
     with _counting:
-        more = max(0, min(wanted, process.cores() - _busy - 1))
+        more = max(0, min(wanted, process.threads() - _busy - 1))
         _busy += more + 1
     return more
 
@@ -78,4 +78,4 @@ def _give(more: int) -> None:
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(process.cores(), thread_name_prefix="nanomg")
+    return ThreadPoolExecutor(process.threads(), thread_name_prefix="nanomg")
