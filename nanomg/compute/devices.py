@@ -14,7 +14,7 @@ from nanomg.errors import InputError, unknown
 
 ASKED = ("auto", "cpu", "gpu")
 ON_CPU, ON_GPU = 256, 1 << 17  # lanes of a block at most: what a core's caches hold, what fills a GPU
-INDEPENDENT = 1024  # lanes of a block on a CPU, where none waits for another
+INDEPENDENT = 4096  # lanes of a block on a CPU, where none waits for another
 
 _FILLS_A_GPU = 4096  # trajectories below which a GPU's threads would idle; assumed, see docs/performance.md
 _SHARE = 0.25  # of a core's or GPU's memory for the arrays of one block, since a program holds several of a size

@@ -6,13 +6,12 @@ that a sweep of subjects under one regimen has one list of intervals.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nanomg.equations.model import Model
-from nanomg.simulation.plan import Plan
 from nanomg.solver.elementwise import elementwise
 
 
@@ -30,10 +29,44 @@ class HostCourse(NamedTuple):
     bound: dict[str, np.ndarray]  # (B, L) values of parameters that columns hold
 
 
-class Start(NamedTuple):
-    """Values of lanes: `x` holds parameters and constants, (lane,) or of one row, and `y0` (lane, state) the state at time 0."""
+class LaneValues(Mapping[str, np.ndarray]):
+    """Parameters and constants by name, each (lane,), or of one row where all lanes have the same."""
 
-    x: dict[str, np.ndarray]
+    def __init__(self, model: Model, given: Mapping[str, float | np.ndarray], constants: np.ndarray):
+        self._given, self._constants = given, constants
+        self._place = {name: i for i, name in enumerate(model.constants)}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name in self._place:
+            return self._constants[:, self._place[name]]
+        value = self._given[name]
+        return value[:, 0] if isinstance(value, np.ndarray) else np.full(1, value)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self._given, *self._place)
+
+    def __len__(self) -> int:
+        return len(self._given) + len(self._place)
+
+    def first(self, names: Sequence[str]) -> np.ndarray:
+        """The values of the first lane."""
+        of = lambda name: self._constants[0, self._place[name]] if name in self._place else self._given[name]
+        return np.array([value[0, 0] if isinstance(value, np.ndarray) else value for value in map(of, names)])
+
+    def rows(self, names: Sequence[str], batch: int) -> np.ndarray:
+        """The values of all lanes (lane, name)."""
+        if batch == 1:
+            return self.first(names)[None]
+        found = np.empty((batch, len(names)))
+        for i, name in enumerate(names):
+            found[:, i] = self[name]
+        return found
+
+
+class Start(NamedTuple):
+    """Values of lanes: parameters and constants `x`, and `y0` (lane, state) the state at time 0."""
+
+    x: LaneValues
     y0: np.ndarray
 
 
@@ -43,33 +76,28 @@ def constants_and_start(model: Model, values: Mapping[str, Any]) -> list[Any]:
     return [*(x[name] for name in model.constants), *model.initial(x)]
 
 
-def with_constants(model: Model, values: Mapping[str, Any], engine: str) -> dict[str, np.ndarray]:
-    """Parameters and the constants that follow from them, (lane,) each; `values` are numbers or (lane,)."""
-    x, results = _evaluated(model, values, engine)
-    return x | {name: results[:, i] for i, name in enumerate(model.constants)}
-
-
-def _evaluated(model: Model, values: Mapping[str, Any], engine: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    given = {n: np.asarray(values[n], float) for n in (*model.parameters, *model.ramped)}
-    x = {n: a.reshape(-1) for n, a in given.items()} | {n: np.full(1, v) for n, v in model.absent.items()}
+def start(model: Model, values: Mapping[str, Any], batch: int, engine: str) -> Start:
+    """Constants and the state at time 0 of `batch` lanes from values of parameters, each a number or (lane,)."""
+    given: dict[str, float | np.ndarray] = dict(model.absent)
+    for name in (*model.parameters, *model.ramped):
+        value = values[name]
+        given[name] = value if type(value) is float else number_or_column(value)
     evaluate = elementwise(constants_and_start, len(model.constants) + len(model.states), model)
-    return x, evaluate({n: a[:, None] for n, a in x.items()}, engine)[:, 0]
-
-
-def start(plan: Plan, values: Mapping[str, Any], batch: int) -> Start:
-    """Constants and the state at time 0 from values of parameters, each a number or (lane,); one row for all if none is by lane."""
-    model = plan.model
-    x, results = _evaluated(model, values, plan.engine)
-    for i, name in enumerate(model.constants):
-        column = results[:, i]
-        x[name] = column if name in plan.varied else column[:1]
+    results = evaluate(given, engine)[:, 0]
     y0 = results[:, len(model.constants) :]
-    return Start(x, np.ascontiguousarray(np.broadcast_to(y0, (batch, len(model.states)))))
+    return Start(LaneValues(model, given, results), np.ascontiguousarray(np.broadcast_to(y0, (batch, y0.shape[1]))))
+
+
+def number_or_column(value: Any) -> float | np.ndarray:
+    """A number, or numbers (lane,) as (lane, 1)."""
+    array = np.asarray(value, float)
+    return array.reshape(-1, 1) if array.size > 1 else array.item()
 
 
 def shared(a: np.ndarray) -> np.ndarray:
     """Rows by lane (row, …, lane) with the lanes first; as one row where all lanes are equal."""
-    first = np.moveaxis(np.asarray(a), -1, 0)
+    array = np.asarray(a)
+    first = array.transpose(array.ndim - 1, *range(array.ndim - 1))
     if first.shape[0] > 1 and (first.strides[0] == 0 or bool((first == first[:1]).all())):
         return first[:1]
     return first

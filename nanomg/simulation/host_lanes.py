@@ -42,7 +42,7 @@ def trajectory(plan: Plan, lanes: Lanes, rtol: float) -> Trajectory:
     """Solve all lanes at once; those of records hold their `order`."""
     problem = problem_of(plan)
     batch = lanes.output.shape[1]
-    given = host_course.start(plan, lanes.values, batch)
+    given = host_course.start(plan.model, lanes.values, batch, plan.engine)
     course = (host_doses if plan.records is None else host_records).course(plan, lanes, given)
     inputs, looks = _inputs(problem, plan, given, course, rtol)
     lost, residual = np.zeros(batch, bool), np.zeros(batch)
@@ -68,9 +68,6 @@ def _inputs(
     numbers = np.broadcast_to(np.arange(count, dtype=np.int32), course.looks.shape)
     rows = np.full((len(course.looks), course.length.shape[1]), -1, np.int32)
     np.put_along_axis(rows, course.looks[:, ::-1], numbers[:, ::-1], 1)
-    varied = np.empty((batch, len(problem.varied)))
-    for i, name in enumerate(problem.varied):
-        varied[:, i] = given.x[name]
     inputs = KernelInputs(
         y0=course.y0,
         length=course.length,
@@ -78,8 +75,8 @@ def _inputs(
         inflow=course.inflow,
         jump=course.jump,
         forcing=course.forcing,
-        fixed=np.array([given.x[name][0] for name in fixed_names(problem)]),
-        varied=varied,
+        fixed=given.x.first(fixed_names(problem)),
+        varied=given.x.rows(problem.varied, batch),
         floor=host_course.floor(plan.model, course.largest),
         rtol=rtol,
         rows=rows,
@@ -106,7 +103,7 @@ def _seen(
     count = len(plan.model.inputs)
     forcing = host_course.taken(course.forcing[:, :, :count], course.looks)
     forcing = np.broadcast_to(forcing, (len(status), *forcing.shape[1:]))
-    last = lambda a: np.moveaxis(a, 0, -1)
+    last = lambda a: a.transpose(*range(1, a.ndim), 0)
     return Trajectory(
         y=last(ends),
         forcing=last(forcing),
@@ -140,7 +137,7 @@ def observe(plan: Plan, lanes: Lanes, solved: Trajectory, names: Sequence[str]) 
     """As `lanes.observe`, (look, lane) each."""
     model = plan.model
     shape = solved.y.shape[0], solved.y.shape[2]
-    values: dict[str, Any] = {n: np.asarray(v, float).reshape(-1, 1) for n, v in lanes.values.items()}
+    values = {n: v if type(v) is float else host_course.number_or_column(v) for n, v in lanes.values.items()}
     values |= {name: np.asarray(a).T for name, a in solved.bound.items()}
     # with `linear` columns a state has the name of a parameter
     values |= {name: solved.y[:, i].T for i, name in enumerate(model.states)}

@@ -28,7 +28,7 @@ from nanomg.solver.problem import Problem
 
 def arriving(plan: Plan, lanes: Lanes) -> Values:
     """The values (record, lane) of all lanes' records as their doses arrive."""
-    given = start(plan, lanes.values, lanes.time.shape[1])
+    given = start(plan.model, lanes.values, lanes.time.shape[1], plan.engine)
     values, _ = _deliveries(plan, lanes, given.x)
     return Values(*(np.ascontiguousarray(np.broadcast_to(a, lanes.time.T.shape).T) for a in values))
 
@@ -67,7 +67,7 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
         jumps[:, :, row] = first - keep * np.concatenate([first[:, :1], last[:, :-1]], 1)
     y0 = given.y0
     if held:
-        y0 = start(plan, {**lanes.values, **{n: v[:, 0] for n, v in held.items()}}, len(time)).y0
+        y0 = start(plan.model, {**lanes.values, **{n: v[:, 0] for n, v in held.items()}}, len(time), plan.engine).y0
     largest = np.abs(y0)
     largest[:, np.array(plan.channels)] += np.abs(((jump + inflow * length)[:, :, None] * share).sum(1))
     looks = layout.looks.T
@@ -127,7 +127,7 @@ def _one_period(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs, pe
     rows = np.full((1, used), -1, np.int32)
     rows[0, -1] = 0
     return inputs.of(lane)._replace(
-        y0=start(plan, here, len(lane)).y0,
+        y0=start(plan.model, here, len(lane), plan.engine).y0,
         length=np.maximum(ends - following(ends), 0.0),
         keep=np.ones((1, used)),
         inflow=flows,

@@ -164,7 +164,8 @@ def edge_order(plan: Plan, lanes: Lanes) -> Any:
 
 def derived(model: Model, values: Mapping[str, Any]) -> dict[str, float]:
     """Parameters and the constants that follow from them, for concrete numbers."""
-    return {name: float(a[0]) for name, a in host_course.with_constants(model, values, engine.default()).items()}
+    x = host_course.start(model, values, 1, engine.default()).x
+    return dict(zip(x, x.first(list(x)).tolist(), strict=True))
 
 
 @programs.compiled(0)

@@ -11,7 +11,6 @@ and time-varying columns; which actions happen, and in which order, is decided o
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -160,7 +159,8 @@ def with_dependants(model: Model, varied: tuple[str, ...]) -> tuple[str, ...]:
     return (*varied, *(c for c, on in zip(constants, depends, strict=True) if on & chosen))
 
 
-def channels(model: Model, cmt: Sequence[str]) -> tuple[int, ...]:
+@functools.lru_cache(maxsize=256)
+def channels(model: Model, cmt: tuple[str, ...]) -> tuple[int, ...]:
     """Rows of the states that doses into these ports or states reach."""
     states = list(model.states)
     reached = {s for c in cmt for s in (model.ports[c].into if c in model.ports else (c,))}

@@ -46,17 +46,16 @@ class Elementwise:
         Returns:
             Results for as many lanes and looks as the values have.
         """
-        arrays = {name: np.asarray(value, float) for name, value in values.items()}
-        arrays = {name: a if a.ndim == 2 else a.reshape(1, 1) for name, a in arrays.items()}
+        arrays = {name: np.asarray(a, float) for name, a in values.items() if not isinstance(a, float | int)}
         lanes, looks = (max((a.shape[axis] for a in arrays.values()), default=1) for axis in (0, 1))
         if self._native and engine == NATIVE:
             try:
-                return functions.evaluate(self.function, self.fixed, arrays, (lanes, looks), self.count)
+                return functions.evaluate(self.function, self.fixed, {**values, **arrays}, (lanes, looks), self.count)
             except UnknownPrimitive as unknown:
                 log.info("%s has no machine code: %s", self.function.__name__, unknown)
                 self._native = False
-        shared = tuple(name for name, a in arrays.items() if a.size == 1)
-        numbers = np.array([arrays.pop(name).item() for name in shared])
+        shared = tuple(name for name in values if name not in arrays)
+        numbers = np.array([values[name] for name in shared], float)
         return np.asarray(_evaluated(self.function, self.fixed, shared, numbers, arrays))
 
 

@@ -71,7 +71,7 @@ class Solution(NamedTuple):
 
 def fixed_names(problem: Problem) -> list[str]:
     """Names of parameters and constants that `Inputs.fixed` holds, in order."""
-    passed = (*problem.varied, *problem.timed)
+    passed = {*problem.varied, *problem.timed}
     return [n for n in (*problem.model.parameters, *problem.model.constants) if n not in passed]
 
 

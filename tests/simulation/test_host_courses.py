@@ -37,7 +37,7 @@ def assert_same(plan: Plan, lanes: Lanes) -> None:
     traced = dose_course if plan.records is None else record_course
     host = host_doses if plan.records is None else host_records
     expected = traced.course(plan, lanes._replace(order=simulation_lanes.edge_order(plan, lanes)))
-    start = host_course.start(plan, lanes.values, LANES)
+    start = host_course.start(plan.model, lanes.values, LANES, plan.engine)
     found = host.course(plan, lanes, start)
     used = found.length.shape[1]
     assert used == expected.intervals.used

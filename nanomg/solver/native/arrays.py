@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -46,12 +47,13 @@ class KernelResults(NamedTuple):
     worst: np.ndarray
 
 
+@functools.lru_cache(maxsize=256)
 def source_of(problem: Problem) -> np.ndarray:
     """Where each value of the model lies: i of the fixed ones, or -1 - i of the varied ones."""
-    fixed = {name: i for i, name in enumerate(fixed_names(problem))}
-    varied = {name: -1 - i for i, name in enumerate(problem.varied)}
+    place = {name: i for i, name in enumerate(fixed_names(problem))}
+    place |= {name: -1 - i for i, name in enumerate(problem.varied)}
     names = (n for n in (*problem.model.parameters, *problem.model.constants) if n not in problem.timed)
-    return np.array([{**fixed, **varied}[name] for name in names], np.int32)
+    return np.array([place[name] for name in names], np.int32)
 
 
 def operands(problem: Problem, inputs: KernelInputs, precision: str) -> list[np.ndarray]:

@@ -129,7 +129,7 @@ def _compiled(
 def evaluate(
     function: Callable[..., Sequence[Any]],
     fixed: tuple[Any, ...],
-    values: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray | float],
     shape: tuple[int, int],
     results: int,
 ) -> np.ndarray:
@@ -138,7 +138,7 @@ def evaluate(
     Args:
         function: Takes its fixed arguments and a mapping by name to numbers; returns a list of numbers.
         fixed: Its fixed arguments, which code on disk is named by.
-        values: Real numbers (lane, look) by name; an axis of length 1 stands for all.
+        values: Numbers, or real arrays (lane, look), by name; an axis of length 1 stands for all.
         shape: Numbers of lanes and looks.
         results: The length of its list.
 
@@ -150,23 +150,35 @@ def evaluate(
     """
     width = machine.host().lanes(np.float64)
     inner = 1 if shape[1] >= width else 0  # looks, if they fill a register
+    arrays = {name: a for name, a in values.items() if isinstance(a, np.ndarray)}
     # along lanes everything counts as changing: the same code then serves whatever differs between them
-    inside = tuple(sorted(name for name, a in values.items() if inner == 0 or a.shape[1] > 1))
-    outside = tuple(sorted(name for name in values if name not in inside))
+    changing = tuple(name for name, a in arrays.items() if a.shape[1] > 1) if inner else None
+    outside, inside, place = _order(tuple(values), changing)
     run = _compiled(function, fixed, outside, inside)
     out = np.empty((*shape, results))
-    used = [values[name] for name in (*outside, *inside)]
-    steps = lambda a, axis: a.strides[axis] // a.itemsize if a.shape[axis] > 1 else 0
-    operands = np.array([a.__array_interface__["data"][0] for a in used], np.uint64)
-    sizes = np.array(
-        [
-            *(shape[1 - inner], shape[inner], steps(out, 1 - inner), steps(out, inner)),
-            *(steps(a, 1 - inner) for a in used),
-            *(steps(a, inner) for a in used[len(outside) :]),
-        ],
-        np.int64,
-    )
+    numbers = np.array([0.0 if name in arrays else value for name, value in values.items()], float)
+    operands = np.empty(len(values), np.uint64)
+    operands[place] = numbers.ctypes.data + 8 * np.arange(len(values))
+    outer_steps, inner_steps = np.zeros(len(values), np.int64), np.zeros(len(values), np.int64)
+    step = lambda a, axis: a.strides[axis] // a.itemsize if a.shape[axis] > 1 else 0
+    at = dict(zip(values, place, strict=True)) if arrays else {}
+    for name, a in arrays.items():
+        operands[at[name]] = a.__array_interface__["data"][0]
+        outer_steps[at[name]], inner_steps[at[name]] = step(a, 1 - inner), step(a, inner)
+    head = shape[1 - inner], shape[inner], step(out, 1 - inner), step(out, inner)
+    sizes = np.concatenate([np.array(head), outer_steps, inner_steps[len(outside) :]])
     made = np.array([out.ctypes.data], np.uint64)
     queue = ctypes.c_int64(0)
     run(operands.ctypes.data, made.ctypes.data, sizes.ctypes.data, ctypes.addressof(queue))
     return out
+
+
+@functools.lru_cache(maxsize=256)
+def _order(
+    names: tuple[str, ...], changing: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], tuple[str, ...], np.ndarray]:
+    """Names outside and inside the inner loop, and the place of each name in that order."""
+    inside = tuple(sorted(names if changing is None else changing))
+    outside = tuple(sorted(set(names).difference(inside)))
+    number = {name: i for i, name in enumerate((*outside, *inside))}
+    return outside, inside, np.array([number[name] for name in names], int)
