@@ -153,7 +153,9 @@ def test_failed_draws_are_counted_and_shown(run: Run, monkeypatch: pytest.Monkey
 
     def third_fails(*args: Any) -> lanes.Trajectory:
         solved = solve(*args)
-        return solved._replace(status=solved.status.at[2].set(2))
+        status = np.array(solved.status)
+        status[2] = 2
+        return solved._replace(status=status)
 
     monkeypatch.setattr(lanes, "run", third_fails)
     with_failure = feasibility_run.feasibility(SCENARIO, seed=3, **SHORT)
@@ -166,7 +168,7 @@ def test_failed_draws_are_counted_and_shown(run: Run, monkeypatch: pytest.Monkey
 
 def test_nothing_solved_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     solve = lanes.run
-    failed = lambda *args: (s := solve(*args))._replace(status=s.status.at[:].set(1))
+    failed = lambda *args: (s := solve(*args))._replace(status=np.ones_like(s.status))
     monkeypatch.setattr(lanes, "run", failed)
     summary = feasibility_run.feasibility(SCENARIO, seed=3, **SHORT).summary
     assert summary["verdict"] == "No sample could be solved, so there is no result."
