@@ -51,17 +51,19 @@ def doctor(
 def _show(found: Mapping[str, Any]) -> None:
     failed, finding = found["failed"], found["finding"]
     render.paragraph(f"{found['file']}: {len(failed)} of {found['trajectories']} trajectories failed.", style="bold")
+    if not failed:
+        render.paragraph("There is nothing to diagnose.")
+        return
     if found["same_equations"] is None:
         render.paragraph("The file is too old to tell whether the equations have changed; the replay uses today's.")
     elif not found["same_equations"]:
         render.paragraph("The equations have changed since the file was written; the replay uses today's.")
-    if failed:
-        rows = [(t["subject"], t["regimen"], t["hypothesis"], t["reason"]) for t in failed[:20]]
-        render.section("Failed", ("subject", "regimen", "hypothesis", "reason"), "llll", rows)
-        if len(failed) > len(rows):
-            render.paragraph(f"and {len(failed) - len(rows)} more")
+    rows = [(t["subject"], t["regimen"], t["hypothesis"], t["reason"]) for t in failed[:20]]
+    render.section("Failed", ("subject", "regimen", "hypothesis", "reason"), "llll", rows)
+    if len(failed) > len(rows):
+        render.paragraph(f"and {len(failed) - len(rows)} more")
     if finding is None:
-        render.paragraph("There is nothing to replay." if failed else "Nothing failed here.")
+        render.paragraph("There is nothing to replay.")
         return
     render.paragraph("")
     render.paragraph(_sentence(finding), style="bold")

@@ -72,7 +72,7 @@ def optimize(
                 progress=progress,
             )
     except KeyboardInterrupt:
-        hint = "" if output is None else "; the same command with --resume goes on from here"
+        hint = "" if output is None else "; the same command with --resume continues from here"
         raise options.Interrupted(f"interrupted{hint}") from None
     blocks.show_result("optimize", run.summary, json)
     if run.summary["status"]["failed"]:

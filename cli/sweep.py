@@ -164,7 +164,7 @@ def sweep(
         with render.sweeping(todo.batch.total) as progress:
             run = sweep_run.run_prepared(todo, command=options.command_line(), progress=progress, read=False)
     except KeyboardInterrupt:
-        hint = "" if output is None else "; finished parts are kept, the same command with --resume goes on from here"
+        hint = "" if output is None else "; finished parts are kept; the same command with --resume continues from here"
         raise options.Interrupted(f"interrupted{hint}") from None
     blocks.show_result("sweep", run.summary, json)
     if run.summary["failed"] == run.summary["trajectories"]:

@@ -8,6 +8,8 @@
     cards = ["renal-failure"]                 appended, so that they win; `mechanisms` and the keys below replace those of the base
     set = { "magnesium.GFR" = "6 L/h" }
     dose = ["magnesium.iv: 4 g over 20 min"]  prescriptions (nanomg.dosing.prescription) in place of the base's doses; [] gives none
+    events = "doses.csv"                      event table in place of the doses, in the folder of this file, or of a study's data;
+                                              its subjects are those of the run, each with all virtual ones if there are any
     input = [{ name = "magnesium.diet", value = 0.1, from = "0 d", to = "32 d" }]
     horizon = "24 h"
     subjects = 200                            virtual subjects, with `seed` (1 if absent): those that a sweep samples
@@ -43,15 +45,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nanomg import units
 from nanomg.analysis.readouts import CURVE, WINDOWED, Over, spread_of
 from nanomg.errors import InputError, unknown
-from nanomg.library import scenario_file
+from nanomg.library import event_doses, scenario_file
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.toml import Reader, load_toml
-from nanomg.population.population import Population, default_population, draw, values_of
+from nanomg.population.population import Population, check_columns, default_population, draw, values_of
 from nanomg.population.population_file import load_population
+from nanomg.simulation import event_times
 
 USES = ("calibrate", "validate", "look")
 QUALITIES = ("read", "recalled", "computed", "secondary", "company")
@@ -62,9 +67,9 @@ _BOUNDS = ("upper", "lower")
 _OVER = ("mean", "median", "sd")
 
 _TABLE_KEYS = {"title", "limit", "run", "row"}
-_BASE_KEYS = ("species", "mechanisms", "cards", "horizon", "every", "parameters", "dose", "input")
-_REPLACED = ("mechanisms", "horizon", "every", "input")
-_RUN_KEYS = {"scenario", "cards", "set", "dose", "subjects", "seed", "population", *_REPLACED}
+_BASE_KEYS = ("species", "mechanisms", "cards", "horizon", "every", "parameters", "columns", "dose", "input")
+_REPLACED = ("mechanisms", "horizon", "every", "columns", "input")
+_RUN_KEYS = {"scenario", "cards", "set", "dose", "events", "subjects", "seed", "population", *_REPLACED}
 _AGAINST_KEYS = {"run", "signal", "time", "from", "to", "how"}
 _TEXTS = ("quantity", "unit", "thing", "source", "place", "species", "population", "quality", "use", "reason", "miss")
 _NUMBERS = ("value", "low", "high", "sd", "cv", "n")
@@ -74,7 +79,10 @@ _ROW_KEYS = {*_TEXTS, *_NUMBERS, *_MEASURE_KEYS, "bound", "sign"}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ObservedRun:
-    """What is simulated: a scenario, in one typical subject (`subjects` 0) or in several virtual ones of a population."""
+    """What is simulated: a scenario, in one typical subject (`subjects` 0) or in several virtual ones of a population.
+
+    Where the scenario has an event table, that is for each of its subjects, one after the other.
+    """
 
     name: str
     scenario: Scenario = dataclasses.field(repr=False)
@@ -92,12 +100,23 @@ class ObservedRun:
         """Every parameter of the typical subject."""
         return self.scenario.values | (dict(self.population.typical) if self.subjects else {})
 
-    def values(self) -> dict[str, Any]:
-        """Every parameter, (subject,) where subjects differ: those of a sweep with this seed, population and number."""
+    @property
+    def lanes(self) -> int:
+        """How many courses there are."""
+        return max(self.subjects, 1) * max(len(self.scenario.subjects), 1)
+
+    def relative(self) -> dict[str, np.ndarray]:
+        """Factors of subjects on parameters, (lane,): those of a sweep with this seed, population and number."""
         if not self.subjects:
-            return self.typical
+            return {}
         drawn = draw(self.scenario, self.population, self.seed, 0, self.subjects)
-        return values_of(self.scenario, self.typical, drawn.relative)
+        return {name: np.resize(factor, self.lanes) for name, factor in drawn.relative.items()}
+
+    def values(self) -> dict[str, Any]:
+        """Every parameter, (lane,) where subjects differ; one that follows a column has its typical value."""
+        bound = self.scenario.bound
+        relative = {name: factor for name, factor in self.relative().items() if name not in bound}
+        return values_of(self.scenario, self.typical, relative)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,7 +199,7 @@ def load(name: str, library: Library) -> ObservationTable:
         raise unknown("table of observations", name, library.observations)
     where = f"observations {path.stem!r}"
     data = Reader(load_toml(path), where, _TABLE_KEYS)
-    runs = runs_of(data, library, where)
+    runs = runs_of(data, library, where, path.parent)
     entries = data.get("row", [])
     if not isinstance(entries, list) or not entries:
         raise InputError("there are no [[row]] tables", where)
@@ -211,15 +230,15 @@ def courses_of(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 # ---------------------------------------------------------------- runs
-def runs_of(data: Mapping[str, Any], library: Library, where: str) -> dict[str, ObservedRun]:
-    """The `[run.…]` tables of a file."""
+def runs_of(data: Mapping[str, Any], library: Library, where: str, folder: Path) -> dict[str, ObservedRun]:
+    """The `[run.…]` tables of a file, whose event tables are in `folder`."""
     entries = data.get("run", {})
     if not isinstance(entries, Mapping) or not all(isinstance(entry, Mapping) for entry in entries.values()):
         raise InputError("write each run as a table headed [run.NAME]", where)
-    return {name: _run(name, entry, library, f"{where}, run {name!r}") for name, entry in entries.items()}
+    return {name: _run(name, entry, library, f"{where}, run {name!r}", folder) for name, entry in entries.items()}
 
 
-def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> ObservedRun:
+def _run(name: str, table: Mapping[str, Any], library: Library, where: str, folder: Path) -> ObservedRun:
     entry = Reader(table, where, _RUN_KEYS)
     subjects, seed = entry.whole("subjects", 0, 0), entry.whole("seed", 0, 1)
     if subjects == 1:
@@ -242,7 +261,14 @@ def _run(name: str, table: Mapping[str, Any], library: Library, where: str) -> O
         if "dose" in entry:
             data.pop("dose", None)
         made = scenario_file.compose(name, data, library, overrides, doses)
+        if "events" in entry:
+            if "dose" in entry:
+                raise InputError("an event table replaces the doses; give events or dose, not both")
+            made = event_doses.with_events(made, folder / entry.text("events"), library)
+            event_times.check_one_clock(made.subjects)
         population = load_population(entry.text("population"), library, made) if "population" in entry else None
+        if population is not None:
+            check_columns(made, population)
     except InputError as error:
         inner = "" if error.where is None or error.where.startswith("scenario ") else f", {error.where}"
         raise InputError(error.message, where + inner) from None
@@ -329,9 +355,9 @@ def _measure(entry: Reader, runs: Mapping[str, ObservedRun]) -> Measure:
     statistic, baseline = entry.one_of("statistic", WINDOWED, "at"), entry.one_of("baseline", _BASELINES)
     start, stop = _window(entry, statistic, run.scenario.horizon)
     measure = Measure(run, signal, statistic, start, stop, baseline)
-    if "over" in entry and not run.subjects:
+    if "over" in entry and run.lanes == 1:
         raise InputError(f"'over' needs a run with subjects, and {name!r} has none", where)
-    if run.subjects:
+    if run.lanes > 1:
         over = _over(entry.get("over", "median"), _statistic_unit(measure), where)
         measure = dataclasses.replace(measure, over=over)
     return measure
@@ -367,7 +393,7 @@ def _against(entry: Reader, runs: Mapping[str, ObservedRun]) -> tuple[Measure, s
     same = {key: entry[key] for key in _MEASURE_KEYS if key in entry and key not in ("against", "divide_by")}
     changed = {**same, **{key: value for key, value in other.items() if key != "how"}}
     run = runs.get(Reader(changed, at).text("run"))
-    if run is not None and not run.subjects:
+    if run is not None and run.lanes == 1:
         changed.pop("over", None)
     return _measure(Reader(changed, at), runs), how
 

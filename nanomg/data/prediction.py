@@ -27,7 +27,7 @@ from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Origin
-from nanomg.simulation import action_order, layout
+from nanomg.simulation import action_order, event_times, layout
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import edges
 from nanomg.simulation.layout import InputWindows
@@ -58,6 +58,15 @@ class Reading(NamedTuple):
     over: tuple[
         tuple[int, int, Over | None], ...
     ]  # of each measure: its first curve, how many they are, how they become one
+
+
+class SeenCourses(NamedTuple):
+    """Lanes at their output times, as in `Trajectory`."""
+
+    y: jax.Array
+    forcing: jax.Array
+    bound: dict[str, jax.Array]
+    output: jax.Array  # (time, lane) [h]
 
 
 class Group(NamedTuple):
@@ -106,18 +115,18 @@ class Predictor:
             if name not in known:
                 raise unknown("parameter", name, known, "free")
             for run in runs:
+                if name in run.scenario.bound:
+                    message = (
+                        f"{name!r} follows column {run.scenario.bound[name]} of the event table, so it cannot be free"
+                    )
+                    raise InputError(message, f"run {run.name!r}")
                 if name in run.population.covarying and run.subjects:
                     message = f"{name!r} is a covariate on which other parameters depend, so it cannot be free alone"
                     raise InputError(message, f"population {run.population.name!r} of run {run.name!r}")
-        models = dict.fromkeys(run.scenario.model for run in runs)
+        kinds = dict.fromkeys(map(_kind, runs))
         self.groups = [
-            _group(
-                [r for r in runs if r.scenario.model == model],
-                [m for m in measures if m.run.scenario.model == model],
-                free,
-                fine,
-            )
-            for model in models
+            _group([r for r in runs if _kind(r) == kind], [m for m in measures if _kind(m.run) == kind], free, fine)
+            for kind in kinds
         ]
         self.measures = tuple(m for group in self.groups for m in group.measures)
 
@@ -169,10 +178,16 @@ class Predictor:
 
 
 # ---------------------------------------------------------------- what is fixed
+def _kind(run: ObservedRun) -> Any:
+    """What runs of one group have in common: the model, and the parameters that follow columns."""
+    columns = run.scenario.columns
+    return run.scenario.model, tuple((name, columns[name].between) for name in sorted(run.scenario.bound))
+
+
 def _group(runs: Sequence[ObservedRun], measures: Sequence[Measure], free: Sequence[str], fine: int) -> Group:
-    """All runs of one model as lanes."""
-    model = runs[0].scenario.model
-    counts = [_size(run) for run in runs]
+    """All runs of one kind as lanes."""
+    model, between = _kind(runs[0])
+    counts = [run.lanes for run in runs]
     values = _values(runs, [name for name in free if name in model.parameters])
     times = [_times(run, [m for m in measures if m.run is run], fine) for run in runs]
     length = max(map(len, times))
@@ -182,35 +197,42 @@ def _group(runs: Sequence[ObservedRun], measures: Sequence[Measure], free: Seque
     varied = tuple(name for name, v in values.items() if np.ndim(v))
     windows = _windows(model, runs)
     wide = lambda a: np.repeat(a, counts, -1)
-    if all(movable(doses, model.ports) for doses in given):
+    listed = not any(run.scenario.subjects for run in runs)
+    if listed and all(movable(doses, model.ports) for doses in given):
         slots, doses = _slots(given)
         plan = simulation_lanes.plan_for(model, slots, varied)
         lanes = jax.tree.map(wide, _lanes(plan, doses, windows, output))._replace(values=values)
         order = None if _delays(plan, free) else simulation_lanes.edge_order(plan, lanes)
     else:
-        subjects = [subject_of(doses, f"run {run.name!r}") for run, doses in zip(runs, given, strict=True)]
-        plan = layout.plan_of(model, subjects, varied)
+        tables = [
+            run.scenario.subjects or (subject_of(doses, f"run {run.name!r}"),)
+            for run, doses in zip(runs, given, strict=True)
+        ]
+        plan = layout.plan_of(model, [subject for table in tables for subject in table], varied, dict(between))
         if _delays(plan, free):
             raise InputError("a free parameter changes the times of doses; only single doses can be moved", "free")
-        each = [subject for subject, count in zip(subjects, counts, strict=True) for _ in range(count)]
-        lanes = layout.lanes_of(plan, values, each, wide(output), InputWindows(*map(wide, windows)))
+        pairs = zip(runs, tables, strict=True)
+        each = [subject for run, table in pairs for subject in table for _ in range(max(run.subjects, 1))]
+        factors = {name: _factors(runs, name) for name, _ in between}
+        given_windows = InputWindows(*map(wide, windows))
+        lanes = layout.lanes_of(plan, values, each, wide(output), given_windows, factors=factors)
         lanes, order = lanes._replace(order=None), lanes.order
     ends = np.cumsum(counts)
     place = {run: slice(int(end) - count, int(end)) for run, count, end in zip(runs, counts, ends, strict=True)}
     ordered = tuple(sorted(measures, key=lambda m: list(WINDOWED).index(m.statistic)))
-    reading, curves = _reading(model, ordered, place)
+    reading, curves = _reading(plan.model, ordered, place)
     return Group(plan, place, lanes, order, ordered, reading, curves)
 
 
-def _size(run: ObservedRun) -> int:
-    """How many lanes a run has."""
-    return max(run.subjects, 1)
+def _factors(runs: Sequence[ObservedRun], name: str) -> np.ndarray:
+    """What multiplies the column of a parameter, (lane,)."""
+    return np.concatenate([run.relative().get(name, np.ones(run.lanes)) for run in runs])
 
 
 def _reading(model: Model, measures: Sequence[Measure], place: Mapping[ObservedRun, slice]) -> tuple[Reading, Curves]:
     """What to read for measures that are in the order of their statistics."""
     signals = tuple(dict.fromkeys(m.signal for m in measures))
-    sizes = [_size(m.run) for m in measures]
+    sizes = [m.run.lanes for m in measures]
     first = np.cumsum(sizes) - sizes
     taken: dict[str, int] = {}
     for m, size in zip(measures, sizes, strict=True):
@@ -231,7 +253,7 @@ def _values(runs: Sequence[ObservedRun], free: Sequence[str]) -> dict[str, Any]:
     """Every parameter, a scalar where all lanes agree and it is not free, else (lane,)."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in runs[0].scenario.parameters}
     for run in runs:
-        count = _size(run)
+        count = run.lanes
         for name, value in run.values().items():
             rows[name].append(np.broadcast_to(value, (count,)))
     values: dict[str, Any] = {}
@@ -249,7 +271,11 @@ def _times(run: ObservedRun, measures: Iterable[Measure], fine: int) -> np.ndarr
         looks.append(np.array([start, stop]))
         if WINDOWED[statistic].along:
             growing = np.geomspace(_FIRST, 1.0, _FINE + 1)
-            around = simulation_lanes.output_times(stop, stop, run.scenario.doses)
+            if run.scenario.subjects:
+                probes = event_times.probes(run.scenario.subjects, stop)
+                around = np.zeros(0) if probes is None else probes
+            else:
+                around = simulation_lanes.output_times(stop, stop, run.scenario.doses)
             looks += [start + (stop - start) * part for part in (np.linspace(0.0, 1.0, _FINE + 1), growing)]
             looks.append(around[around >= start])
     times = np.unique(np.concatenate(looks))
@@ -326,13 +352,14 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
     else:
         laid_out = lanes if group.plan.records is None else lanes._replace(order=order)
         solved = simulation_lanes.run(group.plan, laid_out, defer=False)
-    measured, curves = _read(group.reading, batch, lanes.values, solved.y, solved.forcing, lanes.output, group.curves)
+    seen = SeenCourses(solved.y, solved.forcing, solved.bound, lanes.output)
+    measured, curves = _read(group.reading, batch, lanes.values, seen, group.curves)
     return measured, curves, solved.status
 
 
 def _freed(group: Group, name: str, free: Any) -> Any:
     """Values of a free parameter (lane,): subjects vary around it, and a run that sets the parameter keeps its setting."""
-    wide = lambda each: np.repeat([each(run) for run in group.runs], [_size(run) for run in group.runs])
+    wide = lambda each: np.repeat([each(run) for run in group.runs], [run.lanes for run in group.runs])
     own, typical = group.lanes.values[name], wide(lambda run: run.typical[name])
     relative = np.where(typical == 0, 1.0, own / np.where(typical == 0, 1.0, typical))
     most = wide(lambda run: group.plan.model.parameters[name].at_most if run.subjects else np.inf)
@@ -342,23 +369,19 @@ def _freed(group: Group, name: str, free: Any) -> Any:
 
 @programs.compiled(0, 1)
 def _read(
-    read: Reading,
-    batch: int,
-    values: dict[str, Any],
-    y: jax.Array,
-    forcing: jax.Array,
-    output: jax.Array,
-    curves: Curves,
+    read: Reading, batch: int, values: dict[str, Any], seen: SeenCourses, curves: Curves
 ) -> tuple[jax.Array, jax.Array]:
     """Measures (measure, B) and curves (signal, time, lane)."""
-    lanes = y.shape[2]
-    start = stack(read.model.initial(read.model.derive(values)), (lanes,))
-    y = jnp.concatenate([start[None], y])  # before time 0, and at the output times
-    x = simulation_lanes.observables(read.model, values, y, jnp.concatenate([forcing[:1], forcing]))
+    first = {name: rows[0] for name, rows in seen.bound.items()}
+    start = stack(read.model.initial(read.model.derive({**values, **first})), (seen.y.shape[2],))
+    y = jnp.concatenate([start[None], seen.y])  # before time 0, and at the output times
+    bound = {name: jnp.concatenate([rows[:1], rows]) for name, rows in seen.bound.items()}
+    forcing = jnp.concatenate([seen.forcing[:1], seen.forcing])
+    x = simulation_lanes.observables(read.model, {**values, **bound}, y, forcing)
     found = stack([x[name] for name in read.signals], y[:, 0].shape)
     split = lambda a: a.reshape(*a.shape[:-1], batch, -1)
     chosen = jnp.moveaxis(split(found)[curves.signal, :, :, curves.lane], 1, 0)  # (time, curve, B)
-    times = jnp.moveaxis(split(output)[:, :, curves.lane], 2, 1)
+    times = jnp.moveaxis(split(seen.output)[:, :, curves.lane], 2, 1)
     before, chosen, how = chosen[0], chosen[1:], curves.baseline[:, None]
     chosen = chosen - jnp.where(how == 1, before, 0.0)
     chosen = chosen / jnp.where(how == 2, before, 1.0)

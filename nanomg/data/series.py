@@ -76,7 +76,7 @@ class _Points(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One [[series]] and the measurements that it picks; `subjects` are those of its run."""
+    """One [[series]] and the measurements that it picks; `subjects` are those of its run, 0 for a typical one."""
 
     entry: Mapping[str, Any]
     points: _Points
@@ -104,7 +104,8 @@ class Series(NamedTuple):
         if file is None:
             raise InputError("no data file is named", where)
         points = _pick(read_csv(raw / file), entry, columns, f"{raw / file}, {where}")
-        return cls(entry, points, runs[entry["run"]].subjects, where)
+        lanes = runs[entry["run"]].lanes
+        return cls(entry, points, lanes if lanes > 1 else 0, where)
 
     def entries(self, others: Sequence[Series]) -> Iterator[tuple[Mapping[str, Any], str]]:
         """The rows of this series as tables of observations, each with where it comes from."""

@@ -106,7 +106,7 @@ def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
     data = Reader(load_toml(path), where, _KEYS, {"title", "source", "run"})
     fit = _fit(data.get("fit", {}), where)
     fit["card"] = card = card or fit["card"]
-    runs = _runs(data["run"], library, card, where)
+    runs = _runs(data["run"], library, card, where, raw)
     series = [
         Series.read(entry, data, raw, runs, f"{where}, series {i}") for i, entry in enumerate(data.tables("series"), 1)
     ]
@@ -116,16 +116,16 @@ def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
     return Study(path.stem, str(data["title"]), str(data["source"]), runs, found, **fit)
 
 
-def _runs(entries: Any, library: Library, card: str, where: str) -> dict[str, ObservedRun]:
+def _runs(entries: Any, library: Library, card: str, where: str, raw: Path) -> dict[str, ObservedRun]:
     """The runs, with the card appended to those that do not have it."""
     if not card:
         raise InputError("name the card to fit", where)
-    runs = observations.runs_of({"run": entries}, library, where)
+    runs = observations.runs_of({"run": entries}, library, where, raw)
     path = library.card(card).path
     lacking = {name: entries[name] for name, run in runs.items() if path not in (c.path for c in run.scenario.cards)}
     if lacking:
         with_card = {name: {**entry, "cards": [*entry.get("cards", ()), card]} for name, entry in lacking.items()}
-        runs |= observations.runs_of({"run": with_card}, library, where)
+        runs |= observations.runs_of({"run": with_card}, library, where, raw)
     return runs
 
 
@@ -199,7 +199,7 @@ def from_csv(path: Path, scenario: str, free: Sequence[FreeParameter], library: 
     last = max(parse_number(row, "time", line, where) for line, row in rows)
     horizons = {name: max(scenario_file.load(name, library).horizon, last) for name in named}
     entries = {name: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
-    runs = _runs(entries, library, card, where)
+    runs = _runs(entries, library, card, where, path.parent)
     shown = {name: load_toml(scenario_file.find(name, library)).get("outputs", {}) for name in named}
     data = []
     for line, row in rows:

@@ -15,10 +15,10 @@ from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, Self, TypeV
 
 from nanomg import schema
 from nanomg.errors import InputError
-from nanomg.library.event_doses import with_events
+from nanomg.library.event_doses import rebuild_with_events, with_events
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
-from nanomg.library.scenario_file import load, rebuild
+from nanomg.library.scenario_file import load
 from nanomg.models import library as find_library
 from nanomg.schema import AsJson, File, Strict, Texts, about
 from nanomg.solver import engine
@@ -165,7 +165,7 @@ def resolve(
         return scenario
     if overrides or dose:
         raise InputError("set and dose act when a scenario is read; a resolved configuration holds them", "scenario")
-    return rebuild(scenario, library or find_library(*folders))
+    return rebuild_with_events(scenario, library or find_library(*folders))
 
 
 def recorded(config: Mapping[str, Any], kind: type[R], where: str) -> R:

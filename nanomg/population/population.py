@@ -182,6 +182,13 @@ def draw(scenario: Scenario, population: Population, seed: int, start: int, stop
     )
 
 
+def check_columns(scenario: Scenario, population: Population) -> None:
+    """Raise `InputError` where a parameter follows a column of an event table, and a population derives others from it."""
+    for name in population.covarying & scenario.bound.keys():
+        message = f"other parameters depend on {name}, which follows column {scenario.bound[name]} of the event table"
+        raise InputError(f"{message}; leave out the column or the population", f"population {population.name!r}")
+
+
 def values_of(scenario: Scenario, typical: Mapping[str, Any], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Every parameter of subjects: its typical value, times `relative` (subject,) where they differ, at most what it may be."""
     values = dict(typical)

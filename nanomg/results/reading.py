@@ -62,7 +62,7 @@ def chosen(data: xr.Dataset, signals: Sequence[str], outputs: Iterable[str]) -> 
     there = [str(name) for name, v in data.data_vars.items() if v.dtype.kind == "f"]
     for name in signals:
         if name not in there:
-            raise unknown("signal in this file", name, there, "plot")
+            raise unknown("signal", name, there, "this file")
     return list(signals) or [name for name in outputs if name in there] or there[:MOST]
 
 

@@ -52,11 +52,18 @@ def common_times(scenario: Scenario, subjects: Sequence[Subject]) -> tuple[np.nd
     if goes_back(subjects).any():
         return np.array([]), False
     regular = regular_times(scenario, subjects)
-    edges = np.unique(_edges(subjects, regular[-1])[1])
-    close = len(edges) <= _MOST_EDGES
-    probes = np.add.outer(edges, simulation_lanes.PROBES).ravel() if close else np.array([])
-    times = np.union1d(regular, probes)
-    return _apart(times[(times >= regular[0]) & (times <= regular[-1])]), close
+    around = probes(subjects, regular[-1])
+    times = regular if around is None else np.union1d(regular, around)
+    return _apart(times[(times >= regular[0]) & (times <= regular[-1])]), around is not None
+
+
+def probes(subjects: Sequence[Subject], last: float) -> np.ndarray | None:
+    """Times around the doses of all subjects until `last` [h]; None if there are too many to follow."""
+    edges = np.unique(_edges(subjects, last)[1])
+    if len(edges) > _MOST_EDGES:
+        return None
+    times = np.add.outer(edges, simulation_lanes.PROBES).ravel()
+    return np.asarray(times[times <= last])
 
 
 def dose_edges(subjects: Sequence[Subject], last: float) -> np.ndarray:

@@ -64,7 +64,7 @@ def plot(
     ):
         if given and not _takes(job, name):
             takers = ", ".join(other.name for other in jobs.table().values() if _takes(other, name))
-            raise InputError(f"this option is for results of {takers}, and the file is a result of {job.name}", word)
+            raise InputError(f"this option is for results of {takers}; this file is a result of {job.name}", word)
     return style.sheet(job.figure.pictures(tree, asked), str(tree.attrs.get("title", "")))
 
 

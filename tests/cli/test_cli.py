@@ -244,6 +244,7 @@ def test_summary_of_a_sweep(program: Program, tmp_path: Path) -> None:
     assert (code, err) == (0, "")
     assert out.startswith(SWEPT["verdict"])
     assert "0.3 % of the samples were implausible" in out
+    assert "/s, CPU)" in out
     assert ["tumour.volume:final", "mm³", "0.001058", "1.609", "1361", "2377", "3000"] in map(
         str.split, out.splitlines()
     )

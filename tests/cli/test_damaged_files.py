@@ -70,6 +70,18 @@ def test_an_empty_summary(whole: Path, program: Program, monkeypatch: pytest.Mon
         assert code == 2 and err.count("\n") == 1, err
 
 
+def test_where_nothing_failed_equations_do_not_matter(
+    whole: Path, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(whole.parent)
+    shutil.copy(whole, "other.h5")
+    with h5py.File("other.h5", "a") as file:
+        file.attrs["model_hash"] = "0"
+    assert program("doctor", "other.h5").out == (
+        "other.h5: 0 of 1 trajectories failed.\nThere is nothing to diagnose.\n"
+    )
+
+
 def test_a_result_without_a_scenario_cannot_be_replayed(
     whole: Path, program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:

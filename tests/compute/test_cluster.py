@@ -178,7 +178,7 @@ def test_ctrl_c_ends_promptly_and_leaves_no_process(folder: Path, tmp_path: Path
     (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
     _, told = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert told == "nanomg: interrupted; finished parts are kept, the same command with --resume goes on from here\n"
+    assert told == "nanomg: interrupted; finished parts are kept; the same command with --resume continues from here\n"
     assert not psutil.wait_procs(workers, timeout=5)[1]
 
 

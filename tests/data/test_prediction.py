@@ -88,6 +88,39 @@ def test_runs_at_steady_state_and_their_gradients(shelf: Shelf) -> None:
         Predictor(predict.rows, free=("pk.Tlag_central",))
 
 
+def test_runs_over_an_event_table_and_their_gradients(shelf: Shelf) -> None:
+    """Two subjects with clearances of a column that changes, next to a run of single doses; one number for both by `over`."""
+    runs = '\n[run.table]\nscenario = "mine.toml"\nevents = "doses.csv"\nhorizon = "48 h"\n'
+    table = {"run": "table", "signal": "pk.C"}
+    rows = [
+        row(**table, time="10 h", over="mean"),
+        row(**table, statistic="max", over="median"),
+        row(**table, time="10 h", over="mean", baseline="difference"),
+    ]
+    library = shelf(runs.replace("mine.toml", "@"), *TEXTS[:1], *rows)
+    folder = library.observations["textbook"].parent
+    mine = 'mechanisms = ["OneCompartment"]\ncards = ["textbook"]\nhorizon = "48 h"\n[columns]\n"pk.CL" = "CLR"\n'
+    (folder / "mine.toml").write_text(mine, encoding="utf-8")
+    content = "ID,TIME,AMT,CMT,CLR\n1,0,70,pk.central,4\n1,4,.,.,4\n1,12,.,.,2\n2,0,35,pk.central,8\n"
+    (folder / "doses.csv").write_text(content, encoding="utf-8")
+    text = library.observations["textbook"]
+    text.write_text(text.read_text().replace("@", str(folder / "mine.toml")), encoding="utf-8")
+    predict = Predictor(observations.load("textbook", library).rows, free=("pk.V",))
+    assert sorted(group.lanes.output.shape[1] for group in predict.groups) == [1, 2]
+    volumes = np.array([35.0, 70.0])
+    both = np.array([70 * np.exp(-(4 * 4 + 6 * 2) / volumes), 35 * np.exp(-8 * 10 / volumes)]) / volumes
+    value = predict({"pk.V": volumes})
+    np.testing.assert_allclose(value[0], AMOUNT / volumes * np.exp(-CL * 4 / volumes), rtol=1e-5)
+    np.testing.assert_allclose(value[1], both.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(value[2], 52.5 / volumes, rtol=1e-5)
+    np.testing.assert_allclose(value[3], both.mean(0), rtol=1e-5)
+    slope = jax.jit(jax.jacrev(lambda v: predict({"pk.V": v})[1].sum()))(volumes)
+    areas = np.array([28.0, 80.0])[:, None]
+    np.testing.assert_allclose(slope, (both * (areas / volumes**2 - 1 / volumes)).mean(0), rtol=1e-4)
+    with pytest.raises(InputError, match=r"pk\.CL' follows column CLR"):
+        Predictor(predict.rows, free=("pk.CL",))
+
+
 def test_virtual_subjects_of_a_run(shelf: Shelf) -> None:
     card = '[pk]\nV = { value = 35, unit = "L", cv = 0.3, basis = "assumed", note = "an example" }\n'
     text = '\n[run.x]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 100 mg"]\nsubjects = 40\ncards = ["vary"]\n'

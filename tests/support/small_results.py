@@ -189,7 +189,11 @@ MADE: dict[str, Callable[[], xr.DataTree]] = {
 }
 
 
-NAMES = {"hypothesis": ["H1", "H2", "H3"], "regimen": ["as given", "without Mg"]}
+NAMES = {
+    "hypothesis": ["H1", "H2", "H3"],
+    "regimen": ["as given", "without Mg"],
+    "ID": [str(i) for i in range(40)],
+}
 
 
 def varied(dims: dict[str, int]) -> xr.DataTree:

@@ -178,6 +178,17 @@ def test_worker_processes_read_the_table_from_the_configuration(tmp_path: Path) 
     assert again.solve(0, 6)["pk.C:final"] == pytest.approx(todo.batch.solve(0, 6)["pk.C:final"], rel=1e-12)
 
 
+def test_a_resolved_configuration_holds_the_table(tmp_path: Path) -> None:
+    name, events = textbook(tmp_path, COLUMNS), written(tmp_path, TABLE)
+    config = json.loads(simulate_run.simulate(name, events=events).tree.attrs["config_json"])
+    events.unlink()
+    run = simulate_run.simulate(config)
+    assert [str(i) for i in run.tree["simulation"]["subject"].values] == ["1", "2", "3"]
+    swept_again = sweep_run.sweep(config, vary=["pk.V=35,70 L"], keep=["pk.central:final"])
+    last = run.tree["simulation"]["pk.central"].values[0, 0, :, -1]
+    assert swept_again.tree["sweep"]["pk.central:final"].values[0] == pytest.approx(last, rel=1e-3)
+
+
 def test_arms_without_magnesium_of_the_subjects_of_a_table(tmp_path: Path) -> None:
     """Amounts are those of the arm as given; the arm without Mg is that of a subject that is given nothing."""
     (tmp_path / "mg.toml").write_text(MG, encoding="utf-8")
@@ -265,3 +276,21 @@ def test_what_other_jobs_refuse(tmp_path: Path) -> None:
         sensitivity_run.sensitivity(name, id="1")
     with pytest.raises(InputError, match="no records without an event table"):
         sweep_run.sweep(name, vary=["pk.V=30,40 L"], keep=["pk.C:records"])
+
+
+def test_a_column_that_is_linear_in_time_in_sweeps_and_sensitivities(tmp_path: Path) -> None:
+    """The clearance falls from 6 to 2 L/h over 20 h: what is left follows its integral, and the factor on it."""
+    extra = '[columns]\n"pk.CL" = { column = "CLR", between = "linear" }\n'
+    table = "ID TIME AMT CMT CLR\n1 0 70 pk.central 6\n1 20 . . 2\n2 0 35 pk.central 4\n2 20 . . 4"
+    scenario = varying(of_table(tmp_path, table, extra))
+    _, found = swept(scenario, keep=("pk.central:final", "pk.CL", "pk.V"), subjects=3, rtol=1e-9)
+    clearance, volume = found["pk.CL"].reshape(2, 3), found["pk.V"].reshape(2, 3)
+    assert clearance[0] == pytest.approx(1.5 * clearance[1])
+    area = clearance / np.array([[6.0], [4.0]]) * np.array([[4.0 * 20 + 2 * 28], [4.0 * 48]])
+    expected = np.array([[70.0], [35.0]]) * np.exp(-area / volume)
+    assert found["pk.central:final"].reshape(2, 3) == pytest.approx(expected, rel=1e-6)
+    run = sensitivity_run.sensitivity(
+        textbook(tmp_path, extra), of=["pk.central:final"], events=tmp_path / "doses.csv", id="1"
+    )
+    rows = {row["parameter"]: row["elasticity"] for row in run.summary["elasticities"]}
+    assert rows["pk.CL"] == pytest.approx(-(80 + 56) / V, rel=1e-4)

@@ -115,7 +115,7 @@ def test_predictions_without_a_place_are_counted() -> None:
 def test_what_failed_is_counted_in_ranges_and_fits() -> None:
     draws, fit = feasible(), calibrated()
     draws["feasibility"]["rise"][:3] = np.nan
-    assert any("of 37 draws; 3 that failed are left out" in text for text in texts(plots.plot(draws)))
+    assert any("of 37 samples; 3 that failed are left out" in text for text in texts(plots.plot(draws)))
     fit["calibration"]["predicted"][0] = np.nan
     assert any("not drawn: 1 of 9 rows" in text for text in texts(plots.plot(fit)))
 
@@ -159,3 +159,9 @@ def test_the_command_draws_every_format_and_refuses_the_rest(simulated: xr.DataT
     assert "--force" in str(call().exception)
     assert isinstance(call("-o", tmp_path / "run.gif").exception, InputError)
     assert "did you mean 'pk.C'" in str(call("pk.c", "--force").exception)
+
+
+def test_an_unknown_signal_names_those_that_are_like_it(simulated: xr.DataTree) -> None:
+    with pytest.raises(InputError) as error:
+        plots.plot(simulated, ["PK.C"])
+    assert str(error.value) == "this file: there is no signal 'PK.C'; did you mean 'pk.C' or 'pk.central'?"

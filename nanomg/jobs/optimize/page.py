@@ -91,8 +91,8 @@ def _unfinished(result: ResultReader) -> str:
     """What it means that a search has not converged, and how to continue."""
     steps = result.at("evaluations") // len(result.at("starts"))
     return (
-        f"The search stopped before it converged: after {steps} steps, the maximum, amounts and times could still be improved a "
-        f"little. A slightly better regimen may exist; --steps {2 * steps} searches for longer."
+        f"The search stopped before it converged: it reached its maximum of {steps} steps while amounts and times could still be "
+        f"improved. A better regimen may exist; --steps {2 * steps} searches for longer."
     )
 
 

@@ -110,6 +110,9 @@ def run(
     chosen.needs_movable_doses("optimisation")
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
     if checkpoint is not None and not request.resume:
+        if checkpoint.exists() and not request.force:
+            message = "an unfinished search is there: continue it with --resume, or discard it with --force"
+            raise InputError(message, str(checkpoint))
         checkpoint.unlink(missing_ok=True)
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 

@@ -258,7 +258,8 @@ def _read(path: Path, problem: DosingProblem, like: _State, steps: int, seed: in
         raise InputError(f"this checkpoint cannot be read ({error})", str(path)) from None
     if not same:
         raise InputError(
-            "this checkpoint belongs to another scenario, --steps or --seed; remove it to start again", str(path)
+            "this checkpoint belongs to another scenario, --steps or --seed; repeat its command, or discard it with --force",
+            str(path),
         )
     state = jax.tree.unflatten(structure, leaves)
     return state._replace(step=int(state.step))

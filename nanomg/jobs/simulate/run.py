@@ -107,8 +107,8 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
     lanes.tightest(request.precision)
     chosen = request.resolved(library)
     chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": request.precision})
-    if request.events is not None:
-        return _simulate_events(chosen, request, Path(request.events), path, table, command)
+    if request.events is not None or chosen.subjects:
+        return _simulate_events(chosen, request, path, table, command)
     if chosen.plain:
         arms = simulation_arms.run_arms(
             chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=request.precision
@@ -141,11 +141,16 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
 
 
 def _simulate_events(
-    scenario: Scenario, request: SimulateRequest, events: Path, path: Path | None, table: Path | None, command: str
+    scenario: Scenario, request: SimulateRequest, path: Path | None, table: Path | None, command: str
 ) -> Run:
-    """The simulation of an event table."""
-    text = read_text(events)
-    subjects = event_doses.subjects_in(scenario, text, str(events))
+    """The simulation of an event table, or of the one that a resolved configuration holds."""
+    if request.events is not None:
+        events = Path(request.events)
+        text = read_text(events)
+        subjects, given = event_doses.subjects_in(scenario, text, str(events)), {"name": events.name, "text": text}
+    else:
+        subjects, given = scenario.subjects, scenario.config["events"]
+        events, text = Path(given["name"]), given["text"]
     process.trim()
     header = event_table.header_of(text, str(events))
     taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
@@ -155,7 +160,7 @@ def _simulate_events(
         )
     series = request.series
     at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
-    asked = {"events": {"name": events.name, "text": text}, "series": at_times}
+    asked = {"events": given, "series": at_times}
     scenario = dataclasses.replace(scenario, config={**scenario.config, **asked})
     most = math.inf if series else MOST_NUMBERS
     found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times, most)

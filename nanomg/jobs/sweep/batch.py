@@ -25,7 +25,7 @@ from nanomg.jobs.sweep.axes import SweepDesign
 from nanomg.jobs.sweep.keep import RECORDS, SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.lane_sources import SweptLanes, source_of
 from nanomg.library.scenario import Scenario
-from nanomg.population.population import Population, default_population, draw, values_of
+from nanomg.population.population import Population, check_columns, default_population, draw, values_of
 from nanomg.simulation import blocks
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
@@ -46,7 +46,7 @@ class _Reduced(NamedTuple):
     status: Any
 
 
-class Seen(NamedTuple):
+class SeenLanes(NamedTuple):
     """Lanes at their records, where these are observed, and at outputs, as in `Trajectory`; the rows that a series shows."""
 
     y: jax.Array
@@ -99,7 +99,7 @@ class Trajectories:
         varied = tuple(dict.fromkeys([*own, *spread]))
         self.memory, self.most = memory, most
         if subjects:
-            _check_columns(scenario, self.population)
+            check_columns(scenario, self.population)
         self.choice = devices.choose(device, self.total)
         self.source = source_of(scenario, design, self.kept, varied, method=method, precision=precision)
         self.plan = self.source.plan
@@ -215,13 +215,6 @@ class Trajectories:
         return self.population.moved(times, joined([part.relative for part in drawn]), joined(covariates))
 
 
-def _check_columns(scenario: Scenario, population: Population) -> None:
-    """Raise `InputError` where a parameter follows a column, and a population derives others from it."""
-    for name in population.covarying & scenario.bound.keys():
-        message = f"other parameters depend on {name}, which follows column {scenario.bound[name]} of the event table"
-        raise InputError(f"{message}; leave out the column or the population", f"population {population.name!r}")
-
-
 def _kept(
     plan: Plan, kept: tuple[Keep, ...], most_records: int, lanes: Lanes, solved: Trajectory, rows: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -233,7 +226,7 @@ def _kept(
 
 @programs.compiled(0, 1, 2)
 def _reduced(
-    plan: Plan, kept: tuple[Keep, ...], most_records: int, values: dict[str, Any], seen: Seen
+    plan: Plan, kept: tuple[Keep, ...], most_records: int, values: dict[str, Any], seen: SeenLanes
 ) -> dict[str, jax.Array]:
     """The same of traced lanes."""
     x = simulation_lanes.observables(plan.model, values, seen.y, seen.forcing)

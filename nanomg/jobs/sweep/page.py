@@ -50,7 +50,8 @@ def blocks(result: ResultReader) -> Iterator[Block]:
 
 
 def _effort(result: ResultReader) -> str:
-    rate, device = format_number(result.at("subjects_per_second"), 3), result.at("device") or "unknown device"
+    rate, device = format_number(result.at("subjects_per_second"), 3), str(result.at("device") or "unknown device")
+    device = device.removesuffix(" (cpu)")  # the kind that JAX gives every processor
     return f"{result.at('computed') or 0:,} simulations in {format_duration(result.at('seconds') or 0.0)} ({rate}/s, {device})"
 
 

@@ -12,6 +12,7 @@ import scipy.optimize
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, SimulationError
 from nanomg.jobs.optimize import problem as optimize_problem
+from nanomg.jobs.optimize import run as optimize_run
 from nanomg.jobs.optimize import search
 from nanomg.library import scenario_file
 from nanomg.models import library
@@ -221,6 +222,14 @@ def test_resumed_search_ends_like_an_uninterrupted_one(main_scenario, tmp_path):
     np.testing.assert_array_equal(rest.history, whole.history)
     with pytest.raises(InputError, match="another scenario"):
         search.find_optimum(main_scenario, steps, seed=6, checkpoint=checkpoint, resume=True)
+
+
+def test_an_unfinished_search_is_not_discarded_without_force(tmp_path):
+    path = tmp_path / "best.h5.checkpoint"
+    path.write_bytes(b"hours of work")
+    with pytest.raises(InputError, match="an unfinished search is there: continue it with --resume"):
+        optimize_run.optimize(MAIN, output=tmp_path / "best.h5")
+    assert path.read_bytes() == b"hours of work" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_broken_checkpoint_is_one_sentence(small_problem, tmp_path):

@@ -26,7 +26,7 @@ from nanomg.population import population as populations
 from nanomg.population import population_file
 from nanomg.solver.status import Status
 
-BOLUS = ["pk.central: 100 mg"]
+BOLUS = ["pk.depot: none", "pk.central: 100 mg"]
 KEPT = [
     "pk.C:initial",
     "pk.C:final",

@@ -19,6 +19,10 @@ from nanomg.views import plots
 SPACES = (
     {"subject": 30},
     {"hypothesis": 3},
+    {"ID": 3},
+    {"ID": 40},
+    {"ID": 4, "subject": 20},
+    {"dose.a": 6, "ID": 40, "subject": 5},
     {"hypothesis": 2, "subject": 30},
     {"dose.a": 6},
     {"dose.a": 5, "hypothesis": 2, "subject": 20},
@@ -63,6 +67,7 @@ def test_whatever_a_sweep_varies_it_has_a_figure(dims: dict[str, int]) -> None:
     data = found["sweep"].to_dataset()
     assert any("1 trajectory: too many steps" in text for text in said) == bool(data.status.any())
     assert any("limit 1: safe" in text for text in said)
+    assert any("ID 2" in text for text in said) == (0 < dims.get("ID", 0) < 6)
     told = {name for name in NAMES["regimen"] if any(name in text for text in said)}
     assert told == ({*NAMES["regimen"]} if "regimen" in dims else set())
     found["sweep"] = xr.DataTree(data.assign(status=data.status * 0 + 1))
