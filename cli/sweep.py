@@ -24,6 +24,10 @@ EXAMPLES = (
         "a thousand mice, one number of each",
     ),
     Example(
+        "nanomg sweep textbook-2cpt --events doses.csv --keep pk.C:max --keep pk.C:records -o table.h5",
+        "each subject of an event table",
+    ),
+    Example(
         'nanomg sweep mouse-mc38-iv --vary "dose.liposome.iv.amount=0.1..4 mg:log:8" --subjects 100 --estimate',
         "how long it will take, and how large it will be",
     ),
@@ -59,7 +63,8 @@ def sweep(
         typer.Option(
             metavar="WHAT",
             rich_help_panel=_RESULTS,
-            help='Read-out: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series or "time of max". Repeatable.',
+            help='Read-out: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series, :records (of a table) '
+            'or "time of max". Repeatable.',
         ),
     ] = None,
     sample: Annotated[

@@ -163,4 +163,7 @@ def test_the_command(failed: Path, folder: Path, tmp_path: Path) -> None:
     assert json.loads(CliRunner().invoke(commands, [*arguments, "--json"]).stdout)["finding"]["code"] in (1, 2)
     good = tmp_path / "good.h5"
     nanomg.simulate("runaway", dose=["runaway.in: 0.1 mg"], output=good, library=library(folder))
-    assert "Nothing failed" in CliRunner().invoke(commands, ["doctor", str(good), "--library", str(folder)]).stdout
+    assert (
+        "There is nothing to diagnose."
+        in CliRunner().invoke(commands, ["doctor", str(good), "--library", str(folder)]).stdout
+    )
