@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -91,35 +91,53 @@ def elementwise(form: Format, operation: Callable[..., Any], operands: int = 1, 
     return run
 
 
-def compiled(form: Format, function: Callable[..., Any], letters: str) -> Callable[..., np.ndarray]:
-    """A function of scalars with several results, compiled; each argument is a value `p`, a forcing `u` or a state `y`.
+class Compiled:
+    """A function of scalars with several results, compiled; each argument is a value `p`, a forcing `u` or a state `y`."""
 
-    The result takes arrays (lane,) and returns (result, lane).
-    """
-    g = Graph()
-    closed = jax.make_jaxpr(function)(*[1.0] * len(letters))
-    inputs = [g.input(letter, letters[:i].count(letter)) for i, letter in enumerate(letters)]
-    results = read_jaxpr(g, closed.jaxpr, [g.number(float(c)) for c in closed.consts], inputs)
-    counts = {letter: letters.count(letter) for letter in "ypu"}
-    names = tuple(f"p{i}" for i in range(counts["p"]))
-    equations = Equations(g, len(results), counts["u"], names, tuple(results), (), (), ())
-    module = Module(form)
-    straight = straight_of(module, equations, ())
-    for name in ("subject", "forcing", "rates"):
-        shared_call(module, getattr(straight, name), f"call_{name}")
-    library = Library(module.text)
+    def __init__(self, form: Format, function: Callable[..., Any], letters: str, pulls: bool = False):
+        g = Graph()
+        closed = jax.make_jaxpr(function)(*[1.0] * len(letters))
+        places = [(letter, letters[:i].count(letter)) for i, letter in enumerate(letters)]
+        constants = [g.number(float(c)) for c in closed.consts]
+        results = read_jaxpr(g, closed.jaxpr, constants, [g.input(*place) for place in places])
+        self.form, self.places, self.results = form, places, len(results)
+        self.sizes = {letter: letters.count(letter) for letter in "ypu"}
+        names = tuple(f"p{i}" for i in range(self.sizes["p"]))
+        states = max(self.sizes["y"], len(results))
+        equations = Equations(g, states, self.sizes["u"], names, tuple(results), (), (), ())
+        module = Module(form)
+        if pulls:
+            self.straight, self.pulls = straight_with_pulls(module, equations, (), names)
+        else:
+            self.straight = straight_of(module, equations, ())
+        for made in list(module.functions):
+            shared_call(module, made, f"call_{made.name}")
+        self.library = Library(module.text)
+        self.arrays = {letter: room(form, size) for letter, size in self.sizes.items()}
+        self.arrays["inv"] = room(form, self.straight.invariants)
 
-    def run(*arguments: Any) -> np.ndarray:
-        arrays = {letter: room(form, counts[letter]) for letter in "ypu"}
-        for i, (letter, values) in enumerate(zip(letters, arguments, strict=True)):
-            arrays[letter][letters[:i].count(letter)] = values
-        inv, none, out = room(form, straight.invariants), room(form, 1), room(form, len(results))
-        library.call("call_subject", arrays["p"], inv)
-        library.call("call_forcing", arrays["u"], inv)
-        library.call("call_rates", arrays["y"], inv, none, out)
-        return out[: len(results)]
+    def __call__(self, *arguments: Any) -> np.ndarray:
+        """The results (result, lane) for arguments (lane,)."""
+        self._outside(arguments)
+        out = room(self.form, self.results)
+        self.library.call("call_rates", self.arrays["y"], self.arrays["inv"], room(self.form, 1), out)
+        return out[: self.results]
 
-    return run
+    def _outside(self, arguments: Sequence[Any]) -> None:
+        for (letter, row), values in zip(self.places, arguments, strict=True):
+            self.arrays[letter][row] = values
+        self.library.call("call_subject", self.arrays["p"], self.arrays["inv"])
+        self.library.call("call_forcing", self.arrays["u"], self.arrays["inv"])
+
+    def cotangents(self, arguments: Sequence[Any], bar: Any) -> np.ndarray:
+        """Those of the arguments (argument, lane) for those of the results (result, lane)."""
+        self._outside(arguments)
+        bars = {letter: room(self.form, size) for letter, size in self.sizes.items()}
+        held, given, at = room(self.form, self.pulls.held), room(self.form, self.results, bar), self.arrays
+        self.library.call("call_pull_rates", at["y"], at["inv"], given, bars["y"], held)
+        self.library.call("call_pull_forcing", at["p"], at["u"], at["inv"], held, bars["u"])
+        self.library.call("call_pull_subject", at["p"], at["inv"], held, bars["p"])
+        return np.array([bars[letter][row] for letter, row in self.places])
 
 
 class Case:

@@ -41,7 +41,8 @@ _REAL = {name: name for name in ("div", "exp", "expm1", "log", "log1p", "sqrt", 
 _REAL |= {"square": "square", "floor": "floor", "ceil": "ceil", "pow": "pow"}
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _LOGIC = {"and": "and", "or": "or", "xor": "xor", "not": "not", "eq": "same", "ne": "xor"}
-_SAME = ("copy", "copy_p", "stop_gradient", "broadcast_in_dim", "reshape", "squeeze", "reduce_precision", "name")
+_WITH_OWN_DERIVATIVE = ("custom_jvp_call", "custom_vjp_call")
+_SAME = ("copy", "copy_p", "broadcast_in_dim", "reshape", "squeeze", "reduce_precision", "name")
 
 
 def _is(kind: Any, atom: Any) -> bool:
@@ -98,6 +99,8 @@ def _operation(g: Graph, eqn: Any, args: list[int]) -> int:
         return g.make("min", g.make("max", x, low), high)
     if name == "is_finite":
         return g.make("<", g.make("abs", args[0]), g.number(math.inf))
+    if name == "stop_gradient":
+        return g.make("stop", args[0])
     if name == "exp2":
         return g.make("pow", g.number(2), args[0])
     if name == "round":
@@ -144,6 +147,8 @@ def read_jaxpr(g: Graph, jaxpr: Any, constants: Sequence[int], arguments: Sequen
             if eqn.primitive.multiple_results and len(getattr(inner, "jaxpr", inner).invars) != len(args):
                 raise UnknownPrimitive(eqn.primitive.name)
             results = _closed(g, inner, args)
+            if eqn.primitive.name in _WITH_OWN_DERIVATIVE:
+                results = [g.own(r, args, (jaxpr, eqn, row)) for row, r in enumerate(results)]
         else:
             results = [_operation(g, eqn, args)]
         known.update(zip(eqn.outvars, results, strict=True))
@@ -204,39 +209,42 @@ def equations_of(model: Model, timed: tuple[str, ...] = ()) -> Equations:
     """
     forced, n = (*model.inputs, *timed), len(model.states)
     values = tuple(name for name in (*model.parameters, *model.constants) if name not in timed)
+    names = (*model.states, *forced, *values)
     tangent: list[Any] = []
 
-    def linearised(y: list[Any], u: list[Any], p: list[Any]) -> tuple[list[Any], list[Any]]:
-        others = {**dict(zip(values, p, strict=True)), **dict(zip(forced, u, strict=True))}
+    def rates(*numbers: Any) -> list[Any]:
+        return [jnp.asarray(r, float) for r in model.rates(dict(zip(names, numbers, strict=True)))]
 
-        def rates(*rows: Any) -> list[Any]:
-            x = {**others, **dict(zip(model.states, rows, strict=True))}
-            return [jnp.asarray(r, float) for r in model.rates(x)]
-
-        results, push = jax.linearize(rates, *y)
-        linear = jax.make_jaxpr(push)(*y)
+    def residuals(*numbers: Any) -> list[Any]:
+        """What the derivative by the states is made of."""
+        evaluate = jex.jaxpr_as_fun(closed)
+        _, push = jax.linearize(lambda *y: evaluate(*y, *numbers[n:]), *numbers[:n])
+        linear = jax.make_jaxpr(push)(*numbers[:n])
         tangent.append(linear.jaxpr)
-        return results, linear.consts
+        return list(linear.consts)
 
-    closed = jax.make_jaxpr(linearised)([1.0] * n, [1.0] * len(forced), [1.0] * len(values))
-    others = [frozenset[int]()] * (len(forced) + len(values))
-    reach = dependencies(closed.jaxpr, [*(frozenset([j]) for j in range(n)), *others])[:n]
+    ones = [1.0] * len(names)
+    closed = jax.make_jaxpr(rates)(*ones)
+    linearised = jax.make_jaxpr(residuals)(*ones)
+    reach = dependencies(closed.jaxpr, [frozenset([j] if j < n else []) for j in range(len(names))])
     pattern = sorted((i, j) for i, row in enumerate(reach) for j in row) or [(0, 0)]
 
     g = Graph()
     inputs = [g.input(letter, i) for letter, size in zip("yup", (n, len(forced), len(values)), strict=True) for i in range(size)]  # fmt: skip  # noqa: E501
-    results = read_jaxpr(g, closed.jaxpr, [constant_node(g, c) for c in closed.consts], inputs)
+    results, consts = (
+        read_jaxpr(g, c.jaxpr, [constant_node(g, value) for value in c.consts], inputs) for c in (closed, linearised)
+    )
     entries: dict[Entry, int] = {}
     for group in colouring(pattern, n):
         seeds = [g.number(float(j in group)) for j in range(n)]
-        column = read_jaxpr(g, tangent[0], results[n:], seeds)
+        column = read_jaxpr(g, tangent[0], consts, seeds)
         entries.update({(i, j): column[i] for i, j in pattern if j in group})
     return Equations(
         graph=g,
         states=n,
         forcing=len(forced),
         values=values,
-        rates=tuple(results[:n]),
+        rates=tuple(results),
         rows=tuple(i for i, _ in pattern),
         columns=tuple(j for _, j in pattern),
         entries=tuple(entries[e] for e in pattern),

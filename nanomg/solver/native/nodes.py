@@ -58,7 +58,10 @@ _LARGE = 2.0**64  # powers with larger exponents are the same
 
 
 class Node(NamedTuple):
-    """An operation on other nodes; or `number` or `truth` with its value, or an input (`p`, `u`, `y`, `bar`) with its row."""
+    """An operation on other nodes; or `number` or `truth` with its value, or an input (`p`, `u`, `y`, `bar`) with its row.
+
+    `own` is its first argument with another derivative by the other arguments, `stop` its argument with none.
+    """
 
     op: str
     args: tuple[Any, ...]
@@ -76,13 +79,14 @@ class Graph:
         self.nodes: list[Node] = []
         self.level: list[int] = []
         self.is_mask: list[bool] = []
+        self.derivatives: dict[int, Any] = {}  # of nodes `own`: what gives their cotangents
         self._ids: dict[Any, int] = {}
 
     def copy(self) -> Graph:
         """A graph of the same nodes, to which others can be added."""
         new = Graph()
         new.nodes, new.level, new.is_mask = list(self.nodes), list(self.level), list(self.is_mask)
-        new._ids = dict(self._ids)
+        new._ids, new.derivatives = dict(self._ids), dict(self.derivatives)
         return new
 
     # ------------------------------------------------------------ leaves
@@ -129,11 +133,21 @@ class Graph:
         mask = op in _MASKS or (op == "select" and self.is_mask[args[1]])
         return self._put(Node(op, args), max(self.level[a] for a in args), mask)
 
+    def own(self, value: int, args: Sequence[int], derivative: Any) -> int:
+        """A node of this value whose derivative by some nodes is given, and is not that of what the value is made of."""
+        if self.level[value] == NUMBER or self.is_mask[value]:
+            return value
+        node = self._put(Node("own", (value, *args)), self.level[value], False)
+        self.derivatives.setdefault(node, derivative)
+        return node
+
     def is_never_negative(self, node: int) -> bool:
         """Whether no value of the inputs can make it negative."""
         op, args = self.nodes[node]
         if op == "number":
             return args[0] >= 0
+        if op in ("own", "stop"):
+            return self.is_never_negative(args[0])
         if op == "max":
             return any(self.is_never_negative(a) for a in args)
         return op in _NEVER_NEGATIVE or (op == "mul" and args[0] == args[1])
@@ -304,6 +318,10 @@ def _pow(g: Graph, base: int, exponent: int, negative: int | None = None) -> int
     return g.make("pow", base, exponent, g.make("select", is_whole, sign, g.number(math.nan)))
 
 
+def _stop(g: Graph, a: int) -> int | None:
+    return a if g.level[a] == NUMBER or g.is_mask[a] else None
+
+
 def _square(g: Graph, a: int) -> int:
     return g.make("mul", a, a)
 
@@ -326,5 +344,6 @@ _RULES: dict[str, Callable[..., int | None]] = {
     "not": _not,
     "pow": _pow,
     "square": _square,
+    "stop": _stop,
     "rsqrt": _rsqrt,
 }

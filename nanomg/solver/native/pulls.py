@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend import core as jex
 
 from nanomg.solver.native.graph import Equations, constant_node, read_jaxpr
 from nanomg.solver.native.ir import Function, Module, Value
@@ -193,10 +194,12 @@ def _cotangents(g: Graph, roots: Sequence[int], level: int, wanted: Sequence[int
     for row, root in enumerate(roots):
         add(root, g.input("bar", row))
     for i in reversed(worked):
-        if i in bars and not g.nodes[i].is_leaf:
-            op, args = g.nodes[i]
-            back = _vjp(op, tuple(g.is_mask[a] for a in args))
-            numbers = [a for a in args if not g.is_mask[a]]
+        op, args = g.nodes[i]
+        if i in bars and op != "stop" and not g.nodes[i].is_leaf:
+            if op == "own":
+                args, numbers, back = _own_vjp(args[1:], *g.derivatives[i])
+            else:
+                numbers, back = [a for a in args if not g.is_mask[a]], _vjp(op, tuple(g.is_mask[a] for a in args))
             constants = [constant_node(g, c) for c in back.consts]
             for a, bar in zip(numbers, read_jaxpr(g, back.jaxpr, constants, [*args, bars[i]]), strict=True):
                 add(a, bar)
@@ -215,6 +218,25 @@ def _vjp(op: str, masks: tuple[bool, ...]) -> Any:
         return jax.vjp(forward, *(a for a, mask in zip(args, masks, strict=True) if not mask))[1](bar)
 
     return jax.make_jaxpr(back)([True if mask else 1.0 for mask in masks], 1.0)
+
+
+def _own_vjp(args: Sequence[int], jaxpr: Any, eqn: Any, row: int) -> tuple[tuple[int, ...], list[int], Any]:
+    """The same for one result of a call with a derivative of its own; first its arguments, and those that are numbers."""
+    nodes = {v: a for v, a in zip(eqn.invars, args, strict=True) if not isinstance(v, jex.Literal)}
+    differentiable = [jnp.issubdtype(v.aval.dtype, jnp.floating) for v in nodes]
+    alone = jaxpr.replace(constvars=[], invars=list(nodes), outvars=eqn.outvars, eqns=[eqn])
+    call = jex.jaxpr_as_fun(jex.ClosedJaxpr(alone, ()))
+
+    def back(args: list[Any], bar: Any) -> Any:
+        def forward(*numbers: Any) -> Any:
+            rest = iter(numbers)
+            return call(*(next(rest) if d else a for a, d in zip(args, differentiable, strict=True)))[row]
+
+        return jax.vjp(forward, *(a for a, d in zip(args, differentiable, strict=True) if d))[1](bar)
+
+    traced = jax.make_jaxpr(back)([jnp.ones((), v.aval.dtype) for v in nodes], 1.0)
+    numbers = [a for a, d in zip(nodes.values(), differentiable, strict=True) if d]
+    return tuple(nodes.values()), numbers, traced
 
 
 # ---------------------------------------------------------------- functions

@@ -13,73 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.extend import core
-from machine_code import compiled
+from machine_code import Compiled
+from scalar_operations import ONE, TWO
 
 from nanomg.solver.native.graph import UnknownPrimitive, read_jaxpr
 from nanomg.solver.native.ir import Format
 from nanomg.solver.native.nodes import STATE, Graph
 
 DOUBLE, FLOAT = Format("double", 4), Format("float", 4)
-ONE = {
-    "neg": jnp.negative,
-    "abs": jnp.abs,
-    "sign": jnp.sign,
-    "exp": jnp.exp,
-    "expm1": jnp.expm1,
-    "log": jnp.log,
-    "log1p": jnp.log1p,
-    "sqrt": jnp.sqrt,
-    "rsqrt": jax.lax.rsqrt,
-    "cbrt": jnp.cbrt,
-    "square": jnp.square,
-    "tanh": jnp.tanh,
-    "logistic": jax.nn.sigmoid,
-    "softplus": jax.nn.softplus,
-    "floor": jnp.floor,
-    "ceil": jnp.ceil,
-    "round": lambda x: jax.lax.round(x, jax.lax.RoundingMethod.AWAY_FROM_ZERO),
-    "round_even": jnp.round,
-    "exp2": jnp.exp2,
-    "cube": lambda x: x**3,
-    "minus_two": lambda x: x**-2,
-    "one_and_a_half": lambda x: x**1.5,
-    "minus_two_and_a_half": lambda x: x**-2.5,
-    "two_fifths": lambda x: x**0.4,
-    "finite": lambda x: jnp.where(jnp.isfinite(x), x, -7.0),
-    "clamp": lambda x: jnp.clip(x, -0.5, 2.5),
-    "whole": lambda x: jnp.clip(x, -9.0, 9.0).astype(int).astype(float),
-    "truth": lambda x: (x > 0.5).astype(float) + x.astype(bool),
-    "not_nan": lambda x: jnp.where(jnp.isnan(x), 3.0, x),
-    "stopped": jax.lax.stop_gradient,
-    "reshaped": lambda x: jnp.squeeze(jnp.reshape(x, ())),
-    "relu": jax.nn.relu,
-    "branch": lambda x: jax.lax.cond(x > 1.0, lambda v: v + 1, lambda v: 2 * v, x),
-}
-TWO = {
-    "add": jnp.add,
-    "sub": jnp.subtract,
-    "mul": jnp.multiply,
-    "div": jnp.divide,
-    "max": jnp.maximum,
-    "min": jnp.minimum,
-    "pow": jnp.power,
-    "where_less": lambda x, y: jnp.where(x < y, x, y * 2),
-    "where_equal": lambda x, y: jnp.where((x == y) | (x >= 2), x, y),
-    "where_not": lambda x, y: jnp.where(~(x > y) & (y != 1), x, y),
-    "exclusive": lambda x, y: jnp.where((x > 0) ^ (y > 0), x, -y),
-    "same": lambda x, y: jnp.where((x > 0) == (y <= 1), x, y),
-    "nested": lambda x, y: jnp.where(jnp.where(x > 0, y > 1, y < 1), x, y),
-    "cases": lambda x, y: jax.lax.select_n(jnp.clip(x, 0, 2).astype(jnp.int32), y, 2 * y, 3 * y),
-    "log_of_sum": jnp.logaddexp,
-    "scaled_pow": lambda x, y: jnp.power(jnp.abs(x), y) / (1 + jnp.power(jnp.abs(x), y)),
-}
 SPECIAL = [0.0, 1.0, -1.0, 0.5, 2.0, -2.0, 3.0, 2.5, -1.5, 1e-9, 60.0, -60.0, math.inf, -math.inf, math.nan, 7.0]
 
 
 @pytest.mark.parametrize("letter", "puy")
 @pytest.mark.parametrize("name", ONE)
 def test_operations_of_one_number_are_those_of_jax(name: str, letter: str) -> None:
-    run = compiled(DOUBLE, lambda x, y: [ONE[name](x), ONE[name](x) + y], letter + "y")
+    run = Compiled(DOUBLE, lambda x, y: [ONE[name](x), ONE[name](x) + y], letter + "y")
     for part in np.reshape(SPECIAL, (-1, 4)):
         want = np.asarray(jax.vmap(ONE[name])(jnp.asarray(part)))
         if name in (
@@ -94,7 +42,7 @@ def test_operations_of_one_number_are_those_of_jax(name: str, letter: str) -> No
 @pytest.mark.parametrize("letters", ["yy", "py", "yp", "pu"])
 @pytest.mark.parametrize("name", TWO)
 def test_operations_of_two_numbers_are_those_of_jax(name: str, letters: str) -> None:
-    run = compiled(DOUBLE, lambda x, y: [TWO[name](x, y)], letters)
+    run = Compiled(DOUBLE, lambda x, y: [TWO[name](x, y)], letters)
     for x in SPECIAL:
         for part in np.reshape(SPECIAL, (-1, 4)):
             want = np.asarray(jax.vmap(TWO[name])(jnp.full(4, x), jnp.asarray(part)))
@@ -119,7 +67,7 @@ def test_operations_on_numbers_alone_are_done_once(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["exp", "log", "tanh", "cbrt", "two_fifths", "logistic", "softplus", "round"])
 def test_operations_in_single_precision(name: str) -> None:
-    run = compiled(FLOAT, lambda x: [ONE[name](x)], "y")
+    run = Compiled(FLOAT, lambda x: [ONE[name](x)], "y")
     for part in np.reshape(SPECIAL, (-1, 4)).astype(np.float32):
         part = part[np.isfinite(part) | np.isnan(part)]
         np.testing.assert_allclose(run(np.resize(part, 4))[0][: len(part)], ONE[name](jnp.asarray(part)), rtol=1e-6)
@@ -185,7 +133,7 @@ def test_random_programs_are_evaluated_as_by_jax(lines: list[Any], seed: int) ->
     random = np.random.default_rng(seed)
     inputs = random.choice([-1.0, 1.0, 1.0], (SOURCES, 4)) * np.exp(random.normal(0, 1.5, (SOURCES, 4)))
     run = program(lines)
-    got = compiled(DOUBLE, run, "yyup")(*inputs)
+    got = Compiled(DOUBLE, run, "yyup")(*inputs)
     with np.errstate(all="ignore"):
         for lane in range(4):
             closed = jax.make_jaxpr(run)(*inputs[:, lane])

@@ -9,11 +9,43 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from machine_code import Case, room
+from machine_code import Case, Compiled, room
+from scalar_operations import ONE, TWO
 
 from nanomg.library.scenario import Scenario
 from nanomg.solver.native.pulls import Pulls
 from nanomg.solver.sparsity import structure_of
+
+CALM = np.array([[0.3, 0.8, 1.7, 2.6], [1.4, -0.6, 0.35, -2.2]])  # nothing jumps or has a kink here
+
+
+@pytest.mark.parametrize("letter", "puy")
+@pytest.mark.parametrize("name", [*ONE, *TWO])
+def test_derivatives_of_operations_are_those_of_jax(name: str, letter: str) -> None:
+    operation = (lambda x, y: ONE[name](x) * y) if name in ONE else TWO[name]
+    compiled = Compiled(Case.form, lambda x, y: [operation(x, y), 3 * x * y], f"{letter}y", pulls=True)
+    for x, y in (CALM, CALM[::-1], -CALM):
+        want = np.array([jax.vmap(jax.grad(operation, i))(x, y) for i in range(2)])
+        found = compiled.cotangents([x, y], [[2.0] * 4, [0.5] * 4])
+        np.testing.assert_allclose(found, 2 * want + 1.5 * np.array([y, x]), rtol=1e-13, atol=1e-14)
+
+
+def test_a_branch_that_is_not_taken_has_no_cotangent() -> None:
+    """Also where its derivative is infinite or none."""
+    safe = lambda x: jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0) + x**1.5
+    compiled = Compiled(Case.form, lambda x: [safe(x)], "y", pulls=True)
+    x = np.array([0.0, 1.0, 4.0, 0.25])
+    np.testing.assert_allclose(compiled.cotangents([x], 1.0), jax.vmap(jax.grad(safe))(x)[None], rtol=1e-14)
+
+
+def test_derivatives_that_a_function_brings_along_are_taken() -> None:
+    """The derivative of x log y by x at x = 0 is log y: not that of the 0 which is chosen there."""
+    xlogy = lambda x, y: jnp.exp(jax.scipy.special.xlogy(x, y))
+    compiled = Compiled(Case.form, lambda x, y: [xlogy(x, y)], "yp", pulls=True)
+    x, y = np.array([0.0, 1.0, 2.0, 0.0]), np.array([2.0, 3.0, 0.5, 4.0])
+    np.testing.assert_allclose(compiled(x, y), [xlogy(x, y)], rtol=1e-14)
+    want = [jax.vmap(jax.grad(xlogy, i))(x, y) for i in range(2)]
+    np.testing.assert_allclose(compiled.cotangents([x, y], 1.0), want, rtol=1e-14)
 
 
 def varied_of(scenario: Scenario) -> tuple[str, ...]:

@@ -1,0 +1,60 @@
+"""Operations of one and of two numbers that native code has, as JAX has them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+ONE = {
+    "neg": jnp.negative,
+    "abs": jnp.abs,
+    "sign": jnp.sign,
+    "exp": jnp.exp,
+    "expm1": jnp.expm1,
+    "log": jnp.log,
+    "log1p": jnp.log1p,
+    "sqrt": jnp.sqrt,
+    "rsqrt": jax.lax.rsqrt,
+    "cbrt": jnp.cbrt,
+    "square": jnp.square,
+    "tanh": jnp.tanh,
+    "logistic": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "floor": jnp.floor,
+    "ceil": jnp.ceil,
+    "round": lambda x: jax.lax.round(x, jax.lax.RoundingMethod.AWAY_FROM_ZERO),
+    "round_even": jnp.round,
+    "exp2": jnp.exp2,
+    "cube": lambda x: x**3,
+    "minus_two": lambda x: x**-2,
+    "one_and_a_half": lambda x: x**1.5,
+    "minus_two_and_a_half": lambda x: x**-2.5,
+    "two_fifths": lambda x: x**0.4,
+    "finite": lambda x: jnp.where(jnp.isfinite(x), x, -7.0),
+    "clamp": lambda x: jnp.clip(x, -0.5, 2.5),
+    "whole": lambda x: jnp.clip(x, -9.0, 9.0).astype(int).astype(float),
+    "truth": lambda x: (x > 0.5).astype(float) + x.astype(bool),
+    "not_nan": lambda x: jnp.where(jnp.isnan(x), 3.0, x),
+    "stopped": jax.lax.stop_gradient,
+    "reshaped": lambda x: jnp.squeeze(jnp.reshape(x, ())),
+    "relu": jax.nn.relu,
+    "branch": lambda x: jax.lax.cond(x > 1.0, lambda v: v + 1, lambda v: 2 * v, x),
+}
+TWO = {
+    "add": jnp.add,
+    "sub": jnp.subtract,
+    "mul": jnp.multiply,
+    "div": jnp.divide,
+    "max": jnp.maximum,
+    "min": jnp.minimum,
+    "pow": jnp.power,
+    "where_less": lambda x, y: jnp.where(x < y, x, y * 2),
+    "where_equal": lambda x, y: jnp.where((x == y) | (x >= 2), x, y),
+    "where_not": lambda x, y: jnp.where(~(x > y) & (y != 1), x, y),
+    "exclusive": lambda x, y: jnp.where((x > 0) ^ (y > 0), x, -y),
+    "same": lambda x, y: jnp.where((x > 0) == (y <= 1), x, y),
+    "nested": lambda x, y: jnp.where(jnp.where(x > 0, y > 1, y < 1), x, y),
+    "cases": lambda x, y: jax.lax.select_n(jnp.clip(x, 0, 2).astype(jnp.int32), y, 2 * y, 3 * y),
+    "log_of_sum": jnp.logaddexp,
+    "scaled_pow": lambda x, y: jnp.power(jnp.abs(x), y) / (1 + jnp.power(jnp.abs(x), y)),
+}
