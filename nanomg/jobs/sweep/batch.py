@@ -130,7 +130,9 @@ class Trajectories:
     def block(self) -> int:
         """Lanes that are solved together."""
         needed = min(self.total, self.most or self.total)
-        lanes = devices.INDEPENDENT if self._independent else devices.ON_CPU
+        lanes = devices.ON_CPU
+        if self._independent:  # the larger the blocks the less Python, but several for each core
+            lanes = min(devices.INDEPENDENT, max(lanes, 1 << max(needed // 16, 1).bit_length() - 1))
         return devices.block_of(self.choice, self.source.bytes_each, needed, self.memory, lanes)
 
     @property
