@@ -64,9 +64,14 @@ def varied_of(scenario: Scenario) -> dict[str, Any]:
     return {name: np.minimum(scenario.values[name] * SPREAD, most[name]) for name in chosen}
 
 
-@pytest.mark.parametrize("expanded", [False, True])
-@pytest.mark.parametrize("name", sorted(library().scenarios))
+NAMES = sorted(library().scenarios)
+
+
+@pytest.mark.parametrize(
+    ("name", "expanded"), [*((name, False) for name in NAMES), *((name, True) for name in NAMES[::5])]
+)
 def test_every_scenario(name: str, expanded: bool) -> None:
+    """Its doses as they are, and those of some as records."""
     scenario = shipped(name)
     by_lane = varied_of(scenario)
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, tuple(by_lane), expanded or None)
@@ -86,7 +91,7 @@ doses = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(doses, max_size=6), st.lists(lags, min_size=LANES, max_size=LANES), bioavailabilities, st.booleans())
 def test_random_doses(given_doses: list[Dose], lag: list[float], F: float, moved: bool) -> None:
     """Lags by lane change the order of events; times by lane, too."""
@@ -120,7 +125,7 @@ def record_lanes(who: Sequence[Subject], values: Mapping[str, Any], **options: A
     return plan, layout.lanes_of(plan, {**scenario.values, **values}, who, at_records=True, **options)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(subjects(), min_size=LANES, max_size=LANES), st.lists(lags, min_size=LANES, max_size=LANES))
 def test_random_records(who: list[Subject], lag: list[float]) -> None:
     """Resets, steady states and infusions, in lanes with lags of their own; records at an interval's end and further outputs."""
@@ -130,7 +135,7 @@ def test_random_records(who: list[Subject], lag: list[float]) -> None:
 COLUMNS = {"pk.V": "VC", "pk.V2": "VP", "pk.Tlag_central": "LAG"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(subjects(), min_size=LANES, max_size=LANES))
 def test_random_records_with_columns(who: list[Subject]) -> None:
     """Columns that hold on, that follow straight lines, and that set a lag."""
