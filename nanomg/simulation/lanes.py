@@ -229,7 +229,9 @@ def some_of(lanes: Lanes, chosen: np.ndarray) -> Lanes:
     """The lanes of these numbers."""
     if np.array_equal(chosen, np.arange(lanes.output.shape[1])):
         return lanes
-    some = record_course.by_lane(lanes._replace(order=None), lambda a: np.asarray(a)[..., chosen], lambda a: a)
+    first, count = int(chosen[0]), len(chosen)
+    index = slice(first, first + count) if np.array_equal(chosen, np.arange(first, first + count)) else chosen
+    some = record_course.by_lane(lanes._replace(order=None), lambda a: np.asarray(a)[..., index], lambda a: a)
     return some if lanes.order is None else some._replace(order=action_order.picked(lanes.order, chosen))
 
 
