@@ -24,7 +24,7 @@ llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 
 
-class Library:
+class Code:
     """The compiled functions of a module; call one by its name with arrays."""
 
     def __init__(self, text: str, level: int = 1):
@@ -76,7 +76,7 @@ def elementwise(form: Format, operation: Callable[..., Any], operands: int = 1, 
     with function.each(function.load(count, "i64")) as i:
         function.store(operation(*(function.load(s, form.vector, i) for s in sources)), result, i)
     function.done()
-    library = Library(module.text, level)
+    code = Code(module.text, level)
 
     def run(*arrays: Any) -> np.ndarray:
         flat = [np.asarray(a).ravel() for a in np.broadcast_arrays(*arrays)]
@@ -85,7 +85,7 @@ def elementwise(form: Format, operation: Callable[..., Any], operands: int = 1, 
         for array, x in zip(inputs, flat, strict=True):
             array.ravel()[: len(x)] = x
         out = room(form, vectors)
-        library.call("run", *inputs, out, np.array([vectors]))
+        code.call("run", *inputs, out, np.array([vectors]))
         return out.ravel()[: len(flat[0])].reshape(np.broadcast_shapes(*(np.shape(a) for a in arrays)))
 
     return run
@@ -112,7 +112,7 @@ class Compiled:
             self.straight = straight_of(module, equations, ())
         for made in list(module.functions):
             shared_call(module, made, f"call_{made.name}")
-        self.library = Library(module.text)
+        self.code = Code(module.text)
         self.arrays = {letter: room(form, size) for letter, size in self.sizes.items()}
         self.arrays["inv"] = room(form, self.straight.invariants)
 
@@ -120,23 +120,23 @@ class Compiled:
         """The results (result, lane) for arguments (lane,)."""
         self._outside(arguments)
         out = room(self.form, self.results)
-        self.library.call("call_rates", self.arrays["y"], self.arrays["inv"], room(self.form, 1), out)
+        self.code.call("call_rates", self.arrays["y"], self.arrays["inv"], room(self.form, 1), out)
         return out[: self.results]
 
     def _outside(self, arguments: Sequence[Any]) -> None:
         for (letter, row), values in zip(self.places, arguments, strict=True):
             self.arrays[letter][row] = values
-        self.library.call("call_subject", self.arrays["p"], self.arrays["inv"])
-        self.library.call("call_forcing", self.arrays["u"], self.arrays["inv"])
+        self.code.call("call_subject", self.arrays["p"], self.arrays["inv"])
+        self.code.call("call_forcing", self.arrays["u"], self.arrays["inv"])
 
     def cotangents(self, arguments: Sequence[Any], bar: Any) -> np.ndarray:
         """Those of the arguments (argument, lane) for those of the results (result, lane)."""
         self._outside(arguments)
         bars = {letter: room(self.form, size) for letter, size in self.sizes.items()}
         held, given, at = room(self.form, self.pulls.held), room(self.form, self.results, bar), self.arrays
-        self.library.call("call_pull_rates", at["y"], at["inv"], given, bars["y"], held)
-        self.library.call("call_pull_forcing", at["p"], at["u"], at["inv"], held, bars["u"])
-        self.library.call("call_pull_subject", at["p"], at["inv"], held, bars["p"])
+        self.code.call("call_pull_rates", at["y"], at["inv"], given, bars["y"], held)
+        self.code.call("call_pull_forcing", at["p"], at["u"], at["inv"], held, bars["u"])
+        self.code.call("call_pull_subject", at["p"], at["inv"], held, bars["p"])
         return np.array([bars[letter][row] for letter, row in self.places])
 
 
@@ -148,7 +148,7 @@ class Case:
     def __init__(self, scenario: Scenario, timed: tuple[str, ...] = (), varied: tuple[str, ...] | None = None):
         model, form, lanes = scenario.model, self.form, self.form.width
         self.scenario, self.timed, self.varied = scenario, timed, varied or ()
-        self.rows = list(channels(model, [d.cmt for d in scenario.doses])) or [0]
+        self.rows = list(channels(model, tuple(d.cmt for d in scenario.doses))) or [0]
         self.equations = equations_of(model, timed)
         module = Module(form)
         self.straight: Straight
@@ -159,7 +159,7 @@ class Case:
             self.straight, self.pulls = straight_with_pulls(module, self.equations, self.rows, varied)
         for function in list(module.functions):
             shared_call(module, function, f"call_{function.name}")
-        self.library = Library(module.text)
+        self.code = Code(module.text)
         random = np.random.default_rng(len(model.states))
 
         def spread(values: Any) -> np.ndarray:
@@ -183,7 +183,7 @@ class Case:
 
     def call(self, name: str, *arrays: np.ndarray) -> None:
         """Call a function of the model by its name."""
-        self.library.call(f"call_{name}", *arrays)
+        self.code.call(f"call_{name}", *arrays)
 
     def rates(self, y: list[Any], u: Any, p: Any) -> list[jax.Array]:
         """By JAX, without inflow."""

@@ -6,9 +6,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from machine_code import Case, Library, room, shared_call
+import pytest
+from machine_code import Case, Code, room, shared_call
 
-from nanomg.library.scenario import Scenario
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
 from nanomg.solver.native import adjoint
 from nanomg.solver.native.ir import Module
 from nanomg.solver.native.pulls import straight_with_pulls
@@ -16,18 +18,22 @@ from nanomg.solver.rosenbrock import METHODS, StepPoint, step_adjoint
 from nanomg.solver.sparsity import structure_of
 
 
-def test_the_adjoint_of_a_step_is_that_of_jax(covering: Scenario) -> None:
-    model = covering.model
+@pytest.mark.parametrize(
+    ("name", "method"), [("textbook-2cpt", "rodas5p"), ("human-mg28", "rodas4"), ("mouse-ct26-anti-pd1", "rodas5p")]
+)
+def test_the_adjoint_of_a_step_is_that_of_jax(library: Library, name: str, method: str) -> None:
+    scenario = scenario_file.load(name, library)
+    model = scenario.model
     varied = tuple(model.parameters)[::4]
-    case, structure = Case(covering, varied=varied), structure_of(model)
-    tableau = list(METHODS.values())[len(model.states) % len(METHODS)]  # one here, another there
+    case, structure = Case(scenario, varied=varied), structure_of(model)
+    tableau = METHODS[method]
     form, lanes = case.form, case.form.width
     module = Module(form)
     straight, pulls = straight_with_pulls(module, case.equations, case.rows, varied)
     adjoint.add_adjoint(module, straight, pulls, tableau)
     for function in list(module.functions):
         shared_call(module, function, f"call_{function.name}")
-    library = Library(module.text)
+    code = Code(module.text)
 
     random = np.random.default_rng(5)
     h = random.uniform(1e-4, 1e-2, lanes)
@@ -45,10 +51,10 @@ def test_the_adjoint_of_a_step_is_that_of_jax(covering: Scenario) -> None:
     arrays = {name: room(form, size) for name, size in sizes.items()}
     for name, values in (("y", case.y), ("h", h), ("inv", case.inv), ("inflow", case.inflow), ("y_bar", bar)):
         arrays[name][:] = values
-    library.call("call_adjoint", *(arrays[name] for name in (*adjoint.ROWS, *adjoint.SUMS)))
+    code.call("call_adjoint", *(arrays[name] for name in (*adjoint.ROWS, *adjoint.SUMS)))
     u_bar, p_bar = room(form, case.equations.forcing), room(form, len(varied))
-    library.call("call_pull_forcing", case.p, case.u, case.inv, arrays["inv_bar"], u_bar)
-    library.call("call_pull_subject", case.p, case.inv, arrays["inv_bar"], p_bar)
+    code.call("call_pull_forcing", case.p, case.u, case.inv, arrays["inv_bar"], u_bar)
+    code.call("call_pull_subject", case.p, case.inv, arrays["inv_bar"], p_bar)
 
     values = dict(zip(case.equations.values, map(jnp.asarray, case.p), strict=False))
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from machine_code import Case, room
 
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.solver.sparsity import structure_of
 
@@ -14,6 +16,21 @@ from nanomg.solver.sparsity import structure_of
 @pytest.fixture(scope="module")
 def case(scenario: Scenario) -> Case:
     return Case(scenario)
+
+
+def test_values_that_change_between_intervals_belong_to_the_forcing(library: Library) -> None:
+    loaded = scenario_file.load("human-mg28", library)
+    timed = tuple(loaded.model.parameters)[:20:3]
+    case = Case(loaded, timed)
+    assert case.equations.forcing == len(loaded.model.inputs) + len(timed)
+    assert not set(timed) & set(case.equations.values)
+    for factor in (1.0, 1.7):  # a new forcing needs no new subject
+        case.u *= factor
+        case.call("forcing", case.u, case.inv)
+        case.call("rates", case.y, case.inv, case.inflow, case.f)
+        want = np.array(case.rates([jnp.asarray(v) for v in case.y], case.u, case.p))
+        want[case.rows] += case.inflow[: len(case.rows)]
+        np.testing.assert_allclose(case.f, want, rtol=1e-11, atol=1e-14 * np.abs(want).max())
 
 
 def dense(case: Case, entries: np.ndarray) -> np.ndarray:
