@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import subprocess
@@ -99,6 +100,13 @@ def test_its_kinetics_are_those_of_one_compartment(run: results_run.Run) -> None
     k, dose = 100.0 / 25.0, 0.05 / 0.5
     expected = sum(np.where(t >= at, dose * np.exp(-k * np.maximum(t - at, 0.0)), 0.0) for at in (24.0, 72.0, 120.0))
     np.testing.assert_allclose(simulated["cytotoxic.central"], expected, rtol=1e-3, atol=1e-5 * dose)
+
+
+def test_it_runs_as_machine_code_without_a_word(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "nanomg")
+    again = simulate_run.simulate("mouse-cytotoxic", library=library(folder), set={"cytotoxic.CL": "90 mL/h"})
+    assert again.tree.attrs["engine"] == "native"
+    assert not caplog.messages
 
 
 def test_its_values_and_sources_are_in_the_result(run: results_run.Run, folder: Path) -> None:
