@@ -31,7 +31,7 @@ from nanomg.simulation import action_order, event_times, layout
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import edges
 from nanomg.simulation.layout import InputWindows
-from nanomg.simulation.plan import Lanes, Plan, with_dependants
+from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
 from nanomg.solver.status import Status
 
 _PAD = 32  # output times are filled up to a multiple, so that similar tables share one compiled solve
@@ -352,9 +352,25 @@ def _solved(group: Group, values: Mapping[str, Any], batch: int) -> tuple[Any, A
     else:
         laid_out = lanes if group.plan.records is None else lanes._replace(order=order)
         solved = simulation_lanes.run(group.plan, laid_out, defer=False)
+    if isinstance(solved.y, np.ndarray) and simulation_lanes.independent(group.plan):
+        found = _followed(group.plan, lanes, solved, group.reading.signals)
+        with np.errstate(all="ignore"):
+            measured = _measures(group.reading, batch, found, lanes.output, group.curves)
+        return measured, found[:, 1:], solved.status
     seen = SeenCourses(solved.y, solved.forcing, solved.bound, lanes.output)
     measured, curves = _read(group.reading, batch, lanes.values, seen, group.curves)
     return measured, curves, solved.status
+
+
+def _followed(plan: Plan, lanes: Lanes, solved: Trajectory, signals: Sequence[str]) -> np.ndarray:
+    """Signals (signal, time, lane) before time 0, and at the output times."""
+    first = {name: rows[0] for name, rows in solved.bound.items()}
+    start = simulation_lanes.start_of(plan, {**lanes.values, **first}, solved.y.shape[2])
+    twice = lambda a: np.concatenate([a[:1], a])
+    bound = {name: twice(rows) for name, rows in solved.bound.items()}
+    whole = solved._replace(y=np.concatenate([start[None], solved.y]), forcing=twice(solved.forcing), bound=bound)
+    courses = simulation_lanes.observe(plan, lanes, whole, signals)
+    return np.stack([courses[name] for name in signals])
 
 
 def _freed(group: Group, name: str, free: Any) -> Any:
@@ -379,32 +395,38 @@ def _read(
     forcing = jnp.concatenate([seen.forcing[:1], seen.forcing])
     x = simulation_lanes.observables(read.model, {**values, **bound}, y, forcing)
     found = stack([x[name] for name in read.signals], y[:, 0].shape)
+    return _measures(read, batch, found, seen.output, curves), found[:, 1:]
+
+
+def _measures(read: Reading, batch: int, found: Any, output: Any, curves: Curves) -> Any:
+    """Measures (measure, B) of signals (signal, time, lane) before time 0 and at the output times (time, lane)."""
+    xp = np if isinstance(found, np.ndarray) else jnp
     split = lambda a: a.reshape(*a.shape[:-1], batch, -1)
-    chosen = jnp.moveaxis(split(found)[curves.signal, :, :, curves.lane], 1, 0)  # (time, curve, B)
-    times = jnp.moveaxis(split(seen.output)[:, :, curves.lane], 2, 1)
+    chosen = xp.moveaxis(split(found)[curves.signal, :, :, curves.lane], 1, 0)  # (time, curve, B)
+    times = xp.moveaxis(split(output)[:, :, curves.lane], 2, 1)
     before, chosen, how = chosen[0], chosen[1:], curves.baseline[:, None]
-    chosen = chosen - jnp.where(how == 1, before, 0.0)
-    chosen = chosen / jnp.where(how == 2, before, 1.0)
+    chosen = chosen - xp.where(how == 1, before, 0.0)
+    chosen = chosen / xp.where(how == 2, before, 1.0)
     parts, at = [], 0
     for name, count in read.taken:
         own = slice(at, at + count)
         window = curves.start[own][:, None], curves.stop[own][:, None]
         parts.append(WINDOWED[name].formula(times[:, own], chosen[:, own], *window))
         at += count
-    each = jnp.concatenate(parts)
-    return jnp.stack([_reduced(each[first : first + n], over) for first, n, over in read.over]), found[:, 1:]
+    each = xp.concatenate(parts)
+    return xp.stack([_reduced(xp, each[first : first + n], over) for first, n, over in read.over])
 
 
-def _reduced(each: jax.Array, over: Over | None) -> jax.Array:
+def _reduced(xp: Any, each: Any, over: Over | None) -> Any:
     """Subjects (subject, B) as one number each."""
     if over is None:
         return each[0]
     reduce: dict[str, Any] = {
-        "mean": jnp.mean,
-        "median": jnp.median,
-        "sd": functools.partial(jnp.std, ddof=1),
-        "quantile": functools.partial(jnp.quantile, q=over.level),
-        "above": lambda a, axis: jnp.mean(a > over.level, axis) + 0.0 * jnp.sum(a, axis),  # NaN stays NaN
-        "below": lambda a, axis: jnp.mean(a < over.level, axis) + 0.0 * jnp.sum(a, axis),
+        "mean": xp.mean,
+        "median": xp.median,
+        "sd": functools.partial(xp.std, ddof=1),
+        "quantile": functools.partial(xp.quantile, q=over.level),
+        "above": lambda a, axis: xp.mean(a > over.level, axis) + 0.0 * xp.sum(a, axis),  # NaN stays NaN
+        "below": lambda a, axis: xp.mean(a < over.level, axis) + 0.0 * xp.sum(a, axis),
     }
     return reduce[over.kind](each, axis=0)

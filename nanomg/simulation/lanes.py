@@ -143,6 +143,11 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     return Trajectory(y, forcing, course.bound, status, residual, solution.accepted, solution.rejected, solution.stop)
 
 
+def start_of(plan: Plan, values: Mapping[str, Any], batch: int) -> np.ndarray:
+    """The amounts at time 0 (state, lane) for concrete values."""
+    return host_course.start(plan.model, values, batch, plan.engine).y0.T
+
+
 def tightest(precision: str) -> float:
     """The tightest relative tolerance that a precision can keep. Raises `InputError` for an unknown one."""
     if precision not in PRECISIONS:
