@@ -12,24 +12,37 @@ import numpy as np
 
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import Model
-from nanomg.simulation.host_course import HostCourse, Start, following, shared, taken
+from nanomg.simulation.host_course import HostCourse, Start, following, shared, start, taken
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.elementwise import elementwise
 
 AMOUNT = "amount of a dose"  # a name that no parameter can have
 
 
+def edge_order(plan: Plan, lanes: Lanes) -> np.ndarray:
+    """The order in time of the edges of doses, windows and outputs (edge, lane)."""
+    batch = lanes.output.shape[1]
+    time, _ = _arrivals(plan, lanes, start(plan.model, lanes.values, batch, plan.engine).x)
+    order = np.argsort(_edges(plan, lanes, time), axis=1, kind="stable").astype(np.int32)
+    return np.ascontiguousarray(np.broadcast_to(order, (batch, order.shape[1])).T)
+
+
+def _edges(plan: Plan, lanes: Lanes, time: np.ndarray) -> np.ndarray:
+    """The times of all edges (lane, edge), unsorted; at one time they happen in this order."""
+    bolus, end = np.array(plan.bolus, bool), time + shared(lanes.duration)
+    windows_and_looks = map(shared, (lanes.stop, lanes.start, lanes.output))
+    return _together([end[:, ~bolus], time[:, ~bolus], time[:, bolus], *windows_and_looks])
+
+
 def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
     """What the doses make of all lanes."""
     time, amount = _arrivals(plan, lanes, given.x)
-    bolus = np.array(plan.bolus, bool)
-    duration, start, stop, output = map(shared, (lanes.duration, lanes.start, lanes.stop, lanes.output))
-    end = time + duration
-    edges = _together([end[:, ~bolus], time[:, ~bolus], time[:, bolus], stop, start, output])
+    bolus, duration = np.array(plan.bolus, bool), shared(lanes.duration)
+    edges = _edges(plan, lanes, time)
     order = np.argsort(edges, axis=1, kind="stable")
     times = taken(edges, order)
-    lookless = edges.shape[1] - output.shape[1]
-    infused, windows = int((~bolus).sum()), start.shape[1]
+    lookless = edges.shape[1] - len(lanes.output)
+    infused, windows = int((~bolus).sum()), len(lanes.start)
 
     def by_edge(*parts: tuple[int, np.ndarray]) -> np.ndarray:
         """What happens at each edge (lane, edge, …), in order, from the edges at which something does; nothing at the others."""

@@ -20,9 +20,18 @@ from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model
 from nanomg.errors import unknown
-from nanomg.simulation import action_order, blocks, dose_course, host_course, host_lanes, layout, record_course
+from nanomg.simulation import (
+    action_order,
+    blocks,
+    dose_course,
+    host_course,
+    host_doses,
+    host_lanes,
+    layout,
+    record_course,
+)
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
-from nanomg.solver import engine, integrate, intervals
+from nanomg.solver import engine, integrate
 from nanomg.solver.problem import Inputs, Problem, Stop, pack, rounded
 from nanomg.solver.status import Status
 
@@ -164,7 +173,7 @@ def edge_order(plan: Plan, lanes: Lanes) -> Any:
     """The order of all events in time, decided on concrete values."""
     if plan.records is not None:
         return lanes.order
-    return intervals.order_of(np.asarray(dose_course.edges(plan._replace(defer=False), lanes)))
+    return host_doses.edge_order(plan, lanes)
 
 
 def derived(model: Model, values: Mapping[str, Any]) -> dict[str, float]:

@@ -21,6 +21,7 @@ from nanomg.models import library
 from nanomg.simulation import dose_course, host_course, host_doses, host_records, layout, record_course
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan
+from nanomg.solver import intervals
 
 ROUNDING = 1e-14  # of the largest number of an array
 LANES = 3
@@ -36,14 +37,19 @@ def assert_same(plan: Plan, lanes: Lanes) -> None:
     """The course and the floor of lanes by both ways."""
     traced = dose_course if plan.records is None else record_course
     host = host_doses if plan.records is None else host_records
-    expected = traced.course(plan, lanes._replace(order=simulation_lanes.edge_order(plan, lanes)))
+    order = lanes.order
+    if order is None:
+        edges = intervals.edges(dose_course.events_of(plan, lanes, plan.model.derive(lanes.values)))
+        order = intervals.order_of(np.asarray(edges))
+        np.testing.assert_array_equal(host_doses.edge_order(plan, lanes), order)
+    expected = traced.course(plan, lanes._replace(order=order))
     start = host_course.start(plan.model, lanes.values, LANES, plan.engine)
     found = host.course(plan, lanes, start)
     used = found.length.shape[1]
     assert used == expected.intervals.used
-    intervals = {name: a[:used] for name, a in expected.intervals._asdict().items() if name != "used"}
+    between = {name: a[:used] for name, a in expected.intervals._asdict().items() if name != "used"}
     floor = simulation_lanes.floor(plan.model, expected.largest)
-    for name, array in {**intervals, **expected._asdict(), **expected.bound, "floor": floor}.items():
+    for name, array in {**between, **expected._asdict(), **expected.bound, "floor": floor}.items():
         if name in ("intervals", "bound"):
             continue
         mine = (
