@@ -128,7 +128,7 @@ def _stop(inputs: KernelInputs, solved: KernelResults) -> Stop:
 
 # ---------------------------------------------------------------- quantities along a trajectory
 def quantities(model: Model, names: tuple[str, ...], values: Mapping[str, Any]) -> list[Any]:
-    """States, signals, inputs, parameters and constants by name from states, inputs, parameters and those that follow from them."""
+    """Signals and constants by name from states, inputs and parameters."""
     x = model.evaluate({**values, **model.derive(values)})
     return [x[name] for name in names]
 
@@ -142,5 +142,9 @@ def observe(plan: Plan, lanes: Lanes, solved: Trajectory, names: Sequence[str]) 
     # with `linear` columns a state has the name of a parameter
     values |= {name: solved.y[:, i].T for i, name in enumerate(model.states)}
     values |= {name: solved.forcing[:, i].T for i, name in enumerate(model.inputs)}
-    results = elementwise(quantities, len(names), model, tuple(names))(values)
-    return {name: np.broadcast_to(results[..., i].T, shape) for i, name in enumerate(names)}
+    computed = tuple(dict.fromkeys(name for name in names if name not in values))
+    found = {name: np.asarray(values[name]).T for name in names if name in values}
+    if computed:
+        results = elementwise(quantities, len(computed), model, computed)(values)
+        found |= {name: results[..., i].T for i, name in enumerate(computed)}
+    return {name: np.broadcast_to(found[name], shape) for name in names}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nanomg.dosing.dose import Window
 from nanomg.dosing.event_record import Record, Subject
+from nanomg.equations.mechanism import AbstractMechanism, Flux, Scalar, Values, Var, param
+from nanomg.equations.model import Model
 from nanomg.jobs.sweep import axes
 from nanomg.jobs.sweep import keep as sweep_keep
 from nanomg.jobs.sweep.batch import Trajectories
@@ -62,6 +66,38 @@ def test_a_scenario_with_subjects_and_its_quantities() -> None:
     also = simulation_lanes.observe(plan._replace(engine="jax"), lanes, expected, names)
     for name in names:
         assert_close(seen[name], also[name], 1e-8)
+
+
+class Growth(AbstractMechanism):
+    """A state that grows with its square, faster while an input is on."""
+
+    name = "boom"
+    states = {"boom.x": Var("mg", "amount")}
+    inputs = {"boom.on": Var("1", "how fast it grows", default=0.5)}
+    x_0: Scalar = param("mg", "amount at the start")
+
+    def initial(self, x: Values) -> dict[str, Any]:
+        return {"boom.x": self.x_0}
+
+    def fluxes(self, x: Values) -> Iterator[Flux]:
+        yield Flux(None, "boom.x", x["boom.on"] * x["boom.x"] ** 2)
+
+
+def test_where_a_lane_stops() -> None:
+    """Time, state and inputs of lanes that reach their pole, run out of steps, or start as no number."""
+    window = Window("boom.on", 1.0, 2.0, 7.0)
+    for x_0, options in (([0.1, 0.3, np.nan], {}), ([0.1, 0.11, 0.12], {"max_steps": 7})):
+        plan = simulation_lanes.plan_for(Model(Growth), (), ("boom.x_0",), **options)
+        times = np.array([0.0, 1.0, 3.0, 8.0])
+        lanes = simulation_lanes.lanes_for(plan, {"boom.x_0": np.array(x_0)}, (), (window,), times, 3)
+        found, expected = both(plan, lanes, 1e-6)
+        assert found.status.tolist() == np.asarray(expected.status).tolist()
+        failed = np.flatnonzero(found.status)
+        assert len(failed) == (2 if not options else 3)
+        assert found.accepted.tolist() == np.asarray(expected.accepted).tolist()
+        for name in found.stop._fields:
+            mine, theirs = (np.asarray(getattr(one.stop, name))[..., failed] for one in (found, expected))
+            np.testing.assert_allclose(mine, theirs, rtol=1e-6, err_msg=name)
 
 
 SETTLED = (
