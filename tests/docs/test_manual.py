@@ -43,7 +43,7 @@ OPTIONS = [
     for parameter in command.params
     if parameter.opts[0].startswith("-")
 ]
-COMMON = ("--json", "--force", "--library")  # of most commands, and the same in each
+COMMON = ("--json", "--force", "--library", "--engine")  # of most commands, and the same in each
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS, ids=lambda part: part if isinstance(part, str) else part[0])
