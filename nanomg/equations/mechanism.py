@@ -30,11 +30,10 @@ of the science run alone: `absent = {"lfa1.competence": 1.0}`. A flux to or from
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
-
-import equinox as eqx
+from typing import Any, ClassVar, NamedTuple, dataclass_transform
 
 Scalar = Any  # a float, or an array of shape () or (batch,)
 Values = Mapping[str, Any]
@@ -108,7 +107,7 @@ def param(unit: str, text: str, at_most: float = math.inf) -> Any:
         >>> Drug.parameters()["drug.CL"].unit
         'mL/h'
     """
-    return eqx.field(metadata={"unit": unit, "text": text, "at_most": at_most})
+    return dataclasses.field(metadata={"unit": unit, "text": text, "at_most": at_most})
 
 
 def share(text: str, at_most: float = 1.0) -> Any:
@@ -135,8 +134,9 @@ def share(text: str, at_most: float = 1.0) -> Any:
     return param("1", text, at_most)
 
 
-class AbstractMechanism(eqx.Module):
-    """Base of every mechanism. Subclasses are final: no method is overridden twice."""
+@dataclass_transform(eq_default=False, kw_only_default=True, frozen_default=True, field_specifiers=(param, share))
+class AbstractMechanism:
+    """Base of every mechanism. Subclasses are final: no method is overridden twice. Each is made a dataclass."""
 
     name: ClassVar[str]
     states: ClassVar[Mapping[str, Var]] = {}
@@ -146,6 +146,10 @@ class AbstractMechanism(eqx.Module):
     ports: ClassVar[Mapping[str, Port]] = {}
     reads: ClassVar[tuple[str, ...]] = ()
     absent: ClassVar[Mapping[str, float]] = {}
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        dataclasses.dataclass(eq=False, repr=False, kw_only=True, frozen=True)(cls)
 
     def derive(self, x: Values) -> Values:
         """The `constants`: values that follow from parameters alone, computed once per subject, before the solve."""
@@ -166,6 +170,6 @@ class AbstractMechanism(eqx.Module):
     @classmethod
     def parameters(cls) -> dict[str, Var]:
         """Declared parameters by dotted name."""
-        fields = cls.__dataclass_fields__.values()
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # each subclass is a dataclass
         declared = {f"{cls.name}.{f.name}": f.metadata for f in fields if "unit" in f.metadata}
         return {name: Var(m["unit"], m["text"], at_most=m["at_most"]) for name, m in declared.items()}
