@@ -6,6 +6,7 @@
 # make bench-sweeps  the same of sweeps, ten minutes
 # make figures   make the pictures of README.md and docs/ again, a quarter of an hour
 # make imports   draw the imports between packages again, two seconds
+# make units     write the conversions of the shipped library's units again, a quarter of a minute
 # make clean     remove the environment, caches and builds (results stay)
 
 PYTHON ?= python3
@@ -20,7 +21,7 @@ test: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_opti
 # Each worker takes the next file, in the order of names: a long one at the end would leave the other worker idle.
 PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all lint bench bench-sweeps figures imports clean
+.PHONY: run test test-all lint bench bench-sweeps figures imports units clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -54,6 +55,10 @@ figures: $(PICTURES:%=docs/%.png) imports
 # The packages and what they import, for docs/architecture.md.
 imports: .venv/dev.stamp
 	$(BIN)/python docs/imports.py
+
+# What a process with an empty cache would ask of pint, which takes longer to load than to simulate a scenario.
+units: .venv/dev.stamp
+	$(BIN)/python docs/units.py
 
 docs/figure.png: results/mouse-mc38-depot.h5
 	$(PLOT) $< interstitium.C_poor tumour.volume -o $@

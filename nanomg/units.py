@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanomg import user_cache
@@ -32,8 +33,11 @@ _DEFINITIONS = (
     "@alias week = wk",
 )
 _pint_lock = threading.RLock()  # pint does not document its registry as thread-safe
+SHIPPED = Path(__file__).with_name("units.json")  # conversions in the shipped library, written by docs/units.py
 _known = user_cache.ValueTable(
-    "units", lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}"
+    "units",
+    lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}",
+    shipped=SHIPPED,
 )
 
 Dimension = tuple[tuple[str, float], ...]

@@ -81,10 +81,12 @@ class ValueTable:
         name: of the file, without its ending.
         version: returns a text that names everything, except the keys, that the values depend on.
         most: values that are kept; of a fuller table only those used by this process remain.
+        shipped: a JSON file of values that come with nanomg and are looked up first.
     """
 
-    def __init__(self, name: str, version: Callable[[], str], most: int = 10_000):
+    def __init__(self, name: str, version: Callable[[], str], most: int = 10_000, shipped: Path | None = None):
         self._file, self._version, self._most = name + TABLE, version, most
+        self._shipped_file, self._shipped = shipped, dict[str, Any]() if shipped is None else None
         self._lock = threading.Lock()
         self._values: dict[str, Any] | None = None
         self._used: set[str] = set()
@@ -92,6 +94,11 @@ class ValueTable:
 
     def get(self, key: str, make: Callable[[], Any]) -> Any:
         """The value of `key`; a missing one is made and stored. Two threads may make the same value."""
+        if self._shipped is None:
+            assert self._shipped_file is not None
+            self._shipped = json.loads(self._shipped_file.read_bytes())
+        if key in self._shipped:
+            return self._shipped[key]
         values = self._loaded()
         self._used.add(key)
         if key not in values:

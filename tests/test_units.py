@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -198,3 +201,11 @@ def test_any_text_is_a_unit_or_one_sentence(text: str) -> None:
 )
 def test_units_are_written_as_the_field_writes_them(unit: str, text: str) -> None:
     assert units.unit_text(unit) == text
+
+
+def test_shipped_conversions_are_those_of_pint_and_all_that_the_library_takes() -> None:
+    shipped = json.loads(units.SHIPPED.read_text(encoding="utf-8"))
+    program = runpy.run_path(str(Path(__file__).parents[1] / "docs" / "units.py"))
+    made = json.loads(json.dumps(program["conversions"]()))
+    assert {key: made[key] for key in shipped} == shipped
+    assert set(made) == set(shipped), "`make units` writes nanomg/units.json again"

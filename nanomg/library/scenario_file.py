@@ -113,7 +113,7 @@ def _build(
     where = f"scenario {path.stem!r}"
     file = Reader(data, where, _KEYS, ("mechanisms", "cards", "horizon"))
     title, description, species = (file.text(key) for key in ("title", "description", "species"))
-    model = _model(*(library.mechanism(name, where) for name in file.texts("mechanisms")))
+    model = _model(tuple(library.mechanism(name, where) for name in file.texts("mechanisms")))
     cards = tuple(library.card(name, where) for name in file.texts("cards"))
     parameters = _parameters(model, cards, file.table("parameters"), overrides, where)
     horizon, every = file.positive("horizon", "h"), file.positive("every", "h", "6 h")
@@ -180,7 +180,7 @@ def _build(
 
 
 @functools.lru_cache(maxsize=256)
-def _model(*mechanisms: type[AbstractMechanism]) -> Model:
+def _model(mechanisms: tuple[type[AbstractMechanism], ...]) -> Model:
     """Many scenarios share one composition, and its checks take time."""
     return Model(*mechanisms)
 

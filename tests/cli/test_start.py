@@ -50,12 +50,19 @@ def test_help_takes_less_than_a_third_of_a_second() -> None:
     assert min(times) < 0.3  # [s] of the processor, so that other processes do not matter
 
 
-def test_a_warm_simulation_loads_neither_pint_nor_xarray(tmp_path: Path) -> None:
+def test_a_simulation_loads_neither_pint_nor_xarray(tmp_path: Path) -> None:
     given = {"NANOMG_CACHE": str(tmp_path / "kept")}
-    assert "pint" in run("simulate", "textbook-1cpt", **given)
-    warm = run("simulate", "textbook-1cpt", **given)
-    assert "jax" in warm
-    assert not warm & {"pint", "xarray", "pandas", "dask", "h5py", "matplotlib", "optax"}
+    for _ in ("cold", "warm"):
+        loaded = run("simulate", "textbook-1cpt", **given)
+        assert "jax" in loaded
+        assert not loaded & {"pint", "xarray", "pandas", "dask", "h5py", "matplotlib", "optax", "equinox", "scipy"}
+
+
+def test_a_conversion_that_is_not_shipped_is_kept_for_the_next_process(tmp_path: Path) -> None:
+    given = {"NANOMG_CACHE": str(tmp_path / "kept")}
+    other = ("simulate", "textbook-1cpt", "--dose", "pk.depot: 3000000 ng at 1 h")
+    assert "pint" in run(*other, **given)
+    assert "pint" not in run(*other, **given)
 
 
 def test_a_summary_is_read_without_the_engine(tmp_path: Path) -> None:
