@@ -1,10 +1,11 @@
 """Event tables by `simulate --events`, before and after a change: seconds, and peak memory by number of subjects.
 
-    python benchmarks/events.py [--before CHECKOUT] [--scenario NAME] [--subjects 1000 10000] [--repeats 2] [--series]
+    python benchmarks/events.py [--before CHECKOUT] [--scenario NAME] [--subjects 1000 10000] [--repeats 2] [--series] [--jax]
 
 Every row is a fresh process, whose first run compiles or loads its program and is not counted. With `--before`, each row is
 measured in turn with the other checkout's package. Tables have 30 records for each subject: doses at common times whose amounts
-differ between subjects, and observations at times of their own. With `--series` the series and control arms are solved, too.
+differ between subjects, and observations at times of their own. With `--series` the series and control arms are solved, too. With
+`--jax` the JAX engine is measured beside the native one. mrgsolve solves the same table of `textbook-2cpt` where R has it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,7 +44,7 @@ def table(scenario: str, subjects: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def measure(scenario: str, events: str, folder: str, repeats: int, series: bool) -> dict[str, Any]:
+def measure(scenario: str, events: str, folder: str, repeats: int, series: bool, engine: str) -> dict[str, Any]:
     """Seconds of the first and of each further run in this process, and its peak memory [MB]."""
     import inspect
 
@@ -50,7 +52,8 @@ def measure(scenario: str, events: str, folder: str, repeats: int, series: bool)
 
     seconds = []
     known = inspect.signature(nanomg.simulate).parameters
-    asked: dict[str, Any] = {"series": True} if series and "series" in known else {}
+    wanted = {"series": series, "engine": engine}
+    asked: dict[str, Any] = {name: value for name, value in wanted.items() if value and name in known}
     for _ in range(repeats + 1):
         began = time.perf_counter()
         nanomg.simulate(scenario, events=events, records=Path(folder) / "records.csv", force=True, **asked)
@@ -69,21 +72,46 @@ def in_process(checkout: Path, *arguments: Any) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+MRGSOLVE = """
+suppressMessages(library(mrgsolve))
+table <- read.csv(commandArgs(TRUE)[1], na.strings = ".")
+table$CMT <- 1  # the depot
+table$DUR <- table$DV <- table$MDV <- NULL
+table$AMT[is.na(table$AMT)] <- 0
+model <- mread("pk2cmt", modlib())
+once <- function() as.data.frame(mrgsim_d(model, table))
+once()
+cat(min(replicate(3, system.time(once())["elapsed"])))
+"""
+
+
+def by_mrgsolve(events: str) -> str:
+    """Seconds of mrgsolve's two compartments, differential equations, for a table that is in memory; or why there are none."""
+    if shutil.which("Rscript") is None:
+        return "not measured: Rscript is not installed"
+    done = subprocess.run(["Rscript", "-e", MRGSOLVE, events], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return f"not measured: {(done.stderr.strip().splitlines() or ['no answer'])[-1]}"
+    return f"{float(done.stdout):.3g} s in memory, without reading and writing"
+
+
 def main() -> None:
-    """Print one line for each number of subjects and checkout."""
+    """Print one line for each number of subjects, checkout and engine."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path)
     parser.add_argument("--scenario", choices=list(DOSES), default="textbook-2cpt")
     parser.add_argument("--subjects", type=int, nargs="+", default=[1000, 10_000])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--series", action="store_true")
+    parser.add_argument("--jax", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         print(json.dumps(measure(*json.loads(given.measure))))
         return
     here = Path(__file__).parents[1]
-    checkouts = {"before": given.before.resolve(), "now": here} if given.before else {"now": here}
+    runs = {"before": (given.before.resolve(), "")} if given.before else {}
+    runs |= {"now": (here, "")} | ({"now, JAX engine": (here, "jax")} if given.jax else {})
     cores = len(os.sched_getaffinity(0))
     print(f"{given.scenario}, {RECORDS} records a subject, {cores} cores{', with series' if given.series else ''}")
     for subjects in given.subjects:
@@ -91,16 +119,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             events = Path(folder) / "events.csv"
             events.write_text(table(given.scenario, subjects), encoding="utf-8")
-            for name, checkout in checkouts.items():
-                row = in_process(checkout, given.scenario, str(events), folder, given.repeats, given.series)
-                found[name] = row
+            for name, (checkout, engine) in runs.items():
+                row = in_process(checkout, given.scenario, str(events), folder, given.repeats, given.series, engine)
+                found[name] = row["warm"]
                 print(
-                    f"{subjects:>7,} subjects, {name:<6}: {row['warm']:.3g} s (first {row['first']:.3g} s), "
+                    f"{subjects:>7,} subjects, {name}: {row['warm']:.3g} s (first {row['first']:.3g} s), "
                     f"peak {row['peak_MB']:.0f} MB",
                     flush=True,
                 )
-        if given.before:
-            print(f"{'':>16} {found['before']['warm'] / found['now']['warm']:.2f} times as fast as before")
+            if given.scenario == "textbook-2cpt":
+                print(f"{subjects:>7,} subjects, mrgsolve: {by_mrgsolve(str(events))}", flush=True)
+        for name in found.keys() - {"now"}:
+            print(f"{'':>16} {found[name] / found['now']:.2f} times as fast as {name}")
 
 
 if __name__ == "__main__":

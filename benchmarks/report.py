@@ -23,7 +23,17 @@ def machine() -> dict[str, Any]:
         lines = []
     named = dict(line.split(":", 1) for line in lines if ":" in line)
     versions = {}
-    for package in ("nanomg", "jax", "numpy", "diffrax", "numba", "libroadrunner", "scikit-sundae"):
+    for package in (
+        "nanomg",
+        "jax",
+        "llvmlite",
+        "numpy",
+        "diffrax",
+        "numba",
+        "libroadrunner",
+        "pydiffsol",
+        "scikit-sundae",
+    ):
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -115,55 +125,66 @@ def figure(value: float) -> str:
 def _targets(found: dict[str, Any]) -> str:
     measured = [row for row in found["rows"] if row["seconds"]]
 
-    def best(tool: str, precision: str = "", least: int = 0, where: str = "") -> dict[str, Any] | None:
-        """The fastest row of a tool."""
+    def best(tool: str, least: int = 0, where: str = "", **options: Any) -> dict[str, Any] | None:
+        """The fastest row of a tool with these options."""
         chosen = [
             row
             for row in measured
             if row["tool"] == tool
-            and where in row["worker"]
             and ("GPU" in row["worker"]) is ("GPU" in where)
-            and (not precision or row["options"]["precision"] == precision)
+            and options.items() <= {"alone": False, "traced": False, **row["options"]}.items()
             and row["found"]["subjects"] >= least
         ]
         return max(chosen, key=lambda row: row["rate"], default=None)
 
     large = 256 if found["quick"] else 1024
-    one = next((r for r in measured if r["label"] == "nanomg rodas5p float64, B 1"), None)
-    block = best("nanomg", "float64", large)
-    single = best("nanomg", "float32", large)
+    native = {p: best("nanomg", large, engine="native", precision=p, traced=False) for p in ("float64", "float32")}
+    block = native["float64"]
+    one = best("nanomg", engine="native", precision="float64", alone=True)
+    by_jax = best("nanomg", engine="jax", precision="float64", alone=False)
     gradient, start, cores, memory = (found[name] for name in ("gradient", "startup", "cores", "memory"))
     growth = [100 * (memory["last_mb"] / memory["first_mb"] - 1)] if "last_mb" in memory else []
-    shortest = ("cold", "warm", "help")
-    seconds = {name: [start[name]] if name in start else [] for name in shortest}
-    lines = [
-        (f"B {large:,} or more over compiled LSODA, float64", ratio(block, best("lsoda")), 4, 20, "x"),
-        (f"B {large:,} or more over compiled LSODA, float32", ratio(single, best("lsoda")), 8, 20, "x"),
-        ("the same over libRoadRunner, float64", ratio(block, best("roadrunner")), 6, 30, "x"),
-        ("the same over scikit-sundae, float64", ratio(block, best("cvode")), 30, 150, "x"),
-        ("the same over the best stock diffrax under vmap, float64", ratio(block, best("diffrax")), 15, 60, "x"),
-        ("one warm subject over libRoadRunner", ratio(one, best("roadrunner")), 0.3, 1, "x"),
-        (f"gradient over primal, B {gradient.get('batch', 32)}", gradient.get("ratios", []), 8, 4, "x, at most"),
-        ("first result of a fresh process, cold", seconds["cold"], 20, 10, "s, at most"),
-        ("first result of a fresh process, stored program", seconds["warm"], 5, 3, "s, at most"),
+    seconds = {name: [start[name]] if name in start else [] for name in ("cold", "warm", "help", "search")}
+    slope = gradient.get("engines", {}).get("native", {}).get("ratios", [])
+    many, lsoda = f"native, B {large:,} or more", best("lsoda")
+    lines: list[tuple[str, Sequence[float], float, float | None, str]] = [
+        (f"{many}, over compiled LSODA, float64", ratio(block, lsoda), 20, 30, "x"),
+        (f"{many}, over compiled LSODA, float32", ratio(native["float32"], lsoda), 40, 60, "x"),
+        ("the same over scikit-sundae, float64", ratio(block, best("cvode")), 100, None, "x"),
+        ("the same over libRoadRunner, float64", ratio(block, best("roadrunner")), 40, None, "x"),
+        ("the same over stock diffrax under vmap, float64", ratio(block, best("diffrax")), 60, None, "x"),
+        ("the same over the JAX engine, float64", ratio(block, by_jax), 4, None, "x"),
+        ("one warm subject over libRoadRunner", ratio(one, best("roadrunner")), 3, None, "x"),
+        ("two cores over one, one process", cores.get("threads", []), 1.9, None, "x"),
+        ("two cores over one, two processes", cores.get("processes", []), 1.9, None, "x"),
+        (f"gradient over its primal, B {gradient.get('batch', 32)}", slope, 4, None, "x, at most"),
+        ("gradient by the JAX engine over native", gradient.get("over_jax", []), 5, None, "x"),
+        ("search of `make run`, all cores", seconds["search"], 15, None, "s, at most"),
+        ("first result of a fresh process, cold", seconds["cold"], 2, None, "s, at most"),
+        ("first result of a fresh process, warm", seconds["warm"], 1, None, "s, at most"),
         ("`nanomg --help`", seconds["help"], 0.6, 0.3, "s, at most"),
-        ("two cores over one, two processes", cores.get("processes", []), 1.8, 1.95, "x"),
-        ("two cores over one, one process", cores.get("threads", []), 1.8, 1.95, "x"),
         ("growth of peak memory over calls", growth, 10, 1, "%, at most"),
-        ("GPU, B 100,000 or more over one CPU core", ratio(best("nanomg", "", 100_000, "GPU"), block), 50, 500, "x"),
+        (
+            "GPU, B 100,000 or more over one CPU core, JAX engine",
+            ratio(best("nanomg", 100_000, "GPU"), by_jax),
+            50,
+            500,
+            "x",
+        ),
     ]
     return table(TARGETS, (target(*line) for line in lines))
 
 
-def target(what: str, values: Sequence[float], must: float, aim: float, unit: str) -> list[str]:
+def target(what: str, values: Sequence[float], must: float, aim: float | None, unit: str) -> list[str]:
     """A target, what was measured, and whether that reaches it."""
     sort = unit.split(",")[0]
-    limits = [f"{must:g} {sort}", f"{aim:g} {sort}"]
+    limits = [f"{must:g} {sort}", "" if aim is None else f"{aim:g} {sort}"]
     if not values:
         return [what, "not measured", *limits, ""]
     middle = statistics.median(values)
     sign = -1 if "at most" in unit else 1
-    reached = "aim" if sign * middle >= sign * aim else "must" if sign * middle >= sign * must else "no"
+    best = aim is not None and sign * middle >= sign * aim
+    reached = "aim" if best else "must" if sign * middle >= sign * must else "no"
     spread = f" ({figure(min(values))}-{figure(max(values))})" if len(values) > 1 else ""
     return [what, f"{figure(middle)} {sort}{spread}", *limits, reached]
 
@@ -175,18 +196,26 @@ def _notes(found: dict[str, Any]) -> str:
             notes.append(f"- {name}: not measured ({found[name]['failed']})")
     if "share_of_peak" in found["precision"]:
         rows = {row["label"]: row for row in found["rows"] if row["seconds"]}
-        pair = [rows.get(f"nanomg rodas5p {p}, B {256 if found['quick'] else 1024:,}") for p in ("float32", "float64")]
+        pair = [
+            rows.get(f"nanomg native rodas5p {p}, B {256 if found['quick'] else 1024:,}")
+            for p in ("float32", "float64")
+        ]
         notes.append(
             f"- float32 over float64 at the same batch: {times(ratio(*pair)) or 'not measured'}; "
             f"at B 64 and the same tolerance it is {found['precision']['share_of_peak']:.0e} of a state's peak away"
         )
-    if "ratios" in found["gradient"]:
+    if "engines" in found["gradient"]:
         g = found["gradient"]
+        for engine, by in g["engines"].items():
+            notes.append(
+                f"- gradient in {g['doses']} amounts and {g['doses']} times, {engine}: primal {by['primal']:.3g} s, "
+                f"with gradient {by['gradient']:.3g} s ({times(by['ratios'])}), compiling {by['compile']:.2g} s"
+            )
         notes.append(
-            f"- gradient in {g['doses']} amounts and {g['doses']} times: primal {g['primal']:.3g} s, "
-            f"with gradient {g['gradient']:.3g} s, compiling {g['compile']:.0f} s"
-            + ("" if g["finite"] else "; NOT FINITE")
+            f"- the two gradients differ by {g['apart']:.0e} of the largest" + ("" if g["finite"] else "; NOT FINITE")
         )
+    if "command" in found["startup"]:
+        notes.append(f"- `make run` as a whole, command and file: {found['startup']['command']:.3g} s")
     if "last_mb" in found["memory"]:
         m = found["memory"]
         notes.append(

@@ -45,29 +45,35 @@ def rows_of(quick: bool, with_gpu: bool) -> list[Row]:
     """All rows of a run."""
     rows = []
 
-    def ours(batch: int, method: str = "rodas5p", precision: str = "float64", where: str = "nanomg") -> None:
-        label = f"{where} {method} {precision}, B {batch:,}"
-        rows.append(Row(label, where, "nanomg", {"subjects": batch, "method": method, "precision": precision}))
+    def ours(engine: str, batch: int, method: str, precision: str, where: str = "nanomg", **how: bool) -> None:
+        inside = ", inside JAX" if how.get("traced") else ""
+        label = f"{where} {engine} {method} {precision}, B {batch:,}{inside}"
+        options = {"subjects": batch, "method": method, "precision": precision, "engine": engine, **how}
+        rows.append(Row(label, where if engine == "native" else f"{where} {engine}", "nanomg", options))
 
-    batches = (64, 1, 256) if quick else (64, 1, 256, 512, 1024, 4096)
+    precisions, methods = ("float64", "float32"), ("rodas5p", "rodas4")
     largest = 256 if quick else 1024
-    for batch in batches:
-        ours(batch)
-    for batch in (64, 256) if quick else batches:
-        ours(batch, precision="float32")
-    for precision in ("float64", "float32"):
-        ours(largest, method="rodas4", precision=precision)
+    for method in methods:
+        for precision in precisions:
+            for batch in (64, largest):
+                ours("native", batch, method, precision)
+            ours("native", 1, method, precision, alone=True)
+    for precision in precisions:
+        ours("native", largest, "rodas4", precision, traced=True)
+    for precision in precisions[:1] if quick else precisions:
+        ours("jax", 64 if quick else largest, "rodas4", precision)
+    if not quick:
+        ours("jax", 1, "rodas5p", "float64", alone=True)
     if with_gpu:
         for batch in (10_000,) if quick else (10_000, 100_000, 1_000_000):
-            for precision in ("float64", "float32"):
-                ours(batch, precision=precision, where="nanomg on GPU")
+            for precision in precisions:
+                ours("jax", batch, "rodas5p", precision, where="nanomg on GPU")
     rows.append(Row("LSODA, compiled (numbalsoda)", "lsoda", "lsoda"))
     rows.append(Row("libRoadRunner (CVODE)", "roadrunner", "roadrunner"))
     rows.append(Row("scikit-sundae (CVODE)", "cvode", "cvode"))
-    for solver in ("Kvaerno3",) if quick else ("Kvaerno3", "Kvaerno5", "Tsit5"):
-        rows.append(
-            Row(f"diffrax {solver}, vmap, B {8 if quick else 16}", f"diffrax {solver}", "diffrax", {"solver": solver})
-        )
+    rows.append(Row("pydiffsol (BDF)", "diffsol", "diffsol"))
+    solver = "Kvaerno3"  # of those with a chance here: Kvaerno5 takes seven times as long, Tsit5 does not end
+    rows.append(Row(f"diffrax {solver}, vmap, B {8 if quick else 16}", "diffrax", "diffrax", {"solver": solver}))
     rows.append(Row("mrgsolve", "lsoda", "mrgsolve"))
     return rows
 
@@ -111,7 +117,7 @@ class Bench:
     def _prepare(self, rows: list[Row]) -> None:
         loosest: dict[str, float] = {}
         for row in rows:
-            kind = f"{row.worker} {row.options.get('method')} {row.options.get('precision')}"
+            kind = " ".join(str(row.options.get(name)) for name in ("engine", "method", "precision"))
             start = {"loosest": loosest[kind]} if kind in loosest else {}
             try:
                 row.found = self.remote(row.worker).ask(
@@ -120,7 +126,7 @@ class Bench:
                 budget = 20.0 if self.quick else 45.0
                 row.found |= self.remote(row.worker).ask("scan", 240.0, label=row.label, budget=budget, **start)
                 # a subject comes out alike in blocks of any size: skip what is far too loose
-                if row.tool == "nanomg" and row.options["subjects"] > 1:
+                if row.tool == "nanomg":
                     loosest[kind] = 16 * row.found["best"]["rtol"]
                 say(f"{row.label}: {row.found['best']}")
             except Failed as error:
@@ -149,14 +155,14 @@ class Bench:
 
     def precision(self) -> dict[str, Any]:
         """How far float32 is from float64."""
-        f64, f32 = (f"nanomg rodas5p {p}, B 64" for p in ("float64", "float32"))
+        f64, f32 = (f"nanomg native rodas5p {p}, B 64" for p in ("float64", "float32"))
         return self.remote("nanomg").ask("distance", label=f32, other=f64)
 
     def cores(self) -> dict[str, Any]:
         """Two cores over one: two pinned processes, and one process that may use both."""
         if len(CORES) < 2:
             raise Failed("this machine has one core")
-        label = f"nanomg rodas5p float64, B {256 if self.quick else 1024:,}"
+        label = f"nanomg native rodas4 float64, B {256 if self.quick else 1024:,}"
         row = next(r for r in self.rows if r.label == label)
         pair = [self.remote("nanomg"), self.remote("second", CORES[1:2])]
         both = self.remote("both", CORES[:2])
@@ -171,15 +177,15 @@ class Bench:
         return ratios
 
     def gradient(self) -> dict[str, Any]:
-        """On one core, at the tolerance of the table's block of 64."""
-        return self._fresh("gradient", path=self.path, batch=8 if self.quick else 32, repeats=2 if self.quick else 5)
+        """By both engines, on one core, at the tolerance of the table's block of 64."""
+        return self._fresh("gradient", path=self.path, batch=8 if self.quick else 32, repeats=2 if self.quick else 15)
 
     def memory(self) -> dict[str, Any]:
         """On one core, calls of one block."""
         return self._fresh("memory", batch=64 if self.quick else 256, blocks=4 if self.quick else 20)
 
     def _fresh(self, do: str, **arguments: Any) -> dict[str, Any]:
-        rtol = next(r for r in self.rows if r.label == "nanomg rodas5p float64, B 64").found["best"]["rtol"]
+        rtol = next(r for r in self.rows if r.label == "nanomg native rodas5p float64, B 64").found["best"]["rtol"]
         return self.remote(do).ask(do, rtol=rtol, **arguments)
 
     def run(self) -> dict[str, Any]:
@@ -195,7 +201,7 @@ class Bench:
             "cores": self.cores,
             "gradient": self.gradient,
             "memory": self.memory,
-            "startup": lambda: startup.measure(self.scenario, 2 if self.quick else 5),
+            "startup": lambda: startup.measure(self.scenario, 2 if self.quick else 5, not self.quick),
         }
         for name, job in extra.items():
             say(name)

@@ -1,9 +1,10 @@
-"""Sweeps beside the bare solver: by size of parts, threads, processes and precision; in memory and on disk.
+"""Sweeps beside the bare solver: by size of parts, threads, processes, precision and engine; in memory and on disk.
 
     python benchmarks/sweeps.py [--quick] [--million] [--scenario NAME] [-o FILE.json] [--page docs/performance.md]
 
-Each row is a sweep in a fresh process. The first one solves its lanes in turn with a loop around the solver alone, whose lanes
-were laid out before, in the same blocks: what a sweep adds is drawing subjects, laying out, keeping, writing and merging.
+Each row is a sweep in a fresh process, native unless it says otherwise. The first ones solve their lanes in turn with a loop
+around the solver alone, whose lanes were laid out before, in the same blocks: what a sweep adds is drawing subjects, laying out,
+keeping, writing and merging.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from remote import CACHE, CORES, gpu
 SCENARIO = "mouse-mc38-iv"
 KEPT = ("tumour.volume:final", "interstitium.C:max", "lfa1.competence:mean")
 MARK = "sweeps"
+ALL_CORES = "as many threads as cores"
+BY_JAX = f"{ALL_CORES}, JAX engine"
 
 
 @dataclasses.dataclass
@@ -41,28 +44,33 @@ class Row:
     workers: int | None = None
     precision: str = "float64"
     device: str = "cpu"
+    engine: str = "native"
     repeats: int = 0
     found: dict[str, Any] = dataclasses.field(default_factory=dict)
     failed: str = ""
 
 
 def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
-    """All rows of a run; a unit of trajectories is some twenty seconds of a core."""
-    unit, several = (64, 16) if quick else (8192, 1024)
+    """All rows of a run; a unit of trajectories is some four seconds of a core."""
+    unit, several = (64, 16) if quick else (16_384, 1024)
     many = (80, 800, 8000) if quick else (10_000, 100_000, 1_000_000)
     both, every = len(CORES[:2]), len(CORES)
     rows = [
         Row("one thread", unit, repeats=3),
         Row("one thread, float32", unit, precision="float32", repeats=3),
-        *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (256, 1024, 4096) if part <= unit),
+        *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (1024, 4096) if part <= unit),
         Row("two threads", 4 * unit, cores=both),
         Row("`--workers 1`", 2 * unit, cores=both, part=several, workers=1),
         Row("`--workers 2`", 4 * unit, cores=both, part=several, workers=2),
-        *(Row("as many threads as cores", count, cores=every) for count in many[: 3 if million else 2]),
+        *(Row(ALL_CORES, count, cores=every) for count in many[: 3 if million else 2]),
+        Row(f"{ALL_CORES}, float32", many[1], cores=every, precision="float32"),
+        Row(
+            BY_JAX, unit, cores=every, part=several if quick else 4096, engine="jax"
+        ),  # parts as native ones of 100,000
     ]
     if with_gpu:
         rows += [
-            Row(f"GPU, {precision}", count, cores=every, precision=precision, device="gpu")
+            Row(f"GPU, {precision}", count, cores=every, precision=precision, device="gpu", engine="jax")
             for count in many[1:]
             for precision in ("float64", "float32")
         ]
@@ -78,7 +86,13 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
     from nanomg.jobs.sweep.request import SweepRequest
     from nanomg.results import sweep_store
 
-    asked = {"subjects": row.subjects, "keep": kept, "precision": row.precision, "device": row.device}
+    asked = {
+        "subjects": row.subjects,
+        "keep": kept,
+        "precision": row.precision,
+        "device": row.device,
+        "engine": row.engine,
+    }
     todo = prepared.prepare(SweepRequest(scenario=scenario, workers=row.workers, **asked))
     todo = dataclasses.replace(todo, part=row.part or todo.part)
     found = todo.batch
@@ -120,6 +134,7 @@ def measure(scenario: str, kept: list[str], row: Row) -> dict[str, Any]:
         "bytes": size,
         "peak_mb": _peak() / 1e6,
         "device": run.summary["device"],
+        "block": found.block,
         **spent,
     }
 
@@ -148,7 +163,7 @@ def _alone(found: Any, part: int) -> float:
     for start in range(0, found.total, part):
         count = min(part, found.total - start)
         index = np.arange(start, start + count)
-        lanes, _ = found._lanes(index, found._subjects(index)[0])
+        lanes = found._lanes(index, found._subjects(index)[0]).lanes
 
         def solve(chosen: Any, defer: bool, lanes: Any = lanes, count: int = count) -> Any:
             some = simulation_lanes.some_of(lanes, chosen)
@@ -156,7 +171,10 @@ def _alone(found: Any, part: int) -> float:
             return batch._Reduced({}, jax.block_until_ready(solved).status)
 
         began = time.perf_counter()
-        blocks.solve_in_like_blocks(solve, count, found.block, min(found.block, batch._LATE * len(devices)))
+        if found._independent:
+            blocks.solve_in_turn(solve, count, found.block)
+        else:
+            blocks.solve_in_like_blocks(solve, count, found.block, min(found.block, batch._LATE * len(devices)))
         seconds += time.perf_counter() - began
     return seconds
 
@@ -187,7 +205,7 @@ def in_a_process(scenario: str, kept: Sequence[str], row: Row) -> None:
 # ---------------------------------------------------------------- what is shown
 def text(found: dict[str, Any]) -> str:
     """All of it, for the screen and the page."""
-    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("nanomg", "jax", "numpy"))
+    versions = ", ".join(f"{name} {found['versions'][name]}" for name in ("nanomg", "jax", "llvmlite", "numpy"))
     busy = found["load"] > 0.3 * found["cpus"]
     head = (
         f"{found['date']}, {found['processor']}, {found['cpus']} cores, Python {found['python']}, {versions}. Scenario "
@@ -215,13 +233,12 @@ def _line(row: Row) -> list[str]:
     if row.failed:
         return [row.label, f"{row.subjects:,}", "", f"not measured: {row.failed}", *[""] * 7]
     found = row.found
-    rate = row.subjects / statistics.median(found["seconds"])
     here = row.workers is None
     return [
         row.label,
         f"{row.subjects:,}",
         f"{found['part']:,}",
-        report.figure(rate),
+        report.figure(_rate(row)),
         report.figure(found["steady"]) if found["steady"] else "",
         report.times(_shares(row)),
         report.figure(found["peak_mb"]) if here else "",
@@ -230,6 +247,11 @@ def _line(row: Row) -> list[str]:
         f"{found['writing']:.2g}",
         f"{found['merging']:.2g}",
     ]
+
+
+def _rate(row: Row) -> float:
+    """Trajectories a second, from the start of the sweep to its file."""
+    return row.subjects / statistics.median(row.found["seconds"])
 
 
 def _shares(row: Row) -> list[float]:
@@ -243,18 +265,22 @@ def _targets(rows: list[Row]) -> list[list[str]]:
     named = {row.label: row for row in rows if row.found}
     steady = {label: row.found["steady"] for label, row in named.items() if row.found["steady"]}
     over = lambda a, b: [steady[a] / steady[b]] if a in steady and b in steady else []
-    threads = [row for row in rows if row.found and row.label == "as many threads as cores"]
+    threads = [row for row in rows if row.found and row.label == ALL_CORES]
     peaks = [row.found["peak_mb"] for row in threads]
     growth = [100 * (peaks[-1] / peaks[0] - 1)] if len(peaks) > 1 else []
     share = [_shares(named[label]) if label in named else [] for label in ("one thread", "one thread, float32")]
+    by_jax = named.get(BY_JAX)
+    like = [row for row in threads if by_jax and row.found["part"] == by_jax.found["part"]][:1]
+    over_jax = [_rate(row) / _rate(by_jax) for row in like if by_jax]
     gpu_rows = [row.subjects / min(row.found["seconds"]) for row in rows if row.found and row.device == "gpu"]
     many = f"{threads[-1].subjects:,} trajectories" if threads else "many trajectories"
-    lines: list[tuple[str, list[float], float, float, str]] = [
-        ("rate of a sweep over the bare solver's, float64", share[0], 0.85, 0.95, "x"),
-        ("the same, float32", share[1], 0.85, 0.95, "x"),
+    lines: list[tuple[str, list[float], float, float | None, str]] = [
+        (f"native over JAX engine, {like[0].subjects if like else 100_000:,} trajectories", over_jax, 4, None, "x"),
+        ("rate of a sweep over the bare solver's, float64", share[0], 0.8, 0.95, "x"),
+        ("the same, float32", share[1], 0.8, 0.95, "x"),
         ("two threads over one", over("two threads", "one thread"), 1.8, 1.95, "x"),
         ("two worker processes over one", over("`--workers 2`", "`--workers 1`"), 1.8, 1.95, "x"),
-        (f"peak memory of {many}", peaks[-1:], 3000, 1000, "MB, at most"),
+        (f"peak memory of {many}", peaks[-1:], 700, None, "MB, at most"),
         (
             f"its growth from {threads[0].subjects:,} trajectories" if threads else "its growth",
             growth,
@@ -270,7 +296,7 @@ def _targets(rows: list[Row]) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few trajectories: does it run? Not for figures")
-    parser.add_argument("--million", action="store_true", help="a row of 1,000,000 trajectories, half an hour or more")
+    parser.add_argument("--million", action="store_true", help="a row of 1,000,000 trajectories, some minutes")
     parser.add_argument("--scenario", default=SCENARIO)
     parser.add_argument("--keep", action="append", metavar="WHAT", help="what each trajectory leaves; repeatable")
     parser.add_argument("--rows", default="", metavar="TEXT", help="only rows whose label holds this text")
@@ -288,9 +314,8 @@ def main() -> None:
     else:
         load = os.getloadavg()[0]
         rows = [r for r in rows_of(asked.quick, asked.million, gpu()) if asked.rows in r.label]
-        in_a_process(
-            asked.scenario, kept, Row("compiles, so that no row on all cores has that in its memory", 512, len(CORES))
-        )
+        for precision in ("float64", "float32"):  # compiled first, so that no row on all cores has that in its memory
+            in_a_process(asked.scenario, kept, Row("compiles", 512, len(CORES), precision=precision))
         for row in rows:
             in_a_process(asked.scenario, kept, row)
             print(f"{row.label}, {row.subjects:,}: {row.failed or row.found['seconds']}", flush=True)

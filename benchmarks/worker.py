@@ -130,7 +130,7 @@ class Worker:
         lanes = self.problem.lanes(plan, batch)
         kept, peaks = [], []
         for block in range(blocks):
-            kept.append(np.asarray(jax.block_until_ready(simulation_lanes.run(plan, lanes, rtol)).y[-1]))
+            kept.append(np.array(jax.block_until_ready(simulation_lanes.run(plan, lanes, rtol)).y[-1]))
             if block in (1, blocks - 1):
                 peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return {"first_mb": peaks[0], "last_mb": peaks[1], "kept_mb": sum(k.nbytes for k in kept) / 2**20}

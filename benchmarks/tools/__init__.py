@@ -9,6 +9,7 @@ TOOLS = {
     "cvode": "cvode:Cvode",
     "roadrunner": "rr:RoadRunner",
     "diffrax": "stock:Diffrax",
+    "diffsol": "diffsol:Diffsol",
     "mrgsolve": "mrgsolve:Mrgsolve",
 }
 
