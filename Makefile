@@ -1,6 +1,7 @@
 # make run       optimise the dosing of the default scenario and show the result
 # make test      the test suite, without the tests marked slow
 # make test-all  the whole test suite
+# make test-jax  the test suite without the slow tests, by the JAX engine
 # make lint      style, types and import layers
 # make bench     measure speed beside other solvers, a quarter of an hour on two idle cores, and write docs/performance.md
 # make bench-sweeps  the same of sweeps, ten minutes
@@ -16,18 +17,22 @@ BIN := .venv/bin
 
 # The quick tests compile hundreds of programs and run most of them once: XLA's plainer generator of code takes half the time.
 # The slow ones are compiled as users have it.
-test: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
+test test-jax: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
 
 # Each worker takes the next file, in the order of names: a long one at the end would leave the other worker idle.
 PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-all lint bench bench-sweeps figures imports units clean
+.PHONY: run test test-jax test-all lint bench bench-sweeps figures imports units clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
 	$(BIN)/nanomg optimize $(SCENARIO) -o results/$(SCENARIO).h5 --force
 
 test: .venv/dev.stamp
+	$(PYTEST) -m "not slow"
+
+test-jax: export NANOMG_ENGINE := jax
+test-jax: .venv/dev.stamp
 	$(PYTEST) -m "not slow"
 
 test-all: test

@@ -104,7 +104,8 @@ def test_its_kinetics_are_those_of_one_compartment(run: results_run.Run) -> None
 
 def test_it_runs_as_machine_code_without_a_word(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "nanomg")
-    again = simulate_run.simulate("mouse-cytotoxic", library=library(folder), set={"cytotoxic.CL": "90 mL/h"})
+    changed = {"cytotoxic.CL": "90 mL/h"}
+    again = simulate_run.simulate("mouse-cytotoxic", library=library(folder), set=changed, engine="native")
     assert again.tree.attrs["engine"] == "native"
     assert not caplog.messages
 
