@@ -336,7 +336,7 @@ def test_any_table_gives_a_result_or_one_sentence(
     small: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand tables, each from the file to the summary; those that can be read are solved."""
-    lanes, count = 4, {"solved": 0, "refused": 0, "failed": 0}
+    lanes, count = 8, {"solved": 0, "refused": 0, "failed": 0}
     plan_of, lanes_of = layout.plan_of, layout.lanes_of
 
     def block(solve: Any, batch: int, *_: Any) -> Any:
