@@ -21,7 +21,7 @@ def mouse() -> Scenario:
 
 @pytest.fixture(scope="module")
 def textbook() -> Scenario:
-    doses = ["pk.central: 100 mg over 2 h q 24 h x 3 from 1 h"]
+    doses = ["pk.central: 100 mg over 2 h q 24 h x 3 from 1 h", "pk.depot: none"]
     return scenario_file.load("textbook-1cpt", library(), doses=doses)
 
 
