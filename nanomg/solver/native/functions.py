@@ -6,9 +6,10 @@ out outside its loop; else it is that of lanes.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -55,32 +56,46 @@ def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, i
     kernel = module.function(NAME, *arguments.PARAMETERS, shared=True)
     operands, made, sizes, queue = kernel.arguments
     vector, real, width = module.form.vector, module.form.real, module.form.width
-    pointer = lambda i: kernel.load(operands, "ptr", i)
-    step = lambda i: kernel.load(sizes, I64, len(_SIZES) + i)
     size = {name: kernel.load(sizes, I64, i) for i, name in enumerate(_SIZES)}
+    outer_steps = kernel.at(sizes, I64, len(_SIZES))
     held = g.from_outside(results, STATE)
     rows = {node: row for row, node in enumerate(held)}
-    read = lambda letter, level, roots: [i for i in g.reached(roots, level) if g.nodes[i].op == letter]
-    p, y, inv = (kernel.room(vector, max(count, 1)) for count in (outside, inside, len(held)))
+    read = lambda letter, level, roots: [g.nodes[i].args[0] for i in g.reached(roots, level) if g.nodes[i].op == letter]
+    lengths = outside, inside, len(held), len(results)
+    p, y, inv, found = (kernel.room(vector, max(count, 1)) for count in lengths)
     out = kernel.load(made, "ptr")
     outer = kernel.variable(I64, 0)
     outer.set(kernel.add_atomically(queue, 1))
     with kernel.as_long_as(lambda: outer.get().is_("<", size["outer"])):
         o = outer.get()
-        for node in read("p", SUBJECT, held):
-            (i,) = g.nodes[node].args
-            kernel.store(kernel.load(pointer(i), real, o * step(i)).spread(vector), p, i)
+        with _each_of(kernel, "outside", read("p", SUBJECT, held)) as i:
+            number = kernel.load(kernel.load(operands, "ptr", i), real, o * kernel.load(outer_steps, I64, i))
+            kernel.store(number.spread(vector), p, i)
         values = Emission(kernel, g, SUBJECT, {"p": p, "inv": inv}, rows).emit(held)
         for node, value in zip(held, values, strict=True):
             number = value.where(kernel.number(vector, 1.0), 0.0) if g.is_mask[node] else value
             kernel.store(number, inv, rows[node])
-        starts = {}
-        for node in read("y", STATE, results):
-            (i,) = g.nodes[node].args
-            starts[i] = kernel.at(pointer(outside + i), real, o * step(outside + i)), step(outside + inside + i)
         to = kernel.at(out, real, o * size["outer_step"])
+        changing = read("y", STATE, results)
         with kernel.each(_divided(size["inner"], width)) as group:
-            _add_group(kernel, g, results, group, size, starts, {"y": y, "inv": inv}, rows, to)
+            last = size["inner"] - 1  # beyond the end the last number is worked out again
+            index = [(group * width + w).smaller(last) for w in range(width)]
+            with _each_of(kernel, "inside", changing) as i:
+                k = i + outside
+                start = kernel.at(kernel.load(operands, "ptr", k), real, o * kernel.load(outer_steps, I64, k))
+                step = kernel.load(outer_steps, I64, k + inside)
+                loaded = kernel.number(vector, 0.0)
+                for w, at in enumerate(index):
+                    loaded = loaded.set_element(w, kernel.load(start, real, at * step))
+                kernel.store(loaded, y, i)
+            values = Emission(kernel, g, STATE, {"y": y, "inv": inv}, rows).emit(results)
+            for r, value in enumerate(values):
+                kernel.store(value, found, r)
+            places = [kernel.at(to, real, at * size["inner_step"]) for at in index]
+            with kernel.each(len(results)) as r:
+                one = kernel.load(found, vector, r)
+                for w, place in enumerate(places):
+                    kernel.store(one.element(w), place, r)
         outer.set(kernel.add_atomically(queue, 1))
     kernel.done()
 
@@ -90,31 +105,13 @@ def _divided(count: Value, width: int) -> Value:
     return (count + (width - 1)) / width
 
 
-def _add_group(
-    kernel: Function,
-    g: Graph,
-    results: Sequence[int],
-    group: Value,
-    size: Mapping[str, Value],
-    starts: Mapping[int, tuple[Value, Value]],
-    arrays: Mapping[str, Value],
-    rows: Mapping[int, int],
-    to: Value,
-) -> None:
-    """One register of the inner axis; beyond its end the last number is worked out again."""
-    vector, real, width = kernel.module.form.vector, kernel.module.form.real, kernel.module.form.width
-    last = size["inner"] - 1
-    index = [(group * width + w).smaller(last) for w in range(width)]
-    for i, (start, step) in starts.items():
-        loaded = kernel.number(vector, 0.0)
-        for w, at in enumerate(index):
-            loaded = loaded.set_element(w, kernel.load(start, real, at * step))
-        kernel.store(loaded, arrays["y"], i)
-    values = Emission(kernel, g, STATE, arrays, rows).emit(results)
-    for w, at in enumerate(index):
-        place = kernel.at(to, real, at * size["inner_step"])
-        for r, value in enumerate(values):
-            kernel.store(value.element(w), place, r)
+@contextlib.contextmanager
+def _each_of(kernel: Function, name: str, numbers: Sequence[int]) -> Iterator[Value]:
+    """The body, once in the code, for each of these numbers: a line for each would take LLVM longer than all the rest."""
+    listed = ", ".join(f"i64 {n}" for n in numbers)
+    kernel.declare(f"@{name} = internal constant [{len(numbers)} x i64] [{listed}]")
+    with kernel.each(len(numbers)) as j:
+        yield kernel.load(Value(kernel, "ptr", f"@{name}"), I64, j)
 
 
 @functools.lru_cache(maxsize=256)
