@@ -92,10 +92,10 @@ def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, i
             for r, value in enumerate(values):
                 kernel.store(value, found, r)
             places = [kernel.at(to, real, at * size["inner_step"]) for at in index]
-            with kernel.each(len(results)) as r:
-                one = kernel.load(found, vector, r)
+            with kernel.each(len(results)) as row:
+                one = kernel.load(found, vector, row)
                 for w, place in enumerate(places):
-                    kernel.store(one.element(w), place, r)
+                    kernel.store(one.element(w), place, row)
         outer.set(kernel.add_atomically(queue, 1))
     kernel.done()
 
