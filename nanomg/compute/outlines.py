@@ -15,6 +15,7 @@ from nanomg import user_cache
 
 _FORMAT = "1"  # of an outline; a change of this file that changes outlines changes it
 _EFFECTFUL = ast.For | ast.While | ast.With | ast.Try | ast.TryStar | ast.If | ast.Expr | ast.Delete | ast.AugAssign
+_BLOCKS = "body", "orelse", "finalbody", "handlers", "cases"  # where a statement holds others
 _HASH = 32  # hexadecimal digits
 
 
@@ -112,7 +113,7 @@ def _is_text(node: ast.AST) -> bool:
 
 def _only_imports(node: ast.AST) -> bool:
     """Whether a statement is an `if` or `try` with nothing but imports in it."""
-    blocks = (getattr(node, name, ()) for name in ("body", "orelse", "finalbody", "handlers"))
+    blocks = (getattr(node, name, ()) for name in _BLOCKS)
     parts = [part for block in blocks for part in block]
     return bool(parts) and all(not syntax(part) or _only_imports(part) for part in parts)
 
@@ -180,7 +181,11 @@ def _imports(tree: ast.Module, package: str) -> tuple[dict[str, list[list[str | 
 
 
 def _bindings(tree: ast.Module, package: str) -> Iterator[tuple[str, str, str | None]]:
-    for node in ast.walk(tree):
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        for name in _BLOCKS:
+            todo.extend(getattr(node, name, ()))
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
