@@ -64,9 +64,7 @@ def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
         Row("`--workers 2`", 4 * unit, cores=both, part=several, workers=2),
         *(Row(ALL_CORES, count, cores=every) for count in many[: 3 if million else 2]),
         Row(f"{ALL_CORES}, float32", many[1], cores=every, precision="float32"),
-        Row(
-            BY_JAX, unit, cores=every, part=several if quick else 4096, engine="jax"
-        ),  # parts as native ones of 100,000
+        Row(BY_JAX, unit, cores=every, part=several, engine="jax"),  # in parts as those of 100,000
     ]
     if with_gpu:
         rows += [

@@ -42,7 +42,7 @@ def around(name: str) -> tuple[Model, dict[str, Any], np.ndarray]:
     x.update({n: var.default for n, var in model.inputs.items()})
     start = np.array([float(v) for v in model.initial(x)])
     random = np.random.default_rng(1)
-    for row in channels(model, [d.cmt for d in loaded.doses]):
+    for row in channels(model, tuple(d.cmt for d in loaded.doses)):
         start[row] += 1.0
     others = 0.1 * random.random((len(start), BATCH))
     return model, x, start[:, None] * np.exp(0.3 * random.standard_normal(others.shape)) + others
