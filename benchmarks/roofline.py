@@ -20,19 +20,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before threads are counted
+import numpy as np
+import problem as benchmark
+import report
 
-import numpy as np  # noqa: E402
-import problem as benchmark  # noqa: E402
-import report  # noqa: E402
-
-from nanomg.simulation import lanes as simulation_lanes  # noqa: E402
-from nanomg.solver.native import graph, kernel, machine, straight  # noqa: E402
-from nanomg.solver.native.ir import Format, Function, Module  # noqa: E402
-from nanomg.solver.native.stages import continues  # noqa: E402
-from nanomg.solver.rosenbrock import METHODS, Tableau  # noqa: E402
+from nanomg.simulation import lanes as simulation_lanes
+from nanomg.solver.native import graph, kernel, machine, straight
+from nanomg.solver.native.ir import Format, Function, Module
+from nanomg.solver.native.stages import continues
+from nanomg.solver.rosenbrock import METHODS, Tableau
 
 MARK = "roofline"
+ERROR_NORM = {
+    "add": 5,
+    "multiply": 4,
+    "divide": 1,
+}  # of each state: its size, its share of the error, whether all is finite
 RTOL = {"rodas4": 3e-5, "rodas5p": 1e-4}  # about those of equal error in the first table
 CHAINS, TURNS = 12, 20_000_000  # registers hold the chains; a turn is one operation of each
 
@@ -63,15 +66,10 @@ def sums_of(tableau: Tableau, states: int) -> dict[str, int]:
         right = np.count_nonzero(tableau.C[s, :s])
         multiply += argument + right
         add += (1 if short else argument) + max(0, right - 1)
-    norm = {
-        "add": 5,
-        "multiply": 4,
-        "divide": 1,
-    }  # of each state: its size, its share of the error, whether all is finite
     return {
-        "add": states * (add + 1 + norm["add"]),
-        "multiply": states * (multiply + norm["multiply"]),
-        "divide": states * norm["divide"],
+        "add": states * (add + 1 + ERROR_NORM["add"]),
+        "multiply": states * (multiply + ERROR_NORM["multiply"]),
+        "divide": states * ERROR_NORM["divide"],
     }
 
 
@@ -241,6 +239,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="write everything measured to this JSON file")
     parser.add_argument("--page", type=Path, help="write the tables into this page, between its marks")
     asked = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     found = measured(asked.scenario, asked.quick)
     print(text(found), flush=True)
     if asked.output:
