@@ -29,9 +29,10 @@ from nanomg.population.population import Population, check_columns, default_popu
 from nanomg.simulation import blocks
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
+from nanomg.solver.rosenbrock import method_for
 from nanomg.solver.status import Status
 
-METHOD, RTOL = "rodas4", 3e-5  # the quickest whose worst error is below 1e-3 in benchmarks/
+RTOL = 3e-5  # with its method the quickest whose worst error is below 1e-3 in benchmarks/
 
 
 MEMORY = 5e8  # [bytes] of a core for trajectories under way
@@ -73,7 +74,7 @@ class Trajectories:
         seed: int = 0,
         rtol: float = RTOL,
         precision: str = "float64",
-        method: str = METHOD,
+        method: str | None = None,
         device: str = "auto",
         memory: float = MEMORY,
         most: int | None = None,
@@ -101,7 +102,8 @@ class Trajectories:
         if subjects:
             check_columns(scenario, self.population)
         self.choice = devices.choose(device, self.total)
-        self.source = source_of(scenario, design, self.kept, varied, method=method, precision=precision)
+        chosen = method or method_for(rtol)
+        self.source = source_of(scenario, design, self.kept, varied, method=chosen, precision=precision)
         self.plan = self.source.plan
 
     @property
