@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from nanomg.models import library as read_library
 
 if os.environ.get("NANOMG_CACHE") != "off":  # shared by the workers and kept between runs, but not the user's own
     os.environ["NANOMG_CACHE"] = str(Path(__file__).resolve().parents[1] / ".cache" / "programs")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background jobs do not hear Ctrl-C, which tests raise
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["program", "shelf", "small_results"]  # in tests/support
 
