@@ -4,7 +4,7 @@
 # make test-jax  the test suite without the slow tests, by the JAX engine
 # make lint      style, types and import layers
 # make bench     measure speed beside other solvers, a quarter of an hour on two idle cores, and write docs/performance.md
-# make bench-sweeps  the same of sweeps, ten minutes
+# make bench-sweeps  the same of sweeps, some minutes
 # make figures   make the pictures of README.md and docs/ again, a quarter of an hour
 # make imports   draw the imports between packages again, two seconds
 # make units     write the conversions of the shipped library's units again, a quarter of a minute
@@ -47,6 +47,7 @@ lint: .venv/dev.stamp
 bench: .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
 	$(BIN)/python benchmarks/run.py -o results/bench.json --page docs/performance.md
+	$(BIN)/python benchmarks/roofline.py -o results/bench-roofline.json --page docs/performance.md
 
 bench-sweeps: .venv/dev.stamp
 	$(BIN)/python benchmarks/sweeps.py -o results/bench-sweeps.json --page docs/performance.md

@@ -243,7 +243,7 @@ def main() -> None:
     found = measured(asked.scenario, asked.quick)
     print(text(found), flush=True)
     if asked.output:
-        asked.output.write_text(json.dumps(found, indent=1) + "\n")
+        asked.output.write_text(json.dumps(found, indent=1, default=float) + "\n")
     if asked.page:
         report.into_page(asked.page, text(found), MARK)
 
