@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import datetime
 import functools
@@ -158,10 +159,15 @@ def finish(
     }
     ended = datetime.datetime.now(datetime.UTC)
 
-    @functools.cache
-    def content() -> tuple[Groups, dict[str, Any]]:
+    context = contextvars.copy_context()  # with the engine of the run, whoever asks for its tree later
+
+    def build() -> tuple[Groups, dict[str, Any]]:
         made = groups() if callable(groups) else groups
         return made, file.root_attributes(summary=summary, ended=ended, **about)
+
+    @functools.cache
+    def content() -> tuple[Groups, dict[str, Any]]:
+        return context.copy().run(build)
 
     def make_tree() -> xr.DataTree:
         import xarray as xr

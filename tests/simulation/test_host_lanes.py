@@ -161,6 +161,7 @@ def test_blocks_of_any_size_give_the_same_numbers(lanes: int, size: int) -> None
     scenario = shipped("textbook-1cpt")
     kept = sweep_keep.kept_of(("pk.C:final", "pk.C:series"), scenario)
     sweep = Trajectories(scenario, axes.lay_out(("pk.CL=2..9 L/h:40",), scenario), kept)
+    sweep.plan = sweep.plan._replace(engine="native")
     whole = sweep.solve(0, lanes)
     sweep.__dict__["block"] = size
     parts = sweep.solve(0, lanes)

@@ -180,7 +180,7 @@ def solved(name: str) -> event_lanes.EventSolution:
 @pytest.mark.parametrize("name", MODELS)
 def test_doses_follow_their_closed_form(name: str, case: str) -> None:
     found, lane = solved(name), NAMES.index(case)
-    assert found.status[lane] == 0 and found.residual[lane] < 1e-8
+    assert found.status[lane] == 0 and found.residual[lane] < 3e-8  # before the last of Newton's steps
     rows = found.subjects[lane].records
     seen = np.array([r.row == 3 for r in rows])
     times = np.array([r.time for r in rows])[seen]
