@@ -12,6 +12,7 @@ import pytest
 from jax import export
 
 from nanomg.library import scenario_file
+from nanomg.library.scenario import Scenario
 from nanomg.models import library
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.plan import Lanes, Plan, Trajectory
@@ -21,7 +22,6 @@ from nanomg.solver.status import Status
 LANES, RTOL = 5, 1e-9
 _LEAST = 1e-6  # of a state's unit: what is smaller everywhere is rounding
 LIBRARY = library()
-_solved: set[Any] = set()  # models that another scenario has stood for
 
 
 def prepared(name: str, method: str = "rodas5p", precision: str = "float64") -> tuple[Plan, Lanes]:
@@ -48,13 +48,8 @@ def solved_by_both(plan: Plan, lanes: Lanes, rtol: float, close: float) -> tuple
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(LIBRARY.scenarios))
-def test_every_model(name: str) -> None:
-    plan, lanes = prepared(name)
-    if plan.model.key in _solved:
-        pytest.skip("another scenario has the same model")
-    _solved.add(plan.model.key)
-    solved_by_both(plan, lanes, RTOL, 1e-9)
+def test_every_model(scenario: Scenario) -> None:
+    solved_by_both(*prepared(scenario.name), RTOL, 1e-9)
 
 
 @pytest.mark.parametrize("method", ["rodas4", "rodas5p"])

@@ -11,8 +11,9 @@ import numpy as np
 
 from nanomg.solver.engine import NATIVE
 from nanomg.solver.native import arguments, foreign, kernel
+from nanomg.solver.native.arrays import source_of
 from nanomg.solver.native.foreign import Kernel
-from nanomg.solver.problem import Inputs, Problem, Solution, Stop, fixed_names
+from nanomg.solver.problem import Inputs, Problem, Solution, Stop
 
 _ALONE = ("fixed", "settings", "used", "rows", "source")  # operands without an axis for the lanes
 
@@ -88,9 +89,6 @@ def _operands(problem: Problem, inputs: Inputs) -> dict[str, Any]:
     """What the kernels read, by name."""
     at, dtype = inputs.intervals, inputs.y0.dtype
     settings = [inputs.rtol, problem.min_step, problem.max_steps]
-    fixed = {name: i for i, name in enumerate(fixed_names(problem))}
-    varied = {name: -1 - i for i, name in enumerate(problem.varied)}
-    names = [n for n in (*problem.model.parameters, *problem.model.constants) if n not in problem.timed]
     return {
         "y0": inputs.y0,
         "length": at.length,
@@ -104,7 +102,7 @@ def _operands(problem: Problem, inputs: Inputs) -> dict[str, Any]:
         "settings": jnp.stack([jnp.asarray(value, dtype) for value in settings]),
         "used": jnp.asarray(at.used, jnp.int32),
         "rows": np.arange(len(at.length), dtype=np.int32),  # the end of every interval is looked at
-        "source": np.array([{**fixed, **varied}[name] for name in names], np.int32),
+        "source": source_of(problem),
     }
 
 
