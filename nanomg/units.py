@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from nanomg import user_cache
 from nanomg.errors import InputError
+from nanomg.unit_names import NAMES, strange_name
 
 if TYPE_CHECKING:
     import pint
@@ -36,7 +37,7 @@ _pint_lock = threading.RLock()  # pint does not document its registry as thread-
 SHIPPED = Path(__file__).with_name("units.json")  # conversions in the shipped library, written by docs/units.py
 _known = user_cache.ValueTable(
     "units",
-    lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}",
+    lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}, of {' '.join(sorted(NAMES))}",
     shipped=SHIPPED,
 )
 
@@ -80,9 +81,10 @@ def _readable(text: str) -> str:
     return "" if plain in _NO_UNIT else plain
 
 
-def _unreadable(text: str) -> InputError:
+def _unreadable(text: str, why: str = "") -> InputError:
     shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-    return InputError(f"{shown!r} is not a unit that nanomg knows (write for example 'mL/h', 'mmol/L', 'mg', '1/d')")
+    hint = "" if why.endswith("?") else " (write for example 'mL/h', 'mmol/L', 'mg', '1/d')"
+    return InputError(f"{shown!r} is not a unit that nanomg knows{why}{hint}")
 
 
 @functools.cache
@@ -99,6 +101,9 @@ def _registry() -> pint.UnitRegistry:
 
 def _unit(text: str) -> pint.Unit:
     plain = _readable(text)
+    if strange := strange_name(plain):
+        name, near = strange
+        raise _unreadable(text, f": there is no {name!r}" + (f"; did you mean {near!r}?" if near else ""))
     try:
         unit = _registry().Unit("percent" if plain == "%" else plain)
     except Exception:  # pint raises half a dozen kinds for unreadable text
@@ -182,7 +187,8 @@ def scale_of(unit: str, base: Mapping[str, float]) -> float:
 
 
 _CF_COUNTS = {"Mcell": 6, "Gparticle": 9, "Gsite": 9, "cell": 0, "particle": 0, "site": 0, "TCID50": 0}  # powers of ten
-_CF_WORDS = {"d": {"day": 1}, "wk": {"week": 1}, "%": {"percent": 1}} | {
+_CF_COUNTS |= {f"{name}s": power for name, power in _CF_COUNTS.items()}
+_CF_WORDS = {"d": {"day": 1}, "wk": {"week": 1}, "%": {"percent": 1}, "mcg": {"ug": 1}} | {
     f"{prefix}M": {f"{prefix}mol": 1, "L": -1} for prefix in ("", "m", "u", "n", "p")
 }
 _CF_PART = re.compile(r"([A-Za-z_%°Å][\w%°]*)(?:\s*(?:\*\*|\^)\s*([-+]?[\d.]+))?|([()/])")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanomg import units
+from nanomg import unit_names, units
 from nanomg.errors import InputError
 
 
@@ -165,6 +165,37 @@ def test_text_that_is_no_unit(text: str) -> None:
     assert time.perf_counter() - began < 0.5
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("text", "strange", "meant"),
+    [
+        ("mL/hh", "hh", "h"),  # a hundred hours
+        ("mL/kh", "kh", "h"),
+        ("1/dd", "dd", "d"),
+        ("dmin", "dmin", "min"),
+        ("mwk", "mwk", "wk"),
+        ("m%", "m%", "%"),
+        ("hs", "hs", "s"),  # plurals of symbols, which pint reads
+        ("Mg", "Mg", "mg"),  # a tonne
+        ("ML/h", "ML", "mL"),
+        ("Tcell", "Tcell", "cell"),  # 1e12 cells
+        ("umol/kmonth", "kmonth", "month"),
+        ("U/mL", "U", ""),  # umol/min, but a unit of insulin or heparin to whoever writes it
+        ("1/a", "a", ""),
+        ("hbar", "hbar", "bar"),
+    ],
+)
+def test_names_that_the_field_does_not_use_are_refused(text: str, strange: str, meant: str) -> None:
+    with pytest.raises(InputError) as caught:
+        units.dimension(text)
+    expected = f"{text!r} is not a unit that nanomg knows: there is no {strange!r}"
+    assert str(caught.value).startswith(expected + (f"; did you mean {meant!r}?" if meant else " (write"))
+
+
+@pytest.mark.parametrize("unit", [*sorted(unit_names.NAMES), "mg/kg", "mg/m2", "umol/L", "µg", "% /h"])
+def test_names_of_the_field_are_read(unit: str) -> None:
+    assert units.factor(unit, unit) == 1.0
 
 
 @pytest.mark.parametrize("unit", ["degC", "°C", "degF", "dB"])
