@@ -76,6 +76,14 @@ def heights(a: Any, b: Any, rule: str = RULES[0]) -> Any:
     return xp.where(curved, xp.where(abs(x) < _NEAR, mean, logarithmic), (a + b) / 2)
 
 
+def between(a: Any, b: Any, share: Any, rule: str = RULES[0]) -> Any:
+    """The value of a curve after a share of the time from `a` to `b`."""
+    xp = _arrays(a, b, share)
+    curved, _, _, _ = _curved(xp, a, b, rule)
+    first, last = xp.where(curved, a, 1.0), xp.where(curved, b, 1.0)
+    return xp.where(curved, first * (last / first) ** share, a + (b - a) * share)
+
+
 def moments(t: Any, y: Any, rule: str = RULES[0]) -> Any:
     """The areas under t y in each interval, (interval, …): of t (time, …) and y (time, …)."""
     xp = _arrays(t, y)
