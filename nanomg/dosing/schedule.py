@@ -11,9 +11,9 @@ first (implied and lagged doses, ends of infusions), then row by row: reset, ste
 running, the row's own dose if nothing delays it, the row itself as an output. Outputs that belong to no row come last. Times that
 differ by rounding alone are one time; an interval between them may come out as -1e-16 h and is then empty.
 
-Steady state. The SS records of one stretch at one time are one `Steady`: solved together, at the first of their rows. The state
-is the fixed point of the map over one period that starts at the record, in which `Steady.actions` happen. If any of them has
-SS = 1 it replaces the state, else it is added. Different intervals II share their least common multiple as the period.
+Steady state. Each SS record is a `Steady` of its own, also where several have one time: they are taken row by row. The state is
+the fixed point of the map over one period that starts at the record, in which `Steady.actions` happen. With SS = 1 it replaces
+what is there, that of earlier rows included; with SS = 2 it is added.
 
 Covariates. A value read from a record holds by default back to the record before (`nocb`), or on to the next (`locf`), or is
 joined by straight lines (`linear`). These are exact: `covariate` gives the value at both ends of each interval, which differ for
@@ -27,9 +27,8 @@ import enum
 import itertools
 import math
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -39,7 +38,7 @@ from nanomg.dosing.record_columns import filled
 from nanomg.dosing.series import MOST_DOSES
 from nanomg.errors import InputError
 
-_MOST_IN_PERIOD = 1000  # doses in one period of a steady state, and infusions that overlap in it
+_MOST_AT_ONCE = 1000  # infusions that overlap at steady state
 
 
 class Values(NamedTuple):
@@ -85,12 +84,10 @@ class Action(NamedTuple):
 
 
 class Steady(NamedTuple):
-    """SS records of one time. The period is `multiple * ii[base]`; if 0, all infusions are constant and any period will do."""
+    """An SS record. The period is its II; that of an infusion that has always run may have any length."""
 
-    records: tuple[int, ...]
+    record: int
     resets: bool
-    base: int
-    multiple: int
     actions: tuple[Action, ...]  # by their time since the start of the period, which leaves out `time[at]`
 
 
@@ -242,14 +239,11 @@ class _Expansion:
 
     def schedule(self) -> Schedule:
         count, clocks = len(self.records), [i for i, r in enumerate(self.records) if i == 0 or r.resets or self.back[i]]
-        together = [group for start, stop in itertools.pairwise([*clocks, count]) for group in self.groups(start, stop)]
-        groups = {group[0]: group for group in together}
-        resetting = {group[0] for group in together if any(self.records[i].ss == 1 for i in group)}
-        starts = sorted({*clocks, *resetting})
+        starts = sorted({*clocks, *(i for i, r in enumerate(self.records) if r.doses and r.ss == 1)})
         actions: list[Action] = []
         jumps_back: list[bool] = []
         for start, stop in itertools.pairwise([*starts, count]):
-            found = self.stretch(start, stop, groups)
+            found = self.stretch(start, stop)
             actions += found
             jumps_back += [self.back[start], *[False] * (len(found) - 1)]
         rows = [a.record if a.kind is Kind.OUTPUT and a.record >= 0 else -1 for a in actions]
@@ -259,19 +253,7 @@ class _Expansion:
         after = [min(row + 1, count - 1) for row in passed]
         return Schedule(tuple(actions), tuple(jumps_back), tuple(before), tuple(after), tuple(self.steady))
 
-    def groups(self, start: int, stop: int) -> Iterator[tuple[int, ...]]:
-        """The SS records of one clock that are solved together, because their times are equal."""
-        found: list[int] = []
-        for i in range(start, stop):
-            if self.records[i].doses and self.records[i].ss:
-                if found and self.time[found[0]] != self.time[i]:
-                    yield tuple(found)
-                    found = []
-                found.append(i)
-        if found:
-            yield tuple(found)
-
-    def stretch(self, start: int, stop: int, groups: dict[int, tuple[int, ...]]) -> list[Action]:
+    def stretch(self, start: int, stop: int) -> list[Action]:
         """The actions of the records from `start` up to `stop`, in order."""
         self.placed = []
         self.moments = self.time[start:stop]
@@ -285,13 +267,12 @@ class _Expansion:
             record, now = self.records[i], self.time[i]
             if record.resets:
                 self.place(now, Action(Kind.RESET, i, i))
-            if i in groups:
+            if record.doses and record.ss:
                 self.place(now, Action(Kind.STEADY, i, i, group=len(self.steady)))
-                self.steady.append(self.solve_together(groups[i]))
-                for j in groups[i]:
-                    for k in range(-self.running(j), 0):
-                        self.place(now, Action(Kind.START, j, j, k))
-                        self.end(j, k, limit, cut)
+                self.steady.append(self.period(i))
+                for k in range(-self.running(i), 0):
+                    self.place(now, Action(Kind.START, i, i, k))
+                    self.end(i, k, limit, cut)
             if record.doses and not record.constant:
                 self.dose(i, limit, cut)
             self.place(now, Action(Kind.OUTPUT, i, i))
@@ -341,54 +322,32 @@ class _Expansion:
         if self.records[i].mode is Mode.BOLUS or self.records[i].constant:
             return 0
         intervals = (self.values.lag[i] + self.length[i]) / self.values.ii[i]
-        if intervals > _MOST_IN_PERIOD:
-            self.fail(i, "II", f"more than {_MOST_IN_PERIOD} infusions overlap at steady state")
+        if intervals > _MOST_AT_ONCE:
+            self.fail(i, "II", f"more than {_MOST_AT_ONCE} infusions overlap at steady state")
         return max(math.ceil(intervals - 1e-9) - 1, 0)
 
-    def solve_together(self, group: tuple[int, ...]) -> Steady:
-        """What happens in one period of the SS records of one time."""
-        periodic = [i for i in group if not self.records[i].constant]
-        for i in periodic:
-            if self.values.lag[i] >= self.values.ii[i]:
-                message = f"a steady state needs a lag below II = {self.values.ii[i]:g} h, not {self.values.lag[i]:g} h"
-                self.fail(i, "SS", message)
-        count, repeats = self.common_period(periodic)
+    def period(self, i: int) -> Steady:
+        """What happens in one period of a steady-state record."""
         found: list[tuple[float, Action]] = []
 
         def add(since: float, action: Action) -> None:
             found.append((since, action))
 
-        for i in group:
-            if self.records[i].constant:
-                add(0.0, Action(Kind.START, i, i))
-        for i, times in zip(periodic, repeats, strict=True):
-            running, bolus = self.running(i), self.records[i].mode is Mode.BOLUS
+        ii, lag, bolus = float(self.values.ii[i]), float(self.values.lag[i]), self.records[i].mode is Mode.BOLUS
+        if self.records[i].constant:
+            add(0.0, Action(Kind.START, i, i))
+        else:
+            if lag >= ii:
+                self.fail(i, "SS", f"a steady state needs a lag below II = {ii:g} h, not {lag:g} h")
+            running = self.running(i)
             for k in range(-running, 0):
                 add(0.0, Action(Kind.START, i, i, k))
-            for k in range(times):
-                since = k * self.values.ii[i] + self.values.lag[i]
-                add(since, Action(Kind.BOLUS if bolus else Kind.START, i, i, k, shifted=True))
-                if not bolus:
-                    ending = Action(Kind.END, i, i, k - running, shifted=True, ended=True)
-                    add(since - running * self.values.ii[i] + self.length[i], ending)
+            add(lag, Action(Kind.BOLUS if bolus else Kind.START, i, i, shifted=True))
+            if not bolus:
+                ending = Action(Kind.END, i, i, -running, shifted=True, ended=True)
+                add(lag - running * ii + self.length[i], ending)
         actions = tuple(action for _, action in sorted(found, key=lambda entry: entry[0]))
-        resets = any(self.records[i].ss == 1 for i in group)
-        return Steady(group, resets, periodic[0] if periodic else group[0], count, actions)
-
-    def common_period(self, periodic: list[int]) -> tuple[int, list[int]]:
-        """The least common multiple of the intervals, in intervals of the first record, and how often each record doses in it."""
-        ratios = []
-        for i in periodic:
-            exact = self.values.ii[i] / self.values.ii[periodic[0]]
-            ratio = Fraction(exact).limit_denominator(_MOST_IN_PERIOD) if exact <= _MOST_IN_PERIOD else Fraction(0)
-            ratios.append(ratio)
-            if not math.isclose(ratio, exact, rel_tol=1e-9):
-                self.fail(i, "II", f"the intervals II of the SS records at {self.time[i]:g} h have no common multiple")
-        count = math.lcm(*(ratio.numerator for ratio in ratios)) if ratios else 0
-        repeats = [int(count / ratio) for ratio in ratios]
-        if sum(repeats) > _MOST_IN_PERIOD:
-            self.fail(periodic[0], "II", f"the common period of the SS records has more than {_MOST_IN_PERIOD} doses")
-        return count, repeats
+        return Steady(i, self.records[i].ss == 1, actions)
 
 
 def covariate(subject: Subject, schedule: Schedule, times: Any, column: str, how: str = "nocb") -> np.ndarray:

@@ -183,20 +183,20 @@ def _periods(schedules: Mapping[int, Schedule], beyond: int) -> Period:
     for b, one in schedules.items():
         places = {a.group: k for k, a in enumerate(one.actions) if a.kind == Kind.STEADY}
         for group, steady in enumerate(one.steady):
-            settled.append((b, steady.records[0], places[group], steady.base, steady.multiple, schedule.edges(steady)))
+            settled.append((b, steady.record, places[group], schedule.edges(steady)))
     used = max((len(edges.kind) for *_, edges in settled), default=0) + 1
     width = padded_to(used, 8)
     if not settled:
         none = np.zeros(0, np.int32)
-        return Period(none, none, none, none, none, Edges(*(np.zeros((width, 0)) for _ in Edges._fields)), np.int32(0))
+        return Period(none, none, none, Edges(*(np.zeros((width, 0)) for _ in Edges._fields)), np.int32(0))
     ends = (Kind.OUTPUT, 0, 0, 0, 0, 0, -1, 1)  # an output at the end of the period fills up
     actions = [
         Edges(*(np.pad(a, (0, width - len(a)), constant_values=end) for a, end in zip(edges, ends, strict=True)))
         for *_, edges in settled
     ]
-    lane, record, action, base, multiple = np.array([row[:5] for row in settled], np.int32).T
+    lane, record, action = np.array([row[:3] for row in settled], np.int32).T
     together = jax.tree.map(lambda *a: np.stack(a, -1), *actions)
-    return _filled_up(Period(lane, record, action, base, multiple, together, np.int32(used)), beyond)
+    return _filled_up(Period(lane, record, action, together, np.int32(used)), beyond)
 
 
 def _filled_up(period: Period, beyond: int) -> Period:
@@ -223,7 +223,7 @@ def _of(period: Period, chosen: np.ndarray, beyond: int) -> Period:
     real = np.flatnonzero(np.asarray(period.action) < beyond)
     places = [(p, n) for p, b in enumerate(chosen.tolist()) for n in real[np.asarray(period.lane)[real] == b].tolist()]
     if not places:
-        return period._replace(**{name: np.zeros(0, np.int32) for name in Period._fields[:5]},
+        return period._replace(**{name: np.zeros(0, np.int32) for name in Period._fields[:3]},
                                actions=jax.tree.map(lambda a: a[..., :0], period.actions))  # fmt: skip
     lane, index = np.array(places, np.int32).T
     some = jax.tree.map(lambda a: np.asarray(a)[..., index], period._replace(used=None))

@@ -110,8 +110,8 @@ def _one_period(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs, pe
     jump, inflow, length = schedule.delivery(mode, values)
     actions = Edges(*(_first(a, used).astype(int) for a in period.actions))
     since = schedule.action_times(actions, np.zeros_like(values.time), values, length, _take)
-    multiple = period.multiple * _take(values.ii, period.base[:, None])[:, 0]
-    whole = np.where(period.multiple > 0, multiple, record_course.ANY_PERIOD)
+    constant = records.constant[period.record, lane] > 0
+    whole = np.where(constant, record_course.ANY_PERIOD, values.ii[np.arange(len(lane)), period.record])
     ends = np.where(actions.kind == Kind.OUTPUT, whole[:, None], since)
     flows, jumps = _amounts(actions, mode, inflow, jump, share)
     number = lambda a: np.broadcast_to(a, (len(lane), a.shape[1])) if len(a) == 1 else a[lane]

@@ -80,8 +80,6 @@ class Period(NamedTuple):
     lane: Any  # (N,)
     record: Any  # (N,) the record at which it holds
     action: Any  # (N,) the action of the lane that sets it
-    base: Any  # (N,)
-    multiple: Any  # (N,)
     actions: Edges  # (A, N)
     used: Any
 

@@ -194,7 +194,7 @@ def _period(plan: Plan, lane: Lanes, forcing: Any, period: Period) -> tuple[Any,
     here = {n: jnp.broadcast_to(v, values.time.shape)[period.record] for n, v in x.items()}
     *_, length = schedule.delivery(records.mode, values)
     since = schedule.action_times(period.actions, jnp.zeros_like(values.time), values, length)
-    whole = jnp.where(period.multiple > 0, period.multiple * values.ii[period.base], ANY_PERIOD)
+    whole = jnp.where(records.constant[period.record] > 0, ANY_PERIOD, values.ii[period.record])
     ends = jnp.where(period.actions.kind == Kind.OUTPUT, whole, since)
     flows, jumps = _flow(period.actions, records.mode, values, share)
     # of the inputs what holds at the record, of the values that change in time those of the record itself

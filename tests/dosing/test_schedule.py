@@ -62,29 +62,31 @@ def test_steady_state_equals_a_long_history(lag: float, length: float) -> None:
     assert simulate(added, lag=lag, F=0.7)[2:] == pytest.approx(np.add(history, before), rel=1e-11)
 
 
-def test_steady_records_at_one_time_are_solved_together_in_any_order() -> None:
-    rows = ("48 1 10 . 24 . 1 .", "48 1 6 . 8 . 2 2", "48 1 3 . 12 . 1 30", "48 1 0 4 . . 1 .")
+def test_steady_records_at_one_time_are_taken_row_by_row() -> None:
+    """Each SS = 1 wipes what the rows before it gave, each SS = 2 adds to it; intervals need no common multiple."""
+    rows = {
+        "48 1 10 . 24 . 1 .": (1, lambda t: 10 * math.exp(-K * (t - 48)) / -math.expm1(-K * 24)),
+        "48 1 6 . 8.1 . 2 2": (2, lambda t: sum(response(6, 2, t - 48 - 8.1 * k) for k in range(-200, 1))),
+        "48 1 3 . 12 . 1 30": (1, lambda t: sum(response(3, 30, t - 48 - 12 * k) for k in range(-200, 1))),
+        "48 1 0 4 . . 2 .": (2, lambda t: 4 / K * math.exp(-K * (t - 48))),
+    }
     times = (48.0, 49.0, 56.0, 80.0)
-    truth = [
-        sum(response(10, 0, t - 48 - 24 * k) + response(6, 2, t - 48 - 8 * k) for k in range(-200, 1))
-        + sum(response(3, 30, t - 48 - 12 * k) for k in range(-200, 1))
-        + 4 / K * math.exp(-K * (t - 48))
-        for t in times
-    ]
     for order in itertools.permutations(rows):
         subject = one(HEAD + "0 1 50 . . . . 60\n" + "\n".join(order) + at(*times))
-        assert simulate(subject)[5:] == pytest.approx(truth, rel=1e-11)
-        (steady,) = expand(subject, dose_values(subject)).steady
-        assert steady.records == (1, 2, 3, 4) and steady.resets
+        there = [lambda t: response(50, 60, t)]
+        seen = []
+        for row in order:
+            ss, amount = rows[row]
+            there = [amount] if ss == 1 else [*there, amount]
+            seen.append(sum(one_amount(48.0) for one_amount in there))
+        truth = [sum(one_amount(t) for one_amount in there) for t in times]
+        assert simulate(subject)[1:] == pytest.approx([*seen, *truth], rel=1e-11), order
 
 
 def test_steady_state_needs_a_lag_below_the_interval() -> None:
     subject = one(HEAD + "0 1 10 . 8 . 1 .")
     with pytest.raises(InputError, match=r"row 2, column SS: a steady state needs a lag below II = 8 h, not 8 h"):
         expand(subject, dose_values(subject, lag=8.0))
-    together = one(HEAD + "0 1 10 . 8 . 1 .\n0 1 10 . 8.14159 . 1 .")
-    with pytest.raises(InputError, match="common"):
-        expand(together, dose_values(together))
 
 
 def test_a_reset_cancels_what_is_pending() -> None:
@@ -124,8 +126,10 @@ def test_rows_and_doses_at_one_time() -> None:
 def test_times_that_differ_by_rounding_are_one_time() -> None:
     assert 3 * 0.1 > 0.3
     subject = one(HEAD + f"0 1 10 . 8 . 1 .\n0.3 1 10 . 8 . 1 .\n{0.1 + 0.2} 1 10 . 8 . 1 .")
-    assert [group.records for group in expand(subject, dose_values(subject)).steady] == [(0,), (1, 2)]
-    assert simulate(subject, outputs=(0.3,))[3] == pytest.approx(20 / -math.expm1(-K * 8))
+    assert [steady.record for steady in expand(subject, dose_values(subject)).steady] == [0, 1, 2]
+    assert simulate(subject, outputs=(0.3,))[3] == pytest.approx(10 / -math.expm1(-K * 8))
+    subject = one(HEAD + f"0.3 1 10 . 8 . 1 .\n{0.1 + 0.2} 1 10 . 8 . 2 .")
+    assert simulate(subject, outputs=(0.3,))[2] == pytest.approx(20 / -math.expm1(-K * 8))
     subject = one(HEAD + f"0 1 10 . . . . .\n{0.1 + 0.2} 4 7 . . . . .")
     assert simulate(subject, outputs=(0.3,))[2] == 7.0
     subject = one(HEAD + "0 1 10 . 0.1 3 . .\n0.3 0 . . . . . .")

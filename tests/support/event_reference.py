@@ -65,7 +65,7 @@ def simulate(subject: Subject, k: Any = K, outputs: tuple[float, ...] = (), **va
 
     def pass_period(steady: Any, y: float, k: float) -> float:
         since = action_times(edges(steady), np.zeros(len(values.time)), values, length)
-        period = steady.multiple * values.ii[steady.base] or 1.0
+        period = 1.0 if subject.records[steady.record].constant else values.ii[steady.record]
         rate = now = 0.0
         assert np.all(np.diff(since) >= -1e-9) and np.all((since >= 0) & (since <= period + 1e-9))
         for action, then in zip(steady.actions, since, strict=True):
@@ -109,37 +109,16 @@ def superposed(subject: Subject, lag: float = 0.0, F: float = 1.0) -> list[float
     amounts = []
     for i, seen in enumerate(subject.records):
         total = 0.0
-        first = 0
-        for j, r in enumerate(subject.records[: i + 1]):
-            # A group of SS records acts at the first of its rows that no reset parts from it.
-            start = max((g for g in range(j + 1) if subject.records[g].resets), default=0)
-            group = [
-                g
-                for g in range(start, len(subject.records))
-                if subject.records[g].ss and subject.records[g].time == r.time
-            ]
-            group = [g for g in group if not any(subject.records[h].resets for h in range(j + 1, g + 1))]
-            if r.resets or (r.ss and j == group[0] and any(subject.records[g].ss == 1 for g in group)):
-                first = j
-        for j in range(first, len(subject.records)):
-            r = subject.records[j]
-            parted = any(subject.records[h].resets for h in range(i + 1, j + 1))
-            grouped = (
-                r.ss
-                and not parted
-                and r.time == seen.time
-                and any(
-                    subject.records[g].ss and subject.records[g].time == r.time and g >= first for g in range(i + 1)
-                )
-            )
-            if not r.doses or not (j <= i or grouped):
+        wipes = (j for j, r in enumerate(subject.records[: i + 1]) if r.resets or (r.doses and r.ss == 1))
+        for r in subject.records[max(wipes, default=0) : i + 1]:
+            if not r.doses:
                 continue
             since = seen.time - r.time
             if r.constant:
                 total += r.rate / K * math.exp(-K * since)
                 continue
             length = F * r.amt / r.rate if r.rate > 0 else r.duration
-            for k in range(-300 if r.ss else 0, (r.addl if j <= i else -1) + 1):
+            for k in range(-300 if r.ss else 0, r.addl + 1):
                 total += response(F * r.amt, length, since - (k * r.ii + lag))
         amounts.append(total)
     return amounts

@@ -65,8 +65,8 @@ def test_further_doses_equal_the_doses_written_out(
 def test_the_order_of_doses_at_one_time_does_not_matter(
     plain: list[Record], steady: list[Record], random: Any, lag: float
 ) -> None:
-    """Plain doses among themselves, and steady-state records among themselves."""
-    steady = [dataclasses.replace(r, evid=1, ss=r.ss or 2) for r in steady]
+    """Plain doses among themselves, and steady states that are added among themselves."""
+    steady = [dataclasses.replace(r, evid=1, ss=2) for r in steady]
     looks = tuple(Record(0, t) for t in (6.0, 6.5, 9.0, 30.0))
     found = []
     for _ in range(2):
@@ -82,8 +82,8 @@ def test_the_order_of_doses_at_one_time_does_not_matter(
 def test_a_dose_may_be_split_over_two_records(dose: Record, part: float, lag: float, F: float) -> None:
     """Each part keeps the duration: its share of the rate, or a record of that duration."""
     shares = [
-        dataclasses.replace(dose, amt=share * dose.amt, rate=share * dose.rate, evid=evid)
-        for share, evid in ((part, dose.evid), (1 - part, 1))
+        dataclasses.replace(dose, amt=share * dose.amt, rate=share * dose.rate, evid=evid, ss=ss)
+        for share, evid, ss in ((part, dose.evid, dose.ss), (1 - part, 1, 2 * (dose.ss > 0)))
     ]
     looks = tuple(Record(0, t) for t in (0.0, 0.5, 3.0, 12.0, 30.0))
     whole = simulate(Subject("1", (dose, *looks)), lag=lag, F=F)
@@ -147,8 +147,8 @@ def pairs(draw: st.DrawFn) -> tuple[Subject, Subject]:
         return Subject("1", (dose, *AFTER)), written_out(Subject("1", (dose, *AFTER)))
     part = draw(st.sampled_from([0.25, 0.5]))
     shares = [
-        dataclasses.replace(dose, amt=share * dose.amt, rate=share * dose.rate, evid=evid)
-        for share, evid in ((part, dose.evid), (1 - part, 1))
+        dataclasses.replace(dose, amt=share * dose.amt, rate=share * dose.rate, evid=evid, ss=ss)
+        for share, evid, ss in ((part, dose.evid, dose.ss), (1 - part, 1, 2 * (dose.ss > 0)))
     ]
     return Subject("1", (dose, *AFTER)), Subject("1", (*shares, *AFTER))
 
