@@ -35,11 +35,14 @@ _DEFINITIONS = (
 )
 _pint_lock = threading.RLock()  # pint does not document its registry as thread-safe
 SHIPPED = Path(__file__).with_name("units.json")  # conversions in the shipped library, written by docs/units.py
-_known = user_cache.ValueTable(
-    "units",
-    lambda: f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}, of {' '.join(sorted(NAMES))}",
-    shipped=SHIPPED,
-)
+
+
+def version() -> str:
+    """A text that names everything that conversions depend on."""
+    return f"pint {importlib.metadata.version('pint')}, with {'; '.join(_DEFINITIONS)}, of {' '.join(sorted(NAMES))}"
+
+
+_known = user_cache.ValueTable("units", version, shipped=SHIPPED)
 
 Dimension = tuple[tuple[str, float], ...]
 

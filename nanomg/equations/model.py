@@ -104,7 +104,7 @@ class Model:
         def dry_run(ones: dict[str, Any]) -> list[Any]:
             found: dict[str, Any] = {}
             stack: list[type[AbstractMechanism]] = []
-            built = {m: self._build(m, ones) for m in self.mechanisms}
+            built = {m: self.build(m, ones) for m in self.mechanisms}
 
             def run(mechanism: type[AbstractMechanism]) -> None:
                 if mechanism in stack:
@@ -155,11 +155,11 @@ class Model:
         def dry_run(ones: dict[str, Any]) -> Any:
             x = {**self.absent, **ones}
             for mechanism in self._evaluate_order:
-                x.update(self._build(mechanism, x).evaluate(x))
+                x.update(self.build(mechanism, x).evaluate(x))
             rates = []
             for mechanism in self.mechanisms:
                 recorder = _Recorder(x, functools.partial(self._missing, mechanism))
-                for flux in self._build(mechanism, x).fluxes(recorder):
+                for flux in self.build(mechanism, x).fluxes(recorder):
                     for end in (flux.source, flux.target):
                         missing = [state for state in _ends(end) if state not in self.states]
                         for state in missing:
@@ -175,7 +175,8 @@ class Model:
         jax.eval_shape(dry_run, dict.fromkeys(names, 1.0))
 
     # ------------------------------------------------------------------ values
-    def _build(self, mechanism: type[AbstractMechanism], x: Values) -> AbstractMechanism:
+    def build(self, mechanism: type[AbstractMechanism], x: Values) -> AbstractMechanism:
+        """A mechanism with its parameters from `x`."""
         prefix = len(mechanism.name) + 1
         return mechanism(**{name[prefix:]: x[name] for name in mechanism.parameters()})
 
@@ -183,14 +184,14 @@ class Model:
         """Parameters and the constants that follow from them."""
         x = {**self.absent, **parameters}
         for mechanism in self._derive_order:
-            x.update(self._build(mechanism, x).derive(x))
+            x.update(self.build(mechanism, x).derive(x))
         return x
 
     def initial(self, x: Values) -> list[Any]:
         """Amounts at time 0 in the order of `states`, from the values that `derive` returns."""
         start: dict[str, Any] = {name: x[name] for name in self.ramped}
         for mechanism in self.mechanisms:
-            given = self._build(mechanism, x).initial(x)
+            given = self.build(mechanism, x).initial(x)
             if unexpected := set(given) - set(mechanism.states):
                 raise unknown("state", min(unexpected), mechanism.states, f"{mechanism.__name__}.initial")
             start.update(given)
@@ -200,13 +201,13 @@ class Model:
         """Everything in `x` (states, inputs, parameters, constants) and all signals."""
         full = {**self.absent, **x}
         for mechanism in self._evaluate_order:
-            full.update(self._build(mechanism, full).evaluate(full))
+            full.update(self.build(mechanism, full).evaluate(full))
         return full
 
     def fluxes(self, x: Values) -> Iterator[tuple[type[AbstractMechanism], Flux]]:
         """Every flux with its mechanism; `x` as `evaluate` returns it. Ends in absent states are the outside world."""
         for mechanism in self.mechanisms:
-            for source, target, rate in self._build(mechanism, x).fluxes(x):
+            for source, target, rate in self.build(mechanism, x).fluxes(x):
                 yield mechanism, Flux(self._present(source), self._present(target), rate)
 
     def _present(self, end: Ends) -> Ends:
@@ -237,7 +238,7 @@ class Model:
 
     def mechanism_of(self, name: str, x: Values) -> AbstractMechanism:
         """The mechanism that declares `name`, with its parameters from `x`."""
-        return self._build(self.owner[name], x)
+        return self.build(self.owner[name], x)
 
     @property
     def substances(self) -> tuple[str, ...]:

@@ -115,7 +115,13 @@ def _build(
     title, description, species = (file.text(key) for key in ("title", "description", "species"))
     model = _model(tuple(library.mechanism(name, where) for name in file.texts("mechanisms")))
     cards = tuple(library.card(name, where) for name in file.texts("cards"))
+    if outside := _from_outside(model):
+        from nanomg.library import coherence
+
+        coherence.read_units(model)
     parameters = _parameters(model, cards, file.table("parameters"), overrides, where)
+    if outside:
+        coherence.check(model, {name: parameter.value for name, parameter in parameters.items()})
     horizon, every = file.positive("horizon", "h"), file.positive("every", "h", "6 h")
     if horizon / every > 100_000:
         raise InputError(f"horizon / every gives {horizon / every:.0f} output times; 100000 at most", where)
@@ -123,7 +129,7 @@ def _build(
     def port(cmt: str) -> tuple[str, float | None]:
         unit = dosed_unit(model, cmt)
         mass = model.ports[cmt].molar_mass if cmt in model.ports else None
-        return unit, parameters[mass].value if mass else None
+        return unit, parameters[mass].to("mg/umol").value if mass else None
 
     regimen = parse_records(file.tables("dose"), port, where)
     if doses:
@@ -183,6 +189,11 @@ def _build(
 def _model(mechanisms: tuple[type[AbstractMechanism], ...]) -> Model:
     """Many scenarios share one composition, and its checks take time."""
     return Model(*mechanisms)
+
+
+def _from_outside(model: Model) -> bool:
+    """Whether a mechanism is of a user's library. The units of shipped ones are checked by tests."""
+    return not all(mechanism.__module__.startswith("nanomg.models.") for mechanism in model.mechanisms)
 
 
 def find(name: str, library: Library) -> Path:

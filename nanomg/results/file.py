@@ -64,7 +64,7 @@ def root_attributes(
     """
     import jax  # a file is read without it and the equations
 
-    from nanomg.results.model_hash import model_hash
+    from nanomg.library.model_hash import model_hash
     from nanomg.solver.native.kernel import engine_of
 
     models = tuple(model) if isinstance(model, Sequence) else (model,)

@@ -26,11 +26,11 @@ from nanomg.jobs.sweep.request import request_of
 from nanomg.library import event_doses
 from nanomg.library.card import Origin
 from nanomg.library.library import Library
+from nanomg.library.model_hash import model_hash
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.models import library as find_library
 from nanomg.results import file, parts
 from nanomg.results.attributes import CONFIG, json_object
-from nanomg.results.model_hash import model_hash
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, event_runs, event_times
 from nanomg.simulation import lanes as simulation_lanes

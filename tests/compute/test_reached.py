@@ -15,7 +15,7 @@ import pytest
 from nanomg.compute import outlines, program_key, programs, reached
 from nanomg.equations.model import Model
 from nanomg.library.library import scan
-from nanomg.results.model_hash import model_hash
+from nanomg.library.model_hash import model_hash
 
 HELPER = '''
     """Helpers."""

@@ -160,6 +160,65 @@ def test_an_installed_package_joins_by_its_entry_point(tmp_path: Path) -> None:
     assert done.stdout.split() == ["my_therapies.cytotoxic", str(package / "scenarios" / "mouse-cytotoxic.toml")]
 
 
+CODE = FILES["cytotoxic.py"]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "expected"),
+    [
+        (
+            'param("mL/h", "clearance")',
+            'param("L/h", "clearance")',
+            r"^mechanism Cytotoxic: flux 1 \(cytotoxic\.central -> outside\) must be in umol/h, "
+            r"but is 1000 times too small",
+        ),
+        (
+            'Var("umol/mL", "drug per',
+            'Var("umol/L", "drug per',
+            r"^mechanism Cytotoxic: signal cytotoxic\.C must be in umol/L, but is 1000 times too small",
+        ),
+        (
+            'param("mL/umol/h", "killing',
+            'param("L/umol/d", "killing',  # mL/h = 24/1000 L/d
+            r"flux 2 \(tumour\.viable -> tumour\.dying\) must be in Mcell/h, but is 41\.6667 times too small",
+        ),
+        ("self.CL * x", "x", r"flux 1 \(cytotoxic\.central -> outside\) must be in umol/h, but its quantities"),
+        ("/ self.V}", "/ self.V + 1.0}", r"signal cytotoxic\.C must be in umol/mL, but its quantities"),
+        ('param("mL", "volume', 'param("mLL", "volume', r"^mechanism Cytotoxic, cytotoxic\.V: 'mLL' is not a unit"),
+        ('param("mL/h", "cl', 'param("mL/hh", "cl', r"^mechanism Cytotoxic, cytotoxic\.CL: 'mL/hh' is not a unit"),
+    ],
+)
+def test_units_that_do_not_fit_the_equations_are_refused(
+    right: str, wrong: str, expected: str, program: Program, tmp_path: Path
+) -> None:
+    assert CODE.count(right) == 1
+    write(tmp_path, {**FILES, "cytotoxic.py": CODE.replace(right, wrong)})
+    for _ in range(2):  # the second time from the cache
+        with pytest.raises(InputError, match=expected):
+            scenario_file.load("mouse-cytotoxic", library(tmp_path))
+    told = program("simulate", "mouse-cytotoxic", "--library", tmp_path)
+    assert told.code == 2 and len(told.err.splitlines()) == 1
+
+
+def test_a_molar_mass_is_converted(folder: Path, tmp_path: Path) -> None:
+    write(tmp_path, {**FILES, "cytotoxic.py": CODE.replace("mg/umol", "g/mol")})
+    one, other = (scenario_file.load("mouse-cytotoxic", library(place)) for place in (folder, tmp_path))
+    assert other.values["cytotoxic.MW"] == 500.0 == 1000 * one.values["cytotoxic.MW"]
+    assert [dose.amt for dose in other.doses] == pytest.approx([dose.amt for dose in one.doses]) == [0.1] * 3
+
+
+@pytest.mark.parametrize(
+    ("unit", "part", "size"), [("percent", "F", "100 times too large"), ("min", "lag", "60 times too large")]
+)
+def test_parameters_of_a_port_are_in_the_unit_of_doses(unit: str, part: str, size: str, tmp_path: Path) -> None:
+    changed = CODE.replace('molar_mass="cytotoxic.MW"', f'molar_mass="cytotoxic.MW", {part}="cytotoxic.P"')
+    changed = changed.replace("    MW: Scalar", f'    P: Scalar = param("{unit}", "of the port")\n    MW: Scalar')
+    card = CARD + f'P = {{ value = 1, unit = "{unit}", basis = "assumed", note = "an example" }}\n'
+    write(tmp_path, {**FILES, "cytotoxic.py": changed, "cards/cytotoxic.toml": card})
+    with pytest.raises(InputError, match=rf"cytotoxic\.P, which port cytotoxic\.iv takes, must be .*{size}"):
+        scenario_file.load("mouse-cytotoxic", library(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

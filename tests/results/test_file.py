@@ -17,8 +17,8 @@ import xarray
 from nanomg import files, models
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
+from nanomg.library.model_hash import model_hash
 from nanomg.results import file as result_file
-from nanomg.results.model_hash import model_hash
 
 SEED = 7
 

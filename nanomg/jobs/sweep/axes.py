@@ -172,7 +172,9 @@ def _quantity(name: str, scenario: Scenario, where: str) -> tuple[str, Callable[
         if what != "amount":
             return "h", lambda text: units.parse_quantity(text, "h", where), math.inf, f"{what} of doses into {cmt}"
         port = scenario.model.ports.get(cmt)
-        mass = scenario.parameters[port.molar_mass].value if port is not None and port.molar_mass else None
+        mass = (
+            scenario.parameters[port.molar_mass].to("mg/umol").value if port is not None and port.molar_mass else None
+        )
         unit = dosed_unit(scenario.model, cmt)
         return (
             scenario.shown.get(cmt, unit),

@@ -16,12 +16,12 @@ from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.library.event_doses import rebuild_with_events
 from nanomg.library.library import Library
+from nanomg.library.model_hash import model_hash
 from nanomg.library.scenario import Scenario
 from nanomg.models import library as find_library
 from nanomg.population.population import Population
 from nanomg.population.population_file import load_population
 from nanomg.results import file
-from nanomg.results.model_hash import model_hash
 from nanomg.simulation import lanes
 from nanomg.solver import engine
 
