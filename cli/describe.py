@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nanomg.equations.mechanism import AbstractMechanism, Port, Var
     from nanomg.library.card import Card, Parameter
     from nanomg.library.library import Library
-    from nanomg.library.scenario import Limit, Scenario
+    from nanomg.library.scenario import Scenario
 
 _VALUE = ("value", "unit", "low", "high", "basis", "source", "place", "note", "card")
 _ROW = ("quantity", "use", "unit", "value", "low", "high", "sd", "source", "place", "species", "quality", "reason")
@@ -184,7 +184,7 @@ def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
         "regimen": describe(scenario.doses, unit),
         "windows": [dataclasses.asdict(window) | {"unit": model.unit(window.name)} for window in scenario.windows],
         "objective": [dataclasses.asdict(term) for term in scenario.terms],
-        "limits": [_limit(limit, model.unit(limit.signal)) for limit in scenario.limits],
+        "limits": [dataclasses.asdict(limit) | {"unit": model.unit(limit.signal)} for limit in scenario.limits],
         "free": [dataclasses.asdict(free) | {"unit": model.unit(free.cmt)} for free in scenario.free],
         "outputs": {
             name: {"unit": unit, "text": model.declaration(name).text} for name, unit in scenario.outputs.items()
@@ -194,13 +194,6 @@ def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
             for name, parameter in scenario.parameters.items()
         },
     }
-
-
-def _limit(limit: Limit, unit: str) -> dict[str, Any]:
-    from nanomg.units import convert
-
-    maximum = convert(limit.maximum, unit, limit.unit)
-    return {"name": limit.name, "signal": limit.signal, "maximum": maximum, "unit": limit.unit}
 
 
 def _describe_mechanism(mechanism: type[AbstractMechanism], cards: Iterable[Card]) -> dict[str, Any]:

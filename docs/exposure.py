@@ -39,9 +39,7 @@ mechanisms = ["OneCompartment"]
 cards = ["textbook", "varied"]
 horizon = "72 h"
 every = "15 min"
-
-[outputs]
-"pk.C" = "mg/L"
+outputs = ["pk.C"]
 
 [[dose]]
 cmt = "pk.depot"

@@ -38,9 +38,7 @@ def conversions() -> dict[str, Any]:
         for name in library.cards:
             library.card(name)
         for name in library.scenarios:
-            scenario = scenario_file.load(name, library)
-            for output, unit in scenario.outputs.items():
-                units.factor(scenario.model.unit(output), unit)
+            scenario_file.load(name, library)
     finally:
         units._known = kept
     return dict(sorted(noted.values.items()))

@@ -218,6 +218,11 @@ def cf(unit: str) -> str:
     return " ".join(words) or "1"
 
 
+def counts(unit: str) -> bool:
+    """Whether a unit counts things, such as cells, which CF and UDUNITS write as plain numbers."""
+    return any(name in _CF_COUNTS for name, *_ in _CF_PART.findall(_readable(unit)))
+
+
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _UNIT_TEXT = re.compile(r"^(1e)?(.*?)(?:\^|\*\*)?([-+]?\d+)?$")
 
@@ -244,16 +249,6 @@ def unit_text(unit: str) -> str:
 
 def _micro(unit: str) -> str:
     return re.sub(r"\bu(?=[gLmM])", "µ", unit)
-
-
-def display_unit(unit: str, to: str | None) -> tuple[float, str]:
-    """The factor from a variable's unit to the one in which it is drawn, and that one: `to`, where it is of the same dimension."""
-    if to is None or (cf(to) == unit and unit.startswith("1e")):
-        return 1.0, unit
-    try:
-        return convert_shown(unit, to), to
-    except InputError:
-        return 1.0, unit
 
 
 def convert_shown(unit: str, to: str) -> float:

@@ -57,10 +57,6 @@ class ReadOut:
             return "h" if plain == "1" else f"{plain} h"
         return plain if self.kind == CURVE else self.kind
 
-    def factor(self, curve: float) -> float:
-        """What it is multiplied by where the curve is multiplied by `curve`."""
-        return curve if self.kind in (CURVE, AREA) else 1.0
-
 
 # ---------------------------------------------------------------- the curve between its times
 def heights(a: Any, b: Any, rule: str = RULES[0]) -> Any:

@@ -197,10 +197,11 @@ def from_csv(path: Path, scenario: str, free: Sequence[FreeParameter], library: 
     if "" in named:
         raise InputError("name the scenario with --scenario, or in a column 'run'", where)
     last = max(parse_number(row, "time", line, where) for line, row in rows)
-    horizons = {name: max(scenario_file.load(name, library).horizon, last) for name in named}
+    scenarios = {name: scenario_file.load(name, library) for name in named}
+    horizons = {name: max(scenario.horizon, last) for name, scenario in scenarios.items()}
     entries = {name: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
     runs = _runs(entries, library, card, where, path.parent)
-    shown = {name: load_toml(scenario_file.find(name, library)).get("outputs", {}) for name in named}
+    shown = {name: scenario.outputs for name, scenario in scenarios.items()}
     data = []
     for line, row in rows:
         at = f"{where}, line {line}"

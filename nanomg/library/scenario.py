@@ -31,12 +31,11 @@ class ObjectiveTerm:
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
-    """A signal that must stay at or below `maximum` [unit of the signal]; shown in `unit`."""
+    """A signal that must stay at or below `maximum` [unit of the signal]."""
 
     name: str
     signal: str
     maximum: float
-    unit: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +76,7 @@ class Scenario:
     windows: tuple[Window, ...]
     horizon: float
     every: float
-    outputs: Mapping[str, str]
-    shown: Mapping[str, str]  # unit in which doses into a port are shown, where it is not the port's own
+    outputs: Mapping[str, str]  # unit by signal or state
     terms: tuple[ObjectiveTerm, ...]
     limits: tuple[Limit, ...]
     free: tuple[FreeDose, ...]

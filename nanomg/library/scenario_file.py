@@ -3,7 +3,7 @@
     title = "…"                       species = "mouse"
     mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
     horizon = "28 d"                  every = "6 h"                 the regular output times
-    [outputs]                         "tumour.volume" = "mm^3"      signals, states and ports to show, with the unit to show them in
+    outputs = ["tumour.volume", …]                                  signals and states to show, in the unit that is declared
     [parameters]                      "tumour.viable_0" = "20 Mcell"
     [[dose]]                          see nanomg.dosing.prescription
     [columns]                         "tumour.growth" = "KG"        columns of an event table that set parameters
@@ -139,7 +139,7 @@ def _build(
         if dose.time > horizon:
             what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
             raise InputError(f"{what} at {dose.time:g} h is after the horizon of {horizon:g} h", where)
-    outputs, shown = _outputs(model, file.table("outputs"), where)
+    outputs = _outputs(model, file)
     windows = tuple(_window(model, w, f"{where}, [[input]]") for w in file.tables("input"))
     for one, other in itertools.combinations(windows, 2):
         if one.name == other.name and one.start < other.stop and other.start < one.stop:
@@ -176,7 +176,6 @@ def _build(
         horizon=horizon,
         every=every,
         outputs=outputs,
-        shown=shown,
         terms=terms,
         limits=limits,
         free=free,
@@ -244,21 +243,19 @@ def _parameters(
     return values
 
 
-def _outputs(model: Model, table: Mapping[str, Any], where: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Units of the signals and states to show, and of the ports that show doses in another unit than their own."""
-    outputs: dict[str, str] = {}
-    shown: dict[str, str] = {}
+def _outputs(model: Model, file: Reader) -> dict[str, str]:
+    """The declared units of the signals and states to show. A table, as in older files, has units that are checked and not used."""
+    written = file.get("outputs", {})
+    listed = not isinstance(written, Mapping)
+    table = dict.fromkeys(file.texts("outputs")) if listed else written
+    known = [*model.signals, *model.states, *(() if listed else model.ports)]
     for name, unit in table.items():
-        if name not in model.signals and name not in model.states and name not in model.ports:
-            raise unknown(
-                "signal, state or port", name, [*model.signals, *model.states, *model.ports], f"{where}, [outputs]"
-            )
-        units.convert(1.0, model.unit(name), str(unit), f"{where}, [outputs], {name}")
-        if name in model.ports:
-            shown[name] = str(unit)
-        if name not in model.ports or name in model.states:
-            outputs[name] = str(unit)
-    return outputs, shown
+        where = f"{file.where}, outputs"
+        if name not in known:
+            raise unknown("signal or state", name, known, where)
+        if unit is not None:
+            units.convert(1.0, str(unit), model.unit(name), f"{where}, {name}")
+    return {name: model.unit(name) for name in table if name in model.signals or name in model.states}
 
 
 def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, BoundColumn]:
@@ -326,8 +323,7 @@ def _limit(model: Model, table: Mapping[str, Any], where: str) -> Limit:
     entry = Reader(table, where, {"name", "signal", "max"}, {"name", "signal", "max"})
     name, signal = entry.text("name"), _signal(model, entry)
     maximum = Reader({name: entry["max"]}, where).positive(name, model.unit(signal))
-    unit = units.split_quantity(entry["max"])[1] if isinstance(entry["max"], str) else "1"
-    return Limit(name, signal, maximum, unit)
+    return Limit(name, signal, maximum)
 
 
 def _free(port: LookUp, table: Mapping[str, Any], horizon: float, where: str) -> FreeDose:

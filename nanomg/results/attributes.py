@@ -1,4 +1,4 @@
-"""The attributes of a result file that hold JSON objects: summary, configuration, versions of packages."""
+"""The attributes of a result file: JSON objects of the whole (summary, configuration, versions), unit and text of a quantity."""
 
 from __future__ import annotations
 
@@ -6,9 +6,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from nanomg import units
 from nanomg.errors import InputError
 
 SUMMARY, CONFIG, VERSIONS = "summary_json", "config_json", "package_versions_json"
+_DECLARED = "declared_units"
+
+
+def of_quantity(unit: str, text: str) -> dict[str, str]:
+    """The attributes of a quantity: its unit as CF has it, where that counts things also as it is declared, and what it is.
+
+    Example:
+        >>> of_quantity("Mcell", "live cells")
+        {'units': '1e6', 'declared_units': 'Mcell', 'long_name': 'live cells'}
+    """
+    declared = {_DECLARED: unit} if units.counts(unit) else {}
+    return {"units": units.cf(unit), **declared, "long_name": text}
+
+
+def unit_of(attributes: Mapping[Any, Any]) -> str:
+    """The unit of a quantity as it is declared, where its attributes have it, else as CF has it."""
+    return str(attributes.get(_DECLARED, attributes.get("units", "1")))
 
 
 def json_object(attributes: Mapping[Any, Any], name: str, where: str = "this result") -> dict[str, Any]:

@@ -8,32 +8,23 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from nanomg import units
 from nanomg.dosing.dose import Dose
 from nanomg.dosing.event_record import Subject, subject_of
 from nanomg.dosing.record_columns import columns_of
 from nanomg.equations.model import Model
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.results import file
+from nanomg.results.attributes import of_quantity
 from nanomg.solver.status import Status
 
 
-def shown(scenario: Scenario, cmt: str) -> tuple[str, float]:
-    """The unit in which doses into `cmt` are shown, and the factor to it."""
-    counted = dosed_unit(scenario.model, cmt)
-    unit = scenario.shown.get(cmt, counted)
-    return unit, units.factor(counted, unit)
-
-
 def dose_rows(scenario: Scenario, doses: Sequence[Dose]) -> list[dict[str, Any]]:
-    """Single doses in the units in which the scenario shows them."""
-    rows = []
-    for dose in doses:
-        unit, scale = shown(scenario, dose.cmt)
-        rows.append(
-            {"time_h": dose.time, "cmt": dose.cmt, "amt": dose.amt * scale, "unit": unit, "duration_h": dose.duration}
-        )
-    return rows
+    """Single doses in the units of their ports."""
+    unit = lambda dose: dosed_unit(scenario.model, dose.cmt)
+    return [
+        {"time_h": dose.time, "cmt": dose.cmt, "amt": dose.amt, "unit": unit(dose), "duration_h": dose.duration}
+        for dose in doses
+    ]
 
 
 def regimen_rows(scenario: Scenario) -> list[dict[str, Any]]:
@@ -46,23 +37,23 @@ def regimen_rows(scenario: Scenario) -> list[dict[str, Any]]:
 
 
 def record_rows(scenario: Scenario, subjects: Sequence[Subject], with_id: bool = True) -> list[dict[str, Any]]:
-    """Records that give a dose or reset, in the units in which the scenario shows them."""
+    """Records that give a dose or reset, in the units of their ports."""
     rows = []
     for subject in subjects:
         columns, _ = columns_of([subject])
         for i in np.flatnonzero(columns.doses | columns.resets):
             record = subject.records[int(i)]
-            unit, scale = shown(scenario, record.cmt) if record.doses else ("", 1.0)
+            unit = dosed_unit(scenario.model, record.cmt) if record.doses else ""
             rows.append(
                 ({"subject": subject.id} if with_id else {})
                 | {
                     "time_h": record.time,
                     "evid": record.evid,
                     "cmt": record.cmt,
-                    "amt": record.amt * scale,
+                    "amt": record.amt,
                     "unit": unit,
                     "duration_h": record.duration,
-                    "rate_per_h": record.rate * scale if record.rate > 0 else record.rate,
+                    "rate_per_h": record.rate,
                     "ii_h": record.ii,
                     "addl": record.addl,
                     "ss": record.ss,
@@ -85,8 +76,7 @@ def trajectories(
     ended = file.flags(dims[:-1], status, [s.reason for s in Status], "outcome of the trajectory")
     variables: dict[str, Any] = {"status": ended}
     for name, y in data.items():
-        attributes = {"units": units.cf(model.unit(name)), "long_name": model.declaration(name).text}
-        variables[name] = (dims, y, attributes)
+        variables[name] = (dims, y, of_quantity(model.unit(name), model.declaration(name).text))
     coordinates: dict[str, Any] = {
         "regimen": list(regimens),
         "hypothesis": list(hypotheses),
@@ -110,7 +100,7 @@ def records(scenario: Scenario, subjects: Sequence[Subject], seen: Mapping[str, 
         column = getattr(columns, name).astype(np.int64 if name in _WHOLE else float, copy=False)
         variables[name] = (dims, column, about(unit, text))
     for name, unit in scenario.outputs.items():
-        variables[name] = (dims, seen[name], about(units.cf(unit), scenario.model.declaration(name).text))
+        variables[name] = (dims, seen[name], of_quantity(unit, scenario.model.declaration(name).text))
     return xr.Dataset(variables)
 
 

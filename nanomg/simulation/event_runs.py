@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nanomg import units
 from nanomg.compute import devices
 from nanomg.dosing import event_table
 from nanomg.dosing.event_record import Subject
@@ -115,8 +114,7 @@ def run(
     record = np.arange(len(columns.time)) - np.repeat(bounds[:-1], count)
     seen = {
         name: solved.at_records[name][record, subject * shape[1] * shape[2]]  # the first arm and hypothesis come first
-        * units.factor(scenario.model.unit(name), unit)
-        for name, unit in scenario.outputs.items()
+        for name in scenario.outputs
     }
     status = np.asarray(solved.status).reshape(shape).transpose(order)
     return EventRuns(arms, hypotheses, times, close, data, status, seen, bounds)

@@ -12,8 +12,9 @@ import xarray as xr
 from nanomg.drawing import style
 from nanomg.drawing.style import COLOURS, GREY, LINES, MARKERS, Picture
 from nanomg.results import reading
+from nanomg.results.attributes import unit_of
 from nanomg.results.kinds import OPTIMUM
-from nanomg.units import display_unit, unit_text
+from nanomg.units import convert_shown, unit_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +37,6 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
     names = list(dict.fromkeys(name for tree in runs.values() for name in reading.outputs_of(tree)))
     data = {run: tree["simulation"].to_dataset() for run, tree in runs.items()}
     names = [name for name in names if any(name in found for found in data.values())]
-    units = {name: unit for tree in reversed(list(runs.values())) for name, unit in _shown(tree).items()}
     hours = max(float(found.time.values[-1]) for found in data.values())
     if not names:
         return style.message("Time courses", "The files have no signals.")
@@ -50,15 +50,16 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
             if i >= len(names):
                 axis.set_axis_off()
                 continue
-            _panel(axis, names[i], units.get(names[i]), data, scale)
+            _panel(axis, names[i], data, scale)
             style.time_axis(axis, hours, style.WIDTH / columns, label=i + columns >= len(names))
         style.legend(part, [_handle(i, run) for i, run in enumerate(runs)])
 
     return Picture("Time courses", _PANEL * rows + 0.8, draw)
 
 
-def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset], scale: float) -> None:
-    """One signal of every run that has it; of several subjects the median."""
+def _panel(axis: Any, name: str, data: Mapping[str, xr.Dataset], scale: float) -> None:
+    """One signal of every run that has it, in the unit of the first; of several subjects the median."""
+    unit = next(unit_of(found[name].attrs) for found in data.values() if name in found)
     for i, found in enumerate(data.values()):
         if name not in found:
             continue
@@ -66,12 +67,12 @@ def _panel(axis: Any, name: str, unit: str | None, data: Mapping[str, xr.Dataset
         signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, hypothesis=0)
         if "subject" in signal.dims:
             signal = signal.median("subject")
-        factor, drawn = display_unit(str(found[name].attrs.get("units", "1")), unit)
+        factor = convert_shown(unit_of(found[name].attrs), unit)
         axis.plot(
             found.time.values * scale, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)]
         )
         axis.set_title(style.wrapped(found[name].attrs.get("long_name", name), 3.2))
-        axis.set_ylabel(f"[{unit_text(drawn)}]")
+        axis.set_ylabel(f"[{unit_text(unit)}]")
     axis.locator_params(axis="y", nbins=5)
 
 
@@ -128,9 +129,3 @@ def _marker(k: int) -> str:
 def _handle(i: int, run: str, marker: str | None = None) -> Any:
     line = "" if marker else LINES[i % len(LINES)]
     return style.key(color=COLOURS[i % len(COLOURS)], ls=line, marker=marker, label=style.literal(run))
-
-
-def _shown(tree: xr.DataTree) -> Mapping[str, str]:
-    """The unit in which each output is shown."""
-    outputs = reading.config_of(tree).get("outputs", {})
-    return {name: unit for name, unit in outputs.items() if isinstance(unit, str)}

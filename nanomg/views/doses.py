@@ -11,6 +11,7 @@ import numpy as np
 from nanomg.formatting import MISSING, format_number
 from nanomg.page.blocks import Cell, Folded, Items, Table, Text, number_cell
 from nanomg.page.result import ResultReader
+from nanomg.results.attributes import unit_of
 from nanomg.results.kinds import BASELINE
 from nanomg.units import unit_text
 
@@ -51,7 +52,7 @@ def _varied(result: ResultReader) -> Iterator[str]:
     known = {p["parameter"] for p in result.parameters}
     for name, axis in data.coords.items() if data is not None else ():
         if str(name).startswith("dose.") and name not in known:
-            values, unit = np.unique(axis.values), unit_text(str(axis.attrs.get("units", "1"))).replace(MISSING, "")
+            values, unit = np.unique(axis.values), unit_text(unit_of(axis.attrs)).replace(MISSING, "")
             shown = ", ".join(map(format_number, values))
             if len(values) > _LISTED:
                 shown = f"{len(values):,} values from {format_number(values[0])} to {format_number(values[-1])}"

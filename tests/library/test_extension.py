@@ -129,7 +129,7 @@ def test_the_command_line_finds_it(program: Program, folder: Path) -> None:
     simulated = program("simulate", "mouse-cytotoxic", *mine, "--dose", "cytotoxic.iv: 0.1 umol at 1 d")
     assert simulated.code == 0, simulated.err
     told = json.loads(simulated.out)
-    assert told["signals"]["cytotoxic.C"]["max"] == pytest.approx(0.1 / 25.0 * 1e3, rel=1e-4)
+    assert told["signals"]["cytotoxic.C"]["max"] == pytest.approx(0.1 / 25.0, rel=1e-4)  # umol/mL, as declared
     without = program("simulate", "mouse-cytotoxic", "--json")
     assert without.code == 2 and "mouse-cytotoxic" in json.loads(without.err)["error"]
 

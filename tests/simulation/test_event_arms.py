@@ -83,15 +83,16 @@ def test_records_keep_rows_and_columns_and_add_the_outputs(program: Program, tmp
     assert json.loads(tree.attrs["config_json"])["events"] == {"name": "doses.csv", "text": events.read_text()}
 
 
-def test_outputs_are_in_the_unit_of_the_scenario(tmp_path: Path) -> None:
+def test_outputs_are_in_the_unit_of_the_mechanism_whatever_the_scenario_writes(tmp_path: Path) -> None:
     events = written(tmp_path, "TIME AMT CMT\n0 70 2\n5 . .")
     run = simulate_run.simulate(textbook(tmp_path), events=events, records=tmp_path / "out.csv")
     header, rows = rows_of(tmp_path / "out.csv")
     assert header == ["TIME", "AMT", "CMT", "pk.C", "pk.central"]
     last = [float(cell) for cell in rows[-1][-2:]]
-    assert last == pytest.approx([70 / V * 1000 * bolus(5), 70 * bolus(5)], **ACCURATE)
-    assert run.tree["records"]["pk.C"].attrs["units"] == "ug L-1"
-    assert run.summary["signals"]["pk.C"]["max"] == pytest.approx(70 / V * 1000, **ACCURATE)
+    assert last == pytest.approx([70 / V * bolus(5), 70 * bolus(5)], **ACCURATE)
+    assert run.tree["records"]["pk.C"].attrs["units"] == "mg L-1"
+    assert run.summary["signals"]["pk.C"]["unit"] == "mg/L"
+    assert run.summary["signals"]["pk.C"]["max"] == pytest.approx(70 / V, **ACCURATE)
     assert run.summary["mg"] is None and "range" not in run.summary["signals"]["pk.C"]
 
 

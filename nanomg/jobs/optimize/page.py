@@ -15,7 +15,7 @@ from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
 from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.limits import ACTIVE, EXCEEDED, state_of_limit
-from nanomg.units import display_unit, unit_text
+from nanomg.units import convert_shown, factor, unit_text
 
 _AT_BOUND = 0.01  # share of the range between two bounds: a dose that is closer to one of them is at it
 
@@ -63,12 +63,12 @@ def _kept_limits(result: ResultReader) -> Cell:
 
 
 def _at_baseline(result: ResultReader, name: str) -> str:
-    """Where the baseline regimen ends, in the unit of the summary."""
+    """Where the baseline regimen ends."""
     courses = result.group("simulation")
     if courses is None or name not in courses or BASELINE not in courses.get("regimen", ()):
         return ""
     course = courses[name].sel(regimen=BASELINE).isel(hypothesis=0, time=-1)
-    scale, _ = display_unit(str(course.attrs.get("units", "")), result.at("signals", name, "unit"))
+    scale = convert_shown(str(course.attrs.get("units", "1")), str(result.at("signals", name, "unit")))
     return f"baseline: {format_number(float(course) * scale)}"
 
 
@@ -155,14 +155,16 @@ def warnings(result: ResultReader) -> Iterator[Caution]:
 
 def _bounds(result: ResultReader) -> Iterator[Caution]:
     """Free doses of the optimum at the ends of what was allowed."""
-    from nanomg.results import groups  # slow to import, and the screen shows no warnings
+    from nanomg.library.scenario import dosed_unit  # slow to import, and the screen shows no warnings
 
     if (scenario := result.scenario) is None:
         yield Caution("Unknown whether doses are at their bounds: the current library cannot read the scenario.")
         return
     for free in scenario.free:
-        unit, scale = groups.shown(scenario, free.cmt)
+        counted = dosed_unit(scenario.model, free.cmt)
         doses = [dose for dose in result.at("regimen") or () if dose["cmt"] == free.cmt]
+        unit = next((str(dose["unit"]) for dose in doses), counted)  # older files had units of their own
+        scale = factor(counted, unit)
         amount = free.amount[0] * scale, free.amount[1] * scale
         for (low, high), key, of, what in ((amount, "amt", unit, "amount"), (free.time, "time_h", "h", "time")):
             for side, end in (("lower", low), ("upper", high)) if low < high else ():

@@ -17,7 +17,7 @@ from nanomg.jobs.optimize.summary import OptimizeSummary
 from nanomg.jobs.request import about_scenario, on_engine, origin
 from nanomg.jobs.simulate import group, measures, verdict
 from nanomg.library.library import Library
-from nanomg.library.scenario import Scenario
+from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.results import groups as results_groups
 from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.limits import EXCEEDED, state_of_limit
@@ -169,18 +169,17 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
         rows.append({"name": name, "limit": limit, "value": value, "slack": slack, "unit": unit})
 
     for limit in scenario.limits:
-        scale = units.factor(scenario.model.unit(limit.signal), limit.unit)
-        highest = {h: float(arms.pick(limit.signal, OPTIMUM, h).max()) * scale for h in arms.hypotheses}
-        add(limit.name, limit.maximum * scale, highest[arms.hypotheses[0]], limit.unit)
+        highest = {h: float(arms.pick(limit.signal, OPTIMUM, h).max()) for h in arms.hypotheses}
+        add(limit.name, limit.maximum, highest[arms.hypotheses[0]], scenario.model.unit(limit.signal))
         rows[-1]["value_by_hypothesis"] = highest
     for free in scenario.free:
         given = [d for d in doses if d.cmt == free.cmt]
-        amounts, (unit, scale) = [d.amt for d in given] or [0.0], results_groups.shown(scenario, free.cmt)
+        amounts, unit = [d.amt for d in given] or [0.0], dosed_unit(scenario.model, free.cmt)
         if free.volume:
             to_uL = units.factor("mL", "uL")
             add(f"volume per dose, {free.cmt}", free.volume * to_uL, max(amounts) / free.strength * to_uL, "uL")
         if np.isfinite(free.total):
-            add(f"total, {free.cmt}", free.total * scale, sum(amounts) * scale, unit)
+            add(f"total, {free.cmt}", free.total, sum(amounts), unit)
         if free.interval and len(given) > 1:
             add(
                 f"interval, {free.cmt}",

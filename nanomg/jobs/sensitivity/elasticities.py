@@ -20,9 +20,8 @@ from nanomg.dosing.record_columns import columns_of
 from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, SimulationError, unknown
 from nanomg.jobs.sweep.keep import VALUE, Keep, keep_of
-from nanomg.library.scenario import Scenario
+from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.population.ranges import Range, range_of
-from nanomg.results import groups
 from nanomg.simulation import event_times, record_course
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.arms import AS_GIVEN
@@ -94,7 +93,6 @@ def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulat
     how = [0 if output.how == VALUE else hows.index(output.how) for output in outputs]
     fill = lambda rows: np.pad(np.array(rows), (0, count - len(rows)), "edge")
     tolerance = jnp.asarray(rtol)
-    factor = np.array([output.factor for output in outputs])
     parts = []
     for plan, lanes, given in (_of_subjects if scenario.subjects else _of_doses)(scenario, count):
         order = simulation_lanes.edge_order(plan, lanes)
@@ -107,9 +105,9 @@ def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulat
         amount = np.asarray(of_amounts)[: len(given)].reshape(len(given), count)[:, :size].T
         parts.append(Slopes(np.asarray(found)[:size], parameter, amount, given))
     return Slopes(
-        factor * np.mean([part.value for part in parts], 0),
-        factor[:, None] * np.mean([part.parameter for part in parts], 0),
-        factor[:, None] * np.concatenate([part.amount for part in parts], 1) / len(parts),
+        np.mean([part.value for part in parts], 0),
+        np.mean([part.parameter for part in parts], 0),
+        np.concatenate([part.amount for part in parts], 1) / len(parts),
         tuple(given for part in parts for given in part.given),
         len(parts),
     )
@@ -241,16 +239,15 @@ def _of_port(scenario: Scenario, port: str, y: float, amount: np.ndarray, slopes
     """All doses into a port made larger together; `value` is what they add up to, on average over the subjects of a table."""
     members = [i for i, given in enumerate(slopes.given) if given.cmt == port]
     given, count = (np.array([getattr(slopes.given[i], name) for i in members]) for name in ("strength", "repeats"))
-    unit, scale = groups.shown(scenario, port)
     total, moved = float(given @ count) / slopes.subjects, float(given @ amount[members])
     doses = int(count.sum())
     several = f" of {slopes.subjects} subjects" if slopes.subjects > 1 else ""
     return {
         "parameter": f"dose.{port}",
         "elasticity": moved / y if y and total else None,
-        "slope": moved / (total * scale) if total else float(amount[members].mean()) / scale,
-        "value": total * scale,
-        "unit": unit,
+        "slope": moved / total if total else float(amount[members].mean()),
+        "value": total,
+        "unit": dosed_unit(scenario.model, port),
         **_range_entries(),
         "basis": DOSED,
         "text": f"amount of {doses} dose{'s' * (doses > 1)} into {port}{several}",

@@ -17,6 +17,7 @@ from nanomg.drawing.dose_strip import draw_doses
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.errors import unknown
 from nanomg.formatting import format_number
+from nanomg.results.attributes import unit_of
 from nanomg.results.kinds import BASELINE, OPTIMUM
 from nanomg.results.reading import (
     BAND,
@@ -179,11 +180,11 @@ def _panel(
 ) -> _Panel:
     """One signal under one hypothesis, its vertical axis as it comes."""
     signal = data[name].sel(hypothesis=side)
-    factor, unit = units.display_unit(str(signal.attrs.get("units", "1")), config.get("outputs", {}).get(name))
+    unit = unit_of(signal.attrs)
     hours = float(data.time.values[-1])
     scale = drawing_style.time_scale(hours)
     times = data.time.values * scale
-    every = {str(r): np.atleast_2d(signal.sel(regimen=r).values * factor) for r in data.regimen.values}
+    every = {str(r): np.atleast_2d(signal.sel(regimen=r).values) for r in data.regimen.values}
     curves = {r: known for r, y in every.items() if len(known := y[np.isfinite(y).all(1)])}
     axis.set_title(drawing_style.wrapped(signal.attrs.get("long_name", name), 0.72 * inches))
     axis.set_ylabel(f"[{units.unit_text(unit)}]")

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from nanomg import units
 from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import Arms
@@ -30,11 +29,10 @@ def of_subjects(found: EventRuns) -> dict[str, Any]:
 
 
 def signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
-    """Each output of one arm under the chosen hypothesis, in its display unit."""
+    """Each output of one arm under the chosen hypothesis."""
     table = {}
     for name, unit in scenario.outputs.items():
-        y = arms.pick(name, regimen, arms.hypotheses[0]) * units.factor(scenario.model.unit(name), unit)
-        table[name] = _with_units(_measures(y, arms.times), unit)
+        table[name] = _with_units(_measures(arms.pick(name, regimen, arms.hypotheses[0]), arms.times), unit)
     return table
 
 
@@ -45,8 +43,7 @@ def signals_of_subjects(scenario: Scenario, found: EventRuns) -> dict[str, Any]:
     solved = np.flatnonzero(found.status[0, 0] == Status.DONE).tolist()
     for name, unit in scenario.outputs.items():
         if len(found.times):
-            scale = units.factor(scenario.model.unit(name), unit)
-            rows = [_measures(found.data[name][0, 0, i] * scale, found.times) for i in solved]
+            rows = [_measures(found.data[name][0, 0, i], found.times) for i in solved]
         else:
             rows = [_measures(found.seen_by(i)[name], None) for i in solved]
         columns = {key: [row[key] for row in rows] or [np.nan] for key in SUMMARISED}

@@ -5,7 +5,8 @@
 
 NAME is a parameter, `hypothesis` (H1, H2, H3), or a property of the doses: `dose.amount`, `dose.scale` (a factor on every amount),
 `dose.start` (of the first one; the others move with it), `dose.interval`, `dose.duration` or `dose.count` (the first so many).
-Where several ports are dosed the port is named: `dose.liposome.iv.amount`. A number without a unit has the parameter's own.
+Where several ports are dosed the port is named: `dose.liposome.iv.amount`. Numbers may have any unit of the dimension, without one
+they have the model's, in which the axis is.
 
 In a grid every axis is a dimension. Sobol points and Latin hypercubes fill the box of all axes with points along one dimension.
 """
@@ -25,6 +26,7 @@ from nanomg.dosing.quantities import amount_in
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, ID, POINT, REGIMEN, dosed
 from nanomg.library.scenario import Scenario, dosed_unit
+from nanomg.results.attributes import of_quantity
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, roles
 
@@ -35,11 +37,10 @@ _LONGEST, _MOST = 1_000_000, 100_000_000  # values of an axis, points of a desig
 
 
 class Axis(NamedTuple):
-    """One varied quantity, as written: its values or the ends of its range in `unit`, and the factor to the model's unit."""
+    """One varied quantity: its values or the ends of its range in `unit`, the model's."""
 
     name: str
     unit: str
-    factor: float
     values: tuple[Any, ...]  # numbers, or the names of hypotheses; empty where a range awaits its points
     ends: tuple[float, float] | None
     log: bool
@@ -103,21 +104,21 @@ def parse_axis(text: str, scenario: Scenario) -> Axis:
     unit, read, most, what = _quantity(name, scenario, where)
     first, dots, last = body.partition("..")
     written = [first, last] if dots else body.split(",")
-    numbers, shown, factor = _numbers(written, unit, read, where)
+    numbers = _numbers(written, unit, read, where)
     for number in numbers:
-        if not 0 <= number * factor <= most * (1 + 1e-12):
-            allowed = "0 or more" if math.isinf(most) else f"0 to {most / factor:g}"
-            raise InputError(f"{number:g} {shown} is out of range; {allowed} is allowed", where)
+        if not 0 <= number <= most * (1 + 1e-12):
+            allowed = "0 or more" if math.isinf(most) else f"0 to {most:g}"
+            raise InputError(f"{number:g} {unit} is out of range; {allowed} is allowed", where)
     if not dots:
         if len({*numbers}) < len(numbers):
             raise InputError("a value is given twice", where)
-        return Axis(name, shown, factor, tuple(numbers), None, False, what)
+        return Axis(name, unit, tuple(numbers), None, False, what)
     low, high = numbers
     if not low < high:
         raise InputError(f"the range must increase, but {low:g} is not below {high:g}", where)
     if log and low <= 0:
         raise InputError("a range that is spaced in the logarithm must begin above 0", where)
-    axis = Axis(name, shown, factor, (), (low, high), log, what)
+    axis = Axis(name, unit, (), (low, high), log, what)
     return axis if count is None else axis._replace(values=tuple(axis.at(np.linspace(0.0, 1.0, count)).tolist()))
 
 
@@ -146,21 +147,14 @@ def _hypotheses(body: str, scenario: Scenario, where: str) -> Axis:
             raise unknown("hypothesis", name, roles.HYPOTHESES, where)
     if len({*names}) < len(names):
         raise InputError("a hypothesis is given twice", where)
-    return Axis(HYPOTHESIS, "", 1.0, names, None, False, "hypothesis on LFA-1")
+    return Axis(HYPOTHESIS, "", names, None, False, "hypothesis on LFA-1")
 
 
-def _numbers(
-    written: Sequence[str], unit: str, read: Callable[[str], float], where: str
-) -> tuple[list[float], str, float]:
-    """The numbers in one unit, that of the last one, and the factor to the model's; a bare number has the unit of the last."""
+def _numbers(written: Sequence[str], unit: str, read: Callable[[str], float], where: str) -> list[float]:
+    """The numbers in the model's unit; as written, one without a unit has that of the last."""
     pairs = [units.split_quantity(part, where) for part in written]
-    shown = pairs[-1][1] or unit
-    factor = read(f"1 {shown}")
-    return (
-        [value * (read(f"1 {own}") / factor if own not in ("", shown) else 1.0) for value, own in pairs],
-        shown,
-        factor,
-    )
+    last = pairs[-1][1] or unit
+    return [value * read(f"1 {own or last}") for value, own in pairs]
 
 
 def _quantity(name: str, scenario: Scenario, where: str) -> tuple[str, Callable[[str], float], float, str]:
@@ -177,7 +171,7 @@ def _quantity(name: str, scenario: Scenario, where: str) -> tuple[str, Callable[
         )
         unit = dosed_unit(scenario.model, cmt)
         return (
-            scenario.shown.get(cmt, unit),
+            unit,
             lambda text: amount_in(text, unit, mass, "amount", where),
             math.inf,
             f"amount of each dose into {cmt}",
@@ -269,7 +263,7 @@ def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> SweepDesi
     if len(shapes) != 1 or len(shape := shapes.pop()) != 1 or not shape[0]:
         raise InputError("every parameter needs the same number of values, one for each point")
     attributes = {
-        name: _about(scenario.model.parameters[name].unit, scenario.model.parameters[name].text) for name in values
+        name: of_quantity(scenario.model.parameters[name].unit, scenario.model.parameters[name].text) for name in values
     }
     dims = {POINT: shape[0]}
     columns = {name: AxisColumn(POINT, np.asarray(v, float)) for name, v in values.items()}
@@ -321,14 +315,10 @@ def _columns(axis: Axis, dim: str, values: np.ndarray) -> dict[str, AxisColumn]:
         return {
             name: AxisColumn(dim, weight) for name, weight in simulation_arms.weights_of(values.tolist(), {}).items()
         }
-    return {axis.name: AxisColumn(dim, values.astype(float) * axis.factor)}
+    return {axis.name: AxisColumn(dim, values.astype(float))}
 
 
 def _coordinate(axis: Axis, dim: str, values: np.ndarray) -> xr.Variable:
     if axis.name == HYPOTHESIS:
         return xr.Variable((dim,), values.astype(object), {"long_name": axis.text})
-    return xr.Variable((dim,), values.astype(float), _about(axis.unit, axis.text))
-
-
-def _about(unit: str, text: str) -> dict[str, str]:
-    return {"units": units.cf(unit), "long_name": text}
+    return xr.Variable((dim,), values.astype(float), of_quantity(axis.unit, axis.text))

@@ -225,7 +225,7 @@ def _kept(
     """What is kept of each lane, by label."""
     looks = simulation_lanes.observe(plan, lanes, solved, tuple(dict.fromkeys(keep.name for keep in kept)))
     value = lambda keep: _value(keep, looks[keep.name], most_records, lanes.output, rows)
-    return {keep.label: keep.factor * value(keep) for keep in kept}
+    return {keep.label: value(keep) for keep in kept}
 
 
 @programs.compiled(0, 1, 2)
@@ -236,7 +236,7 @@ def _reduced(
     x = simulation_lanes.observables(plan.model, values, seen.y, seen.forcing)
     shape = seen.y[:, 0].shape
     value = lambda keep: _value(keep, jnp.broadcast_to(x[keep.name], shape), most_records, seen.output, seen.rows)
-    return {keep.label: keep.factor * value(keep) for keep in kept}
+    return {keep.label: value(keep) for keep in kept}
 
 
 def _value(keep: Keep, looks: Any, most_records: int, output: Any, rows: Any) -> Any:

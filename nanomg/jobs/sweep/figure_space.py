@@ -16,6 +16,7 @@ from nanomg import units
 from nanomg.analysis import across_subjects
 from nanomg.jobs.sweep.figure_words import place_text
 from nanomg.results import reading
+from nanomg.results.attributes import unit_of
 
 _READ = 1_000_000  # numbers of a variable that are read
 _SIDE = 200  # values of an axis of a map
@@ -80,7 +81,7 @@ class KeptNumber:
     def __init__(self, values: xr.DataArray, config: Mapping[str, Any], name: str, log: bool | None):
         self.values = values
         signal, _, how = name.rpartition(":")
-        self.unit = str(values.attrs.get("units", "1"))
+        self.unit = unit_of(values.attrs)
         self.text = str(values.attrs.get("long_name", name))
         self.limits = reading.limits_of(signal, config, self.unit) if how == "max" else []
         known = values.values[np.isfinite(values.values)]

@@ -9,6 +9,7 @@ import xarray as xr
 
 from nanomg import units
 from nanomg.formatting import format_number
+from nanomg.results.attributes import unit_of
 
 
 def axis_text(along: xr.DataArray) -> str:
@@ -18,7 +19,7 @@ def axis_text(along: xr.DataArray) -> str:
 
 def axis_unit(along: xr.DataArray) -> str:
     """The unit of an axis, as the field writes it."""
-    return units.unit_text(str(along.attrs.get("units", "1")))
+    return units.unit_text(unit_of(along.attrs))
 
 
 def joined(*notes: str) -> str:

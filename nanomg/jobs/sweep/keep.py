@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
-from nanomg import units
 from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
@@ -24,12 +23,11 @@ TEXTS = {name: readout.text for name, readout in WHOLE_COURSE.items()} | {
 
 
 class Keep(NamedTuple):
-    """What is kept of each trajectory: a quantity, how its course becomes a number, and the factor to `unit`."""
+    """What is kept of each trajectory: a quantity, how its course becomes a number, and the number's unit."""
 
     name: str
     how: str
     unit: str
-    factor: float
     varied: bool = False  # an axis has this name
 
     @property
@@ -63,14 +61,9 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
     if how not in allowed:
         raise unknown("statistic", how, allowed, where)
     if name in covariates:
-        return Keep(name, how, covariates[name], 1.0)
+        return Keep(name, how, covariates[name])
     unit = model.unit(name)
-    shown = scenario.outputs.get(name, unit)
-    factor = units.factor(unit, shown)
-    if how not in WHOLE_COURSE:
-        return Keep(name, how, shown, factor)
-    readout = WHOLE_COURSE[how]
-    return Keep(name, how, readout.unit(shown), readout.factor(factor))
+    return Keep(name, how, WHOLE_COURSE[how].unit(unit) if how in WHOLE_COURSE else unit)
 
 
 def _default(scenario: Scenario) -> str:

@@ -9,6 +9,7 @@ from nanomg.formatting import format_duration, format_number, percent, span
 from nanomg.page.blocks import Block, Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
+from nanomg.results.attributes import unit_of
 from nanomg.units import unit_text
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def changes(result: ResultReader) -> Iterator[str]:
 
 
 def _shown(quantity: xr.DataArray) -> str:
-    return unit_text(str(quantity.attrs.get("units", "1"))).replace("–", "")
+    return unit_text(unit_of(quantity.attrs)).replace("–", "")
 
 
 def _median(values: np.ndarray) -> float:

@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from nanomg import units
 from nanomg.compute import cluster, process
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
@@ -43,6 +42,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.results import file, sweep_store
 from nanomg.results import groups as results_groups
 from nanomg.results import parts as results_parts
+from nanomg.results.attributes import of_quantity
 from nanomg.results.run import Run
 from nanomg.simulation.arms import AS_GIVEN
 from nanomg.solver.status import Status
@@ -239,7 +239,7 @@ def _layout(todo: PreparedSweep) -> results_parts.PartLayout:
     for keep in found.kept:
         covariate = keep.name in found.population.covariates
         text = keep.name if covariate else todo.scenario.model.declaration(keep.name).text
-        about = results_groups.about(units.cf(keep.unit), f"{text}, {TEXTS[keep.how]}")
+        about = of_quantity(keep.unit, f"{text}, {TEXTS[keep.how]}")
         variables[keep.label] = results_parts.Variable(_DIMS.get(keep.how, ()), found.plan.precision, about)
     ended = file.flags((), 0, [s.reason for s in Status], "outcome of the trajectory")
     variables[STATUS] = results_parts.Variable((), "int8", ended.attrs)

@@ -32,15 +32,18 @@ def textbook() -> Scenario:
         ("pk.CL=1..4 L/h:4", "L/h", [1, 2, 3, 4]),
         ("pk.CL=1..100 L/h:log:3", "L/h", [1, 10, 100]),
         ("pk.CL = 1 .. 100 L/h : 3 : log", "L/h", [1, 10, 100]),
-        ("pk.CL=1000..4000 mL/h:lin:2", "mL/h", [1000, 4000]),
-        ("pk.CL=1 L/h..4000 mL/h:2", "mL/h", [1000, 4000]),
+        ("pk.CL=1000..4000 mL/h:lin:2", "L/h", [1, 4]),
+        ("pk.CL=1 L/h..4000 mL/h:2", "L/h", [1, 4]),
+        ("pk.CL=1000,4000 mL/h", "L/h", [1, 4]),
         ("pk.CL=0, 3 ,2 L/h", "L/h", [0, 3, 2]),
-        ("dose.amount=0.1,0.2 g", "g", [0.1, 0.2]),
+        ("dose.amount=0.1,0.2 g", "mg", [100, 200]),
         ("dose.pk.central.scale=0.5,2", "1", [0.5, 2]),
-        ("dose.interval=0.5..1 d:2", "day", [0.5, 1.0]),
+        ("dose.interval=0.5..1 d:2", "h", [12, 24]),
     ],
 )
-def test_axis_holds_what_is_written(textbook: Scenario, text: str, unit: str, values: list[float]) -> None:
+def test_an_axis_is_in_the_unit_of_the_model_however_it_is_written(
+    textbook: Scenario, text: str, unit: str, values: list[float]
+) -> None:
     found = axes.lay_out([text], textbook)
     (coordinate,) = found.coords.values()
     assert coordinate.attrs["units"] == unit.replace("/h", " h-1")
