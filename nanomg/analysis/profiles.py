@@ -138,11 +138,18 @@ def _samples(
         gone |= excluded
     failed = ~np.isfinite(c).all(1) if rules.missing == "failed" else ~np.isfinite(c).any(1)
     failed |= ~np.isfinite(baseline)
-    c = np.maximum(c - baseline[:, None], 0.0)
-    if rules.route == "iv bolus" and t[0] == 0.0 and len(t) > 1:
-        gone[:, 0] |= c[:, 0] < c[:, 1]  # a bolus is there at once: this sample was drawn before it
     gone[failed] = True
-    t = np.broadcast_to(t, c.shape)
+    t, c, n = _packed(np.broadcast_to(t, c.shape), np.maximum(c - baseline[:, None], 0.0), gone)
+    if rules.route == "iv bolus" and c.shape[1] > 1:
+        drawn_before = (t[:, 0] == 0.0) & (n > 1) & (c[:, 0] < c[:, 1])  # a bolus is there at once
+        if drawn_before.any():
+            place = np.arange(c.shape[1])
+            t, c, n = _packed(t, c, (place >= n[:, None]) | (drawn_before[:, None] & (place == 0)))
+    return t, c, n, failed
+
+
+def _packed(t: np.ndarray, c: np.ndarray, gone: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times and values with those that are `gone` at the end, as the last time and the value 0; and how many others."""
     n = c.shape[1] - gone.sum(1)
     if gone.any():
         order = gone.argsort(1, kind="stable")
@@ -150,7 +157,7 @@ def _samples(
         rest = np.arange(c.shape[1]) >= n[:, None]
         c = np.where(rest, 0.0, c)
         t = np.where(rest, t[np.arange(len(t)), np.maximum(n - 1, 0)][:, None], t)
-    return t, c, n, failed
+    return t, c, n
 
 
 def _interval(

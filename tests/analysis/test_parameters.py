@@ -118,6 +118,11 @@ def test_what_is_normalised_by_the_dose() -> None:
     assert in_grams.AUCTAUD.units == "mg L-1 h g-1"
 
 
+def test_a_sample_before_a_bolus_is_known_where_another_was_not_taken() -> None:
+    found = nca(curve((0, 0.5, 1, 2, 3), (0, np.nan, 8, 4, 2)), route="iv bolus", missing="skipped")
+    agree(found, {"C0": 16.0, "AUCALL": 14 / LN2}, rel=1e-12)
+
+
 # ---------------------------------------------------------------- partial areas
 def test_partial_areas_of_an_exponential_are_exact_within_samples_and_after_them() -> None:
     t = np.arange(0.0, 13.0, 2.0)

@@ -36,6 +36,7 @@ COMMANDS = (
     "list",
     "show",
     "summary",
+    "nca",
     "compare",
     "cite",
     "doctor",
