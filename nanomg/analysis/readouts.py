@@ -61,6 +61,12 @@ class ReadOut:
 # ---------------------------------------------------------------- the curve between its times
 def heights(a: Any, b: Any, rule: str = RULES[0]) -> Any:
     """The mean of a curve between two times at which it is `a` and then `b`."""
+    return _each((_height, rule), a=a, b=b)
+
+
+def _height(rule: str, of: Mapping[str, Any]) -> list[Any]:
+    """One number of `heights`."""
+    a, b = of["a"], of["b"]
     xp = _arrays(a, b)
     curved, high, low, x = _curved(xp, a, b, rule)
     series = xp.where(abs(x) < _NEAR, x, 0.0) ** 2
@@ -69,7 +75,7 @@ def heights(a: Any, b: Any, rule: str = RULES[0]) -> Any:
     )
     far = xp.where(abs(x) < _NEAR, 2.0, high), xp.where(abs(x) < _NEAR, 1.0, low)
     logarithmic = (far[0] - far[1]) / (xp.log(far[0]) - xp.log(far[1]))
-    return xp.where(curved, xp.where(abs(x) < _NEAR, mean, logarithmic), (a + b) / 2)
+    return [xp.where(curved, xp.where(abs(x) < _NEAR, mean, logarithmic), (a + b) / 2)]
 
 
 def between(a: Any, b: Any, share: Any, rule: str = RULES[0]) -> Any:
@@ -168,7 +174,7 @@ def time_above(t: Any, y: Any, start: Any, stop: Any, level: Any) -> Any:
 def highest_day(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The highest mean over 24 h, or over all of a shorter window; the 24 h begin or end at one of the times."""
     xp = _arrays(t, y)
-    t = xp.broadcast_to(_like(t, y), y.shape)
+    t = _like(t, y)
     width = xp.minimum(DAY, stop - start)
     begins = xp.clip(xp.concatenate([t, t - width]), start, stop - width)
     area = xp.cumsum(xp.diff(t, axis=0) * heights(y[:-1], y[1:]), 0)
@@ -262,6 +268,23 @@ def _arrays(*values: Any) -> Any:
     return jnp
 
 
+def _each(function: tuple[Any, ...], **arrays: Any) -> Any:
+    """`function`, and its fixed arguments, of each number of arrays (time, …) that may stand for each other's axes.
+
+    JAX arrays go through it as they are. For NumPy's it becomes machine code, in double precision.
+    """
+    if _arrays(*arrays.values()) is not np:
+        return function[0](*function[1:], arrays)[0]
+    from nanomg.solver.elementwise import elementwise
+
+    shape = np.broadcast_shapes(*(np.shape(a) for a in arrays.values()))
+    if 0 in shape:
+        return np.zeros(shape)
+    columns = lambda a: np.broadcast_to(a, shape).reshape(*shape[:1], -1) if shape else np.full((1, 1), a)
+    results = elementwise(function[0], 1, *function[1:])({name: columns(a).T for name, a in arrays.items()})
+    return results[:, :, 0].T.reshape(shape)
+
+
 def _like(t: Any, y: Any) -> Any:
     """Times with as many axes as the values."""
     return t.reshape(t.shape + (1,) * (y.ndim - t.ndim))
@@ -286,13 +309,20 @@ def _ratio(xp: Any, above: Any, below: Any, known: Any) -> Any:
 def _area_until(xp: Any, t: Any, y: Any, area: Any, until: Any) -> Any:
     """The area from the first time up to `until` (look, …), of a curve with `area` (time, …) up to each of its times."""
     index = xp.clip(_count_until(xp, t, until) - 1, 0, t.shape[0] - 2)
-    pick = lambda a: xp.take_along_axis(a, index, 0)
+    # the same rows of all lanes, where these share their times
+    pick = lambda a: xp.take(a, index[:, 0], 0) if index.shape[1:] == (1,) else xp.take_along_axis(a, index, 0)
     first, a, b = pick(t), pick(y), pick(y[1:])
-    step = pick(t[1:]) - first
-    share = (until - first) / xp.where(step > 0, step, 1.0)
+    return pick(area) + _each((_part_of_area,), since=until - first, step=pick(t[1:]) - first, a=a, b=b)
+
+
+def _part_of_area(of: Mapping[str, Any]) -> list[Any]:
+    """The area within an interval of a curve, `since` its start; at the ends of the interval, `step` long, it is `a` and `b`."""
+    a, b, since, step = (of[name] for name in ("a", "b", "since", "step"))
+    xp = _arrays(a, b)
+    share = since / xp.where(step > 0, step, 1.0)
     curved, high, low, _ = _curved(xp, a, b, RULES[0])
     here = xp.where(curved, high * (low / high) ** share, a + (b - a) * share)
-    return pick(area) + (until - first) * heights(a, here)
+    return [since * _height(RULES[0], {"a": a, "b": here})[0]]
 
 
 def _count_until(xp: Any, t: Any, until: Any) -> Any:

@@ -6,6 +6,7 @@ whatever the range, and whatever else varies. A further attempt at a subject rea
 
 from __future__ import annotations
 
+import functools
 import math
 import zlib
 
@@ -17,12 +18,17 @@ PAGE = 4096  # subjects that share one random generator
 def normal(name: str, seed: int, subjects: np.ndarray, attempt: int = 0) -> np.ndarray:
     """Standard normal numbers (subject,) of the stream `name` for subjects of these numbers, 0 and up."""
     pages, places = np.divmod(subjects, PAGE)
-    found = np.empty(len(pages))
+    numbers = np.empty(len(pages))
     for page in np.unique(pages):
         here = pages == page
-        key = [seed, zlib.crc32(name.encode()), int(page), *([attempt] if attempt else [])]
-        found[here] = np.random.default_rng(key).standard_normal(int(places[here].max()) + 1)[places[here]]
-    return found
+        numbers[here] = _page(name, seed, int(page), attempt)[places[here]]
+    return numbers
+
+
+@functools.lru_cache(maxsize=512)  # parts of a sweep come to the same page in turn
+def _page(name: str, seed: int, page: int, attempt: int) -> np.ndarray:
+    key = [seed, zlib.crc32(name.encode()), page, *([attempt] if attempt else [])]
+    return np.random.default_rng(key).standard_normal(PAGE)
 
 
 def spread(cv: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import Model
-from nanomg.simulation.host_course import HostCourse, Start, following, shared, start, taken
+from nanomg.simulation.host_course import HostCourse, Start, shared, start, taken
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.solver.elementwise import elementwise
 
@@ -40,36 +40,46 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
     bolus, duration = np.array(plan.bolus, bool), shared(lanes.duration)
     edges = _edges(plan, lanes, time)
     order = np.argsort(edges, axis=1, kind="stable")
+    rank, count = np.argsort(order, axis=1, kind="stable"), edges.shape[1]
     times = taken(edges, order)
     lookless = edges.shape[1] - len(lanes.output)
     infused, windows = int((~bolus).sum()), len(lanes.start)
 
-    def by_edge(*parts: tuple[int, np.ndarray]) -> np.ndarray:
-        """What happens at each edge (lane, edge, …), in order, from the edges at which something does; nothing at the others."""
+    def after_edge(*parts: tuple[int, np.ndarray]) -> np.ndarray:
+        """What holds on the interval after each edge in order (lane, edge, …), from the edges at which something happens.
+
+        Nothing holds on the first interval, and what happens at the last edge is beyond the end.
+        """
         first = parts[0][1]
-        found = np.zeros((max(len(part) for _, part in parts), edges.shape[1], *first.shape[2:]))
+        if not first.shape[1]:  # nothing happens in any lane
+            return np.zeros((1, count, *first.shape[2:]))
+        holds = np.zeros((max(len(order), *(len(part) for _, part in parts)), count, *first.shape[2:]))
         for at, part in parts:
-            found[:, at : at + part.shape[1]] = part
-        return taken(found, order)
+            place = (rank[:, at : at + part.shape[1]] + 1) % count
+            if len(order) == 1:
+                holds[:, place[0]] = part
+            else:
+                holds[np.arange(len(order))[:, None], place] = part
+        holds[:, 0] = 0.0
+        return holds
 
     rate = amount[:, ~bolus] / duration[:, ~bolus][:, :, None]
-    inflow = by_edge((0, -rate), (infused, rate))
-    jump = by_edge((2 * infused, amount[:, bolus]))
+    inflow = after_edge((0, -rate), (infused, rate))
+    jump = after_edge((2 * infused, amount[:, bolus]))
     change, base = shared(lanes.change), shared(lanes.base)
     after = len(bolus) + infused
-    forcing = by_edge((after, -change), (after + windows, change))
-    looks = np.argsort(order, axis=1, kind="stable")[:, lookless:]
+    forcing = after_edge((after, -change), (after + windows, change))
     largest = np.abs(given.y0)
     largest[:, np.array(plan.channels)] += amount.sum(1)
     return HostCourse(
         y0=given.y0,
         length=np.diff(times, axis=1, prepend=0.0),
-        keep=np.ones((1, edges.shape[1])),
-        inflow=following(np.cumsum(inflow, axis=1)),
-        jump=following(jump),
-        forcing=base[:, None] + following(np.cumsum(forcing, axis=1)),
+        keep=np.ones((1, count)),
+        inflow=np.cumsum(inflow, axis=1),
+        jump=jump,
+        forcing=base[:, None] + np.cumsum(forcing, axis=1),
         largest=largest,
-        looks=looks,
+        looks=rank[:, lookless:],
         bound={},
     )
 

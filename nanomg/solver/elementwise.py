@@ -40,13 +40,14 @@ class Elementwise:
         """The results (lane, look, result).
 
         Args:
-            values: Numbers, or arrays (lane, look) in which an axis of length 1 stands for all lanes or all looks.
+            values: Numbers, or arrays (lane, look) in which an axis of length 1 stands for all lanes or all looks. All is worked
+                out in double precision.
             engine: `jax` for a program of JAX in any case.
 
         Returns:
             Results for as many lanes and looks as the values have.
         """
-        arrays = {name: np.asarray(a, float) for name, a in values.items() if not isinstance(a, float | int)}
+        arrays = {name: _real(a) for name, a in values.items() if not isinstance(a, float | int)}
         lanes, looks = (max((a.shape[axis] for a in arrays.values()), default=1) for axis in (0, 1))
         if self._native and engine == NATIVE:
             try:
@@ -56,7 +57,14 @@ class Elementwise:
                 self._native = False
         shared = tuple(name for name in values if name not in arrays)
         numbers = np.array([values[name] for name in shared], float)
-        return np.asarray(_evaluated(self.function, self.fixed, shared, numbers, arrays))
+        double = {name: np.asarray(a, float) for name, a in arrays.items()}
+        return np.asarray(_evaluated(self.function, self.fixed, shared, numbers, double))
+
+
+def _real(a: Any) -> np.ndarray:
+    """An array of real numbers, in single precision if it is that."""
+    array = np.asarray(a)
+    return array if array.dtype in (np.float64, np.float32) else array.astype(float)
 
 
 @programs.compiled(0, 1, 2)

@@ -26,7 +26,9 @@ from nanomg.simulation import lanes
 from nanomg.solver import engine
 
 _COPIES = 4  # of the numbers of a part, on their way from the solver to the disk
-_PART = 1024  # trajectories of a part at most: two seconds of a core, and few enough for memory to stay flat
+# trajectories of a part at most, by engine: about a second of a core, and few enough for memory to stay flat
+_PART = {engine.NATIVE: 4096, engine.JAX: 1024}
+_ROUNDS = 8  # parts for each core at least, so that none waits long for the last
 
 
 class Recipe(NamedTuple):
@@ -91,7 +93,7 @@ def prepare(request: SweepRequest, library: Library | None = None) -> PreparedSw
     meant = model_hash(chosen.model), _hash(found.population)
     here = dataclasses.replace(request, scenario=chosen.name, engine=found.plan.engine)
     recipe = Recipe(chosen.config, here, further, *meant, budget)
-    return PreparedSweep(request, chosen, found, recipe, _part_of(found))
+    return PreparedSweep(request, chosen, found, recipe, _part_of(found, request.workers or found.choice.side))
 
 
 def _hash(population: Population) -> str:
@@ -131,15 +133,16 @@ def _trajectories(
         )
 
 
-def _part_of(found: Trajectories) -> int:
-    """Trajectories of a part: whole blocks, some seconds of work, and no more than the memory holds several times over."""
+def _part_of(found: Trajectories, side: int) -> int:
+    """Trajectories of a part where so many are solved side by side: whole blocks, and no more than the memory holds several times
+    over."""
     bytes_of_one = _COPIES * (found.bytes_each + 8 * 3 * (len(found.plan.varied) + len(found.scenario.parameters)))
-    most = min(max(_PART, found.block), int(found.memory / bytes_of_one))
+    most = min(max(_PART[found.plan.engine], found.block), int(found.memory / bytes_of_one))
     if most < found.block:
         raise InputError(
             f"a block of {found.block} trajectories needs {bytes_of_one * found.block / 1e6:.2g} MB; "
             "give more memory or keep less",
             "--memory",
         )
-    even = math.ceil(found.total / 16)  # several parts for each core, so that none waits long for the last
+    even = math.ceil(found.total / (_ROUNDS * side))
     return min(most, max(even, found.block)) // found.block * found.block

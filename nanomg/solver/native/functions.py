@@ -31,11 +31,12 @@ def function_text(
     fixed: tuple[Any, ...],
     outside: tuple[str, ...],
     inside: tuple[str, ...],
+    single: tuple[str, ...],
     width: int,
 ) -> str:
     """The module of a function `function(*fixed, values)`, with its numbers that change along the inner axis `inside`.
 
-    Raises `UnknownPrimitive` where the function uses an operation that has no machine code here.
+    Those of them that are `single` are read from arrays of single precision. Raises `UnknownPrimitive` where the function uses an operation that has no machine code here.
     """
     g = Graph()
     names = *outside, *inside
@@ -48,11 +49,11 @@ def function_text(
     constants = [g.number(float(c)) for c in closed.consts]
     results = read_jaxpr(g, closed.jaxpr, constants, given)
     module = Module(Format("double", width))
-    _add_loops(module, g, results, len(outside), len(inside))
+    _add_loops(module, g, results, len(outside), ["float" if name in single else "double" for name in inside])
     return module.text
 
 
-def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, inside: int) -> None:
+def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, inside: Sequence[str]) -> None:
     kernel = module.function(NAME, *arguments.PARAMETERS, shared=True)
     operands, made, sizes, queue = kernel.arguments
     vector, real, width = module.form.vector, module.form.real, module.form.width
@@ -61,7 +62,7 @@ def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, i
     held = g.from_outside(results, STATE)
     rows = {node: row for row, node in enumerate(held)}
     read = lambda letter, level, roots: [g.nodes[i].args[0] for i in g.reached(roots, level) if g.nodes[i].op == letter]
-    lengths = outside, inside, len(held), len(results)
+    lengths = outside, len(inside), len(held), len(results)
     p, y, inv, found = (kernel.room(vector, max(count, 1)) for count in lengths)
     out = kernel.load(made, "ptr")
     outer = kernel.variable(I64, 0)
@@ -80,14 +81,16 @@ def _add_loops(module: Module, g: Graph, results: Sequence[int], outside: int, i
         with kernel.each(_divided(size["inner"], width)) as group:
             last = size["inner"] - 1  # beyond the end the last number is worked out again
             index = [(group * width + w).smaller(last) for w in range(width)]
-            with _each_of(kernel, "inside", changing) as i:
-                k = i + outside
-                start = kernel.at(kernel.load(operands, "ptr", k), real, o * kernel.load(outer_steps, I64, k))
-                step = kernel.load(outer_steps, I64, k + inside)
-                loaded = kernel.number(vector, 0.0)
-                for w, at in enumerate(index):
-                    loaded = loaded.set_element(w, kernel.load(start, real, at * step))
-                kernel.store(loaded, y, i)
+            for stored in ("double", "float"):
+                with _each_of(kernel, f"inside_{stored}", [i for i in changing if inside[i] == stored]) as i:
+                    k = i + outside
+                    step = kernel.load(outer_steps, I64, k + len(inside))
+                    start = kernel.at(kernel.load(operands, "ptr", k), stored, o * kernel.load(outer_steps, I64, k))
+                    loaded = kernel.number(vector, 0.0)
+                    for w, at in enumerate(index):
+                        number = kernel.load(start, stored, at * step)
+                        loaded = loaded.set_element(w, number if stored == real else number.to(real, "fpext"))
+                    kernel.store(loaded, y, i)
             values = Emission(kernel, g, STATE, {"y": y, "inv": inv}, rows).emit(results)
             for r, value in enumerate(values):
                 kernel.store(value, found, r)
@@ -116,10 +119,14 @@ def _each_of(kernel: Function, name: str, numbers: Sequence[int]) -> Iterator[Va
 
 @functools.lru_cache(maxsize=256)
 def _compiled(
-    function: Callable[..., Sequence[Any]], fixed: tuple[Any, ...], outside: tuple[str, ...], inside: tuple[str, ...]
+    function: Callable[..., Sequence[Any]],
+    fixed: tuple[Any, ...],
+    outside: tuple[str, ...],
+    inside: tuple[str, ...],
+    single: tuple[str, ...],
 ) -> Callable[[Any, Any, Any, Any], None]:
     width = machine.host().lanes(np.float64)
-    (kernel,) = foreign.compiled(function_text, (function, fixed, outside, inside, width), {NAME: width})
+    (kernel,) = foreign.compiled(function_text, (function, fixed, outside, inside, single, width), {NAME: width})
     return foreign.function(kernel)
 
 
@@ -135,7 +142,7 @@ def evaluate(
     Args:
         function: Takes its fixed arguments and a mapping by name to numbers; returns a list of numbers.
         fixed: Its fixed arguments, which code on disk is named by.
-        values: Numbers, or real arrays (lane, look), by name; an axis of length 1 stands for all.
+        values: Numbers, or real arrays (lane, look), of either precision, by name; an axis of length 1 stands for all.
         shape: Numbers of lanes and looks.
         results: The length of its list.
 
@@ -148,10 +155,13 @@ def evaluate(
     width = machine.host().lanes(np.float64)
     inner = 1 if shape[1] >= width else 0  # looks, if they fill a register
     arrays = {name: a for name, a in values.items() if isinstance(a, np.ndarray)}
+    moving = lambda a: bool(inner) and a.shape[1] > 1
+    arrays = {name: a if moving(a) else np.asarray(a, float) for name, a in arrays.items()}
     # along lanes everything counts as changing: the same code then serves whatever differs between them
     changing = tuple(name for name, a in arrays.items() if a.shape[1] > 1) if inner else None
     outside, inside, place = _order(tuple(values), changing)
-    run = _compiled(function, fixed, outside, inside)
+    single = tuple(name for name in inside if name in arrays and arrays[name].dtype == np.float32)
+    run = _compiled(function, fixed, outside, inside, single)
     out = np.empty((*shape, results))
     numbers = np.array([0.0 if name in arrays else value for name, value in values.items()], float)
     operands = np.empty(len(values), np.uint64)
