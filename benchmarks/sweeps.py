@@ -56,8 +56,8 @@ def rows_of(quick: bool, million: bool, with_gpu: bool) -> list[Row]:
     many = (80, 800, 8000) if quick else (10_000, 100_000, 1_000_000)
     both, every = len(CORES[:2]), len(CORES)
     rows = [
-        Row("one thread", unit, repeats=3),
-        Row("one thread, float32", unit, precision="float32", repeats=3),
+        Row("one thread", 4 * unit, repeats=3),
+        Row("one thread, float32", 4 * unit, precision="float32", repeats=3),
         *(Row(f"one thread, parts of {part:,}", unit, part=part) for part in (1024, 4096) if part <= unit),
         Row("two threads", 4 * unit, cores=both),
         Row("`--workers 1`", 2 * unit, cores=both, part=several, workers=1),
