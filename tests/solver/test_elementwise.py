@@ -35,18 +35,20 @@ sizes = st.integers(1, 11)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(sizes, sizes, st.tuples(*[st.tuples(st.booleans(), st.booleans())] * 3), st.integers(0, 5))
+@given(sizes, sizes, st.tuples(*[st.tuples(*[st.booleans()] * 3)] * 3), st.integers(0, 5))
 def test_lanes_and_looks_of_any_number(
-    lanes: int, looks: int, changes: tuple[tuple[bool, bool], ...], seed: int
+    lanes: int, looks: int, changes: tuple[tuple[bool, bool, bool], ...], seed: int
 ) -> None:
-    """Each value is a number, or changes with lanes, looks or both; the results are as many as they say."""
+    """Each value is a number, or changes with lanes, looks or both, in either precision; the results are as many as they say."""
     draw = np.random.default_rng(seed)
     values: dict[str, Any] = {}
-    for name, (by_lane, by_look) in zip("abc", changes, strict=True):
+    for name, (by_lane, by_look, single) in zip("abc", changes, strict=True):
         shape = lanes if by_lane else 1, looks if by_look else 1
-        values[name] = draw.uniform(0.1, 3.0, shape) if by_lane or by_look else float(draw.uniform(0.1, 3.0))
+        drawn = draw.uniform(0.1, 3.0, shape).astype(np.float32 if single else np.float64)
+        values[name] = drawn if by_lane or by_look else drawn.item()
     shape = np.broadcast_shapes((1, 1), *(np.shape(value) for value in values.values()))
-    expected = np.stack([np.broadcast_to(np.asarray(r, float), shape) for r in several(1.7, values)], -1)
+    double = {name: np.asarray(value, float) for name, value in values.items()}
+    expected = np.stack([np.broadcast_to(np.asarray(r, float), shape) for r in several(1.7, double)], -1)
     for engine in ("native", "jax"):
         found = FUNCTION(values, engine)
         assert found.shape == (*shape, 6)

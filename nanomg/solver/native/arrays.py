@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nanomg.solver.native import arguments
+from nanomg.solver.native import arguments, reused
 from nanomg.solver.problem import Problem, fixed_names
 
 
@@ -71,7 +71,7 @@ def results(inputs: KernelInputs, precision: str) -> KernelResults:
     lanes, states = inputs.y0.shape
     count = lambda kind: np.empty(lanes, kind)
     return KernelResults(
-        ends=np.empty((lanes, inputs.looks, states), precision),
+        ends=reused.empty((lanes, inputs.looks, states), precision),
         status=count(np.int8),
         accepted=count(np.int32),
         rejected=count(np.int32),

@@ -36,7 +36,8 @@ def function_text(
 ) -> str:
     """The module of a function `function(*fixed, values)`, with its numbers that change along the inner axis `inside`.
 
-    Those of them that are `single` are read from arrays of single precision. Raises `UnknownPrimitive` where the function uses an operation that has no machine code here.
+    Those of them that are `single` are read from arrays of single precision.
+    Raises `UnknownPrimitive` where the function uses an operation that has no machine code here.
     """
     g = Graph()
     names = *outside, *inside
