@@ -32,6 +32,8 @@ def show_result(job: str, summary: Mapping[str, Any], json: bool, top: int | Non
 
     maker, result = jobs.job(job), ResultReader.of_summary(job, summary)
     render.paragraph(maker.page.sentence(result), style="bold")
+    for change in summary.get("doses_changed") or ():
+        render.paragraph(change)
     show_blocks(maker.page.blocks(result), top)
     named = ((text, summary.get(key)) for key, text in _FILES.items())
     render.files({text: file if isinstance(file, str | None) else ", ".join(map(str, file)) for text, file in named})

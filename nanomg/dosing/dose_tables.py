@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from nanomg.dosing.dose import Dose
-from nanomg.dosing.prescription import parse_dose_line, prescription_series
+from nanomg.dosing.prescription import describe, parse_dose_line, prescription_series
 from nanomg.dosing.quantities import (
     LookUp,
     amount_of,
@@ -42,6 +42,7 @@ def replace_doses(records: Iterable[Mapping[str, Any]], texts: Iterable[str], po
     """The `[[dose]]` tables with the doses of lines such as `"liposome.iv: 1 mg q 7 d x 3"` in place of those into the same port.
 
     Doses into other ports stay. `"liposome.iv: none"` removes the doses of a port, `"reset: none"` the resets without a dose.
+    Raises `InputError` for doses of a drug into a port that had none, while those into another port of the drug would stay.
     """
     texts = list(texts)
     lines = [parse_dose_line(text, port) for text in texts]
@@ -50,8 +51,39 @@ def replace_doses(records: Iterable[Mapping[str, Any]], texts: Iterable[str], po
             what = f"doses into {line.cmt!r}" if line.cmt else "resets"
             raise InputError(f"another line gives {what}; leave one of the two out", f"dose {text!r}")
     replaced = {line.cmt for line in lines}
-    stay = [record for record in records if _checked_keys(record).get("cmt", "") not in replaced]
+    pairs = [(str(_checked_keys(record).get("cmt", "")), record) for record in records]
+    dosed = list(dict.fromkeys(cmt for cmt, _ in pairs if cmt))
+    for text, line in zip(texts, lines, strict=True):
+        drug = line.cmt.partition(".")[0]
+        also = [cmt for cmt in dosed if cmt not in replaced and cmt.partition(".")[0] == drug]
+        if also and line.series and line.cmt not in dosed:
+            raise InputError(
+                f"the scenario gives {drug} by {also[0]!r} as well; remove those doses with '{also[0]}: none', or repeat them",
+                f"dose {text!r}",
+            )
+    stay = [record for cmt, record in pairs if cmt not in replaced]
     return [*stay, *(table for line in lines for table in line.tables)]
+
+
+def changes_of(before: Sequence[Dose], after: Sequence[Dose], unit: Callable[[str], str]) -> list[str]:
+    """A sentence for each port whose doses are others after than before; `unit` is that of a port.
+
+    Example:
+        >>> changes_of([Dose(24.0, 2.0, "a.iv")], [], lambda port: "mg")
+        ['The doses into a.iv are removed (2 mg at 24 h).']
+    """
+    sentences = []
+    for cmt in dict.fromkeys(dose.cmt for dose in (*before, *after)):
+        old, new = ([dose for dose in doses if dose.cmt == cmt] for doses in (before, after))
+        if old == new:
+            continue
+        was, now = ("; ".join(line.removeprefix(f"{cmt}: ") for line in describe(d, unit, 4)) for d in (old, new))
+        what = f"The doses into {cmt}" if cmt else "The resets"
+        if not new:
+            sentences.append(f"{what} are removed ({was}).")
+        else:
+            sentences.append(f"{what} are replaced: {now}, in place of {was}." if old else f"{what} are added: {now}.")
+    return sentences
 
 
 _KEYS = {

@@ -191,4 +191,9 @@ def origin(scenario: Scenario, request: ScenarioRequest, seed: int, command: str
 
 def about_scenario(scenario: Scenario, path: Path | None) -> dict[str, Any]:
     """What every summary says first."""
-    return {"scenario": scenario.name, "title": scenario.title, "output": str(path) if path else None}
+    return {
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "output": str(path) if path else None,
+        "doses_changed": scenario.doses_changed or None,
+    }

@@ -61,6 +61,10 @@ class JobSummary(JsonRecord):
 
     title: str = field(metadata=about("what the result is about"))
     output: str | None = field(default=None, metadata=about("the result file, if one was written"))
+    doses_changed: tuple[str, ...] | None = field(
+        default=None,
+        metadata=about("what was replaced, added or removed of the scenario's doses, a sentence each", optional=True),
+    )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

@@ -66,7 +66,8 @@ def with_events(
     if not records and len(chosen.subjects) == 1 and _single_doses(chosen.subjects[0]):
         (only,) = chosen.subjects
         tables = [_table(scenario, r) for r in only.records if r.doses or r.resets]
-        return rebuild({**scenario.config, "file": {**scenario.config["file"], "dose": tables}, "dose": ()}, library)
+        file = {**chosen.config["file"], "dose": tables}
+        return rebuild({**scenario.config, "file": file, "dose": ()}, library)
     return chosen
 
 
@@ -87,7 +88,9 @@ def _with_subjects(scenario: Scenario, table: Mapping[str, Any], source: str) ->
         if only not in known:
             raise unknown("subject", only, known, source)
         subjects = (known[only],)
-    return dataclasses.replace(scenario, doses=(), subjects=subjects, config={**scenario.config, "events": dict(table)})
+    title = f"{scenario.name} with the doses of {table['name']}"
+    config = {**scenario.config, "file": {**scenario.config["file"], "title": title}, "events": dict(table)}
+    return dataclasses.replace(scenario, title=title, doses=(), subjects=subjects, config=config)
 
 
 def _single_doses(subject: Subject) -> bool:

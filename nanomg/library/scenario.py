@@ -107,6 +107,11 @@ class Scenario:
             )
 
     @property
+    def doses_changed(self) -> tuple[str, ...]:
+        """A sentence for each port whose doses were replaced, added or removed when the scenario was read."""
+        return tuple(self.config.get("doses_changed", ()))
+
+    @property
     def bound(self) -> dict[str, str]:
         """The columns of the event table that parameters follow, by parameter."""
         return {name: self.columns[name].name for name in self.subjects[0].bound} if self.subjects else {}

@@ -25,7 +25,7 @@ from typing import Any
 
 from nanomg import units
 from nanomg.dosing.dose import Window
-from nanomg.dosing.dose_tables import parse_records, replace_doses
+from nanomg.dosing.dose_tables import changes_of, parse_records, replace_doses
 from nanomg.dosing.event_record import INTERPOLATIONS
 from nanomg.dosing.quantities import LookUp, amount_in
 from nanomg.equations.mechanism import AbstractMechanism
@@ -53,6 +53,7 @@ _KEYS = {
     "limit",
     "free",
 }
+_LONG = 120  # letters of a title that names the doses
 
 
 def load(
@@ -98,7 +99,8 @@ def rebuild(config: Mapping[str, Any], library: Library) -> Scenario:
             parameters[name] = dataclasses.replace(
                 parameters[name], value=units.convert(value, unit, parameters[name].unit)
             )
-    return dataclasses.replace(scenario, parameters=parameters)
+    changes = config.get("doses_changed", [])
+    return dataclasses.replace(scenario, parameters=parameters, config={**scenario.config, "doses_changed": changes})
 
 
 def _build(
@@ -132,9 +134,14 @@ def _build(
         return unit, parameters[mass].to("mg/umol").value if mass else None
 
     regimen = parse_records(file.tables("dose"), port, where)
+    changes: list[str] = []
     if doses:
-        data = {**data, "dose": replace_doses(file.tables("dose"), doses, port)}
+        data, written = {**data, "dose": replace_doses(file.tables("dose"), doses, port)}, regimen
         regimen = parse_records(data["dose"], port, where)
+        changes = [] if replaced else changes_of(written, regimen, lambda cmt: port(cmt)[0])
+    if changes:  # title and description are about the doses that were written
+        title, description = _about_other_doses(path.stem, doses, changes, description)
+        data = {**data, "title": title, "description": description}
     for dose in regimen:
         if dose.time > horizon:
             what = f"a dose into {dose.cmt!r}" if dose.cmt else "a reset"
@@ -160,6 +167,7 @@ def _build(
         "file": data,
         "set": {k: str(v) for k, v in overrides.items()},
         "dose": [],
+        "doses_changed": changes,
         "parameters": {p.name: [p.value, p.unit] for p in parameters.values()},
     }
     return Scenario(
@@ -182,6 +190,15 @@ def _build(
         columns=_columns(model, file.table("columns"), f"{where}, [columns]"),
         config=config,
     )
+
+
+def _about_other_doses(name: str, lines: Sequence[str], changes: Sequence[str], description: str) -> tuple[str, str]:
+    """Title and description of a scenario with other doses than those that its own words are about."""
+    title = f"{name} with other doses ({'; '.join(' '.join(line.split()) for line in lines)})"
+    if len(title) > _LONG:
+        title = f"{name} with other doses"
+    before = f" The scenario as written: {description}" if description else ""
+    return title, f"{' '.join(changes)}{before}"
 
 
 @functools.lru_cache(maxsize=256)

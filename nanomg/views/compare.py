@@ -47,7 +47,10 @@ _SAME = 1e-9  # relative difference below which numbers are the same
 
 _LISTS = ("mechanisms", "cards", "vary", "keep")  # lists of which the items that differ are shown
 # of a configuration: shown in another way, or of no effect
-_ELSEWHERE = ("scenario", "parameters", "set", "dose", "file.parameters", "file.dose", "precision", "sweep.seed")
+_ELSEWHERE = (
+    *("scenario", "parameters", "set", "dose", "doses_changed", "file.parameters", "file.dose"),
+    *("precision", "sweep.seed"),
+)
 _OF_REQUEST = frozenset(
     f"request.{key}" for key in ("job", "request_version", "scenario", "set", "dose", "precision", "seed")
 )

@@ -39,6 +39,7 @@ def blocks(result: ResultReader) -> list[Any]:
     whose = ", the scenario's value, which the sweep varies" if varied else ""
     table = lambda name: _table(result, regimens[name], f"Regimen “{name}”{whose}")
     shown = [
+        *([Items(changed)] if (changed := list(result.at("doses_changed") or ())) else []),
         *([Items(varied)] if varied else []),
         *map(table, first),
         Text("Day 1 begins with the run; “day 3 + 6 h” is 6 h into the third day.", "note"),

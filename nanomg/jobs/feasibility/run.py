@@ -24,7 +24,7 @@ from nanomg.jobs.feasibility.paired_lanes import paired_doses, paired_subjects
 from nanomg.jobs.feasibility.percentiles import PERCENTILES, percentiles
 from nanomg.jobs.feasibility.request import DRAWS, FeasibilityRequest
 from nanomg.jobs.feasibility.summary import FeasibilitySummary
-from nanomg.jobs.request import on_engine
+from nanomg.jobs.request import about_scenario, on_engine
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.population.plausibility import unphysical
@@ -305,9 +305,7 @@ def _summary(
     }
     return FeasibilitySummary.of(
         {
-            "scenario": scenario.name,
-            "title": scenario.title,
-            "output": str(path) if path else None,
+            **about_scenario(scenario, path),
             "status": {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": len(status)},
             "verdict": _sentence(found, subjects),
             "feasibility": found,

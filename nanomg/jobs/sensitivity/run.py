@@ -13,7 +13,7 @@ import xarray as xr
 from nanomg import files
 from nanomg.errors import InputError, unknown
 from nanomg.files import StrPath
-from nanomg.jobs.request import on_engine
+from nanomg.jobs.request import about_scenario, on_engine
 from nanomg.jobs.sensitivity import elasticities, sobol
 from nanomg.jobs.sensitivity import figure as sensitivity_figure
 from nanomg.jobs.sensitivity.request import SensitivityRequest
@@ -136,9 +136,7 @@ def run(
         indices = sobol.indices(chosen, outputs, ranges, samples, seed, progress)
     summary = SensitivitySummary.of(
         {
-            "scenario": chosen.name,
-            "title": chosen.title,
-            "output": str(path) if path else None,
+            **about_scenario(chosen, path),
             "figure": str(picture) if picture else None,
             "over": over,
             "outputs": [_of_output(chosen, o, y) for o, y in zip(outputs, slopes.value, strict=True)],

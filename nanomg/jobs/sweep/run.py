@@ -29,7 +29,7 @@ from nanomg.compute import cluster, process
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
-from nanomg.jobs.request import on_engine
+from nanomg.jobs.request import about_scenario, on_engine
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import RECORD, RECORDS, SERIES, STATUS, TEXTS
 from nanomg.jobs.sweep.prepared import PreparedSweep, Recipe, prepare
@@ -212,9 +212,7 @@ def _about(todo: PreparedSweep, tally: Tally) -> dict[str, Any]:
     """What a summary says of the trajectories."""
     found = todo.batch
     return {
-        "scenario": todo.scenario.name,
-        "title": todo.scenario.title,
-        "output": None,
+        **about_scenario(todo.scenario, None),
         "subjects": found.subjects,
         "trajectories": found.total,
         "dims": found.dims,
