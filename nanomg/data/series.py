@@ -56,13 +56,15 @@ Line = tuple[int, Mapping[str, str]]
 
 
 class _Reduced(NamedTuple):
-    """What becomes a row: window [h], of no length at one time; value, standard deviation or NaN, number of measurements."""
+    """What becomes a row: window [h], of no length at one time; value, standard deviation or NaN, number of measurements; whose
+    measurement it is, where it is one."""
 
     start: float
     stop: float
     value: float
     sd: float
     n: int
+    owner: str = ""
 
 
 class _Points(NamedTuple):
@@ -118,6 +120,7 @@ class Series(NamedTuple):
             value, sd = self.compared(found, others)
             row = {"quality": "computed", **passed, "value": value, "unit": unit, "series": label, "part": part}
             row |= {"n": found.n, "quantity": label, **self.over(), **self.error(sd)}
+            row |= {"subject": found.owner} if found.owner else {}
             if self.entry.get("statistic", "at") == "at":
                 row["time"] = f"{found.stop!r} h"
             else:
@@ -203,7 +206,8 @@ class Series(NamedTuple):
             found = []
             for rows in self.groups(np.arange(len(p.time))):
                 time = float(p.time[rows].mean())
-                found.append(_Reduced(time, time, self.mean(p.value[rows]), float(p.sd[rows].mean()), len(rows)))
+                owner = str(p.owner[rows[0]]) if self.aggregate == "none" else ""
+                found.append(_Reduced(time, time, self.mean(p.value[rows]), float(p.sd[rows].mean()), len(rows), owner))
             return found
         each: list[float] = []
         ends: list[tuple[float, float]] = []

@@ -32,16 +32,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nanomg import units
 from nanomg.data import observations
 from nanomg.data.observations import ObservedRun, Row
-from nanomg.data.series import Series, parse_number, read_csv
-from nanomg.errors import InputError, unknown
-from nanomg.library import scenario_file
+from nanomg.data.series import Series
+from nanomg.errors import InputError
 from nanomg.library.library import Library
 from nanomg.library.toml import Reader, load_toml
 
@@ -51,9 +50,7 @@ _USES = {"fit": ("calibrate", "fitted"), "judge": ("validate", "kept from the fi
 _KEYS = {"title", "source", "file", "columns", "run", "series", "row", "fit"}
 _FIT = {"card", "starts", "free"}
 _FREE = {"low", "high", "prior"}
-_NEEDED = ("time", "value")  # columns of a plain table
-_COLUMNS = (*_NEEDED, "signal", "unit", "sd", "run")
-_OWN = ("part", "error", "series")  # of a row, and not of observations
+_OWN = ("part", "error", "series", "subject")  # of a row, and not of observations
 P95 = 1.6448536269514722  # 95th percentile of the standard normal distribution
 
 
@@ -65,12 +62,13 @@ class Error(NamedTuple):
 
 
 class Datum(NamedTuple):
-    """A row of observations, how it takes part, and the series that it belongs to."""
+    """A row of observations, how it takes part, and the series that it belongs to; `subject` is its ID where that is known."""
 
     row: Row
     part: str
     error: Error
     series: str
+    subject: str = ""
 
 
 class FreeParameter(NamedTuple):
@@ -84,7 +82,7 @@ class FreeParameter(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """The content of a study file, with its data."""
+    """The content of a study file, with its data; `notes` are sentences about how a table was read."""
 
     name: str
     title: str
@@ -94,6 +92,12 @@ class Study:
     free: tuple[FreeParameter, ...]
     card: str
     starts: int = 4
+    notes: tuple[str, ...] = ()
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects whose data are fitted together, if they are known."""
+        return tuple(dict.fromkeys(datum.subject for datum in self.data if datum.part == "fit" and datum.subject))
 
 
 # ---------------------------------------------------------------- a study file
@@ -106,17 +110,17 @@ def read(path: Path, raw: Path, library: Library, card: str = "") -> Study:
     data = Reader(load_toml(path), where, _KEYS, {"title", "source", "run"})
     fit = _fit(data.get("fit", {}), where)
     fit["card"] = card = card or fit["card"]
-    runs = _runs(data["run"], library, card, where, raw)
+    runs = runs_with_card(data["run"], library, card, where, raw)
     series = [
         Series.read(entry, data, raw, runs, f"{where}, series {i}") for i, entry in enumerate(data.tables("series"), 1)
     ]
     entries = [entry for one in series for entry in one.entries(series)]
     entries += [(entry, f"{where}, row {i}") for i, entry in enumerate(data.tables("row"), 1)]
-    found = tuple(_datum({"source": data["source"], **entry}, runs, at) for entry, at in entries)
+    found = tuple(datum_of({"source": data["source"], **entry}, runs, at) for entry, at in entries)
     return Study(path.stem, str(data["title"]), str(data["source"]), runs, found, **fit)
 
 
-def _runs(entries: Any, library: Library, card: str, where: str, raw: Path) -> dict[str, ObservedRun]:
+def runs_with_card(entries: Any, library: Library, card: str, where: str, raw: Path) -> dict[str, ObservedRun]:
     """The runs, with the card appended to those that do not have it."""
     if not card:
         raise InputError("name the card to fit", where)
@@ -129,8 +133,8 @@ def _runs(entries: Any, library: Library, card: str, where: str, raw: Path) -> d
     return runs
 
 
-def _datum(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Datum:
-    """A row with its part and error."""
+def datum_of(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str) -> Datum:
+    """A row with its part and error, and the subject that it was measured in."""
     entry = Reader(table, where)
     part = entry.one_of("part", _USES, "fit")
     use, reason = _USES[part]
@@ -150,7 +154,7 @@ def _datum(table: Mapping[str, Any], runs: Mapping[str, ObservedRun], where: str
         error = Error(ERROR, True)
     if error.relative and not row.value > 0:
         raise InputError(f"a value of {row.value:g} {row.unit} has no relative error; give an sd", where)
-    return Datum(row, part, error, str(entry.get("series", row.quantity)))
+    return Datum(row, part, error, str(entry.get("series", row.quantity)), str(entry.get("subject", "")))
 
 
 def _fit(table: Any, where: str) -> dict[str, Any]:
@@ -178,50 +182,3 @@ def free_option(text: str) -> FreeParameter:
         raise InputError(f"{text!r} is not NAME=LOW..HIGH with a unit, such as pk.CL='1..10 L/h'", "--fit")
     value, unit = units.split_quantity(low, f"--fit, {name}")
     return FreeParameter(name, low if unit else f"{value!r} {units.split_quantity(high, f'--fit, {name}')[1]}", high)
-
-
-def from_csv(path: Path, scenario: str, free: Sequence[FreeParameter], library: Library, card: str) -> Study:
-    """A study of a plain table with the columns time [h] and value, and where needed signal, unit, sd and run (a scenario).
-
-    Without them a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
-    """
-    rows, where = read_csv(path), str(path)
-    columns = rows[0][1]
-    for column in _NEEDED:
-        if column not in columns:
-            raise unknown("column", column, columns, where)
-    for column in columns:
-        if column not in _COLUMNS:
-            raise unknown("column", column, _COLUMNS, f"{where}, columns that a table may have")
-    named = dict.fromkeys(row.get("run") or scenario for _, row in rows)
-    if "" in named:
-        raise InputError("name the scenario with --scenario, or in a column 'run'", where)
-    last = max(parse_number(row, "time", line, where) for line, row in rows)
-    scenarios = {name: scenario_file.load(name, library) for name in named}
-    horizons = {name: max(scenario.horizon, last) for name, scenario in scenarios.items()}
-    entries = {name: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
-    runs = _runs(entries, library, card, where, path.parent)
-    shown = {name: scenario.outputs for name, scenario in scenarios.items()}
-    data = []
-    for line, row in rows:
-        at = f"{where}, line {line}"
-        run = row.get("run") or scenario
-        if not row.get("signal") and len(shown[run]) != 1:
-            all_shown = ", ".join(shown[run]) or "none"
-            raise InputError(f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", at)
-        signal = row.get("signal") or next(iter(shown[run]))
-        time, value = (parse_number(row, column, line, where) for column in ("time", "value"))
-        entry: dict[str, Any] = {
-            "quantity": f"{signal} at {time:g} h",
-            "series": f"{run}, {signal}",
-            "run": run,
-            "signal": signal,
-            "time": f"{time!r} h",
-            "value": value,
-            "unit": row.get("unit") or shown[run].get(signal, ""),
-            "source": path.stem,
-        }
-        if row.get("sd"):
-            entry["sd"] = parse_number(row, "sd", line, where)
-        data.append(_datum(entry, runs, at))
-    return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card)

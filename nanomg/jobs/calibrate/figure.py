@@ -1,4 +1,4 @@
-"""What a calibration found: observed against predicted before and after, residuals, and the fitted values with their ranges."""
+"""What a calibration found: observed and predicted over time and against each other, residuals, fitted values with their ranges."""
 
 from __future__ import annotations
 
@@ -19,14 +19,86 @@ from nanomg.units import unit_text
 _PARTS = {"fit": ("fitted", "o", COLOURS[0]), "judge": ("held out", "s", COLOURS[1])}
 _DECADES = 20.0  # a panel that spans more than this factor is logarithmic
 _PANEL, _BAR = 3.0, 0.42  # [inch]
+_ABREAST, _MOST = 3, 12  # panels over time: next to each other, and in all
+_THIN, _FAINT = 0.7, 0.5  # line of one subject
+_EDGE = 0.02  # of the time axis, so that no marker is cut
 _TAIL = 1.6448536269514722  # 95 % point of the standard normal
 
 
+def _below_limit() -> Any:
+    return style.key(ls="", marker="v", mfc="white", color=GREY, label="observed below this limit")
+
+
 def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
-    """Observed against predicted, residuals, and the fitted values."""
+    """Observed and predicted over time, where data are points of curves, and against each other; residuals; the fitted values."""
     found = tree["calibration"].to_dataset()
     parameters = json_object(tree.attrs, SUMMARY).get("parameters", {})
-    return [_observed(found), _residuals(found), _values(found, parameters)]
+    courses = [_over_time(found, tree["curves"].to_dataset())] if "curves" in tree.children else []
+    return [*courses, _observed(found), _residuals(found), _values(found, parameters)]
+
+
+def _over_time(found: xr.Dataset, curves: xr.Dataset) -> Picture:
+    """Each fitted curve with the data that are points of it; values of one subject are joined by a thin line."""
+    names = [str(name) for name in curves.curve.values]
+    shown = names[:_MOST]
+    columns = min(_ABREAST, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    there = {str(p) for p in found.part.values[np.isin(found.curve_name.values, shown)]}
+    subjects = {str(s) for s in found.subject.values} - {""}
+    left = len(names) - len(shown)
+    note = f"and {left} more curve{'s' if left > 1 else ''} in the file" if left else ""
+
+    def draw(part: Any) -> None:
+        axes = part.subplots(rows, columns, squeeze=False).ravel()
+        for axis in axes[len(shown) :]:
+            axis.set_axis_off()
+        for axis, name in zip(axes, shown, strict=False):
+            _course(axis, name, found.isel(row=found.curve_name.values == name), curves.sel(curve=name), columns)
+        handles = [
+            style.key(ls="", marker=marker, color=colour, label=text)
+            for name, (text, marker, colour) in _PARTS.items()
+            if name in there
+        ]
+        if len(subjects) > 1:
+            handles.append(
+                style.key(color=COLOURS[0], lw=_THIN, alpha=_FAINT, label=f"one of {len(subjects)} subjects")
+            )
+        if bool(found.below.values.any()):
+            handles.append(_below_limit())
+        style.legend(part, [*handles, style.key(color="black", lw=1.6, label="predicted with the fitted values")], note)
+
+    return Picture("Observed and predicted over time", _PANEL * rows + 0.6, draw)
+
+
+def _course(axis: Any, name: str, rows: xr.Dataset, curve: xr.Dataset, columns: int) -> None:
+    """One curve and its data."""
+    known = np.isfinite(curve.time.values)
+    hours = float(max(curve.time.values[known].max(), rows.time.values.max(initial=0.0)))
+    scale = style.time_scale(hours)
+    times, predicted = curve.time.values[known] * scale, curve.predicted.values[known]
+    at, seen, below = rows.time.values * scale, rows.observed.values, rows.below.values.astype(bool)
+    for subject in dict.fromkeys(map(str, rows.subject.values)):
+        members = (rows.subject.values == subject) & ~below
+        if subject:
+            order = np.argsort(at[members], kind="stable")
+            axis.plot(at[members][order], seen[members][order], color=COLOURS[0], lw=_THIN, alpha=_FAINT, zorder=1)
+    for part, (_, marker, colour) in _PARTS.items():
+        members = (rows.part.values == part) & ~below
+        axis.plot(at[members], seen[members], marker, color=colour, ms=4.5, zorder=3)
+    axis.plot(at[below], seen[below], "v", mfc="white", mec=GREY, ms=5, zorder=2)
+    axis.plot(times, predicted, color="black", lw=1.6, zorder=2.5)
+    style.time_axis(axis, hours, style.WIDTH / columns)
+    axis.set_xlim(-_EDGE * hours * scale, (1.0 + _EDGE) * hours * scale)
+    positive = np.concatenate([seen, predicted])
+    positive = positive[positive > 0]
+    if len(positive) and seen.min() > 0 and seen.max() > _DECADES * seen.min():
+        axis.set_ylim(0.5 * seen.min(), 2.0 * positive.max())
+        style.log_axis(axis)
+    else:
+        axis.set_ylim(bottom=min(0.0, float(seen.min())))
+    called, _, unit = name.rpartition(" [")
+    axis.set_title(style.wrapped(called, style.WIDTH / columns), fontsize=9)
+    axis.set_ylabel(f"{called.rpartition(', ')[2]} [{unit_text(unit.rstrip(']'))}]")
 
 
 def _observed(found: xr.Dataset) -> Picture:
@@ -48,14 +120,17 @@ def _observed(found: xr.Dataset) -> Picture:
             for name, (text, marker, colour) in _PARTS.items()
             if name in there
         ]
-        before = style.key(ls="", marker="o", mfc="white", color=GREY, label="before the fit")
-        twofold = style.key(color=GREY, ls=LINES[1], lw=0.9, label="twofold")
-        style.legend(part, [*handles, before, twofold], note)
+        handles.append(style.key(ls="", marker="o", mfc="white", color=GREY, label="before the fit"))
+        handles.append(style.key(color=GREY, ls=LINES[1], lw=0.9, label="twofold"))
+        if "below" in found and bool(found.below.values.any()):
+            handles.append(_below_limit())
+        style.legend(part, handles, note)
 
     return Picture("Observed against predicted", _PANEL * rows + 0.6, draw)
 
 
 def _against(axis: Any, rows: xr.Dataset, unit: str) -> None:
+    below = rows.below.values.astype(bool) if "below" in rows else np.full(rows.sizes["row"], False)
     seen, before, after = (rows[k].values for k in ("observed", "predicted_at_start", "predicted"))
     every = np.concatenate([seen, before, after])
     every = every[np.isfinite(every)]
@@ -66,9 +141,10 @@ def _against(axis: Any, rows: xr.Dataset, unit: str) -> None:
     axis.plot(ends, ends, color=GREY, lw=0.9, zorder=1)
     for factor in (0.5, 2.0):
         axis.plot(ends, factor * ends, color=GREY, lw=0.9, ls=LINES[1], zorder=1)
-    axis.plot(seen, before, "o", mfc="white", mec=GREY, ms=4.5, zorder=2)
+    axis.plot(seen[~below], before[~below], "o", mfc="white", mec=GREY, ms=4.5, zorder=2)
+    axis.plot(seen[below], after[below], "v", mfc="white", mec=GREY, ms=5, zorder=2)
     for name, (_, marker, colour) in _PARTS.items():
-        members = rows.part.values == name
+        members = (rows.part.values == name) & ~below
         axis.plot(seen[members], after[members], marker, color=colour, ms=5, zorder=3)
     axis.set(xlim=ends, ylim=ends, box_aspect=0.75)
     if as_log:

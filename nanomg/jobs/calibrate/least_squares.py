@@ -59,6 +59,7 @@ class Uncertainty(NamedTuple):
     """What is known at an optimum, in logarithms.
 
     A standard error is infinite where nothing is known and NaN for a parameter held at a bound; correlations are NaN for both.
+    With `clusters` (subjects whose residuals may be correlated) they are those of the sandwich estimator, else there are 0.
     """
 
     fisher: np.ndarray  # (parameter, parameter), priors included
@@ -70,6 +71,7 @@ class Uncertainty(NamedTuple):
     open: tuple[tuple[tuple[int, float], ...], ...]  # parameters of each open direction, with its components
     residual_sd: float  # of the data, in their stated standard deviations
     freedom: float
+    clusters: int = 0
 
 
 # ---------------------------------------------------------------- the search
@@ -183,12 +185,21 @@ def _latin(points: int, dimensions: int, seed: int) -> np.ndarray:
 
 
 # ---------------------------------------------------------------- what is known
-def uncertainty(residual: np.ndarray, jacobian: np.ndarray, held: np.ndarray, priors: int = 0) -> Uncertainty:
+def uncertainty(
+    residual: np.ndarray,
+    jacobian: np.ndarray,
+    held: np.ndarray,
+    priors: int = 0,
+    clusters: Sequence[str] | None = None,
+) -> Uncertainty:
     """The Fisher matrix at an optimum and what follows from it; the last `priors` residuals are those of priors.
 
     The variance of the data is estimated from their residuals, where they are more than the parameters that they determine; that
     of the priors is taken as stated. Singular values are those of the data alone. A residual without value and slope, such as that
     of a published bound that is kept, does not count.
+
+    `clusters` names the subject of each residual of the data, empty where it stands for itself. With two subjects or more, errors
+    are clustered by subject: sums of scores within a subject replace the assumption that all residuals are independent.
     """
     count = len(residual) - priors
     data, prior = jacobian[:count], jacobian[count:]
@@ -213,10 +224,43 @@ def uncertainty(residual: np.ndarray, jacobian: np.ndarray, held: np.ndarray, pr
     determined = np.zeros_like(data)  # the data's Jacobian without what they leave open
     determined[:, seen] = (left[:, :rank] * singular[:rank]) @ directions[:rank] * length[seen]
     se, correlation = np.full(len(held), np.nan), np.full((len(held), len(held)), np.nan)
-    se[free], correlation[np.ix_(free, free)] = _errors(np.concatenate([determined / data_sd, prior])[:, free])
-    return Uncertainty(
-        fisher, se, correlation, singular, rank, tuple(none.tolist()), tuple(nothing), residual_sd, freedom
-    )
+    whitened = np.concatenate([determined / data_sd, prior])[:, free]
+    groups = _groups(clusters) if freedom > 0.5 else None
+    scores = None if groups is None else _Scores(residual[:count] / data_sd, groups, telling, telling - freedom)
+    se[free], correlation[np.ix_(free, free)] = _errors(whitened, scores)
+    found = fisher, se, correlation, singular, rank, tuple(none.tolist()), tuple(nothing), residual_sd, freedom
+    return Uncertainty(*found, 0 if scores is None else scores.clusters)
+
+
+class _Scores(NamedTuple):
+    """Residuals of the data in estimated standard deviations, the number of each one's cluster; how many residuals tell something,
+    and how many parameters they determine."""
+
+    residual: np.ndarray
+    group: np.ndarray
+    telling: int
+    determined: float
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters there are."""
+        return int(self.group.max()) + 1
+
+    def covariance(self, inverse: np.ndarray) -> np.ndarray:
+        """The sandwich estimate, corrected for few clusters; `inverse` is that of the data's Jacobian (parameter, residual)."""
+        moved = np.zeros((len(inverse), self.clusters))
+        np.add.at(moved.T, self.group, (inverse * self.residual).T)
+        correction = self.clusters / (self.clusters - 1) * (self.telling - 1) / (self.telling - self.determined)
+        return correction * moved @ moved.T
+
+
+def _groups(clusters: Sequence[str] | None) -> np.ndarray | None:
+    """The number of each residual's cluster; None with fewer than two named ones."""
+    if clusters is None or len({*clusters} - {""}) < 2:
+        return None
+    keys = [name or i for i, name in enumerate(clusters)]
+    index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    return np.array([index[key] for key in keys])
 
 
 def _determined(data: np.ndarray, prior: np.ndarray) -> float:
@@ -225,13 +269,16 @@ def _determined(data: np.ndarray, prior: np.ndarray) -> float:
     return float(np.trace(own @ np.linalg.pinv(own + prior.T @ prior, hermitian=True)))
 
 
-def _errors(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Standard errors and correlations from residuals of variance 1."""
+def _errors(jacobian: np.ndarray, scores: _Scores | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors and correlations from residuals of variance 1, or clustered; residuals of priors come last."""
     length = np.linalg.norm(jacobian, axis=0)
     length[length == 0] = 1.0
     scaled = jacobian / length
     inverse = np.linalg.pinv(scaled, rcond=1e-9)
     covariance = inverse @ inverse.T
+    if scores is not None:
+        data, prior = np.split(inverse, [len(scores.residual)], axis=1)
+        covariance = scores.covariance(data) + prior @ prior.T
     hidden = 1.0 - np.einsum("pr,rp->p", inverse, scaled) > HIDDEN
     covariance[hidden], covariance[:, hidden] = np.nan, np.nan
     se = np.sqrt(np.diag(covariance))

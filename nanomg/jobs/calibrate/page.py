@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nanomg.formatting import capital, format_number, percent, span
-from nanomg.page.blocks import LARGE, Block, Caution, Cell, Folded, Table, Text, Tile, Tiles
+from nanomg.page.blocks import LARGE, Block, Caution, Cell, Folded, Items, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
 from nanomg.units import unit_text
@@ -20,7 +20,9 @@ _FURTHEST = 12  # rows of the data that are shown first
 def sentence(result: ResultReader) -> str:
     """What was fitted, how the error changed, and what the data determine."""
     error = next((e for e in result.at("errors") or [] if e["part"] == "fit" and not e["series"]), None)
+    pooled = result.at("pooled")
     fitted = f"{result.at('card')} fitted to {result.at('title')}"
+    fitted += f" ({pooled['subjects']} subjects pooled)" if pooled else ""
     if error is None:
         return f"{fitted}."
     before, after = (format_number(error[key], 3) for key in ("gmfe_at_start", "gmfe"))
@@ -32,6 +34,9 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     entries = result.at("parameters") or {}
     yield Tiles([_tile(result, name, p) for name, p in list(entries.items())[:LARGE]], on_screen=False)
     yield Text(_search(result), "note")
+    if pooled := result.at("pooled"):
+        yield Text(_pooled(pooled), "warning")
+    yield Items(list(result.at("notes") or ()))
     rows = [
         (
             result.name(name),
@@ -82,6 +87,19 @@ def _search(result: ResultReader) -> str:
     )
 
 
+def _pooled(pooled: Mapping[str, Any]) -> str:
+    """That subjects are pooled, and what the errors allow for."""
+    errors = (
+        "Standard errors are clustered by subject, and ranges follow Student's distribution."
+        if pooled["clustered"]
+        else "Standard errors assume that all values are independent."
+    )
+    return (
+        f"The data of {pooled['subjects']} subjects are pooled: one value of each parameter is fitted to all of them, and "
+        f"differences between subjects count as residual error. {errors}"
+    )
+
+
 def _remark(p: Mapping[str, Any]) -> str:
     remarks = [f"at its {p['bound']} bound"] if p["bound"] else ["with a prior"] if p["prior"] else []
     return ", ".join(remarks + ["started from its nearest bound"] * bool(p.get("start_outside")))
@@ -93,9 +111,12 @@ def _rows(result: ResultReader) -> Folded:
     data.sort(key=lambda item: -math.inf if item[1].get("failed") else -abs(item[1].get("residual") or 0.0))
     rows = [
         (
-            r["quantity"],
+            r["quantity"]
+            + (f", subject {r['subject']}" if r.get("subject") else "")
+            + (" (BLQ)" if r.get("below") else ""),
             _PARTS.get(r["part"], r["part"]),
-            *(result.cell("rows", i, key) for key in ("observed", "predicted")),
+            result.cell("rows", i, "observed"),
+            result.cell("rows", i, "predicted"),
             r["unit"],
             *(result.cell("rows", i, key, digits=3) for key in ("fold", "residual")),
             r.get("failed") or "",

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from nanomg import files, units
-from nanomg.data import studies
+from nanomg.data import studies, study_table
 from nanomg.data.prediction import Predictor
 from nanomg.data.scores import Score
 from nanomg.data.studies import P95, Datum, Study
 from nanomg.errors import InputError, SimulationError, unknown
 from nanomg.files import StrPath
 from nanomg.jobs.calibrate import least_squares
+from nanomg.jobs.calibrate.dataset import fitted_curves, fitted_rows
 from nanomg.jobs.calibrate.least_squares import Optimum, Progress, Uncertainty
 from nanomg.jobs.calibrate.problem import FitProblem, at_bound, free_in, problem_of, residual, search
 from nanomg.jobs.calibrate.request import CalibrateRequest
@@ -145,7 +145,11 @@ def run(
         )  # a card that cannot be is refused before the search
     found = search(problem, starts or study.starts, seed, progress)
     known = least_squares.uncertainty(
-        found.residual, found.jacobian, at_bound(problem, found.z) != 0, len(problem.prior)
+        found.residual,
+        found.jacobian,
+        at_bound(problem, found.z) != 0,
+        len(problem.prior),
+        [datum.subject for datum in problem.fitted],
     )
     predicted, reasons = _predict(problem, found)
     summary = CalibrateSummary.of(
@@ -158,7 +162,9 @@ def run(
     )
     if written is not None:
         files.replace_file(written, rewrite(_fitted(problem, base, summary)).encode())
-    groups = {"calibration": _dataset(problem, found, known, predicted)}
+    groups = {"calibration": fitted_rows(problem, found, known, predicted)}
+    if (curves := fitted_curves(problem, found)) is not None:
+        groups["curves"] = curves
     models = tuple(dict.fromkeys(one.scenario.model for one in study.runs.values()))
     runs = {name: one.scenario.config for name, one in study.runs.items()}
     return finish(
@@ -193,7 +199,7 @@ def _study(request: CalibrateRequest, library: Library) -> Study:
     data, card, scenario = str(request.data), str(request.card or ""), request.scenario
     free = tuple(studies.free_option(text) for text in request.fit)
     if data.endswith(".csv"):
-        study = studies.from_csv(Path(data), scenario, free, library, card)
+        study = study_table.study_of_table(Path(data), scenario, free, library, card)
     else:
         if data not in library.studies and not data.endswith(".toml"):
             raise unknown("study", data, library.studies, "--data")
@@ -240,7 +246,7 @@ def _summary(
     problem: FitProblem, card: Card, found: Optimum, known: Uncertainty, predicted: np.ndarray, reasons: Sequence[str]
 ) -> dict[str, Any]:
     study = problem.study
-    bound = at_bound(problem, found.z)
+    bound, spread = at_bound(problem, found.z), _quantile(known)
     stated = np.asarray(residual(study.data, predicted[:, 1]))
     parameters = {}
     for i, name in enumerate(problem.names):
@@ -253,8 +259,8 @@ def _summary(
             "estimate": to(estimate),
             "se": to(estimate * se),
             "cv": math.sqrt(math.expm1(min(se, 20.0) ** 2)) if math.isfinite(se) else se,
-            "low": to(estimate * math.exp(-P95 * min(se, 50.0))),
-            "high": to(estimate * math.exp(P95 * min(se, 50.0))),
+            "low": to(estimate * math.exp(-spread * min(se, 50.0))),
+            "high": to(estimate * math.exp(spread * min(se, 50.0))),
             "bounds": [to(problem.low[i]), to(problem.high[i])],
             "start_outside": not problem.low[i] <= problem.start[i] <= problem.high[i],
             "bound": {-1: "lower", 1: "upper"}.get(int(bound[i])),
@@ -271,6 +277,10 @@ def _summary(
         "correlation": known.correlation,
         "rank": known.rank,
         "singular_values": known.singular,
+        "pooled": {"subjects": len(study.subjects), "clustered": known.clusters > 0, "quantile": spread}
+        if len(study.subjects) > 1
+        else None,
+        "notes": study.notes,
         "identifiability": _identifiability(problem, found.z, known),
         "residual_sd": known.residual_sd,
         "degrees_of_freedom": known.freedom,
@@ -285,6 +295,8 @@ def _summary(
                 "fold": Score("", d.row, float(p[1])).fold,
                 "residual": float(r),
                 "n": d.row.n,
+                "subject": d.subject or None,
+                "below": True if d.row.bound == "upper" else None,
                 "failed": why or None,
             }
             for d, p, r, why in zip(study.data, predicted, stated, reasons, strict=True)
@@ -302,6 +314,15 @@ def _summary(
     }
 
 
+def _quantile(known: Uncertainty) -> float:
+    """Standard errors from an estimate to its 5 % and 95 % points: Student's, with one degree of freedom less than clusters."""
+    if not known.clusters:
+        return P95
+    from scipy import stats
+
+    return float(stats.t.ppf(0.95, known.clusters - 1))
+
+
 def _errors(data: Sequence[Datum], predicted: np.ndarray, reasons: Sequence[str]) -> list[dict[str, Any]]:
     """For each part, and each of its series: rows, those that failed, geometric mean fold error before and after, and rms error."""
     entries = []
@@ -312,6 +333,7 @@ def _errors(data: Sequence[Datum], predicted: np.ndarray, reasons: Sequence[str]
             if not rows:
                 continue
             same = {data[i].row.unit for i in rows}
+            off = [data[i].row.value - predicted[i, 1] for i in rows if not data[i].row.bound]
             entries.append(
                 {
                     "part": part,
@@ -320,9 +342,7 @@ def _errors(data: Sequence[Datum], predicted: np.ndarray, reasons: Sequence[str]
                     "failed": sum(bool(reasons[i]) for i in rows),
                     "gmfe_at_start": _gmfe([Score("", data[i].row, predicted[i, 0]).fold for i in rows]),
                     "gmfe": _gmfe([Score("", data[i].row, predicted[i, 1]).fold for i in rows]),
-                    "rmse": math.sqrt(np.mean([(data[i].row.value - predicted[i, 1]) ** 2 for i in rows]))
-                    if len(same) == 1
-                    else None,
+                    "rmse": math.sqrt(np.mean(np.square(off))) if len(same) == 1 and off else None,
                     "unit": same.pop() if len(same) == 1 else None,
                 }
             )
@@ -382,40 +402,3 @@ def _fitted(problem: FitProblem, card: Card, summary: Mapping[str, Any]) -> dict
             note=note,
         )
     return fitted
-
-
-def _dataset(problem: FitProblem, found: Optimum, known: Uncertainty, predicted: np.ndarray) -> xr.Dataset:
-    data = problem.study.data
-    text = lambda values: np.array(list(values), object)
-    stated = np.asarray(residual(data, predicted[:, 1]))
-    return xr.Dataset(
-        {
-            "quantity": (("row",), text(d.row.quantity for d in data), {"long_name": "what was measured"}),
-            "part": (("row",), text(d.part for d in data), {"long_name": "fit or judge"}),
-            "unit": (("row",), text(d.row.unit for d in data), {"long_name": "unit of observed and predicted"}),
-            "observed": (("row",), np.array([d.row.value for d in data]), {"long_name": "measured value"}),
-            "predicted": (("row",), predicted[:, 1], {"long_name": "prediction with the fitted values"}),
-            "predicted_at_start": (("row",), predicted[:, 0], {"long_name": "prediction with the values of the card"}),
-            "residual": (("row",), stated, {"units": "1", "long_name": "residual in assumed standard deviations"}),
-            "estimate": (
-                ("parameter",),
-                np.exp(found.z),
-                {"long_name": "fitted value in the unit of `parameter_unit`"},
-            ),
-            "parameter_unit": (("parameter",), text(problem.units), {"long_name": "unit of the parameter"}),
-            "se_log": (("parameter",), known.se, {"units": "1", "long_name": "standard error of ln of the parameter"}),
-            "fisher": (
-                ("parameter", "other"),
-                known.fisher,
-                {"units": "1", "long_name": "Fisher matrix of ln of the parameters, priors included"},
-            ),
-            "start_value": (("start", "parameter"), np.exp(found.begin), {"long_name": "first point of each start"}),
-            "end_value": (("start", "parameter"), np.exp(found.end), {"long_name": "last point of each start"}),
-            "cost": (
-                ("start",),
-                found.cost,
-                {"units": "1", "long_name": "half the sum of squared residuals at the end"},
-            ),
-        },
-        {"parameter": list(problem.names), "other": list(problem.names)},
-    )

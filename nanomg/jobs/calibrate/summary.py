@@ -61,7 +61,20 @@ class FittedRow(JsonRecord):
     fold: Number = field(metadata=about("fold error"))
     residual: Number = field(metadata=about("residual in stated standard deviations"))
     n: int = field(metadata=about("number of measurements"))
+    subject: str | None = field(default=None, metadata=about("ID of the subject, if it is known", optional=True))
+    below: bool | None = field(
+        default=None, metadata=about("true where the value is a limit that the quantity is below", optional=True)
+    )
     failed: str | None = field(metadata=about("why there is no prediction"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledSubjects(JsonRecord):
+    """Subjects whose data are fitted together, with one value of each parameter for all of them."""
+
+    subjects: int = field(metadata=about("number of subjects"))
+    clustered: bool = field(metadata=about("whether standard errors are clustered by subject"))
+    quantile: Number = field(metadata=about("standard errors from an estimate to its 5 % and 95 % points"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +113,10 @@ class CalibrateSummary(JobSummary):
     rows: tuple[FittedRow, ...] = field(metadata=about("every row"))
     starts: StartsSummary = field(metadata=about("the search"))
     seed: int = field(metadata=about("seed of the starts"))
+    pooled: PooledSubjects | None = field(
+        default=None, metadata=about("subjects whose data are pooled; null for one or unknown ones")
+    )
+    notes: tuple[str, ...] = field(default=(), metadata=about("how a table was read, in sentences"))
     written: str | None = field(default=None, metadata=about("the card, if one was written"))
 
 

@@ -122,3 +122,36 @@ def test_points_without_a_prediction_are_counted_and_left():
         starts=3,
     )
     assert found.failed > 0 and found.z[0] == pytest.approx(3.0, abs=1e-4)
+
+
+def test_errors_of_pooled_subjects_are_those_of_the_sandwich():
+    """By the formula of the clustered estimator: bread, meat of sums within subjects, and the correction for few clusters."""
+    rng = np.random.default_rng(5)
+    A = rng.normal(size=(24, 2))
+    clusters = [f"subject {i // 4}" for i in range(24)]
+    r = np.repeat(rng.normal(size=6), 4) + 0.3 * rng.normal(size=24)
+    z = np.linalg.lstsq(A, r)[0]
+    r = r - A @ z  # at the optimum
+    known = least_squares.uncertainty(r, A, np.zeros(2, bool), clusters=clusters)
+    bread = np.linalg.inv(A.T @ A)
+    sums = np.stack([A[4 * i : 4 * i + 4].T @ r[4 * i : 4 * i + 4] for i in range(6)])
+    covariance = 6 / 5 * 23 / 22 * bread @ (sums.T @ sums) @ bread
+    np.testing.assert_allclose(known.se, np.sqrt(np.diag(covariance)), rtol=1e-10)
+    np.testing.assert_allclose(known.correlation[0, 1], covariance[0, 1] / np.prod(known.se), rtol=1e-10)
+    assert known.clusters == 6
+
+
+def test_the_mean_of_pooled_subjects_is_as_uncertain_as_the_means_of_subjects():
+    """The same number of values in each: the error is that of the subjects' means, however many values each has."""
+    rng = np.random.default_rng(6)
+    means, repeats = rng.normal(size=8), 10
+    values = np.repeat(means, repeats)
+    A = np.ones((len(values), 1))
+    plain = least_squares.uncertainty(values - values.mean(), A, np.zeros(1, bool))
+    known = least_squares.uncertainty(
+        values - values.mean(), A, np.zeros(1, bool), clusters=np.repeat([*"abcdefgh"], repeats).tolist()
+    )
+    assert known.se[0] == pytest.approx(means.std(ddof=1) / np.sqrt(8), rel=1e-12)
+    assert plain.se[0] < 0.4 * known.se[0]
+    alone = least_squares.uncertainty(values - values.mean(), A, np.zeros(1, bool), clusters=["a"] * len(values))
+    assert alone.se[0] == plain.se[0] and alone.clusters == 0

@@ -1,0 +1,164 @@
+"""A study of a plain table of measured values: in the columns of NONMEM, or named `time` and `value`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nanomg.data.measured_cells import MISSING_CELLS, finite_number, is_flagged, measured_value, optional_number
+from nanomg.data.profile_table import columns_by_name
+from nanomg.data.series import Line, read_csv
+from nanomg.data.studies import ERROR, Datum, FreeParameter, Study, datum_of, runs_with_card
+from nanomg.errors import InputError
+from nanomg.library import scenario_file
+from nanomg.library.library import Library
+
+_OWN = ("SIGNAL", "UNIT", "SD", "RUN")  # columns beside those of every table of measured values
+_DOSES = ("AMT", "DOSE", "RATE", "DUR", "II", "ADDL")
+_KINDS = ("CMT", "DVID")  # columns that tell apart what was measured
+
+
+def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], library: Library, card: str) -> Study:
+    """A study of a table with the columns TIME [h] and DV (or VALUE, CONC), and where needed ID, MDV, EVID, BLQ, LLOQ, signal,
+    unit, sd and run (a scenario).
+
+    Without the last ones a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
+    """
+    rows, where = read_csv(path), str(path)
+    header = list(rows[0][1])
+    column = columns_by_name(header, where) | {c.upper(): c for c in header if c.upper() in _OWN}
+    samples = [line for line in rows if _is_sample(line, column, where)]
+    if not samples:
+        raise InputError("the table has no sample", where)
+    _check_kinds(samples, header, column, where)
+    _check_doses(rows, column, where)
+    named = dict.fromkeys(_cell(row, column, "RUN") or scenario for _, row in samples)
+    called = {name: Path(name).stem for name in named}  # a scenario may be the path of a file
+    if len({*called.values()}) < len(named):
+        called = dict(zip(named, named, strict=True))
+    if "" in named:
+        raise InputError("name the scenario with --scenario, or in a column 'run'", where)
+    last = max(finite_number(row[column["TIME"]], _at(line, column, "TIME", where)) for line, row in samples)
+    scenarios = {name: scenario_file.load(name, library) for name in named}
+    horizons = {name: max(one.horizon, last) for name, one in scenarios.items()}
+    entries = {called[name]: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
+    runs = runs_with_card(entries, library, card, where, path.parent)
+    shown = {called[name]: one.outputs for name, one in scenarios.items()}
+    data: list[Datum] = []
+    for line, row in samples:
+        run = called[_cell(row, column, "RUN") or scenario]
+        signal = _cell(row, column, "SIGNAL")
+        if not signal and len(shown[run]) != 1:
+            all_shown = ", ".join(shown[run]) or "none"
+            raise InputError(
+                f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", f"{where}, line {line}"
+            )
+        signal = signal or next(iter(shown[run]))
+        time = finite_number(row[column["TIME"]], _at(line, column, "TIME", where))
+        subject = _cell(row, column, "ID")
+        entry: dict[str, Any] = {
+            "quantity": f"{signal} at {time:g} h",
+            "series": f"{run}, {signal}",
+            "run": run,
+            "signal": signal,
+            "time": f"{time!r} h",
+            "unit": _cell(row, column, "UNIT") or shown[run].get(signal, ""),
+            "source": path.stem,
+            "subject": subject,
+            **_value((line, row), column, where),
+        }
+        data.append(datum_of(entry, runs, f"{where}, line {line}"))
+    notes = _notes(header, column, data)
+    return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card, notes=tuple(notes))
+
+
+def _cell(row: Mapping[str, str], column: Mapping[str, str], name: str) -> str:
+    """A cell, empty if it is missing or there is no such column."""
+    text = row[column[name]] if name in column else ""
+    return "" if text in MISSING_CELLS else text
+
+
+def _at(line: int, column: Mapping[str, str], name: str, where: str) -> str:
+    return f"{where}, line {line}, column {column.get(name, name)}"
+
+
+def _is_sample(line: Line, column: Mapping[str, str], where: str) -> bool:
+    """Whether a row is one: no dose or other event, and no missing value."""
+    number, row = line
+    read = lambda name: optional_number(_cell(row, column, name), _at(number, column, name, where))
+    evid, below = read("EVID"), measured_value(row[column["DV"]], _at(number, column, "DV", where))
+    event = evid > 0 if math.isfinite(evid) else read("AMT") > 0
+    unmeasured = math.isnan(below.value) and not below.below and not _flagged(line, column, where)
+    return not (event or unmeasured or (read("MDV") > 0 and not below.below and not _flagged(line, column, where)))
+
+
+def _flagged(line: Line, column: Mapping[str, str], where: str) -> bool:
+    return is_flagged(_cell(line[1], column, "BLQ"), _at(line[0], column, "BLQ", where))
+
+
+def _value(line: Line, column: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The value of a row and its error; a sample below the limit of quantification is a bound there."""
+    number, row = line
+    at = _at(number, column, "DV", where)
+    sample = measured_value(row[column["DV"]], at)
+    stated = optional_number(_cell(row, column, "LLOQ"), _at(number, column, "LLOQ", where))
+    flagged = _flagged(line, column, where)
+    limit = next((x for x in (sample.limit, stated, sample.value) if math.isfinite(x)), math.nan)
+    if sample.below or flagged or sample.value < stated:
+        if not limit > 0:
+            raise InputError("the limit of quantification is not known; write <0.5, or add a column LLOQ", at)
+        return {"value": limit, "bound": "upper", "sd": ERROR * limit}
+    spread = optional_number(_cell(row, column, "SD"), _at(number, column, "SD", where))
+    return {"value": sample.value} | ({"sd": spread} if math.isfinite(spread) else {})
+
+
+def _check_kinds(samples: Sequence[Line], header: Sequence[str], column: Mapping[str, str], where: str) -> None:
+    """Reject a table that holds several quantities without a column that names them."""
+    for name in header:
+        kinds = {row[name] for _, row in samples} - MISSING_CELLS
+        if name.upper() in _KINDS and len(kinds) > 1 and "SIGNAL" not in column:
+            listed = ", ".join(sorted(kinds))
+            raise InputError(
+                f"the samples are of several kinds ({name} {listed}); name each in a column 'signal'", where
+            )
+
+
+def _check_doses(rows: Sequence[Line], column: Mapping[str, str], where: str) -> None:
+    """Reject a table whose subjects have different doses, as one scenario has the doses of all."""
+    doses: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for number, row in rows:
+        amount = optional_number(_cell(row, column, "AMT"), _at(number, column, "AMT", where))
+        given = doses.setdefault((_cell(row, column, "RUN"), _cell(row, column, "ID")), [])
+        if amount > 0:
+            given.append((finite_number(row[column["TIME"]], _at(number, column, "TIME", where)), amount))
+    by_run: dict[str, dict[tuple[tuple[float, float], ...], str]] = {}
+    for (run, subject), given in doses.items():
+        by_run.setdefault(run, {}).setdefault(tuple(given), subject)
+    for alike in by_run.values():
+        if len(alike) > 1:
+            first, second, *_ = alike.values()
+            raise InputError(
+                f"subjects {first} and {second} have different doses, and a scenario has one regimen; "
+                "name a scenario for each in a column 'run'",
+                where,
+            )
+
+
+def _notes(header: Sequence[str], column: Mapping[str, str], data: Sequence[Datum]) -> list[str]:
+    """What was made of the table."""
+    below = sum(datum.row.bound == "upper" for datum in data)
+    notes = []
+    if below:
+        notes.append(
+            f"Samples below the limit of quantification: {below}; each counts only as far as its prediction is above the limit."
+        )
+    doses = [column[name] for name in _DOSES if name in column]
+    if doses:
+        plural = "s" if len(doses) > 1 else ""
+        notes.append(f"Doses are those of the scenario, not those of the column{plural} {', '.join(doses)}.")
+    used = {*column.values()}
+    if unused := [name for name in header if name not in used]:
+        notes.append(f"Columns that were not used: {', '.join(unused)}.")
+    return notes
