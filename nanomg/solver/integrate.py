@@ -130,7 +130,8 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         weighted = error / (inputs.rtol * size)
         own = jnp.where(finite, jnp.sqrt(jnp.mean(weighted**2, 0)), jnp.inf)
         used = share * whole
-        smallest = jnp.maximum(problem.min_step, 4 * jnp.finfo(dtype).eps * whole)
+        # a step must still be seen when it is added to how far the interval is
+        smallest = jnp.maximum(problem.min_step, 4 * jnp.finfo(dtype).eps * whole * lanes.tau)
         tiny = used <= 1.001 * smallest  # a share of an interval and back again is rounded
         # an interval of length zero takes no step: only its jump, which cannot fail
         fails = alive & tiny & ~(own <= 1) & (whole > 0)

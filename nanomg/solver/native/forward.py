@@ -97,7 +97,7 @@ class _Lanes:
         f.call(step, rows["y"], self.r.reals["used"], *(rows[n] for n in ("inv", "inflow", "U", "Y", "F", "E", "L")))
 
         own, finite = self._error()
-        smallest = self.min_step.larger(whole * (4 * _EPSILON[self.form.real]))
+        smallest = self.min_step.larger(whole * tau * (4 * _EPSILON[self.form.real]))
         tiny = used.is_("<=", smallest * 1.001)
         good = own.is_("<=", 1.0)
         fails = active & tiny & ~good
