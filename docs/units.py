@@ -1,6 +1,6 @@
 """What a process with an empty cache would ask of pint: `python docs/units.py` writes nanomg/units.json.
 
-pint takes as long to load as a scenario takes to simulate. The file holds every conversion that the shipped cards and scenarios
+pint takes as long to load as a scenario takes to simulate. The file holds every conversion and dimension that the shipped cards and scenarios
 need, as pint gives it; a test compares it with pint.
 """
 
@@ -38,7 +38,8 @@ def conversions() -> dict[str, Any]:
         for name in library.cards:
             library.card(name)
         for name in library.scenarios:
-            scenario_file.load(name, library)
+            for unit in scenario_file.load(name, library).outputs.values():
+                units.dimension(unit)  # an outcome table asks whether it is an amount
     finally:
         units._known = kept
     return dict(sorted(noted.values.items()))

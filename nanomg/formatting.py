@@ -21,6 +21,16 @@ def format_number(value: float | None, digits: int = 4) -> str:
     return f"{mantissa}e{int(power)}" if exponent else mantissa
 
 
+def resolved(value: float | None, size: float, least: float = 1e-9) -> float | None:
+    """A number, or 0 where it is below `least` of the size of the numbers that it is one of: rounding and solver leave such rests.
+
+    Example:
+        >>> resolved(-5e-17, 1.0), resolved(0.25, 1.0)
+        (0.0, 0.25)
+    """
+    return 0.0 if value is not None and abs(value) < least * abs(size) else value
+
+
 def percent(share: float | None) -> str:
     """A share in whole percent, or with one digit where it is less than one."""
     if share is None or not math.isfinite(share):

@@ -83,6 +83,7 @@ class Scenario:
     columns: Mapping[str, BoundColumn]  # by parameter
     config: Mapping[str, Any]
     subjects: tuple[Subject, ...] = ()  # of an event table whose records replace the doses
+    control: str = ""  # name of the scenario that differs only in its Mg
 
     @property
     def kind(self) -> str:

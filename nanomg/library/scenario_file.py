@@ -3,6 +3,7 @@
     title = "…"                       species = "mouse"
     mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
     horizon = "28 d"                  every = "6 h"                 the regular output times
+    control = "human-lbcl-cart"       the scenario that differs only in its Mg, to compare results with
     outputs = ["tumour.volume", …]                                  signals and states to show, in the unit that is declared
     [parameters]                      "tumour.viable_0" = "20 Mcell"
     [[dose]]                          see nanomg.dosing.prescription
@@ -44,6 +45,7 @@ _KEYS = {
     "cards",
     "horizon",
     "every",
+    "control",
     "outputs",
     "parameters",
     "columns",
@@ -114,7 +116,9 @@ def _build(
     """The scenario that a file's content describes; if its regimen is `replaced`, a port of `[[free]]` may have no dose."""
     where = f"scenario {path.stem!r}"
     file = Reader(data, where, _KEYS, ("mechanisms", "cards", "horizon"))
-    title, description, species = (file.text(key) for key in ("title", "description", "species"))
+    title, description, species, control = (file.text(key) for key in ("title", "description", "species", "control"))
+    if control and not replaced and control not in library.scenarios:
+        raise unknown("scenario", control, library.scenarios, f"{where}, control")
     model = _model(tuple(library.mechanism(name, where) for name in file.texts("mechanisms")))
     cards = tuple(library.card(name, where) for name in file.texts("cards"))
     if outside := _from_outside(model):
@@ -189,6 +193,7 @@ def _build(
         free=free,
         columns=_columns(model, file.table("columns"), f"{where}, [columns]"),
         config=config,
+        control=control,
     )
 
 

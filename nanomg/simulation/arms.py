@@ -17,10 +17,11 @@ from nanomg.dosing.dose import Dose
 from nanomg.equations.model import Model
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.roles import HYPOTHESES, SUBSTANCE, TUMOUR
-
-AS_GIVEN, WITHOUT, FREE = "as given", "without Mg", "same Mg given free"
-AS_SET = "as set"
+from nanomg.simulation.roles import AS_GIVEN as AS_GIVEN
+from nanomg.simulation.roles import AS_SET as AS_SET
+from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, SERUM, SUBSTANCE, TUMOUR
+from nanomg.simulation.roles import FREE as FREE
+from nanomg.simulation.roles import WITHOUT as WITHOUT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,11 @@ def carries(model: Model, cmt: str) -> list[str]:
     return [] if TUMOUR in held.values() else [s for s, what in held.items() if what == SUBSTANCE]
 
 
+def has_free_mg(model: Model) -> bool:
+    """Whether the model has Mg outside of carriers; without, a payload stands for any drug and there is no effect of Mg."""
+    return SERUM in model.owner or CONCENTRATION in model.owner
+
+
 def without_mg(model: Model, doses: Sequence[Dose]) -> tuple[Dose, ...]:
     """The regimen with every dose that brings Mg left out."""
     return tuple(d for d in doses if not carries(model, d.cmt))
@@ -99,7 +105,7 @@ def given_free(scenario: Scenario, doses: Sequence[Dose]) -> tuple[Dose, ...] | 
 def arms_of(scenario: Scenario, doses: Sequence[Dose], name: str = AS_GIVEN) -> dict[str, tuple[Dose, ...]]:
     """A regimen with its paired arms."""
     arms = {name: tuple(doses)}
-    if any(carries(scenario.model, d.cmt) for d in doses):
+    if has_free_mg(scenario.model) and any(carries(scenario.model, d.cmt) for d in doses):
         arms[WITHOUT] = without_mg(scenario.model, doses)
         if (free := given_free(scenario, doses)) is not None:
             arms[FREE] = free

@@ -46,6 +46,8 @@ def brings_mg(scenario: Scenario, subjects: Sequence[Subject]) -> bool:
 
 def _carrying(scenario: Scenario, columns: Columns) -> np.ndarray:
     """Which records bring Mg."""
+    if not simulation_arms.has_free_mg(scenario.model):
+        return np.zeros(len(columns.time), bool)
     carries = [bool(simulation_arms.carries(scenario.model, name)) for name in columns.names]
     return columns.doses & np.array([*carries, False])[columns.cmt]
 

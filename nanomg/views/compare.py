@@ -54,7 +54,7 @@ _ELSEWHERE = (
 _OF_REQUEST = frozenset(
     f"request.{key}" for key in ("job", "request_version", "scenario", "set", "dose", "precision", "seed")
 )
-_WORDS = ("file.title", "file.description")
+_WORDS = ("file.title", "file.description", "file.control")
 _LONGEST, _HASH = 60, 8  # letters of a value; of a longer one's beginning and hash
 
 

@@ -115,7 +115,8 @@ def test_its_values_and_sources_are_in_the_result(run: results_run.Run, folder: 
         table = tree["parameters"].to_dataset().sel(parameter="cytotoxic.CL")
         assert float(table.value) == 100.0 and str(table.unit.values) == "mL/h"
         assert str(table.source.values) == "nobody2020" and str(table.card.values) == "cytotoxic"
-    assert "no conclusion" in run.summary["verdict"]
+    assert run.summary["verdict"].startswith("Tumour volume: ")
+    assert "Compare it with a run in which Mg does not change" in run.summary["verdict"]
 
 
 def test_the_command_line_finds_it(program: Program, folder: Path) -> None:

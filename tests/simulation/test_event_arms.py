@@ -208,7 +208,9 @@ def test_the_verdict_on_a_table_is_that_on_the_same_doses(tmp_path: Path) -> Non
         "mouse-mc38-depot", dose=["pd1.ip: none", "liposome.intratumoral: 1 mg q 7 d x 4 from 1 d"]
     )
     assert run.summary["mg"] is None and list(run.summary["mg_of_subjects"]) == ["1", "3"]
-    assert run.summary["verdict"].startswith("2 subjects with Mg: tumour free Mg is above +0.02 mmol/L for ")
+    sentence = run.summary["verdict"]
+    assert sentence.startswith("2 subjects with Mg. The Mg changes tumour volume at the end by ")
+    assert "in the median of 2 subjects: " in sentence and "it is above +0.02 mmol/L for " in sentence
     mg, expected = run.summary["mg_of_subjects"]["1"], alone.summary["mg"]
     for key in ("hours_per_day_above_0.02", "hours_per_day_above_0.3", "mean_competence_gain"):
         assert mg[key] == pytest.approx(expected[key], rel=0.02, abs=1e-3)

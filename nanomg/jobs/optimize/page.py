@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nanomg.formatting import MISSING, format_number
+from nanomg.jobs.simulate import outcome_page
 from nanomg.jobs.simulate import page as simulation
 from nanomg.page.blocks import Block, Caution, Cell, Table, Text, Tile, Tiles, number_cell
 from nanomg.page.quantity import Numbers, Quantity
@@ -27,6 +28,7 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     yield Tiles(list(_tiles(result)), on_screen=False)
     yield simulation.ended(result)
     yield from _search(result)
+    yield from outcome_page.tables(result)
     terms = result.at("terms") or {}
     rows = [(name, *(result.cell("terms", name, key) for key in (BASELINE, OPTIMUM))) for name in terms]
     total = ("total", result.cell("baseline_objective"), result.cell("objective"))
@@ -38,9 +40,11 @@ def blocks(result: ResultReader) -> Iterator[Block]:
         yield Table(headers, "prrrrur", doses, "Regimen, optimised and before")
     yield simulation.signals(result)
     yield from simulation.mg_tables(result)
+    yield from outcome_page.words(result)
 
 
 def _tiles(result: ResultReader) -> Iterator[Tile]:
+    yield from outcome_page.effect_tile(result)
     yield Tile("limits", _kept_limits(result))
     if (first := next(iter(result.at("signals") or {}), None)) is not None:
         after = result.cell("signals", first, "final")._replace(note=_at_baseline(result, first))

@@ -16,6 +16,7 @@ from nanomg.jobs.optimize.request import OptimizeRequest
 from nanomg.jobs.optimize.summary import OptimizeSummary
 from nanomg.jobs.request import about_scenario, on_engine, origin
 from nanomg.jobs.simulate import group, measures, verdict
+from nanomg.jobs.simulate import outcome as simulate_outcome
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.results import groups as results_groups
@@ -120,7 +121,8 @@ def run(
     arms = simulation_arms.run_arms(
         chosen, {BASELINE: outcome.baseline, **simulation_arms.arms_of(chosen, outcome.doses, OPTIMUM)}, lanes.TIGHT
     )
-    mg, sentence = verdict.judge(chosen, arms, OPTIMUM)
+    numbers = simulate_outcome.of_arms(chosen, arms, OPTIMUM)
+    mg, sentence = verdict.judge(chosen, arms, OPTIMUM, numbers)
     constraints = _constraints(chosen, arms, outcome.doses)
     feasible = outcome.feasible and not any(state_of_limit(c["limit"], c["slack"]) == EXCEEDED for c in constraints)
     if not feasible:
@@ -146,11 +148,13 @@ def run(
             "converged": outcome.converged,
             "signals": measures.signals(chosen, arms, OPTIMUM),
             "verdict": sentence,
+            "outcome": simulate_outcome.summary_of(numbers),
             "mg": mg,
         }
     )
     groups = {
         **group.of_arms(chosen, arms),
+        **group.of_outcome(numbers),
         **group.of_verdict(mg, arms, OPTIMUM),
         "optimization": optimize_group.optimization(outcome, constraints),
     }

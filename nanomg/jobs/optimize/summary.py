@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from nanomg.jobs.simulate.summary import MgEffect, Signal
+from nanomg.jobs.simulate.summary import MgEffect, OutcomeTable, Signal
 from nanomg.jobs.summary import Ending, JobSummary
 from nanomg.schema import JsonRecord, Number, about
 
@@ -75,6 +75,9 @@ class OptimizeSummary(JobSummary):
     converged: bool = field(metadata=about("whether the search converged"))
     signals: Mapping[str, Signal] = field(metadata=about("outputs of the optimum by name"))
     verdict: str = field(metadata=about("the answer in a sentence"))
+    outcome: OutcomeTable | None = field(
+        default=None, metadata=about("outputs of all arms and hypotheses, with differences", optional=True)
+    )
     mg: MgEffect | None = field(default=None, metadata=about("what the Mg does"))
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
-from nanomg.formatting import MISSING, bounded, format_number, percent
+from nanomg.formatting import MISSING, bounded, format_number, percent, resolved
+from nanomg.jobs.simulate import outcome_page
 from nanomg.jobs.simulate.effect_text import LEAST_RISE, gain_text, hours_text
 from nanomg.page.blocks import LARGE, Block, Cell, Items, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.simulation.roles import HOURS, RELEVANT
+from nanomg.simulation.roles import AS_GIVEN, HOURS, RELEVANT
 
 _SUBJECTS = 20  # that failed, listed by name
 _MEASURES = {name: READ_OUTS[name].short for name in SUMMARISED}
@@ -24,12 +25,15 @@ def sentence(result: ResultReader) -> str:
 
 
 def blocks(result: ResultReader) -> Iterator[Block]:
-    """How the trajectories ended, the outputs, and the effect of Mg."""
-    yield Tiles(mg_tiles(result) if result.at("mg") else _output_tiles(result), on_screen=False)
+    """How the trajectories ended, the outcome of all arms, the outputs, and the effect of Mg."""
+    tiles = [*outcome_page.effect_tile(result), *(mg_tiles(result) if result.at("mg") else ())]
+    yield Tiles(tiles or _output_tiles(result), on_screen=False)
     yield ended(result)
     yield from _failed_subjects(result)
+    yield from outcome_page.tables(result)
     yield signals(result)
     yield from mg_tables(result)
+    yield from outcome_page.words(result)
 
 
 def ended(result: ResultReader) -> Text:
@@ -71,35 +75,63 @@ def signals(result: ResultReader) -> Table | Text:
     rows: list[Sequence[Any]] = []
     entries = result.at("signals") or {}
     for name, signal in entries.items():
-        rows.append((result.name(name), signal["unit"], *(result.cell("signals", name, key) for key in _MEASURES)))
+        cells = (_resolved(result.cell("signals", name, key), signal) for key in _MEASURES)
+        rows.append((result.name(name), signal["unit"], *cells))
         for i, end in enumerate(("lowest", "highest") if "range" in signal else ()):
-            ends = (result.cell("signals", name, "range", key, i) for key in _MEASURES)
+            ends = [_resolved(result.cell("signals", name, "range", key, i), signal) for key in _MEASURES]
             rows.append((f"  {end}", "", *ends))
     if not rows:
         return Text("The summary lists no outputs.", "note")
     many = any("range" in signal for signal in entries.values())
-    title = "Outputs: median of the subjects, lowest and highest" if many else "Outputs"
+    title = f"Outputs{_of_regimen(result)}" + (": median of the subjects, lowest and highest" if many else "")
     return Table(("", "unit", *_MEASURES.values()), "purrrrr", rows, title)
+
+
+def _of_regimen(result: ResultReader) -> str:
+    """Of which regimen and under which hypothesis the outputs are, where there are several."""
+    hypotheses = list(result.at("outcome", "hypotheses") or ())
+    under = f", under {hypotheses[0]}" if len(hypotheses) > 1 else ""
+    several = len(result.at("outcome", "regimens") or ()) > 1
+    regimen = str(result.at("outcome", "regimen"))
+    named = regimen if regimen == AS_GIVEN else f"of the {regimen}"
+    return f" {named}{under}" if several else under
+
+
+def _resolved(cell: Cell, signal: Mapping[str, Any]) -> Cell:
+    """A number of an output; 0 where it is a rest of rounding."""
+    return cell if resolved(cell.value, _size(signal)) == cell.value else cell._replace(text="0")
+
+
+def _size(signal: Mapping[str, Any]) -> float:
+    """How large an output is; a share or count is known to an absolute resolution."""
+    ends = [abs(signal[key] or 0.0) for key in ("min", "max")]
+    return max(*ends, 1.0 if signal["unit"] == "1" else 0.0)
 
 
 # ---------------------------------------------------------------- the effect of Mg
 def mg_tiles(result: ResultReader) -> list[Tile]:
     """The effect of Mg in large numbers."""
+    tissue = tissue_of_effect(result)
     hours = [
-        Tile(f"tumour free Mg above +{label} mmol/L", _over(result, hours_text, "mg", key), "h/day")
+        Tile(f"{tissue} free Mg above +{label} mmol/L", _over(result, hours_text, "mg", key), "h/day")
         for key, label in HOURS.items()
     ]
     gain = _over(result, gain_text, "mg", "mean_competence_gain")
     return [
         *hours,
         Tile(
-            "highest rise of tumour free Mg",
+            f"highest rise of {tissue} free Mg",
             _rise(result, "mg", "peak_rise"),
             str(result.at("mg", "peak_rise", "unit") or ""),
         ),
-        Tile("change of mean T-cell competence", gain, "%"),
+        *([Tile("change of mean T-cell competence", gain, "%")] if gain.text != MISSING else []),
         Tile("of the mean rise is local", _share(result, "mg", "share_local")),
     ]
+
+
+def tissue_of_effect(result: ResultReader) -> str:
+    """The tissue whose free Mg the effect is about."""
+    return str(result.at("mg", "tissue") or "tumour")
 
 
 def _over(result: ResultReader, text: Callable[[Mapping[str, float]], str], *path: str) -> Cell:
@@ -125,20 +157,23 @@ def mg_tables(result: ResultReader) -> Iterator[Table]:
     if not result.at("mg"):
         return
     arms = {"as given": ("mg",)} | ({"unencapsulated": ("mg", "free")} if result.at("mg", "free") else {})
-    hypotheses = sorted(result.summary["mg"]["mean_competence_gain"])
+    tissue, hypotheses = tissue_of_effect(result), sorted(result.at("mg", next(iter(HOURS))) or ())
     rows: list[Sequence[Any]] = []
     for arm, path in arms.items():
         prefix = f"{arm}: " if len(arms) > 1 else ""
         for key, label in HOURS.items():
             cells = (result.cell(*path, key, h, digits=3) for h in hypotheses)
             rows.append((f"{prefix}h/day above +{label} mmol/L", *cells))
-        gains = (_percent(result, *path, "mean_competence_gain", h) for h in hypotheses)
-        rows.append((f"{prefix}gain of competence [%]", *gains))
+        if result.at(*path, "mean_competence_gain"):
+            gains = (_percent(result, *path, "mean_competence_gain", h) for h in hypotheses)
+            rows.append((f"{prefix}gain of competence [%]", *gains))
     yield Table(
         ("", *hypotheses),
         "p" + "r" * len(hypotheses),
         rows,
-        "Effect of Mg in the tumour under each LFA-1 hypothesis, compared with no Mg",
+        f"Free Mg in the {tissue} and T cells under each hypothesis, compared with no Mg"
+        if len(hypotheses) > 1
+        else f"Free Mg in the {tissue}, compared with no Mg",
     )
     rises = [
         (
@@ -149,7 +184,7 @@ def mg_tables(result: ResultReader) -> Iterator[Table]:
         )
         for arm, path in arms.items()
     ]
-    yield Table(("", "mean", "peak", "unit", "local", "from serum"), "lrrurr", rises, "Rise of tumour free Mg")
+    yield Table(("", "mean", "peak", "unit", "local", "from serum"), "lrrurr", rises, f"Rise of {tissue} free Mg")
 
 
 def _percent(result: ResultReader, *path: str) -> Cell:
@@ -177,8 +212,9 @@ def changes(result: ResultReader) -> Iterator[str]:
     short = [level for level in RELEVANT.values() if peak and LEAST_RISE <= peak < level]
     if short:
         more = f"{format_number(short[0] / peak, 3)}-fold, its highest rise would reach +{short[0]:g} mmol/L"
-        yield f"A carrier or dose that raises tumour free Mg further: at {more}."
-    if (local := bounded(result.at("mg", "share_local"))) is not None:
+        yield f"A carrier or dose that raises {tissue_of_effect(result)} free Mg further: at {more}."
+    local = bounded(result.at("mg", "share_local"))
+    if local is not None and result.at("mg", "free"):
         yield f"Where the carrier releases its Mg: {percent(local)} of the mean rise is local, the rest comes from serum."
 
 
@@ -195,15 +231,26 @@ def asked(result: ResultReader) -> Iterator[Block]:
 
 
 def quantities(result: ResultReader) -> Numbers:
-    """The numbers by which two runs are compared."""
+    """The numbers by which two runs are compared: the outcome under each hypothesis first."""
+    yield from outcome_page.quantities(result)
+    group = f"signals{_under(result)}"
     for name, signal in result.summary["signals"].items():
+        size = _size(signal)
         for measure in ("final", "max"):
-            yield Quantity("signals", name, measure, signal["unit"]), signal[measure]
-        yield Quantity("signals", name, "AUC", signal["auc_unit"]), signal["auc"]
+            yield Quantity(group, name, measure, signal["unit"]), resolved(signal[measure], size)
+        yield Quantity(group, name, "AUC", signal["auc_unit"]), resolved(signal["auc"], size)
     if mg := result.summary.get("mg"):
         for arm, effect in {"": mg, "unencapsulated ": mg.get("free")}.items():
             if effect:
                 yield from _of_magnesium(arm, effect)
+
+
+def _under(result: ResultReader) -> str:
+    """Under which of several hypotheses the outputs are: of the summary, or of an older file's courses."""
+    hypotheses = result.at("outcome", "hypotheses")
+    if hypotheses is None and (courses := result.group("simulation")) is not None:
+        hypotheses = [str(name) for name in courses.get("hypothesis", ())]
+    return f" under {hypotheses[0]}" if hypotheses and len(hypotheses) > 1 else ""
 
 
 def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
@@ -212,7 +259,9 @@ def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
     tables["mean_competence_gain"] = "mean gain of competence", "1"
     for key, (text, unit) in tables.items():
         for hypothesis, value in effect[key].items():
-            yield Quantity("magnesium", text, f"{arm}{hypothesis}", unit), value
+            yield Quantity("magnesium", text, f"{arm}{hypothesis}", unit), resolved(value, 1.0)
     for key, text in {"mean_rise": "mean rise", "peak_rise": "peak rise"}.items():
-        yield Quantity("magnesium", text, arm.strip() or "as given", effect[key]["unit"]), effect[key]["value"]
-    yield Quantity("magnesium", "local share of the rise", arm.strip() or "as given", "1"), effect["share_local"]
+        amount = Quantity("magnesium", text, arm.strip() or "as given", effect[key]["unit"])
+        yield amount, resolved(effect[key]["value"], 1.0, LEAST_RISE)
+    share = bounded(effect["share_local"]) if (effect["peak_rise"]["value"] or 0.0) >= LEAST_RISE else None
+    yield Quantity("magnesium", "local share of the rise", arm.strip() or "as given", "1"), share

@@ -15,7 +15,8 @@ from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
 from nanomg.files import StrPath
 from nanomg.jobs.request import about_scenario, on_engine, origin
-from nanomg.jobs.simulate import measures, verdict
+from nanomg.jobs.simulate import measures, outcome, verdict
+from nanomg.jobs.simulate.outcome import OutcomeNumbers
 from nanomg.jobs.simulate.request import SimulateRequest
 from nanomg.jobs.simulate.summary import SimulateSummary
 from nanomg.library import event_doses
@@ -117,13 +118,15 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
     else:
         found = event_runs.run(chosen, (event_arms.scenario_subject(chosen),), request.precision)
         arms, given = found.of(0), found.arms
-    mg, sentence = verdict.judge(chosen, arms)
+    numbers = outcome.of_arms(chosen, arms)
+    mg, sentence = verdict.judge(chosen, arms, numbers=numbers)
     summary = SimulateSummary.of(
         {
             **about_scenario(chosen, path),
             "status": measures.of_status(arms.status),
             "signals": measures.signals(chosen, arms, AS_GIVEN),
             "verdict": sentence,
+            "outcome": outcome.summary_of(numbers),
             "mg": mg,
         }
     )
@@ -135,7 +138,8 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
         rows = None
         if given is not None:
             rows = {name: record_rows(chosen, subjects, with_id=False) for name, subjects in given.items()}
-        return {**group.of_arms(chosen, arms, rows), **group.of_verdict(mg, arms, AS_GIVEN)}
+        of_mg = group.of_verdict(mg, arms, AS_GIVEN)
+        return {**group.of_arms(chosen, arms, rows), **group.of_outcome(numbers), **of_mg}
 
     return finish(groups, summary, path, job="simulate", **origin(chosen, request, 0, command))
 
@@ -164,7 +168,7 @@ def _simulate_events(
     scenario = dataclasses.replace(scenario, config={**scenario.config, **asked})
     most = math.inf if series else MOST_NUMBERS
     found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times, most)
-    mg, effects, sentence = _judge_subjects(scenario, found)
+    numbers, mg, effects, sentence = _judge_subjects(scenario, found)
     summary = SimulateSummary.of(
         {
             **about_scenario(scenario, path),
@@ -173,6 +177,7 @@ def _simulate_events(
             "status": measures.of_subjects(found),
             "signals": measures.signals_of_subjects(scenario, found),
             "verdict": sentence,
+            "outcome": None if numbers is None else outcome.summary_of(numbers),
             "mg": mg,
             "mg_of_subjects": effects,
         }
@@ -193,7 +198,9 @@ def _simulate_events(
             made["simulation"] = results_groups.trajectories(
                 scenario.model, list(found.arms), found.hypotheses, found.times, found.data, found.status, names
             )
-        return made | group.of_verdict(mg, found.of(0), AS_GIVEN) if mg is not None else made
+        if numbers is not None:
+            made |= group.of_outcome(numbers)
+        return made | group.of_verdict(mg, found.of(0), AS_GIVEN)
 
     if table is not None:
         with files.replacing(table) as file:
@@ -204,28 +211,28 @@ def _simulate_events(
 
 def _judge_subjects(
     scenario: Scenario, found: event_runs.EventRuns
-) -> tuple[dict[str, Any] | None, dict[str, Any], str]:
-    """The verdict on one subject, or the verdicts by subject, with the sentence."""
+) -> tuple[OutcomeNumbers | None, dict[str, Any] | None, dict[str, Any], str]:
+    """The outcome, the effect of Mg on one subject or on each of several, and the conclusion."""
     if not scenario.config["series"]:
-        return (
-            None,
-            {},
-            "No conclusion: subjects were simulated at their records only, without control arms (--series adds both).",
-        )
+        why = "subjects were simulated at their records only, without control arms (--series adds both)"
+        return None, None, {}, f"No conclusion: {why}."
     if not len(found.times):
         why = "a reset restarts the clock, so there are no common times and values are at the records only"
-        return None, {}, f"No conclusion: {why}."
+        return None, None, {}, f"No conclusion: {why}."
     if not found.close:
-        return (
-            None,
-            {},
-            "No conclusion: there are too many different dose times; use fewer subjects or doses.",
-        )
+        why = "there are too many different dose times; use fewer subjects or doses"
+        return None, None, {}, f"No conclusion: {why}."
     if len(found.subjects) == 1:
-        mg, sentence = verdict.judge(scenario, found.of(0))
-        return mg, {}, sentence
-    given = {s.id: found.of(i) for i, s in enumerate(found.subjects) if event_arms.brings_mg(scenario, [s])}
-    return None, *verdict.judge_each(scenario, given)
+        arms = found.of(0)
+        numbers = outcome.of_arms(scenario, arms)
+        mg, sentence = verdict.judge(scenario, arms, numbers=numbers)
+        return numbers, mg, {}, sentence
+    given = [i for i, subject in enumerate(found.subjects) if event_arms.brings_mg(scenario, [subject])]
+    numbers = outcome.of_subjects(scenario, found, given or range(len(found.subjects)))
+    if not given:
+        return numbers, None, {}, verdict.without_mg(scenario, found, numbers)
+    arms_of = {found.subjects[i].id: found.of(i) for i in given}
+    return numbers, None, *verdict.judge_each(scenario, arms_of, numbers)
 
 
 def _check_files(

@@ -29,6 +29,38 @@ class Signal(JsonRecord):
     )
 
 
+ReadOutTable = Mapping[str, Mapping[str, Mapping[str, Number]]]  # by read-out, regimen or comparison, and hypothesis
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeSignal(JsonRecord):
+    """An output in every arm, in `unit`; of several subjects the median of each number."""
+
+    unit: str = field(metadata=about("unit"))
+    by_regimen: ReadOutTable = field(metadata=about("by read-out, regimen and hypothesis"))
+    differences: ReadOutTable = field(metadata=about("by read-out, comparison and hypothesis"))
+    ranges: Mapping[str, Mapping[str, Mapping[str, tuple[Number, ...]]]] | None = field(
+        default=None, metadata=about("smallest and largest difference of the subjects", optional=True)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutcomeTable(JsonRecord):
+    """The outcome of a regimen and of its control arms under every LFA-1 hypothesis, and what of it is due to the Mg."""
+
+    regimen: str = field(metadata=about("regimen that the answer is about"))
+    regimens: tuple[str, ...] = field(metadata=about("regimens that were simulated"))
+    hypotheses: tuple[str, ...] = field(metadata=about("LFA-1 hypotheses; that of `signals` of the result comes first"))
+    main: tuple[str, ...] = field(
+        metadata=about("signals that are shown first; the conclusion is about the first of them")
+    )
+    compared: Mapping[str, str] = field(metadata=about("which two regimens a comparison is between"))
+    signals: Mapping[str, OutcomeSignal] = field(metadata=about("outputs by name"))
+    subjects: int | None = field(
+        default=None, metadata=about("subjects of an event table that the numbers are medians of", optional=True)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class MgEffect(JsonRecord):
     """What an arm does against the arm without Mg; by LFA-1 hypothesis where that matters."""
@@ -47,6 +79,10 @@ class MgEffect(JsonRecord):
     share_serum: float | None = field(metadata=about("share of the mean rise that comes from serum", unit="1"))
     share_local: float | None = field(metadata=about("share of the mean rise that is local", unit="1"))
     free: MgEffect | None = field(default=None, metadata=about("the same Mg given unencapsulated"))
+    tissue: str | None = field(default=None, metadata=about("tissue whose free Mg is meant", optional=True))
+    peak_rises: Mapping[str, Number] | None = field(
+        default=None, metadata=about("largest rise under each hypothesis", unit="mmol/L", optional=True)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +97,9 @@ class SimulateSummary(JobSummary):
     status: Ending = field(metadata=about("how the trajectories ended"))
     signals: Mapping[str, Signal] = field(metadata=about("outputs by name"))
     verdict: str = field(metadata=about("the answer in a sentence"))
+    outcome: OutcomeTable | None = field(
+        default=None, metadata=about("outputs of all arms and hypotheses, with differences", optional=True)
+    )
     mg: MgEffect | None = field(default=None, metadata=about("what the Mg does"))
     mg_of_subjects: Mapping[str, MgEffect] | None = field(
         default=None, metadata=about("what the Mg does in each subject of an event table, by ID", optional=True)

@@ -1,4 +1,4 @@
-"""What Mg did in a regimen, next to the control arms, as numbers and one sentence."""
+"""What Mg did in a regimen, compared with its control arms: numbers, and the conclusion in words."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from nanomg.analysis.readouts import DAY, READ_OUTS
-from nanomg.formatting import bounded, format_number
-from nanomg.jobs.simulate.effect_text import LEAST_RISE, gain_text, hours_text, is_long
+from nanomg.jobs.simulate import effect_text, outcome, outcome_text
+from nanomg.jobs.simulate.outcome import OutcomeNumbers
 from nanomg.library.scenario import Scenario
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
-from nanomg.simulation.roles import CONCENTRATION, DONNAN, HOURS, RELEVANT, RESPONSE, SERUM
+from nanomg.simulation.event_runs import EventRuns
+from nanomg.simulation.roles import CONCENTRATION, DONNAN, HOURS, RELEVANT, RESPONSE, SERUM, tissue_of
+from nanomg.solver.status import Status
 
 
 def hours_above(times: np.ndarray, rise: np.ndarray, threshold: float) -> float:
@@ -25,105 +27,108 @@ def _read(name: str, times: np.ndarray, values: np.ndarray, *level: float) -> fl
     return float(READ_OUTS[name].formula(times, values, times[0], times[-1], *level))
 
 
-def _effect(arms: Arms, regimen: str, gamma: float) -> dict[str, Any]:
+def _effect(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
     """The effect of Mg in one arm compared with the arm without Mg, under each hypothesis."""
-    times = arms.times
+    times, gamma = arms.times, scenario.parameters[DONNAN].value
     out: dict[str, Any] = {key: {} for key in HOURS}
-    gain, rises, peaks, serum = {}, [], [], []
+    gain, rises, peaks, serum = {}, [], {}, []
     for h in arms.hypotheses:
-        treated = {n: arms.pick(n, regimen, h) for n in (CONCENTRATION, RESPONSE, SERUM)}
-        control = {n: arms.pick(n, WITHOUT, h) for n in (CONCENTRATION, RESPONSE, SERUM)}
+        treated, control = (
+            {n: arms.pick(n, r, h) for n in (CONCENTRATION, RESPONSE, SERUM) if n in arms.data}
+            for r in (regimen, WITHOUT)
+        )
         rise = treated[CONCENTRATION] - control[CONCENTRATION]
         for key, label in HOURS.items():
             out[key][h] = hours_above(times, rise, RELEVANT[label])
-        gain[h] = _read("mean", times, treated[RESPONSE] / control[RESPONSE]) - 1.0
+        if RESPONSE in treated:
+            gain[h] = _read("mean", times, treated[RESPONSE] / control[RESPONSE]) - 1.0
         rises.append(_read("mean", times, rise))
-        peaks.append(_read("max", times, rise))
+        peaks[h] = _read("max", times, rise)
         serum.append(gamma * _read("mean", times, treated[SERUM] - control[SERUM]))
     through_serum = serum[0] / rises[0] if rises[0] > 1e-9 else None
     return {
         **out,
         "mean_competence_gain": gain,
         "mean_rise": {"value": rises[0], "unit": "mmol/L"},
-        "peak_rise": {"value": peaks[0], "unit": "mmol/L"},
+        "peak_rise": {"value": peaks[arms.hypotheses[0]], "unit": "mmol/L"},
+        "peak_rises": peaks,
         "share_serum": through_serum,
         "share_local": None if through_serum is None else 1.0 - through_serum,
+        "tissue": tissue_of(scenario.model.declaration(CONCENTRATION).text),
     }
 
 
-def judge(scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN) -> tuple[dict[str, Any] | None, str]:
-    """The conclusion on one arm, as numbers and in words."""
-    known = all(name in arms.data for name in (CONCENTRATION, RESPONSE, SERUM))
-    if not known:
-        return None, "This model has no tumour interstitium and no LFA-1, so there is no conclusion about tumour Mg."
+def judge(
+    scenario: Scenario, arms: Arms, regimen: str = AS_GIVEN, numbers: OutcomeNumbers | None = None
+) -> tuple[dict[str, Any] | None, str]:
+    """The conclusion on one arm, as numbers and in words; `numbers` is the outcome of the arms, where it is known already."""
+    found = outcome.of_arms(scenario, arms, regimen) if numbers is None else numbers
     if WITHOUT not in arms.regimens:
-        return None, "No dose of this regimen contains Mg."
+        given = arms.regimens.index(regimen)
+        course = {name: arms.data[name][given] for name in _ROLES if name in arms.data}
+        return None, _FAILED if arms.status[given].any() else outcome_text.without_dose(scenario, found, course)
     used = [arms.regimens.index(r) for r in (regimen, WITHOUT)]
     if arms.status[used].any():
-        return None, "No conclusion: a trajectory of this regimen or of its control arm without Mg failed."
-    gamma = scenario.parameters[DONNAN].value
-    effect = _effect(arms, regimen, gamma)
+        return None, _FAILED
+    if not {CONCENTRATION, SERUM} <= arms.data.keys():
+        return None, f"{outcome_text.with_and_without(scenario, found)} {_NO_TISSUE}".strip()
+    effect = _effect(scenario, arms, regimen)
     solved = FREE in arms.regimens and not arms.status[arms.regimens.index(FREE)].any()
-    effect["free"] = _effect(arms, FREE, gamma) if solved else None
-    return effect, _sentence(effect)
+    effect["free"] = _effect(scenario, arms, FREE) if solved else None
+    return effect, _sentence(scenario, found, effect)
 
 
-def judge_each(scenario: Scenario, arms: Mapping[str, Arms]) -> tuple[dict[str, Any], str]:
-    """The conclusions on several subjects by ID, as numbers, and one sentence on their range."""
+def judge_each(
+    scenario: Scenario, arms: Mapping[str, Arms], numbers: OutcomeNumbers | None = None
+) -> tuple[dict[str, Any], str]:
+    """The conclusions on several subjects by ID, as numbers, and one sentence on their range; `numbers` is their outcome."""
     judged = {subject: judge(scenario, found) for subject, found in arms.items()}
     effects = {subject: effect for subject, (effect, _) in judged.items() if effect is not None}
+    first = "" if numbers is None else outcome_text.with_and_without(scenario, numbers)
     if not effects:
-        return {}, next((sentence for _, sentence in judged.values()), "No subject receives Mg.")
+        if all(sentence == _FAILED for _, sentence in judged.values()):
+            return {}, _FAILED if judged else "No subject receives Mg."
+        return {}, " ".join(filter(None, (f"{len(judged)} subjects with Mg.", first, _NO_TISSUE)))
     over = {
         key: {(s, h): value for s, effect in effects.items() for h, value in effect[key].items()}
-        for key in (*HOURS, "mean_competence_gain")
+        for key in (*HOURS, "mean_competence_gain", "peak_rises")
     }
-    failed, hypotheses = len(judged) - len(effects), ", ".join(sorted({h for _, h in over["mean_competence_gain"]}))
-    return effects, (
-        f"{len(effects)} subjects with Mg: tumour free Mg is {_hours(over)}. "
-        f"{_competence(over['mean_competence_gain'], f'range over subjects and {hypotheses}')}."
-        + (f" {failed} more have no conclusion, because a trajectory failed." if failed else "")
-    )
+    failed, (one, *_) = len(judged) - len(effects), effects.values()
+    span = f" over subjects and{effect_text.over_text({h for _, h in over['peak_rises']}).removeprefix(' over')}"
+    sentences = [
+        f"{len(effects)} subjects with Mg.",
+        first,
+        effect_text.rise_sentence({**over, "tissue": one["tissue"]}),
+        effect_text.competence_sentence(over, span),
+        f"{failed} more have no conclusion, because a trajectory failed." if failed else "",
+    ]
+    return effects, " ".join(filter(None, sentences))
 
 
-def _hours(effect: Mapping[str, Any]) -> str:
-    return " and ".join(_time_above(effect[key], label) for key, label in HOURS.items())
+def without_mg(scenario: Scenario, runs: EventRuns, numbers: OutcomeNumbers) -> str:
+    """The conclusion on several subjects none of whom receives Mg."""
+    solved = np.flatnonzero((runs.status[0] == Status.DONE).all(0))
+    if not len(solved):
+        return _FAILED
+    course = {name: runs.data[name][0][:, solved] for name in _ROLES if name in runs.data}
+    return outcome_text.without_dose(scenario, numbers, course)
 
 
-def _time_above(hours: Mapping[Any, float], label: str) -> str:
-    never = max(hours.values()) <= 0.0
-    return f"never above +{label} mmol/L" if never else f"above +{label} mmol/L for {hours_text(hours)} h/day"
+def _sentence(scenario: Scenario, found: OutcomeNumbers, effect: Mapping[str, Any]) -> str:
+    sentences = [
+        outcome_text.with_and_without(scenario, found),
+        effect_text.rise_sentence(effect),
+        effect_text.competence_sentence(effect, effect_text.over_text(found.hypotheses)),
+        effect_text.source_sentence(effect),
+    ]
+    if effect["free"] is not None:
+        sentences.append(
+            f"The same Mg given free, without its carrier, {effect_text.free_rise_text(effect['free'])}"
+            f"{outcome_text.given_free(scenario, found)}."
+        )
+    return " ".join(filter(None, sentences))
 
 
-def _competence(gain: Mapping[Any, float], over: str) -> str:
-    span = gain_text(gain)
-    return "T-cell competence does not change" if span == "0" else f"T-cell competence changes by {span} % ({over})"
-
-
-def _unencapsulated(free: Mapping[str, Any] | None) -> str:
-    if free is None:
-        return ""
-    return f" The same Mg unencapsulated: a rise of at most {format_number(free['peak_rise']['value'], 3)} mmol/L, {_hours(free)}."
-
-
-def local_share(effect: Mapping[str, Any]) -> float | None:
-    """The share of the mean rise that is local, between 0 and 1: 0 if serum explains more than the rise, 1 if serum falls."""
-    return bounded(effect.get("share_local"))
-
-
-def _sentence(effect: Mapping[str, Any]) -> str:
-    peak, (label, relevant) = effect["peak_rise"]["value"], max(RELEVANT.items(), key=lambda level: level[1])
-    if peak < LEAST_RISE:
-        rise = "Free Mg in the tumour does not rise."
-    else:
-        short = f", {format_number(relevant / peak, 3)}-fold short of +{label} mmol/L" if peak < relevant else ""
-        rise = f"Free Mg in the tumour rises by at most {format_number(peak, 3)} mmol/L{short}."
-    if any(is_long(effect[key]) for key in HOURS):
-        rise += f" It is {_hours(effect)}."
-    gain, local = effect["mean_competence_gain"], local_share(effect)
-    source = (
-        ""
-        if local is None or peak < LEAST_RISE
-        else f" Of the mean rise, {100 * (1.0 - local):.0f} % comes from serum."
-    )
-    return f"{rise} {_competence(gain, ', '.join(sorted(gain)))}.{source}{_unencapsulated(effect['free'])}"
+_ROLES = (CONCENTRATION, RESPONSE, SERUM)
+_FAILED = "No conclusion: a trajectory of this regimen or of its control arm without Mg failed."
+_NO_TISSUE = "The model has no tumour interstitium, so free Mg in a tumour and T cells are not part of the answer."
