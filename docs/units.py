@@ -1,7 +1,7 @@
 """What a process with an empty cache would ask of pint: `python docs/units.py` writes nanomg/units.json.
 
-pint takes as long to load as a scenario takes to simulate. The file holds every conversion and dimension that the shipped cards and scenarios
-need, as pint gives it; a test compares it with pint.
+pint takes as long to load as a scenario takes to simulate. The file holds every conversion and dimension that the shipped cards and
+scenarios need, as pint gives it; a test compares it with pint.
 """
 
 from __future__ import annotations
