@@ -11,6 +11,7 @@ from nanomg.cli import blocks, options, render
 from nanomg.cli.help_pages import OUTPUT, Example
 
 _DOSE, _RULES, _TABLE = "Dose", "Rules", "Table"
+_ALL = 1000  # rows of a table: every parameter and partial area
 
 EXAMPLES = (
     Example(
@@ -185,5 +186,5 @@ def nca(
         render.emit_json(found.to_dict() | {"output": str(target) if target else None})
         return
     render.paragraph(found.sentence, style="bold")
-    blocks.show_blocks(found.blocks())
+    blocks.show_blocks(found.blocks(), top=_ALL)
     render.files({"Parameters": str(target) if target else None})

@@ -28,6 +28,7 @@ MEASURED_NAMES: Mapping[str, tuple[str, ...]] = {  # each column, and what else 
     "DUR": ("DURATION", "TINF"),
     "II": ("TAU",),
     "ADDL": (),
+    "SS": (),
     "BLQ": ("BLOQ", "BQL", "CENS"),
     "LLOQ": ("LOQ",),
 }
@@ -161,7 +162,8 @@ def _doses(lines: Sequence[Line], column: Mapping[str, str], source: str) -> lis
                 )
             duration = read("DUR") or (amount / rate if rate > 0 else 0.0)
             times = time + read("II") * np.arange(int(read("ADDL")) + 1)
-            found += [ProfileDose(float(t), float(amount), float(duration)) for t in times]
+            steady = bool(read("SS"))
+            found += [ProfileDose(float(t), float(amount), float(duration), steady) for t in times]
     if not found and "DOSE" in column:
         amounts = {_number(line, column, "DOSE", source) for line in lines}
         amounts = {amount for amount in amounts if math.isfinite(amount)}

@@ -15,11 +15,12 @@ _JUMP = 1e-3  # relative: a rise at the time of the dose that is more than an er
 
 
 class ProfileDose(NamedTuple):
-    """A dose: when it starts, how much, and how long an infusion lasts (0: no infusion)."""
+    """A dose: when it starts, how much, how long an infusion lasts (0: no infusion), and whether it is given at steady state."""
 
     time: float
     amount: float
     duration: float = 0.0
+    steady: bool = False
 
 
 class Profile(NamedTuple):
@@ -73,6 +74,8 @@ def profile_of(
     if tau is None and any(time > begin and not near(time) for time in start):
         raise InputError(f"further doses follow the one at {begin:g}; give the dosing interval with --tau", where)
     meant = [dose for dose in doses if near(dose.time)]
+    if tau is None and any(dose.steady for dose in meant):
+        raise InputError("the dose is given at steady state (SS); give the dosing interval with --tau", where)
     amount = sum(dose.amount for dose in meant) if meant else math.nan
     duration = max((dose.duration for dose in meant), default=0.0)
     return Profile(labels, times - begin, values, begin, amount, duration)

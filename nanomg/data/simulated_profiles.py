@@ -1,4 +1,4 @@
-"""Concentration-time profiles of a result file: of a run, of its subjects, or of the trajectories that a sweep kept."""
+"""Concentration-time profiles of a result file: of a run, of its subjects or their records, of the trajectories of a sweep."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def read_simulated(
     """
     tree, where = file.open(path), str(path)
     group = next((name for name in _GROUPS if name in tree.children), None)
+    if group is None and "records" in tree.children:
+        return _of_records(tree, signal, _Doses(tree, port, where), since, tau, where)
     if group is None:
         raise InputError(
             "the file has no trajectories; a run of `simulate`, or a sweep with --keep SIGNAL:series, has", where
@@ -72,6 +74,30 @@ def read_simulated(
     return Profiles(
         str(C.name), str(C.attrs["units"]), str(C["time"].attrs["units"]), dose_unit, tuple(members), doses.notes
     )
+
+
+def _of_records(
+    tree: xr.DataTree, signal: str | None, doses: _Doses, since: float | None, tau: float | None, where: str
+) -> Profiles:
+    """The profiles of the observation records of an event table, a subject each."""
+    data = tree["records"].to_dataset()
+    there = [str(name) for name in data.data_vars if str(name) in reading.outputs_of(tree)]
+    if signal is None and len(there) != 1:
+        raise InputError(f"name the signal: {', '.join(there)}", where)
+    name = signal or there[0]
+    if name not in there:
+        raise unknown("signal", name, there, where)
+    members = []
+    for subject in dict.fromkeys(map(str, data.subject.values)):
+        rows = np.flatnonzero((data.subject.values.astype(str) == subject) & (data.evid.values == 0))
+        times, first = np.unique(data.time.values[rows], return_index=True)
+        if len(times):
+            curve = np.asarray(data[name].values[rows][first], float)
+            at = f"{where}, subject {subject}"
+            members.append(profile_of({"subject": subject}, times, curve, doses.of("", subject), since, tau, at))
+    if not members:
+        raise InputError("no record is an observation", where)
+    return Profiles(name, str(data[name].attrs["units"]), "h", doses.unit, tuple(members), doses.notes)
 
 
 def _signal(data: xr.Dataset, signal: str | None, outputs: list[str], where: str) -> xr.DataArray:
@@ -122,7 +148,8 @@ class _Doses:
                 rate, amount = float(row.get("rate_per_h", 0.0)), float(row["amt"])
                 duration = float(row["duration_h"]) or (amount / rate if rate > 0 else 0.0)
                 further = np.arange(int(row.get("addl", 0)) + 1) * float(row.get("ii_h", 0.0))
-                given += [ProfileDose(float(row["time_h"]) + t, amount, duration) for t in further.tolist()]
+                steady = bool(row.get("ss", 0.0))
+                given += [ProfileDose(float(row["time_h"]) + t, amount, duration, steady) for t in further.tolist()]
         return given
 
 

@@ -16,7 +16,7 @@ from nanomg.library import scenario_file
 from nanomg.library.library import Library
 
 _OWN = ("SIGNAL", "UNIT", "SD", "RUN")  # columns beside those of every table of measured values
-_DOSES = ("AMT", "DOSE", "RATE", "DUR", "II", "ADDL")
+_DOSES = ("AMT", "DOSE", "RATE", "DUR", "II", "ADDL", "SS")
 _KINDS = ("CMT", "DVID")  # columns that tell apart what was measured
 
 

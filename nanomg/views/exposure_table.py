@@ -28,6 +28,7 @@ from nanomg.page.blocks import Block, Items, Table, Text
 SMOOTH = 1e-6  # loss of adjusted R2 on curves without noise
 NOISY = 1e-4  # and on measured ones
 _SIDE_BY_SIDE = 4  # curves that are shown one by one
+_NO_SHARE = 5e-4  # [%] shares below are shown as 0
 _NAMED = 5  # curves that are named in a sentence
 _AT_ONCE = 100  # curves that share an axis of times
 _CLOCKS = {"s": "T{}S", "min": "T{}M", "h": "T{}H", "d": "{}D"}  # an ISO 8601 duration
@@ -94,7 +95,10 @@ class ExposureTable:
     def blocks(self) -> Iterator[Block]:
         """What a screen shows: each curve where there are few, else their statistics."""
         yield Text(f"Terminal slope: {self.settings['terminal_slope']}.", "note")
-        yield Table(*(self._by_curve() if len(self.rows) <= _SIDE_BY_SIDE else self._statistics_table()))
+        if len(self.rows) <= _SIDE_BY_SIDE:
+            yield Table(*self._by_curve())
+        else:
+            yield Table(*self._statistics_table(), spare=("mean",))
         reasons: dict[str, list[str]] = {}
         for row in self.rows:
             if row["PPREASND"] != REASONS[0]:
@@ -129,16 +133,22 @@ class ExposureTable:
     def _by_curve(self) -> tuple[list[str], str, list[list[str]]]:
         names = [_label(row) for row in self.rows]
         cells = [
-            [called, *(format_number(value) for value in values), *self._unit_and_name(called)]
+            [called, *(self._shown(called, value) for value in values), *self._unit_and_name(called)]
             for called, values in self._columns()
         ]
         return ["", *names, "unit", ""], "l" + "r" * len(names) + "up", cells
+
+    def _shown(self, called: str, value: float | None) -> str:
+        """A number as it is shown; a share below its resolution is 0."""
+        unit, _ = self._unit_and_name(called)
+        return "0" if unit == "%" and value is not None and abs(value) < _NO_SHARE else format_number(value, 3)
 
     def _statistics_table(self) -> tuple[list[str], str, list[list[str]]]:
         cells = []
         for called, values in self._columns():
             found = _statistics(values)
-            numbers = [format_number(found[key]) for key in ("mean", "geometric_mean", "median", "low", "high")]
+            keys = ("mean", "geometric_mean", "median", "low", "high")
+            numbers = [self._shown(called, found[key]) for key in keys]
             mean, geometric, *rest = numbers
             spread = percent(found["cv"])
             cells.append([called, str(found["n"]), mean, spread, geometric, *rest, self._unit_and_name(called)[0]])

@@ -98,6 +98,12 @@ def test_the_last_of_many_doses_whose_interval_is_sampled(tmp_path: Path) -> Non
         (MANY, UNITS, {"since": 12.0}, "further doses follow the one at 12"),
         (MANY, UNITS, {"since": 13.0, "tau": 12.0}, "there is no dose at 13"),
         ("TIME,DV,AMT,RATE 0,.,5,-2 1,2,.,.", UNITS, {}, "a modelled rate or duration cannot be analysed"),
+        (
+            "TIME,DV,AMT,SS,II 0,.,5,1,12 1,2,.,.,.",
+            UNITS,
+            {},
+            "the dose is given at steady state (SS); give the dosing",
+        ),
         ("TIME,DV,DOSE 1,2,5 2,1,6", UNITS, {}, "a subject has several values"),
     ],
 )
