@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from nanomg.errors import InputError
+
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # of Windows
+    import fcntl
 
 TEMPORARY = ".nanomg-"  # how the name of a half-written file begins
 _LOCK = "lock"
@@ -56,15 +60,21 @@ def replacing(path: StrPath, scratch: Path | None = None) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(target.parent)
     except OSError as error:
         raise InputError(f"the file cannot be written ({error.strerror})", where) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the name of a file survive a power cut, where the system opens folders."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class DeferredErrors(io.RawIOBase):
@@ -134,8 +144,8 @@ def lock_folder(folder: Path, busy: str) -> int:
         except OSError as error:
             raise InputError(f"the folder cannot be written to ({error.strerror})", str(folder)) from None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            _take(lock)
+        except (BlockingIOError, PermissionError):
             os.close(lock)
             raise InputError(busy, str(folder)) from None
         except OSError:
@@ -145,9 +155,24 @@ def lock_folder(folder: Path, busy: str) -> int:
         os.close(lock)  # the file was removed by a process that ended meanwhile
 
 
+def _take(lock: int) -> None:
+    """Lock an open file. Raises `BlockingIOError` or `PermissionError` where another process has it, `OSError` without locks."""
+    if fcntl is not None:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    elif sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(lock, msvcrt.LK_NBLCK, 1)
+
+
 def unlock_folder(folder: Path, lock: int) -> None:
     """Give up the lock, and the folder if there is nothing else in it."""
-    (folder / _LOCK).unlink(missing_ok=True)
+    if (
+        fcntl is None
+    ):  # Windows keeps the name of an open file; elsewhere the name goes before another process can lock the file
+        os.close(lock)
     with contextlib.suppress(OSError):
+        (folder / _LOCK).unlink()
         folder.rmdir()
-    os.close(lock)
+    if fcntl is not None:
+        os.close(lock)

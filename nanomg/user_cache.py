@@ -49,6 +49,8 @@ def trusted(create: bool = True) -> Path | None:
         status = place.stat()
     except OSError:
         return None
+    if not hasattr(os, "geteuid"):  # Windows keeps others out of a user's folder by other means
+        return place
     if status.st_uid != os.geteuid():
         fault = "it belongs to another user"
     elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+from nanomg import extras
 from nanomg.compute import process
 from nanomg.errors import InputError
 
@@ -24,6 +25,11 @@ _AHEAD = 2  # pieces for each worker: one that it works at and one that waits
 _DEATHS = 10  # workers that may die at one piece before the piece is to blame
 _WAIT = 30  # [s] for a scheduler to answer
 _SAME = ("nanomg", "jax", "jaxlib", "numpy")  # packages that change results with their version
+
+
+def check_installed() -> None:
+    """Raise `InputError` where Dask's part for clusters is not installed."""
+    extras.need("distributed", "--workers, --scheduler")
 
 
 def map_pieces(
@@ -42,13 +48,9 @@ def map_pieces(
     """
     if scheduler is None and (workers is None or workers < 1):
         raise InputError(f"at least 1 worker is needed, not {workers}", "--workers")
-    try:
-        import dask
-        import distributed
-    except ImportError:
-        raise InputError(
-            "this needs Dask; install it with pip install 'nanomg[cluster]'", "--workers, --scheduler"
-        ) from None
+    check_installed()
+    import dask
+    import distributed
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(_SETTINGS))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from nanomg import extras
 from nanomg.compute import process
 from nanomg.errors import InputError, unknown
 
@@ -52,7 +53,7 @@ def choose(asked: str = "auto", trajectories: int = _FILLS_A_GPU) -> Choice:
     if asked == "gpu":
         if not gpu:
             raise InputError(
-                "JAX finds no GPU here; install nanomg[cuda] on a machine that has one, or use the CPU", "--device"
+                f"JAX finds no GPU here; on a machine that has one, {extras.advice('cuda')}; or use the CPU", "--device"
             )
         return Choice(gpu, "asked for")
     if asked == "cpu":

@@ -57,7 +57,7 @@ def prepare_jax() -> None:
 
 def cores() -> int:
     """Cores that this process may use: on a CPU, a block is solved on each."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:
@@ -68,7 +68,7 @@ def threads() -> int:
 
 def trim() -> None:
     """Give free memory back to the system, if the C library can: arrays of many sizes fragment it."""
-    with contextlib.suppress(AttributeError, OSError):
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # Windows has no library without a name
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -112,7 +112,10 @@ def main_not_run_again() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """Keep Ctrl-C from this thread, and for good from the threads and processes that it starts meanwhile."""
+    """Keep Ctrl-C from this thread, and for good from the threads and processes that it starts meanwhile, if the system can."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     from multiprocessing import resource_tracker
 
     resource_tracker.ensure_running()  # when it starts it lets signals through again

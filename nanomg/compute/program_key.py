@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import jaxlib.version
 
-from nanomg.compute import reached
+from nanomg.compute import process, reached
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
 
@@ -127,12 +127,9 @@ def _sources(roots: tuple[reached.Name, ...]) -> str:
 @functools.cache
 def _machine() -> str:
     device = jax.devices()[0]
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    )  # work is shared among them
     flags = os.environ.get("XLA_FLAGS", ""), str(_settings.jax_default_matmul_precision)
     compiler = jax.__version__, jaxlib.version.__version__, device.client.platform_version
-    return "|".join((*compiler, *flags, device.platform, device.device_kind, str(cores), _processor()))
+    return "|".join((*compiler, *flags, device.platform, device.device_kind, str(process.cores()), _processor()))
 
 
 def _processor() -> str:

@@ -29,6 +29,7 @@ from nanomg.library.model_hash import model_hash
 
 _SAME = 1e-7  # relative difference to which a quantity must change as its unit does
 _DRAWS = 2  # of base units and amounts, in all of which a quantity must differ to be reported
+_START = " at time 0"
 _fitting: set[Model] = set()  # what this process has checked and found right
 _stored = user_cache.ValueTable(
     "coherence",
@@ -53,7 +54,8 @@ class Misfit(NamedTuple):
         what = f"{self.name} must be {'without a unit' if self.unit == '1' else 'in ' + self.unit}"
         if 0 < self.ratio < math.inf:
             size = f"{max(self.ratio, 1 / self.ratio):.6g} times too {'small' if self.ratio > 1 else 'large'}"
-            return f"{what}, but is {size} as its quantities are declared; declare all in coherent units, such as h, mL, umol"
+            advice = "declare all in coherent units, such as h, mL, umol, without factors between units"
+            return f"{what}, but is {size} as its quantities are declared; {advice}"
         return (
             f"{what}, but its quantities are declared in units that give another one, or a number in it lacks its unit"
         )
@@ -145,6 +147,8 @@ def _ratios(model: Model, values: Mapping[str, float], seed: list[int]) -> dict[
     before, after = dict(_quantities(model, here)), dict(_quantities(model, there, base))
     ratios = {}
     for key, value in before.items():
+        if key[1].endswith(_START) and float(value) == float(after[key]):
+            continue  # a number that the mechanism writes: it is in the declared unit
         expected = float(value) * units.scale_of(key[2], base)
         ratios[key] = 1.0 if expected == 0 == float(after[key]) else float(np.divide(float(after[key]), expected))
     return ratios
@@ -169,7 +173,7 @@ def _quantities(model: Model, x: Values, base: Mapping[str, float] | None = None
             yield (mechanism, f"constant {name}", _unit(model.unit(name))), value
     for name, value in zip(model.states, model.initial(x), strict=True):
         if name in model.owner:  # not a state of the ledger
-            yield (model.owner[name], f"{name} at time 0", _unit(model.unit(name))), value
+            yield (model.owner[name], f"{name}{_START}", _unit(model.unit(name))), value
     for mechanism in model.mechanisms:
         for name, value in model.build(mechanism, x).evaluate(x).items():
             yield (mechanism, f"signal {name}", _unit(model.unit(name))), value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 
@@ -61,6 +62,8 @@ def _check(engine: str, place: str) -> None:
 
 def _hindrance() -> str:
     """Why the native engine cannot run here, or nothing."""
+    if sys.platform == "win32":
+        return "runs on Linux and macOS alone"  # its functions share cores by calls that Windows lacks
     if importlib.util.find_spec("llvmlite") is None:
         return "needs llvmlite, which is not installed"
     import jax

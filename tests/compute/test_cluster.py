@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +22,7 @@ import psutil
 import pytest
 
 import nanomg
-from nanomg import models
+from nanomg import extras, models
 from nanomg.compute import cluster
 from nanomg.compute.devices import Choice
 from nanomg.errors import InputError
@@ -88,8 +89,22 @@ def values_of(tree: Any) -> np.ndarray:
 # ---------------------------------------------------------------- pieces
 def test_dask_that_is_not_installed_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install 'nanomg\[cluster\]'"):
+    with pytest.raises(InputError, match=r"pip install '\.\[cluster\]'"):
         list(cluster.map_pieces(operator.mul, 2, [1, 2], workers=1))
+
+
+@pytest.mark.parametrize("asked", [{"workers": 2}, {"scheduler": "tcp://127.0.0.1:1"}])
+def test_dask_is_looked_for_before_anything_is_read(monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"pip install '\.\[cluster\]'"):
+        prepared.prepare(SweepRequest(scenario="there is no such scenario", **asked))
+
+
+def test_every_extra_that_is_advised_exists() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for package, extra in extras.EXTRAS.items():
+        assert any(entry.startswith(package) for entry in project["optional-dependencies"][extra])
+        assert any(entry.startswith(package) for entry in project["optional-dependencies"]["dev"])
 
 
 def with_workers(todo: prepared.PreparedSweep, workers: int) -> prepared.PreparedSweep:

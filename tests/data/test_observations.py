@@ -93,9 +93,10 @@ class Bag(AbstractMechanism):
     states = {"bag.clock": Var("1", "nothing")}
     signals = {"bag.all": Var("g", "all of it"), "bag.half": Var("mg", "half of it")}
     mass: Scalar = param("g", "mass")
+    part: Scalar = param("mg", "half of the mass")
 
     def evaluate(self, x):
-        return {"bag.all": self.mass, "bag.half": 500.0 * self.mass}
+        return {"bag.all": self.mass, "bag.half": self.part}
 """
 
 
@@ -113,7 +114,8 @@ def test_what_is_compared_comes_to_one_unit(shelf: Shelf) -> None:
     (folder / "cards").mkdir()
     (folder / "bag.py").write_text(BAG, encoding="utf-8")
     (folder / "cards" / "bag.toml").write_text(
-        'bag.mass = { value = 2, unit = "g", basis = "assumed", note = "an example" }'
+        'bag.mass = { value = 2, unit = "g", basis = "assumed", note = "an example" }\n'
+        'bag.part = { value = 1, unit = "g", basis = "assumed", note = "an example" }\n'
     )
     predicted = Predictor(observations.load("textbook", models.library(folder)).rows)()[:, 0]
     np.testing.assert_allclose(predicted, [1000.0, 1.0, 2.0, 1.0], rtol=1e-6)

@@ -25,7 +25,7 @@ class Runaway(AbstractMechanism):
 
     name = "runaway"
     states = {"runaway.x": Var("mg", "what runs away"), "runaway.calm": Var("mg", "what stays")}
-    signals = {"runaway.root": Var("1", "root of what stays")}
+    signals = {"runaway.root": Var("mg*h", "what stays over its loss")}
     ports = {"runaway.in": Port("mg", "into what runs away", {"runaway.x": 1.0})}
 
     growth: Scalar = param("1/mg/h", "growth")

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nanomg import units
+from nanomg.compute import cluster
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import axes, batch
 from nanomg.jobs.sweep import keep as sweep_keep
@@ -82,6 +83,8 @@ def prepare(request: SweepRequest, library: Library | None = None) -> PreparedSw
 
     Raises `InputError` of one sentence for whatever is wrong.
     """
+    if request.workers is not None or request.scheduler is not None:
+        cluster.check_installed()
     shelves = request.shelves(library)
     chosen = request.resolved(library)
     budget = units.parse_quantity(request.memory, "byte", "--memory")

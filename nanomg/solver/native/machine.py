@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib.util
+import sys
 import threading
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -42,8 +43,8 @@ class Machine(NamedTuple):
 
 
 def available() -> bool:
-    """Whether code can be generated at all: llvmlite is installed."""
-    return importlib.util.find_spec("llvmlite") is not None
+    """Whether code can be generated at all: llvmlite is installed, and the system is not Windows."""
+    return sys.platform != "win32" and importlib.util.find_spec("llvmlite") is not None
 
 
 @functools.cache
