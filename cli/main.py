@@ -127,7 +127,7 @@ def app() -> NoReturn:
     except NanomgError as error:
         _fail(error.message, error.where, error.exit_code)
     except _UsageError as error:
-        _fail(error.format_message(), None, error.exit_code)
+        _fail(" ".join(error.format_message().split()), None, error.exit_code)
     except OSError as error:  # of what is printed; files that cannot be written are a NanomgError
         if error.errno not in (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO):
             raise
@@ -155,7 +155,7 @@ def _open_streams() -> None:
 
 
 def _fail(message: str, where: str | None, code: int) -> NoReturn:
-    message = " ".join(message.split())
+    message = "\n  ".join(" ".join(line.split()) for line in message.splitlines())
     if "--json" in sys.argv:
         line = json.dumps({"error": message, "where": where}, ensure_ascii=False)
     else:

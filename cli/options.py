@@ -106,7 +106,7 @@ Events = Annotated[
         "--events",
         rich_help_panel=MODEL,
         metavar="FILE",
-        help="Take doses and subjects from this CSV table of events in NONMEM's columns.",
+        help="Take doses and subjects from this table of events in NONMEM's columns (CSV, .gz or .xlsx).",
     ),
 ]
 EventDoses = Annotated[
@@ -115,13 +115,30 @@ EventDoses = Annotated[
         "--events",
         rich_help_panel=MODEL,
         metavar="FILE",
-        help="Take the regimens from this CSV table of events of one subject or several, in NONMEM's columns.",
+        help="Take the regimens from this table of events of one subject or several, in NONMEM's columns (CSV, .gz or .xlsx).",
     ),
 ]
 SubjectId = Annotated[
     str | None,
     typer.Option(
         "--id", rich_help_panel=MODEL, metavar="ID", help="Only this subject of the event table  [default: all]"
+    ),
+]
+Sort = Annotated[
+    bool,
+    typer.Option(
+        "--sort",
+        rich_help_panel=MODEL,
+        help="Put the rows of each subject of the event table together, in order of time.",
+    ),
+]
+Ignore = Annotated[
+    str,
+    typer.Option(
+        "--ignore",
+        rich_help_panel=MODEL,
+        metavar="CHARACTER",
+        help="What starts a comment in the event table, like NONMEM's IGNORE; @ is any letter. # always does.",
     ),
 ]
 Records = Annotated[

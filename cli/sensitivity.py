@@ -53,6 +53,8 @@ def sensitivity(
     doses: options.Doses = None,
     events: options.EventDoses = None,
     subject_id: options.SubjectId = None,
+    sort: options.Sort = False,
+    ignore: options.Ignore = "",
     output: options.Output = None,
     figure: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw a tornado diagram into this PNG file.")
@@ -79,6 +81,8 @@ def sensitivity(
             dose=tuple(doses or ()),
             events=events,
             id=subject_id,
+            sort=sort,
+            ignore=ignore,
             output=output,
             figure=figure,
             engine=engine,

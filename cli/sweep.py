@@ -93,6 +93,8 @@ def sweep(
     doses: options.Doses = None,
     events: options.EventDoses = None,
     subject_id: options.SubjectId = None,
+    sort: options.Sort = False,
+    ignore: options.Ignore = "",
     precision: options.Precision = "float64",
     engine: options.Engine = "auto",
     rtol: Annotated[
@@ -146,6 +148,8 @@ def sweep(
             dose=tuple(doses or ()),
             events=events,
             id=subject_id,
+            sort=sort,
+            ignore=ignore,
             precision=precision,
             engine=engine,
             rtol=rtol,

@@ -49,6 +49,7 @@ import numpy as np
 
 from nanomg import units
 from nanomg.analysis.readouts import CURVE, WINDOWED, Over, spread_of
+from nanomg.dosing.table_source import table_of
 from nanomg.errors import InputError, unknown
 from nanomg.library import event_doses, scenario_file
 from nanomg.library.library import Library
@@ -264,7 +265,8 @@ def _run(name: str, table: Mapping[str, Any], library: Library, where: str, fold
         if "events" in entry:
             if "dose" in entry:
                 raise InputError("an event table replaces the doses; give events or dose, not both")
-            made = event_doses.with_events(made, folder / entry.text("events"), library)
+            events = folder / entry.text("events")
+            made = event_doses.with_events(made, table_of(events), library, source=str(events))
             event_times.check_one_clock(made.subjects)
         population = load_population(entry.text("population"), library, made) if "population" in entry else None
         if population is not None:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from nanomg import schema
+from nanomg.dosing import table_source
 from nanomg.errors import InputError
+from nanomg.jobs.summary import EventTableSummary
 from nanomg.library.event_doses import rebuild_with_events, with_events
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
@@ -25,6 +27,8 @@ from nanomg.solver import engine
 
 # a name or path, a scenario that has been read, or its resolved configuration as result files hold it
 ScenarioSource = Annotated[str | Scenario | Mapping[str, Any], AsJson(str | dict[str, Any])]
+# a path, a pandas frame or an xarray dataset, or name and text
+EventsSource = Annotated[Any, AsJson(str | dict[str, str])]
 
 R = TypeVar("R", bound="JobRequest")
 P = ParamSpec("P")
@@ -109,12 +113,56 @@ class ScenarioRequest(JobRequest):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegimenRequest(ScenarioRequest):
-    """A request about one scenario, whose regimen may come from an event table."""
+class EventsRequest(ScenarioRequest):
+    """A request about one scenario, whose doses an event table may replace."""
 
-    events: File | None = field(
-        default=None, metadata=about("event table (CSV), the regimens of whose subjects replace the scenario's")
+    events: EventsSource | None = field(
+        default=None,
+        metadata=about(
+            "event table whose regimens replace the scenario's: path of a file (CSV, also .gz, or .xlsx), or its name and text"
+        ),
     )
+    sort: bool = field(
+        default=False, metadata=about("put the rows of each subject of the event table together, in order of time")
+    )
+    ignore: str = field(
+        default="",
+        metadata=about("character that starts a comment in the event table, as NONMEM's IGNORE; @: any letter"),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if table_source.is_frame(self.events):
+            table = {"name": table_source.FRAME, "text": table_source.text_of_frame(self.events)}
+            object.__setattr__(self, "events", table)
+
+    def recorded(self, scenario: Scenario | None = None) -> dict[str, Any]:
+        """As for every request; of a table without a file the name, since the configuration holds its text."""
+        values = super().recorded(scenario)
+        return {**values, "events": self.events["name"]} if isinstance(self.events, Mapping) else values
+
+    @property
+    def events_source(self) -> str:
+        """What the event table is called in errors."""
+        return str(self.events["name"] if isinstance(self.events, Mapping) else self.events)
+
+    def event_table(self) -> dict[str, Any] | None:
+        """Name and text of the event table and how it is read, None without one."""
+        if self.events is None:
+            for option, given in (("--sort", self.sort), ("--ignore", self.ignore)):
+                if given:
+                    raise InputError("it is for an event table; name one with --events", option)
+            return None
+        if self.dose:
+            raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
+        table: dict[str, Any] = {**table_source.table_of(self.events)}
+        return table | ({"sort": True} if self.sort else {}) | ({"ignore": self.ignore} if self.ignore else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegimenRequest(EventsRequest):
+    """A request about one scenario, whose regimen may come from one or all subjects of an event table."""
+
     id: str | None = field(
         default=None, metadata=about("ID of the only subject of the event table that is used; all of them if left out")
     )
@@ -126,14 +174,14 @@ class RegimenRequest(ScenarioRequest):
 
     def resolved(self, library: Library | None = None) -> Scenario:
         """The scenario that is asked for, with what is set and with the regimens of the event table."""
-        if self.events is None:
-            if self.id is not None:
-                raise InputError("--id chooses a subject of an event table; name that with --events", "--id")
-            return super().resolved(library)
-        if self.dose:
-            raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
-        scenario, path = super().resolved(library), Path(self.events)
-        return with_events(scenario, path, self.shelves(library), self.id, self.at_records)
+        table, scenario = self.event_table(), super().resolved(library)
+        if table is not None:
+            return with_events(
+                scenario, table, self.shelves(library), self.id, self.at_records, source=self.events_source
+            )
+        if self.id is not None:
+            raise InputError("--id chooses a subject of an event table; name that with --events", "--id")
+        return scenario
 
 
 def on_engine(run: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
@@ -196,4 +244,5 @@ def about_scenario(scenario: Scenario, path: Path | None) -> dict[str, Any]:
         "title": scenario.title,
         "output": str(path) if path else None,
         "doses_changed": scenario.doses_changed or None,
+        "event_tables": EventTableSummary.of_all([scenario]),
     }

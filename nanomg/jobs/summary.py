@@ -6,9 +6,9 @@ summary that an older nanomg wrote is brought up to date by explicit functions w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from nanomg import jobs, schema
 from nanomg.errors import InputError
@@ -17,6 +17,9 @@ from nanomg.jobs import Job
 from nanomg.page.result import SummaryAlone
 from nanomg.results import file
 from nanomg.schema import JsonRecord, Number, about
+
+if TYPE_CHECKING:
+    from nanomg.library.scenario import Scenario
 
 Upgrade = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -52,6 +55,27 @@ class Ending(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EventTableSummary(JsonRecord):
+    """What was read of an event table."""
+
+    name: str = field(metadata=about("the event table"))
+    rows: int = field(metadata=about("records"))
+    comments: int = field(metadata=about("rows that were skipped as comments"))
+    subjects: int = field(metadata=about("subjects that were simulated"))
+    dosed: int = field(metadata=about("subjects of these that are given a dose"))
+    unused: tuple[str, ...] = field(metadata=about("columns that were not used"))
+    warnings: tuple[str, ...] = field(metadata=about("what makes a result of the table doubtful"))
+    notes: tuple[str, ...] = field(metadata=about("what else was understood of the table"))
+
+    @classmethod
+    def of_all(cls, scenarios: Iterable[Scenario]) -> tuple[Self, ...] | None:
+        """What was read of the event tables of some scenarios, None where they have none."""
+        readings = dict.fromkeys(s.reading for s in scenarios if s.reading is not None)
+        names = ("rows", "comments", "subjects", "dosed", "unused", "warnings", "notes")
+        return tuple(cls(name=r.name, **{name: getattr(r, name) for name in names}) for r in readings) or None
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSummary(JsonRecord):
     """What the summaries of all jobs have. `upgrades` bring the fields of version 0, 1, … to those of the next version."""
 
@@ -64,6 +88,9 @@ class JobSummary(JsonRecord):
     doses_changed: tuple[str, ...] | None = field(
         default=None,
         metadata=about("what was replaced, added or removed of the scenario's doses, a sentence each", optional=True),
+    )
+    event_tables: tuple[EventTableSummary, ...] | None = field(
+        default=None, metadata=about("what was read of each event table", optional=True)
     )
 
     @classmethod

@@ -8,66 +8,88 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from nanomg.dosing import event_table, record_columns
+from nanomg.dosing.bad_rows import BadRow, refused
+from nanomg.dosing.column_names import TableLayout
 from nanomg.dosing.event_record import Record, Subject
 from nanomg.dosing.record_columns import Columns, columns_of
-from nanomg.errors import InputError, unknown
+from nanomg.dosing.table_reading import TableReading
+from nanomg.errors import unknown
+from nanomg.library.event_layout import in_port_units, layout_of
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.library.scenario_file import rebuild
 
+EventTable = Mapping[str, Any]  # its name and text, and how it is read: `sort`, `ignore`, the ID of the only `subject`
 
-def subjects_in(scenario: Scenario, text: str, source: str, columns: bool = True) -> tuple[Subject, ...]:
-    """The subjects of an event table, their bound columns in the units of the parameters; without `columns` none is bound.
 
-    Raises `InputError`, one sentence that names file, row and column.
+def subjects_in(
+    scenario: Scenario, table: EventTable, source: str, columns: bool = True
+) -> tuple[tuple[Subject, ...], TableReading]:
+    """The subjects of an event table, and what was understood of it; without `columns` none sets a parameter.
+
+    Bound columns are in the units of the parameters, amounts in those of the ports. Raises `InputError` that names file, row and
+    column.
     """
-    names = {name: column.name for name, column in scenario.columns.items()} if columns else {}
-    subjects = event_table.parse_events(text, source, scenario.model, names)
-    bound = subjects[0].bound
-    if not bound:
-        return subjects
-    converted = record_columns.changed(subjects, functools.partial(_converted, scenario, bound, subjects))
-    return tuple(dataclasses.replace(subject, bound={name: name for name in bound}) for subject in converted)
+    layout = layout_in(scenario, table, columns)
+    subjects, reading = event_table.read_events(table["text"], source, scenario.model, layout)
+    scaled = functools.partial(in_port_units, scenario, layout.hours["TIME"], source)
+    if scenario.event_columns:
+        subjects = record_columns.changed(subjects, scaled)
+    if bound := subjects[0].bound:
+        subjects = record_columns.changed(subjects, functools.partial(_converted, scenario, bound, source))
+        subjects = tuple(dataclasses.replace(subject, bound={name: name for name in bound}) for subject in subjects)
+    return subjects, reading.of(subjects)
 
 
-def _converted(scenario: Scenario, bound: Mapping[str, str], subjects: Sequence[Subject], columns: Columns) -> Columns:
+def layout_in(scenario: Scenario, table: EventTable, columns: bool = True) -> TableLayout:
+    """How an event table is to be read for a scenario."""
+    return layout_of(scenario, columns, bool(table.get("sort")), str(table.get("ignore") or ""))
+
+
+def _converted(scenario: Scenario, bound: Mapping[str, str], source: str, columns: Columns) -> Columns:
     """The records with each bound parameter in a column of its own."""
     with np.errstate(over="ignore"):
         converted = {name: columns.covariates[column] * scenario.columns[name].factor for name, column in bound.items()}
+    bad: list[BadRow] = []
     for name, values in converted.items():
         declared = scenario.model.parameters[name]
-        wrong = np.flatnonzero((values < 0) | (values > min(declared.at_most, np.finfo(float).max)))
-        if len(wrong):
-            limit = f"between 0 and {declared.at_most:g}" if declared.at_most < np.inf else "0 or more, and finite"
-            message = f"{name} must be {limit}, not {values[wrong[0]]:g} {declared.unit}".rstrip(" 1")
-            where = f"{subjects[0].source}, row {columns.row[wrong[0]]}, column {bound[name]}"
-            raise InputError(message, where)
+        limit = f"between 0 and {declared.at_most:g}" if declared.at_most < np.inf else "0 or more, and finite"
+        for i in np.flatnonzero((values < 0) | (values > min(declared.at_most, np.finfo(float).max))):
+            message = f"{name} must be {limit}, not {values[i]:g} {declared.unit}".rstrip(" 1")
+            bad.append(BadRow(int(columns.row[i]), bound[name], message))
+    if bad:
+        raise refused(bad, len(bad), source)
     return columns._replace(covariates={**columns.covariates, **converted})
 
 
 # ---------------------------------------------------------------- in place of a scenario's doses
 def with_events(
-    scenario: Scenario, path: Path, library: Library, subject: str | None = None, records: bool = False
+    scenario: Scenario,
+    table: EventTable,
+    library: Library,
+    subject: str | None = None,
+    records: bool = False,
+    source: str | None = None,
 ) -> Scenario:
-    """The scenario with the regimen of the event table in a file in place of its own.
+    """The scenario with the regimen of an event table in place of its own.
 
     Of the table all subjects, or the one whose ID is `subject`. With `records` the scenario has subjects in any case, so that
-    they can be observed at their records. Raises `InputError` for a mistake in the table, and for an ID that it does not have.
+    they can be observed at their records. Raises `InputError` for a mistake in the table, which `source` names, and for an ID
+    that it does not have.
     """
-    table = {"name": path.name, "text": event_table.read_text(path), "subject": subject}
-    chosen = _with_subjects(scenario, table, str(path))
+    chosen = _with_subjects(scenario, {**table, "subject": subject}, source or table["name"])
     if not records and len(chosen.subjects) == 1 and _single_doses(chosen.subjects[0]):
         (only,) = chosen.subjects
         tables = [_table(scenario, r) for r in only.records if r.doses or r.resets]
         file = {**chosen.config["file"], "dose": tables}
-        return rebuild({**scenario.config, "file": file, "dose": ()}, library)
+        made = rebuild({**scenario.config, "file": file, "dose": ()}, library)
+        return dataclasses.replace(made, reading=chosen.reading)
     return chosen
 
 
@@ -77,12 +99,12 @@ def rebuild_with_events(config: Mapping[str, Any], library: Library) -> Scenario
     return _with_subjects(scenario, config["events"], config["events"]["name"]) if "events" in config else scenario
 
 
-def _with_subjects(scenario: Scenario, table: Mapping[str, Any], source: str) -> Scenario:
-    """The scenario with the subjects of a table: its text, and the ID of the only subject or None."""
-    text, only = table["text"], table.get("subject")
-    header = {name.upper() for name in event_table.header_of(text, source)}
+def _with_subjects(scenario: Scenario, table: EventTable, source: str) -> Scenario:
+    """The scenario with the subjects of a table: its text, how it is read, and the ID of the only subject or None."""
+    only = table.get("subject")
+    header = {name.upper() for name in event_table.header_of(table["text"], source, layout_in(scenario, table))}
     bound = any(column.name.upper() in header for column in scenario.columns.values())
-    subjects = subjects_in(scenario, text, source, bound)
+    subjects, reading = subjects_in(scenario, table, source, bound)
     if only is not None:
         known = {subject.id: subject for subject in subjects}
         if only not in known:
@@ -90,7 +112,9 @@ def _with_subjects(scenario: Scenario, table: Mapping[str, Any], source: str) ->
         subjects = (known[only],)
     title = f"{scenario.name} with the doses of {table['name']}"
     config = {**scenario.config, "file": {**scenario.config["file"], "title": title}, "events": dict(table)}
-    return dataclasses.replace(scenario, title=title, doses=(), subjects=subjects, config=config)
+    return dataclasses.replace(
+        scenario, title=title, doses=(), subjects=subjects, reading=reading.of(subjects), config=config
+    )
 
 
 def _single_doses(subject: Subject) -> bool:

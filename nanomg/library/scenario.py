@@ -11,7 +11,8 @@ from typing import Any
 
 from nanomg.analysis.readouts import AREA, CURVE, WHOLE_COURSE
 from nanomg.dosing.dose import Dose, Window, movable
-from nanomg.dosing.event_record import INTERPOLATIONS, Subject
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.table_reading import TableReading
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Card, Parameter
@@ -56,8 +57,16 @@ class BoundColumn:
     """A column of an event table that sets a parameter: how it holds in time, and the factor to the parameter's unit."""
 
     name: str
-    between: str = INTERPOLATIONS[0]
-    factor: float = 1.0
+    between: str
+    factor: float
+
+
+@dataclasses.dataclass(frozen=True)
+class EventColumn:
+    """What TIME, AMT and so on are called in event tables, and the unit of the numbers there; empty: the usual one."""
+
+    name: str
+    unit: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,9 +90,11 @@ class Scenario:
     limits: tuple[Limit, ...]
     free: tuple[FreeDose, ...]
     columns: Mapping[str, BoundColumn]  # by parameter
+    event_columns: Mapping[str, EventColumn]  # by name in capitals
     config: Mapping[str, Any]
     subjects: tuple[Subject, ...] = ()  # of an event table whose records replace the doses
     control: str = ""  # name of the scenario that differs only in its Mg
+    reading: TableReading | None = None  # what was understood of that table
 
     @property
     def kind(self) -> str:

@@ -27,14 +27,14 @@ from typing import Any
 from nanomg import units
 from nanomg.dosing.dose import Window
 from nanomg.dosing.dose_tables import changes_of, parse_records, replace_doses
-from nanomg.dosing.event_record import INTERPOLATIONS
 from nanomg.dosing.quantities import LookUp, amount_in
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
+from nanomg.library import event_layout
 from nanomg.library.card import Card, Origin, Parameter, merge
 from nanomg.library.library import Library
-from nanomg.library.scenario import STATISTICS, BoundColumn, FreeDose, Limit, ObjectiveTerm, Scenario, dosed_unit
+from nanomg.library.scenario import STATISTICS, FreeDose, Limit, ObjectiveTerm, Scenario, dosed_unit
 from nanomg.library.toml import Reader, load_toml
 
 _KEYS = {
@@ -191,7 +191,8 @@ def _build(
         terms=terms,
         limits=limits,
         free=free,
-        columns=_columns(model, file.table("columns"), f"{where}, [columns]"),
+        columns=event_layout.bound_columns(model, file.table("columns"), f"{where}, [columns]"),
+        event_columns=event_layout.event_columns(file.table("columns"), f"{where}, [columns]"),
         config=config,
         control=control,
     )
@@ -278,22 +279,6 @@ def _outputs(model: Model, file: Reader) -> dict[str, str]:
         if unit is not None:
             units.convert(1.0, str(unit), model.unit(name), f"{where}, {name}")
     return {name: model.unit(name) for name in table if name in model.signals or name in model.states}
-
-
-def _columns(model: Model, table: Mapping[str, Any], where: str) -> dict[str, BoundColumn]:
-    """Parameters that columns of an event table set."""
-    columns = {}
-    for name, written in table.items():
-        if name not in model.parameters:
-            raise unknown("parameter", name, model.parameters, where)
-        named = {"column": written} if isinstance(written, str) else written
-        entry = Reader(named, f"{where}, {name}", {"column", "between", "unit"}, {"column"})
-        column, unit = entry.text("column"), model.parameters[name].unit
-        if not column:
-            raise entry.error("the name of the column is empty")
-        between = entry.one_of("between", INTERPOLATIONS, INTERPOLATIONS[0], "interpolation")
-        columns[name] = BoundColumn(column, between, units.convert(1.0, entry.text("unit", unit), unit, entry.where))
-    return columns
 
 
 def _window(model: Model, table: Mapping[str, Any], where: str) -> Window:

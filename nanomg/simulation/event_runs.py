@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
-import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +14,8 @@ from nanomg.dosing import event_table
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
+from nanomg.library import event_doses
+from nanomg.library.event_doses import EventTable
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import blocks
@@ -31,7 +30,6 @@ from nanomg.solver.status import Status
 RTOL = 1e-7  # tables are compared with closed forms and other programs, to 1e-6 down to a millionth of the peak
 MEMORY = 5e8  # [bytes] of a core for the lanes being solved
 _PAD = 32  # times are filled up to a multiple, so that similar tables share one compiled solve
-_ROWS = 10_000  # of a table of records that are held as text
 _LATE = 64  # lanes of a block of slow lanes
 
 
@@ -168,31 +166,12 @@ def _shown(scenario: Scenario, subjects: int) -> list[str]:
 
 
 # ---------------------------------------------------------------- for other tools
-def csv_lines(scenario: Scenario, runs: EventRuns, text: str, source: str) -> Iterator[str]:
-    """The records as lines of a CSV table: the columns of `text` unchanged, and each output in its display unit.
+def record_lines(scenario: Scenario, runs: EventRuns, table: EventTable, source: str) -> Iterator[str]:
+    """The records as text of a table: the columns of the event table unchanged, and each output in its display unit.
 
-    A value of a trajectory that failed is an empty cell.
+    A value of a trajectory that failed is missing.
     """
     solved = np.repeat(runs.status[0, 0] == Status.DONE, np.diff(runs.bounds))
-    added = [np.where(solved, values, np.nan) for values in runs.seen.values()]
-    rows = event_table.written_rows(text, source)
-    yield _csv([[*event_table.header_of(text, source), *scenario.outputs]])
-    for first in range(0, len(solved), _ROWS):
-        some = [column[first : first + _ROWS] for column in added]
-        numbers = zip(*(_texts(column) for column in some), strict=True)
-        cells = itertools.islice(rows, len(some[0]))
-        yield _csv([*row, *values] for row, values in zip(cells, numbers, strict=True))
-
-
-def _texts(column: np.ndarray) -> list[str]:
-    """Numbers with all digits; NaN as an empty text."""
-    texts = [repr(value) for value in column.tolist()]
-    for i in np.flatnonzero(np.isnan(column)):
-        texts[i] = ""
-    return texts
-
-
-def _csv(rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
+    added = {name: np.where(solved, values, np.nan) for name, values in runs.seen.items()}
+    layout = event_doses.layout_in(scenario, table)
+    return event_table.rewritten(table["text"], source, layout, runs.subjects, added)

@@ -11,6 +11,7 @@ import xarray as xr
 from nanomg import jobs, units
 from nanomg.errors import InputError
 from nanomg.formatting import format_number
+from nanomg.page import event_tables
 from nanomg.page.blocks import Caution
 from nanomg.page.result import ResultReader
 from nanomg.results import file, parts
@@ -23,7 +24,7 @@ _FLAG = 0.5
 
 def cautions(result: ResultReader) -> list[Caution]:
     """Every warning, and what was checked without one."""
-    checks = (_summary, _schema, _holes, _failures, _limits, _toxicity, _of_job, _ranges)
+    checks = (_summary, _schema, _holes, _event_tables, _failures, _limits, _toxicity, _of_job, _ranges)
     return [caution for check in checks for caution in check(result)]
 
 
@@ -63,6 +64,11 @@ def _holes(result: ResultReader) -> Iterator[Caution]:
         )
     if not result.summary and not result.broken:
         yield Caution("The file has no summary, so this page has no conclusion and no tables of its numbers.")
+
+
+def _event_tables(result: ResultReader) -> Iterator[Caution]:
+    for items in event_tables.remarks(result):
+        yield from map(Caution, items.items)
 
 
 def _not_computed(result: ResultReader) -> int:

@@ -30,7 +30,7 @@ def test_every_line_of_text_on_the_page_is_a_dose(library: Library) -> None:
 
 
 def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
-    regimen, columns = blocks("toml")
+    regimen, columns, other = blocks("toml")
     run = simulate_run.simulate(textbook(tmp_path, regimen, "7 d"))
     assert run.summary["status"]["failed"] == 0
     series = run.tree["simulation"]["pk.central"][0, 0]
@@ -47,3 +47,9 @@ def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
     steady = 50 / k * -math.expm1(-2 * k) * math.exp(-22 * k) / -math.expm1(-24 * k)
     assert float(rows[2][-1]) == pytest.approx(steady, **ACCURATE)
     assert len(rows) == 4
+
+    events.write_text("DAY,DOSE,AMT,CMT,RATE\n0.25,x,70000,2,.\n0.5,x,50000,2,25\n0.75,x,.,.,.\n", encoding="utf-8")
+    simulate_run.simulate(textbook(tmp_path, other), events=events, records=tmp_path / "out.csv", force=True)
+    *_, row = rows_of(tmp_path / "out.csv")[1]
+    infused = 25 / K * -math.expm1(-2 * K) * math.exp(-4 * K)
+    assert float(row[-1]) == pytest.approx(70 * math.exp(-12 * K) + infused, **ACCURATE)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from event_reference import MODEL, one, read, simulate
+from event_reference import one, read, simulate
 from event_strategies import lags
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanomg.dosing import event_table
-from nanomg.dosing.event_table import read_events
+from nanomg.dosing.column_names import TableLayout
 from nanomg.dosing.schedule import Kind, Schedule, dose_values, expand
+from nanomg.dosing.table_source import read_text
 from nanomg.errors import InputError
 
 
@@ -23,7 +24,7 @@ def test_a_table_is_read_with_all_its_columns() -> None:
         "a comment\r\n"
         ".,1,0,.,100,2,,12,3,.,,.,,.,70,first\r\n"
         "\r\n"
-        ".,1.0,1.5,,,,,,,,,4.25,,,.,\r\n"
+        ".,1.0,1.5,,,,,,,,,4.25,,,NA,\r\n"
         "C,broken,row,,,,,,,,,,,,,\r\n"
         ".,b,-1.5,4,5,pk.iv,,8.5,,1,,,2,24,1e2,'x'\r\n"
     )
@@ -35,9 +36,14 @@ def test_a_table_is_read_with_all_its_columns() -> None:
     assert dose.covariates == {"C": None, "WT": 70.0, "NOTE": None}
     assert (seen.row, seen.evid, seen.cmt, seen.mdv, seen.dv, seen.covariates["WT"]) == (5, 0, "", 0, 4.25, None)
     plain = text.removeprefix("\ufeff")
-    assert event_table.header_of(plain, "doses.csv")[:4] == ["C", "Id", "time", "evid"]
-    cells = list(event_table.written_rows(plain, "doses.csv"))
-    assert [row[1] for row in cells] == ["1", "1.0", "b"] and cells[0][3] == "." and cells[0][-1] == "first"
+    assert event_table.header_of(plain, "doses.csv", TableLayout())[:4] == ["C", "Id", "time", "evid"]
+    lines = event_table.rewritten(plain, "doses.csv", TableLayout(), subjects, {"Y": np.array([0.1, np.nan, 2.0])})
+    assert "".join(lines).splitlines() == [
+        "C,Id,time,evid,AMT,cmt,Rate,ii,addl,ss,mdv,dv,dur,until,WT,note,Y",
+        ".,1,0,.,100,2,,12,3,.,,.,,.,70,first,0.1",
+        ".,1.0,1.5,,,,,,,,,4.25,,,NA,,",
+        ".,b,-1.5,4,5,pk.iv,,8.5,,1,,,2,24,1e2,'x',2.0",
+    ]
     (last,) = subjects[1].records
     assert (last.cmt, last.addl, last.duration, last.ss) == ("pk.iv", 2, 2.0, 1)
 
@@ -76,7 +82,7 @@ def test_columns_are_bound_to_parameters() -> None:
         ("TIME amt\n0 nan", 2, "AMT", "'nan' is not a finite number"),
         ("TIME AMT\n0 1e999", 2, "AMT", "not a finite number"),
         ("TIME AMT\n0 5 \n0 1_0", 3, "AMT", "not a finite number"),
-        ("TIME AMT\n8:30 5", 2, "TIME", "not a finite number"),
+        ("TIME AMT\n8:70 5", 2, "TIME", "not a finite number, nor a clock time (08:30)"),
         ("TIME AMT\n. 5", 2, "TIME", "the time is missing"),
         ("TIME AMT ADDL\n0 5 2", 2, "II", "needs the interval"),
         ("TIME AMT ADDL II\n0 5 2 0", 2, "II", "needs the interval"),
@@ -86,12 +92,13 @@ def test_columns_are_bound_to_parameters() -> None:
         ("TIME AMT ADDL II\n0 5 100000 8", 2, "ADDL", "more than 100000"),
         ("TIME AMT SS\n0 5 1", 2, "II", "SS = 1 needs the interval"),
         ("TIME AMT SS II\n0 5 3 12", 2, "SS", "one of 0, 1, 2"),
-        ("TIME EVID AMT\n0 5 5", 2, "EVID", "one of 0, 1, 2, 3, 4"),
+        ("TIME EVID AMT\n0 9 5", 2, "EVID", "one of 0, 1, 2, 3, 4"),
         ("TIME EVID AMT\n0 0.5 5", 2, "EVID", "one of 0, 1, 2, 3, 4"),
-        ("TIME EVID AMT\n0 1 0", 2, "AMT", "needs AMT above zero"),
-        ("TIME EVID\n0 4", 2, "AMT", "needs AMT above zero"),
-        ("TIME AMT RATE\n0 0 5", 2, "AMT", "needs AMT above zero"),
-        ("TIME AMT RATE SS\n0 0 -2 1", 2, "AMT", "needs AMT above zero"),
+        ("TIME EVID AMT\n0 1 .", 2, "AMT", "a dose needs AMT"),
+        ("TIME EVID\n0 4", 2, "AMT", "a dose needs AMT"),
+        ("TIME AMT RATE\n0 0 5", 2, "AMT", "RATE is 5, but AMT is 0"),
+        ("TIME AMT RATE SS\n0 0 -2 1", 2, "II", "SS = 1 needs the interval"),
+        ("TIME AMT RATE SS\n0 . -2 1", 2, "AMT", "a dose needs AMT"),
         ("TIME AMT RATE SS II\n0 0 5 1 12", 2, "II", "constant infusion"),
         ("TIME AMT RATE SS ADDL II\n0 0 5 1 3 12", 2, "II", "constant infusion"),
         ("TIME AMT RATE\n0 5 -3", 2, "RATE", "-1 (modelled rate)"),
@@ -105,11 +112,19 @@ def test_columns_are_bound_to_parameters() -> None:
         ("TIME EVID AMT\n0 0 5", 2, "AMT", "gives no dose"),
         ("TIME EVID SS\n0 3 1", 2, "SS", "gives no dose"),
         ("TIME AMT CMT\n0 5 3", 2, "CMT", "a number from 1 to 2"),
-        ("TIME AMT CMT\n0 5 -1", 2, "CMT", "a number from 1 to 2"),
+        ("TIME AMT CMT\n0 5 -1", 2, "CMT", "a number from 1 to 2, not -1; NONMEM turns a compartment off"),
         ("TIME AMT CMT\n0 5 1.5", 2, "CMT", "a number from 1 to 2"),
         ("TIME AMT CMT\n0 5 pk.centrl", 2, "CMT", "did you mean 'pk.central'"),
         ("TIME AMT MDV\n0 5 .5", 2, "MDV", "whole number"),
-        ("TIME DV\n0 BLQ", 2, "DV", "'BLQ' is not a finite number"),
+        (
+            "TIME DV\n0 low",
+            2,
+            "DV",
+            "'low' is not a finite number, nor a value beyond quantification such as BLQ or <0.5",
+        ),
+        ("TIME EVID AMT\n0 101 5", 2, "EVID", "EVID 101 is a code of RxODE"),
+        ("TIME EVID AMT\n0 5 5", 2, "EVID", "EVID 5 is rxode2's code for replacing an amount"),
+        ("TIME EVID AMT\n0 8 5", 2, "EVID", "EVID 8 is mrgsolve's code for replacing an amount"),
         ("TIME AMT\n5 5\n4 5", 3, "TIME", "time goes back from 5 h to 4 h"),
         ("TIME EVID AMT\n5 4 5\n4 0 0", 3, "TIME", "time goes back from 5 h to 4 h"),
         ("ID TIME\n1 0\n2 0\n1 1", 4, "ID", "keep all rows of a subject together"),
@@ -138,7 +153,12 @@ def test_a_broken_table_is_refused_in_one_sentence(table: str, row: int, column:
         ("TIME,AMT\n0,5µ\n".encode("latin-1"), "is not UTF-8"),
         ("TIME,AMT\n0,5\n".encode("utf-16"), "is not UTF-8"),
         (b'TIME,AMT\n0,"5\n', "not a row of CSV"),
-        (b"TIME,AMT\n0," + b"5" * 200_000, "not a row of CSV"),
+        (b"TIME,AMT\n0," + b"5" * 200_000, "is not a finite number"),
+        (b"# a comment\n", "no header with TIME"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook of before 2007"),
+        (b"PAR1\0", "a Parquet file; an event table is text"),
+        (b"PK\x03\x04", "the Excel workbook cannot be read"),
+        (b"\x1f\x8b\x08\0", "cannot be read"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(table: bytes, says: str) -> None:
@@ -149,7 +169,7 @@ def test_a_file_that_is_no_table_is_refused(table: bytes, says: str) -> None:
 def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing.csv", "a\0b"):
         with pytest.raises(InputError, match="cannot be read"):
-            read_events(path, MODEL, {})
+            read_text(path)
 
 
 NUMBERS = ["", ".", "0", "1", "2", "0.5", "4", "12", "1e3"]
@@ -200,7 +220,7 @@ def test_a_random_table_gives_a_result_or_one_sentence(table: str, lag: float) -
             assert np.isfinite(simulate(subject, lag=lag, rate=2.0, duration=3.0)).all()
     except InputError as error:
         refused = str(error)
-    assert "\n" not in refused
+    assert "\n" not in refused or "rows of the table cannot be used" in refused
     OUTCOMES["refused" if refused else "read"] += 1
 
 

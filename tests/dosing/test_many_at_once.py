@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,41 +25,33 @@ TABLE = """ID,time,EVID,AMT,CMT,RATE,II,ADDL,SS,dur,MDV,DV,WT,SEX
 1,0,.,100,pk.depot,.,12,3,.,.,.,.,70,F
 1,1.0,0,.,.,.,.,.,.,.,0,3.5,.,F
 1,24,1,50,2,25,.,.,.,.,1,.,71,F
-01.0,30,2,.,0,.,.,.,.,.,.,.,72,F
+1.0,30,2,.,0,.,.,.,.,.,.,.,72,F
 two,-5,4,1e2,1,-1,.,.,.,.,.,.,60,M
 two,3,1,0,pk.central,8,.,.,1,.,.,.,60,M
 two,3,1,9,,,8,,2,1.5,,,60,M
 """
 
 
-def by_row(text: str, bound: dict[str, str]) -> tuple[Subject, ...]:
-    columns = tuple(name.upper() for name in event_table.header_of(text, "doses.csv"))
-    return event_table._by_row(text, columns, bound, MODEL, "doses.csv")
+def test_a_table_is_read_by_column() -> None:
+    """Each record is what its row says, row by row."""
+    first, second = event_table.parse_events(TABLE, "doses.csv", MODEL, {"pk.V": "WT"})
+    assert (first.id, second.id) == ("1", "two") and first.bound == {"pk.V": "WT"}
+    assert isinstance(first.records, Rows) and first.records[-1] == tuple(first.records)[-1]
 
+    def record(row: int, time: float, weight: float | None, **what: Any) -> Record:
+        return Record(row, time, covariates={"WT": weight, "SEX": None}, **what)
 
-@pytest.mark.parametrize("bound", [{}, {"pk.V": "WT"}])
-def test_a_table_by_column_is_the_table_by_row(bound: dict[str, str]) -> None:
-    at_once, one_by_one = event_table.parse_events(TABLE, "doses.csv", MODEL, bound), by_row(TABLE, bound)
-    assert all(isinstance(subject.records, Rows) for subject in at_once)
-    assert [subject.id for subject in at_once] == ["1", "two"]
-    for fast, slow in zip(at_once, one_by_one, strict=True):
-        assert (fast.id, fast.bound, tuple(fast.records)) == (slow.id, slow.bound, tuple(slow.records))
-        assert fast.records == slow.records and fast.records[-1] == slow.records[-1]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text.replace(",70,F", ",70,5"),  # one number among words
-        lambda text: (
-            text.replace("ID,time", "C,time").replace("\n1,", "\n.,").replace("two", "note").replace("01.0", ".")
-        ),
-    ],
-)
-def test_what_is_not_plain_is_read_row_by_row(change: Callable[[str], str]) -> None:
-    text = change(TABLE)
-    found = event_table.parse_events(text, "doses.csv", MODEL)
-    assert not any(isinstance(subject.records, Rows) for subject in found)
+    assert tuple(first.records) == (
+        record(2, 0.0, 70.0, evid=1, amt=100.0, cmt="pk.depot", ii=12.0, addl=3, mdv=1),
+        record(3, 1.0, None, dv=3.5),
+        record(4, 24.0, 71.0, evid=1, amt=50.0, cmt="pk.central", rate=25.0, mdv=1),
+        record(5, 30.0, 72.0, evid=2, mdv=1),
+    )
+    assert tuple(second.records) == (
+        record(6, -5.0, 60.0, evid=4, amt=100.0, cmt="pk.depot", rate=-1.0, mdv=1),
+        record(7, 3.0, 60.0, evid=1, cmt="pk.central", rate=8.0, ss=1, mdv=1),
+        record(8, 3.0, 60.0, evid=1, amt=9.0, cmt="pk.depot", ii=8.0, ss=2, duration=1.5, mdv=1),
+    )
 
 
 def test_columns_of_tables_and_of_single_records_are_joined() -> None:

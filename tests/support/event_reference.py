@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from nanomg.dosing.event_record import Subject
-from nanomg.dosing.event_table import read_events
+from nanomg.dosing.event_table import parse_events
 from nanomg.dosing.schedule import Kind, action_times, delivery, dose_values, edges, expand
+from nanomg.dosing.table_source import read_text
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Port, Scalar, Values, Var, param
 from nanomg.equations.model import Model
 
@@ -42,7 +43,7 @@ def read(table: str | bytes, bindings: Mapping[str, str] | None = None) -> tuple
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "events.csv"
         path.write_bytes(table if isinstance(table, bytes) else table.encode())
-        return read_events(path, MODEL, bindings)
+        return parse_events(read_text(path), str(path), MODEL, bindings)
 
 
 def one(table: str, bindings: Mapping[str, str] | None = None) -> Subject:

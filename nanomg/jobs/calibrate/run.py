@@ -29,6 +29,7 @@ from nanomg.jobs.calibrate.problem import FitProblem, at_bound, free_in, problem
 from nanomg.jobs.calibrate.request import CalibrateRequest
 from nanomg.jobs.calibrate.summary import CalibrateSummary
 from nanomg.jobs.request import on_engine
+from nanomg.jobs.summary import EventTableSummary
 from nanomg.library import card_editing
 from nanomg.library.card import Card, Parameter
 from nanomg.library.library import Library
@@ -158,6 +159,7 @@ def run(
             "seed": seed,
             "written": str(written) if written else None,
             "output": str(path) if path else None,
+            "event_tables": EventTableSummary.of_all(run.scenario for run in study.runs.values()),
         }
     )
     if written is not None:

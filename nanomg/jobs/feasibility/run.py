@@ -80,8 +80,10 @@ def feasibility(
     horizon: str | float | None = None,
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
-    events: str | Path | None = None,
+    events: Any = None,
     id: str | None = None,
+    sort: bool = False,
+    ignore: str = "",
     output: str | Path | None = None,
     force: bool = False,
     engine: str = "auto",
@@ -101,8 +103,10 @@ def feasibility(
         horizon: end of the simulation [default: the scenario's].
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table, which replaces the doses of the scenario; rises are means over its subjects.
+        events: event table (path, pandas frame or xarray dataset) in place of the doses; rises are means over its subjects.
         id: ID of the only subject of the table that is used.
+        sort: put the rows of each subject of the table together, in order of time.
+        ignore: character that starts a comment in the table, as NONMEM\'s IGNORE.
         output: path of the result file (.h5); without it nothing is written.
         force: overwrite files that exist.
         engine: "auto" (native where it can run), "native" or "jax".
@@ -133,6 +137,8 @@ def feasibility(
         dose=dose,
         events=events,
         id=id,
+        sort=sort,
+        ignore=ignore,
         output=output,
         force=force,
         engine=engine,

@@ -38,8 +38,10 @@ def optimize(
     seed: int = 0,
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
-    events: str | Path | None = None,
+    events: Any = None,
     id: str | None = None,
+    sort: bool = False,
+    ignore: str = "",
     output: str | Path | None = None,
     force: bool = False,
     engine: str = "auto",
@@ -56,8 +58,10 @@ def optimize(
         seed: seed of the random starts.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table, which replaces the doses of the scenario; of one subject, or of the one with this `id`.
+        events: event table (path, pandas frame or xarray dataset) in place of the doses; of one subject, or with an `id`.
         id: ID of the subject of the table whose doses are optimised.
+        sort: put the rows of each subject of the table together, in order of time.
+        ignore: character that starts a comment in the table, as NONMEM\'s IGNORE.
         output: path of the result file (.h5). While the search runs, its state is saved in `output.checkpoint`.
         force: overwrite files that exist.
         engine: "auto" (native where it can run), "native" or "jax".
@@ -86,6 +90,8 @@ def optimize(
         dose=dose,
         events=events,
         id=id,
+        sort=sort,
+        ignore=ignore,
         output=output,
         force=force,
         engine=engine,

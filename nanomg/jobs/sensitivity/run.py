@@ -40,8 +40,10 @@ def sensitivity(
     seed: int = 0,
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
-    events: str | Path | None = None,
+    events: Any = None,
     id: str | None = None,
+    sort: bool = False,
+    ignore: str = "",
     output: str | Path | None = None,
     figure: str | Path | None = None,
     force: bool = False,
@@ -61,8 +63,10 @@ def sensitivity(
         seed: seed of the samples.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table, which replaces the doses of the scenario; outputs are means over its subjects.
+        events: event table (path, pandas frame or xarray dataset) in place of the doses; outputs are means over its subjects.
         id: ID of the only subject of the table that is used.
+        sort: put the rows of each subject of the table together, in order of time.
+        ignore: character that starts a comment in the table, as NONMEM\'s IGNORE.
         output: path of the result file (.h5); without it nothing is written.
         figure: path of a figure (.png) of elasticities and ranges.
         force: overwrite files that exist.
@@ -96,6 +100,8 @@ def sensitivity(
         dose=dose,
         events=events,
         id=id,
+        sort=sort,
+        ignore=ignore,
         output=output,
         figure=figure,
         force=force,

@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nanomg.jobs.request import ScenarioRequest
+from nanomg.jobs.request import EventsRequest
 from nanomg.library.scenario import Scenario
 from nanomg.schema import File, about
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimulateRequest(ScenarioRequest):
+class SimulateRequest(EventsRequest):
     """Simulate a scenario with its control arms."""
 
     job: ClassVar[str] = "simulate"
 
-    events: File | None = field(default=None, metadata=about("event table (CSV) that replaces the doses"))
     records: File | None = field(
         default=None, metadata=about("CSV file for the outputs at each record", execution=True)
     )
@@ -32,7 +31,7 @@ class SimulateRequest(ScenarioRequest):
 
     def recorded(self, scenario: Scenario | None = None) -> dict[str, Any]:
         """As for every request; of the event table the name, since the configuration holds its text."""
-        name = None if self.events is None else Path(self.events).name
+        name = None if self.events is None else Path(self.events_source).name
         return {**super().recorded(scenario), "events": name}
 
 

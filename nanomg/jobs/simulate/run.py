@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from nanomg import files
 from nanomg.compute import process
 from nanomg.dosing import event_table
-from nanomg.dosing.event_table import read_text
 from nanomg.errors import InputError
 from nanomg.files import StrPath
 from nanomg.jobs.request import about_scenario, on_engine, origin
@@ -20,6 +19,7 @@ from nanomg.jobs.simulate.outcome import OutcomeNumbers
 from nanomg.jobs.simulate.request import SimulateRequest
 from nanomg.jobs.simulate.summary import SimulateSummary
 from nanomg.library import event_doses
+from nanomg.library.event_doses import EventTable
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.results.run import Run, finish
@@ -40,7 +40,9 @@ def simulate(
     *,
     set: Mapping[str, str | float] | None = None,
     dose: Sequence[str] = (),
-    events: str | Path | None = None,
+    events: Any = None,
+    sort: bool = False,
+    ignore: str = "",
     output: str | Path | None = None,
     records: str | Path | None = None,
     force: bool = False,
@@ -56,7 +58,9 @@ def simulate(
         scenario: name of a scenario, path of a TOML file, or a loaded `Scenario`.
         set: values of parameters, with units ("12 mL/h") or as numbers in the declared unit.
         dose: prescriptions that replace the doses into their ports ("liposome.iv: 1 mg q 7 d x 3", "pd1.iv: none").
-        events: path of an event table, which replaces the doses; each ID is a subject.
+        events: event table that replaces the doses, each ID a subject: path of a file, pandas frame or xarray dataset.
+        sort: put the rows of each subject of the table together, in order of time.
+        ignore: character that starts a comment in the table, as NONMEM's IGNORE.
         output: path of the result file (.h5); without it nothing is written.
         records: path of a CSV file for the outputs at each record of the event table.
         force: overwrite files that exist.
@@ -87,6 +91,8 @@ def simulate(
         set=set or {},
         dose=dose,
         events=events,
+        sort=sort,
+        ignore=ignore,
         output=output,
         records=records,
         force=force,
@@ -103,13 +109,12 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
     path, table = _check_files(request.events, request.output, request.records, request.force)
     if request.series is not None and request.events is None:
         raise InputError("it is for an event table; name one with --events", "--series")
-    if request.events is not None and request.dose:
-        raise InputError("an event table replaces the regimen; give either that or doses, not both", "--events")
     lanes.tightest(request.precision)
+    events = request.event_table()
     chosen = request.resolved(library)
     chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": request.precision})
-    if request.events is not None or chosen.subjects:
-        return _simulate_events(chosen, request, path, table, command)
+    if events is not None or chosen.subjects:
+        return _simulate_events(chosen, request, events, path, table, command)
     if chosen.plain:
         arms = simulation_arms.run_arms(
             chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=request.precision
@@ -145,23 +150,24 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
 
 
 def _simulate_events(
-    scenario: Scenario, request: SimulateRequest, path: Path | None, table: Path | None, command: str
+    scenario: Scenario,
+    request: SimulateRequest,
+    given: EventTable | None,
+    path: Path | None,
+    table: Path | None,
+    command: str,
 ) -> Run:
     """The simulation of an event table, or of the one that a resolved configuration holds."""
-    if request.events is not None:
-        events = Path(request.events)
-        text = read_text(events)
-        subjects, given = event_doses.subjects_in(scenario, text, str(events)), {"name": events.name, "text": text}
+    events = request.events_source
+    if given is not None:
+        subjects, reading = event_doses.subjects_in(scenario, given, events)
+        scenario = dataclasses.replace(scenario, reading=reading)
     else:
         subjects, given = scenario.subjects, scenario.config["events"]
-        events, text = Path(given["name"]), given["text"]
+        events = given["name"]
     process.trim()
-    header = event_table.header_of(text, str(events))
-    taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
-    if table is not None and taken:
-        raise InputError(
-            f"the event table has a column {min(taken)} already, and the results would add it again", str(events)
-        )
+    if table is not None:
+        _check_columns(scenario, given, events)
     series = request.series
     at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
     asked = {"events": given, "series": at_times}
@@ -172,7 +178,7 @@ def _simulate_events(
     summary = SimulateSummary.of(
         {
             **about_scenario(scenario, path),
-            "events": str(events),
+            "events": events,
             "records": str(table) if table else None,
             "status": measures.of_subjects(found),
             "signals": measures.signals_of_subjects(scenario, found),
@@ -204,9 +210,19 @@ def _simulate_events(
 
     if table is not None:
         with files.replacing(table) as file:
-            for rows in event_runs.csv_lines(scenario, found, text, str(events)):
+            for rows in event_runs.record_lines(scenario, found, given, events):
                 file.write(rows.encode())
     return finish(groups, summary, path, job="simulate", **origin(scenario, request, 0, command))
+
+
+def _check_columns(scenario: Scenario, table: EventTable, source: str) -> None:
+    """Reject an event table that has a column which the results would add."""
+    header = event_table.header_of(table["text"], source, event_doses.layout_in(scenario, table))
+    taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
+    if taken:
+        raise InputError(
+            f"the event table has a column {min(taken)} already, and the results would add it again", source
+        )
 
 
 def _judge_subjects(
@@ -236,14 +252,14 @@ def _judge_subjects(
 
 
 def _check_files(
-    events: StrPath | None, output: StrPath | None, records: StrPath | None, force: bool
+    events: Any, output: StrPath | None, records: StrPath | None, force: bool
 ) -> tuple[Path | None, Path | None]:
     """The files to be written, once it is sure that they may be."""
     if records is not None and events is None:
         raise InputError("it needs an event table; name one with --events", "--records")
     path = files.check_output(output, force) if output is not None else None
     table = files.check_output(records, force) if records is not None else None
-    given = [Path(file).resolve() for file in (events, path, table) if file is not None]
+    given = [Path(file).resolve() for file in (events, path, table) if isinstance(file, str | Path)]
     if len({*given}) < len(given):
         raise InputError("the event table, the output and the records must be different files", str(given[-1]))
     return path, table

@@ -83,7 +83,8 @@ def sweep(
             `keep`: read-outs ("tumour.volume:final") [default: the final values of the scenario's outputs];
             `paired`: also simulate each trajectory without its Mg;
             `sample` and `points`: "grid", "sobol" or "lhs", and the number of points;
-            `events`: path of an event table, whose subjects are the dimension `ID`, and `id`: only this one of them;
+            `events`: event table (path or frame), whose subjects are the dimension `ID`, `id`: only this one of them, `sort`: put
+            its rows in order, and `ignore`: what starts a comment in it;
             `seed`, `set`, `dose`, `precision`, `engine`, `device`, `memory` (per core);
             `output`: path of the result file (.h5), `force`: overwrite it;
             `resume`: continue an interrupted sweep, `parts`: do not merge its parts;

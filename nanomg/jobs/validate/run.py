@@ -33,6 +33,7 @@ from nanomg.data.prediction import Prediction, Predictor
 from nanomg.data.scores import NEAR, SCORED, TWICE, Score, noise_floor
 from nanomg.errors import InputError
 from nanomg.jobs.request import on_engine
+from nanomg.jobs.summary import EventTableSummary
 from nanomg.jobs.validate.request import ValidateRequest
 from nanomg.jobs.validate.summary import TITLE, ValidateSummary
 from nanomg.library.library import Library
@@ -99,16 +100,17 @@ def run(request: ValidateRequest, *, library: Library | None = None, command: st
     if path is not None:
         pictures = [files.check_output(file, request.force) for file in _pictures(path, tables)]
     scores, prediction = scored(tables)
+    scenarios = {f"{s.domain}/{m.run.name}": m.run.scenario for s in scores if (m := s.row.measure) is not None}
     summary = ValidateSummary.of(
         {
             "title": TITLE,
             **report(tables, scores),
             "output": str(path) if path else None,
+            "event_tables": EventTableSummary.of_all(scenarios.values()),
             "figures": [str(file) for file in pictures],
         }
     )
     groups = {"rows": _rows(scores), "domains": _domains(summary["domains"])}
-    scenarios = {f"{s.domain}/{m.run.name}": m.run.scenario for s in scores if (m := s.row.measure) is not None}
     models = tuple(dict.fromkeys(scenario.model for scenario in scenarios.values()))
     runs = {name: scenario.config_hash for name, scenario in scenarios.items()}
     config = {"runs": runs, "request": request.recorded()}
