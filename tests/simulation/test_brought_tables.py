@@ -18,17 +18,15 @@ from nanomg.errors import InputError
 from nanomg.library import scenario_file
 from nanomg.models import library
 
-UG = 1000.0  # ug/L of a mg/L, the unit of pk.C in these tables
-
 
 def infused(amount: float, over: float, t: float) -> float:
-    """The concentration [ug/L] during and after an infusion."""
+    """The concentration [mg/L] during and after an infusion."""
     last = min(t, over)
-    return UG * amount / over / CL * -math.expm1(-K * last) * math.exp(-K * (t - last))
+    return amount / over / CL * -math.expm1(-K * last) * math.exp(-K * (t - last))
 
 
 def seen(folder: Path, events: Any, extra: str = "", **asked: Any) -> list[float]:
-    """pk.C [ug/L] at the records of a table."""
+    """pk.C [mg/L] at the records of a table."""
     out = folder / "out.csv"
     nanomg.simulate(textbook(folder, extra), events=events, records=out, force=True, **asked)
     header, rows = rows_of(out)
@@ -37,7 +35,7 @@ def seen(folder: Path, events: Any, extra: str = "", **asked: Any) -> list[float
 
 def test_a_duration_is_an_infusion(tmp_path: Path) -> None:
     """100 mg over 10 h: C(10 h) = 1.7027 mg/L (closed form; a bolus would leave 0.9112)."""
-    assert infused(100, 10, 10) / UG == pytest.approx(1.7027, abs=5e-5)
+    assert infused(100, 10, 10) == pytest.approx(1.7027, abs=5e-5)
     for name in ("DURATION", "DUR", "TINF", "duration"):
         found = seen(tmp_path, written(tmp_path, f"ID TIME AMT CMT {name}\n1 0 100 2 10\n1 10 . . .\n1 24 . . ."))
         assert found == pytest.approx([0.0, infused(100, 10, 10), infused(100, 10, 24)], **ACCURATE)
@@ -45,7 +43,7 @@ def test_a_duration_is_an_infusion(tmp_path: Path) -> None:
 
 def test_units_of_times_amounts_and_rates(tmp_path: Path) -> None:
     """70 mg as 70,000 ug at 6 h, an infusion of 25 mg/h from 12 h for 2 h, all in minutes or days; rates per unit of time."""
-    wanted = [2 * UG, 2 * UG * bolus(6), 2 * UG * bolus(12) + infused(50, 2, 6)]
+    wanted = [2, 2 * bolus(6), 2 * bolus(12) + infused(50, 2, 6)]
     minutes = '[columns]\nTIME = { unit = "min" }\nAMT = { unit = "ug" }\n'
     table = "ID TIME AMT CMT RATE\n1 360 70000 pk.central .\n1 720 50000 PK.CENTRAL {}\n1 1080 . . ."
     rate = 25 * 1000 / 60
@@ -60,7 +58,7 @@ def test_units_of_times_amounts_and_rates(tmp_path: Path) -> None:
 def test_an_interval_is_in_the_unit_of_time(tmp_path: Path) -> None:
     extra = '[columns]\nTIME = { unit = "d" }\n'
     found = seen(tmp_path, written(tmp_path, "TIME AMT CMT II ADDL\n0 70 2 0.5 2\n1.25 . . . ."), extra)
-    assert found[1] == pytest.approx(2 * UG * (bolus(30) + bolus(18) + bolus(6)), **ACCURATE)
+    assert found[1] == pytest.approx(2 * (bolus(30) + bolus(18) + bolus(6)), **ACCURATE)
     assert found == seen(tmp_path, written(tmp_path, "TIME AMT CMT II UNTIL\n0 70 2 0.5 1.5\n1.25 . . . ."), extra)
 
 
@@ -110,19 +108,19 @@ def test_placebo_and_missing_values(tmp_path: Path) -> None:
     3  6    0    NA  NA  NA NA NA
     """
     found = seen(tmp_path, written(tmp_path, table))
-    assert found == pytest.approx([2 * UG, 2 * UG * bolus(6), 0, 0, 2 * UG, 0, 0], **ACCURATE)
+    assert found == pytest.approx([2, 2 * bolus(6), 0, 0, 2, 0, 0], **ACCURATE)
 
 
 def test_long_ids_are_subjects_of_their_own(tmp_path: Path) -> None:
     table = "ID TIME AMT CMT\n1234567890123456789 0 70 2\n1234567890123456788 0 35 2"
-    assert seen(tmp_path, written(tmp_path, table)) == pytest.approx([2 * UG, UG], **ACCURATE)
+    assert seen(tmp_path, written(tmp_path, table)) == pytest.approx([2, 1], **ACCURATE)
 
 
 def test_clock_times_with_dates_across_a_leap_day(tmp_path: Path) -> None:
     table = "DATE,TIME,AMT,CMT\n2024-02-28,23:00,70,2\n2024-02-29,23:00,,\n2024-03-01,05:00,,\n"
     (tmp_path / "clock.csv").write_text(table, encoding="utf-8")
     found = seen(tmp_path, tmp_path / "clock.csv")
-    assert found == pytest.approx([2 * UG, 2 * UG * bolus(24), 2 * UG * bolus(30)], **ACCURATE)
+    assert found == pytest.approx([2, 2 * bolus(24), 2 * bolus(30)], **ACCURATE)
 
 
 # ---------------------------------------------------------------- frames
@@ -130,7 +128,7 @@ FRAME = pd.DataFrame({"ID": [1, 1, 2], "TIME": [0.0, 6.0, 0.0], "AMT": [70.0, np
 
 
 def test_a_frame_as_events_of_every_job(tmp_path: Path) -> None:
-    assert seen(tmp_path, FRAME) == pytest.approx([2 * UG, 2 * UG * bolus(6), UG], **ACCURATE)
+    assert seen(tmp_path, FRAME) == pytest.approx([2, 2 * bolus(6), 1], **ACCURATE)
     name, keep = textbook(tmp_path), ["pk.C:initial"]
     assert nanomg.sweep(name, events=FRAME, vary=["pk.V=35,70 L"], keep=keep).tree["sweep"]["pk.C:initial"].shape == (
         2,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from textbook import CL, MG, K, V, bolus, textbook, written
 
+from nanomg.dosing.table_source import table_of
 from nanomg.errors import InputError
 from nanomg.jobs.optimize import run as optimize_run
 from nanomg.jobs.sensitivity import run as sensitivity_run
@@ -46,7 +47,7 @@ ID TIME AMT CMT        RATE II ADDL SS EVID CLR
 def of_table(folder: Path, table: str = TABLE, extra: str = COLUMNS, records: bool = False) -> Scenario:
     events = written(folder, table)
     scenario = scenario_file.load(textbook(folder, extra), library())
-    return event_doses.with_events(scenario, events, library(), records=records)
+    return event_doses.with_events(scenario, table_of(events), library(), records=records)
 
 
 def varying(scenario: Scenario) -> Scenario:
@@ -87,7 +88,7 @@ def test_the_highest_value_and_the_area_are_those_of_the_subject_alone(tmp_path:
     for i, subject in enumerate("123"):
         alone = event_doses.with_events(
             scenario_file.load(textbook(tmp_path, COLUMNS, "60 h"), library()),
-            tmp_path / "doses.csv",
+            table_of(tmp_path / "doses.csv"),
             library(),
             subject,
         )

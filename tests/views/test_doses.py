@@ -94,7 +94,7 @@ def test_records_say_how_they_are_given(record: str, told: tuple[str, ...]) -> N
     changes = {"pk.rate_depot": "5 mg/h", "pk.duration_depot": "2 h", "pk.F_central": 0.5}
     scenario = scenario_file.load("textbook-1cpt", SHIPPED, changes)
     table = f"TIME,EVID,AMT,CMT,RATE,II,SS,DUR\n0,{record}\n"
-    subjects = event_doses.subjects_in(scenario, table, "doses.csv")
+    subjects = event_doses.subjects_in(scenario, {"text": table}, "doses.csv")[0]
     doses = results_groups.doses({"as given": results_groups.record_rows(scenario, subjects)})
     facts = facts_of(scenario.config, {}, doses=doses, parameters=results_groups.parameters(scenario))
     (table_of_doses,) = (block for block in views_doses.blocks(facts) if isinstance(block, Table))
