@@ -237,7 +237,7 @@ def _measured(path: Path, settings: NcaSettings) -> tuple[Profiles, NcaSettings]
         raise InputError("it is for a result file", "--port")
     clock = settings.time_unit
     of = lambda text, unit, name: math.nan if text is None else units.parse_quantity(text, unit, f"--{name}")
-    limit = of(settings.lloq, settings.unit or "1", "lloq")
+    limit = of(settings.lloq if settings.unit else None, settings.unit, "lloq")
     since, tau = (None if text is None else of(text, clock, name) for name, text in _times(settings))
     profiles = profile_table.read_profiles(
         path,

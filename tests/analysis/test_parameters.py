@@ -9,6 +9,7 @@ import pytest
 import xarray as xr
 
 from nanomg import nca
+from nanomg.analysis.cdisc import CODES, PARTIAL
 from nanomg.errors import InputError
 
 LN2 = np.log(2.0)
@@ -97,6 +98,12 @@ def test_an_infusion_as_winnonlin_has_it() -> None:
         "VSSP": 44.5831616964918,
     }
     agree(found, expected, rel=1e-9)
+
+
+def test_codes_and_names_fit_the_variables_that_hold_them() -> None:
+    """SDTM allows PPTESTCD 8 letters and digits, the first no digit, and PPTEST 40 letters (SDTMIG 3.3, domain PP)."""
+    for code, entry in {**CODES, **PARTIAL}.items():
+        assert len(code) <= 8 and code.isalnum() and code[0].isalpha() and len(entry.text) <= 40, code
 
 
 # ---------------------------------------------------------------- by hand
