@@ -24,7 +24,10 @@ EXAMPLES = (
 
 def calibrate(
     data: Annotated[
-        str, typer.Option(metavar="STUDY", help="Name of a study, or path of its TOML file, or of a table (.csv).")
+        str,
+        typer.Option(
+            metavar="STUDY", help="Name of a study, or path of its TOML file, or of a table (.csv, .xlsx, ...)."
+        ),
     ],
     card: Annotated[
         str | None,

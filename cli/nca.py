@@ -30,7 +30,9 @@ EXAMPLES = (
 
 
 def nca(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A table of concentrations (.csv), or a result file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A table of concentrations (.csv, .xlsx, ...), or a result file.")
+    ],
     signal: Annotated[
         str | None,
         typer.Argument(

@@ -1,17 +1,31 @@
-"""Cells of tables of measurements: numbers, missing values, and values below the limit of quantification."""
+"""Tables of measurements as cells: rows by column, numbers, missing values, and values below the limit of quantification."""
 
 from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import NamedTuple
 
+from nanomg.data.series import Line
+from nanomg.dosing.cell_values import beyond_quantification, number_of, quantification_limit
+from nanomg.dosing.table_cells import MISSING, TableCells
+from nanomg.dosing.table_source import read_text
 from nanomg.errors import InputError
 
-MISSING_CELLS = frozenset(("", ".", "NA", "NaN", "nan", "na", "N/A", "n/a"))
-_BELOW = re.compile(r"<\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)|<?\s*(?:BLQ|BLOQ|BQL|BLOD|LLOQ|LOQ|LOD)", re.IGNORECASE)
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".tab", ".gz", ".xlsx")
+MISSING_CELLS = MISSING | {"NaN", "nan", "na", "N/A", "n/a"}
+_ABOVE = re.compile(r">|A|U", re.IGNORECASE)  # how a value begins that is above a limit
+_COMMA = re.compile(r"[<>=\s]*[-+]?[0-9]*,[0-9]+(?:[eE][-+]?[0-9]+)?")
 _FLAGS = {"": False, ".": False, "NA": False, "0": False, "N": False, "NO": False, "FALSE": False}
 _FLAGS |= {"1": True, "Y": True, "YES": True, "TRUE": True, "BLQ": True, "BLOQ": True, "BQL": True}
+
+
+class MeasuredTable(NamedTuple):
+    """The columns of a table of measurements as written, and its rows with the numbers of their lines."""
+
+    header: list[str]
+    rows: list[Line]
 
 
 class MeasuredValue(NamedTuple):
@@ -22,22 +36,49 @@ class MeasuredValue(NamedTuple):
     limit: float = math.nan
 
 
+def read_measured_table(path: Path) -> MeasuredTable:
+    """The cells of a table of measurements, which is read as an event table is: separators, comments, compression, workbooks.
+
+    Raises `InputError` for a file that is missing or no table.
+    """
+    source = str(path)
+    if not path.exists():
+        raise InputError("there is no such data file", source)
+    text = read_text(path, "table of measurements")
+    if not text.strip():
+        raise InputError("the table is empty", source)
+    table = TableCells(text, source)
+    rows: list[Line] = []
+    for numbers, columns in table.chunks():
+        for number, cells in zip(numbers, zip(*columns, strict=True), strict=True):
+            if table.decimal == ",":
+                cells = tuple(cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell for cell in cells)
+            rows.append((number, dict(zip(table.header, cells, strict=True))))
+    if table.misfits:
+        line, count = next(iter(table.misfits.items()))
+        raise InputError(f"line {line} has {count} cells under {len(table.header)} columns", source)
+    if not rows:
+        raise InputError("the table has no rows", source)
+    return MeasuredTable([name for name in table.header if not (table.commented and name in ("C", "c"))], rows)
+
+
 def measured_value(text: str, where: str) -> MeasuredValue:
     """What the cell of a measured value holds: a number, `BLQ`, `<0.5`, or nothing (empty, `.`, `NA`)."""
     if text in MISSING_CELLS:
         return MeasuredValue(math.nan)
-    if below := _BELOW.fullmatch(text):
-        return MeasuredValue(math.nan, True, finite_number(below[1], where) if below[1] else math.nan)
+    if beyond_quantification(text):
+        if _ABOVE.match(text):
+            raise InputError(
+                f"{text!r} is above a limit of quantification, which is not understood; leave it out", where
+            )
+        limit = quantification_limit(text)
+        return MeasuredValue(math.nan, True, math.nan if limit is None else limit)
     return MeasuredValue(finite_number(text, where))
 
 
 def finite_number(text: str, where: str) -> float:
     """The finite number of a cell."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    if (value := number_of(text)) is None:
         raise InputError(f"{text[:40]!r} is not a number", where)
     return value
 

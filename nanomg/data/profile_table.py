@@ -11,9 +11,16 @@ import numpy as np
 
 from nanomg import units
 from nanomg.analysis.quantification import BLQ_RULES, BlqRule, apply_blq_rule
-from nanomg.data.measured_cells import finite_number, is_flagged, measured_value, optional_number
+from nanomg.data.measured_cells import (
+    finite_number,
+    is_flagged,
+    measured_value,
+    optional_number,
+    read_measured_table,
+)
 from nanomg.data.profiles import ProfileDose, Profiles, profile_of
-from nanomg.data.series import Line, read_csv
+from nanomg.data.series import Line
+from nanomg.dosing.cell_values import label_of
 from nanomg.errors import InputError, unknown
 
 MEASURED_NAMES: Mapping[str, tuple[str, ...]] = {  # each column, and what else it may be called
@@ -79,7 +86,7 @@ def read_profiles(
     """The profiles of a table, a subject each.
 
     Args:
-        path: a CSV file with the columns TIME and DV or CONC, and others of `MEASURED_NAMES`.
+        path: a table that `read_measured_table` reads, with the columns TIME and DV or CONC, and others of `MEASURED_NAMES`.
         given: units of the columns.
         value: the column of concentrations [default: DV or CONC].
         amounts: whether the amounts of doses are needed; their times are read in any case.
@@ -94,8 +101,7 @@ def read_profiles(
     Raises:
         InputError: something is wrong with the table, or units are missing.
     """
-    rows, source = read_csv(path), str(path)
-    header = list(rows[0][1])
+    (header, rows), source = read_measured_table(path), str(path)
     column = columns_by_name(header, source, value)
     if not given.concentration:
         raise InputError(
@@ -103,7 +109,7 @@ def read_profiles(
         )
     by_id: dict[str, list[Line]] = {}
     for line, row in rows:
-        by_id.setdefault(row[column["ID"]] if "ID" in column else "1", []).append((line, row))
+        by_id.setdefault(label_of(row[column["ID"]]) if "ID" in column else "1", []).append((line, row))
     dosed, low = False, 0
     members = []
     for label, lines in by_id.items():

@@ -7,10 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nanomg.data.measured_cells import MISSING_CELLS, finite_number, is_flagged, measured_value, optional_number
+from nanomg.data.measured_cells import (
+    MISSING_CELLS,
+    finite_number,
+    is_flagged,
+    measured_value,
+    optional_number,
+    read_measured_table,
+)
 from nanomg.data.profile_table import columns_by_name
-from nanomg.data.series import Line, read_csv
+from nanomg.data.series import Line
 from nanomg.data.studies import ERROR, Datum, FreeParameter, Study, datum_of, runs_with_card
+from nanomg.dosing.cell_values import label_of
 from nanomg.errors import InputError
 from nanomg.library import scenario_file
 from nanomg.library.library import Library
@@ -26,8 +34,7 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
 
     Without the last ones a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
     """
-    rows, where = read_csv(path), str(path)
-    header = list(rows[0][1])
+    (header, rows), where = read_measured_table(path), str(path)
     column = columns_by_name(header, where) | {c.upper(): c for c in header if c.upper() in _OWN}
     samples = [line for line in rows if _is_sample(line, column, where)]
     if not samples:
@@ -57,7 +64,7 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
             )
         signal = signal or next(iter(shown[run]))
         time = finite_number(row[column["TIME"]], _at(line, column, "TIME", where))
-        subject = _cell(row, column, "ID")
+        subject = label_of(_cell(row, column, "ID"))
         entry: dict[str, Any] = {
             "quantity": f"{signal} at {time:g} h",
             "series": f"{run}, {signal}",

@@ -65,6 +65,11 @@ def beyond_quantification(text: str) -> bool:
     return bool(_BEYOND.fullmatch(text))
 
 
+def quantification_limit(text: str) -> float | None:
+    """The limit that such a value states, as in `<0.5`; None where it states none, as in `BLQ`."""
+    return number_of(text.strip("<>= "), ",")
+
+
 def label_of(text: str) -> str:
     """An ID: text, but a whole number that is written with decimals or an exponent is the same as without."""
     match = _WHOLE.fullmatch(text)

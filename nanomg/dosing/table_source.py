@@ -38,8 +38,8 @@ _FORMATS = {  # by how a file begins, or how its name ends
 FRAME = "events"  # the name of a table that came from no file
 
 
-def read_text(path: str | os.PathLike[str]) -> str:
-    """The text of the event table in a file. Raises `InputError` for one that cannot be read, or has another format."""
+def read_text(path: str | os.PathLike[str], kind: str = "event table") -> str:
+    """The text of the table of this kind in a file. Raises `InputError` for one that cannot be read, or has another format."""
     source = str(path)
     try:
         content = Path(path).read_bytes()
@@ -47,13 +47,14 @@ def read_text(path: str | os.PathLike[str]) -> str:
             content = gzip.decompress(content)
     except (OSError, ValueError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the event table cannot be read ({reason})", source) from None
+        raise InputError(f"the {kind} cannot be read ({reason})", source) from None
     if content.startswith(_ZIP) and Path(path).suffix.lower() != ".ods":
         return _of_workbook(content, source)
     for mark, what in _FORMATS.items():
         if content.startswith(mark) if isinstance(mark, bytes) else Path(path).suffix.lower() == mark:
+            article = "an" if kind[0] in "aeiou" else "a"
             allowed = "text (CSV, also with semicolons, tabs or blanks, and .gz) or an Excel workbook (.xlsx)"
-            raise InputError(f"this is {what}; an event table is {allowed}", source)
+            raise InputError(f"this is {what}; {article} {kind} is {allowed}", source)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -19,6 +19,7 @@ from nanomg.analysis.cdisc import CODES, PARTIAL
 from nanomg.analysis.profiles import REASONS, Method, Route
 from nanomg.analysis.quantification import BLQ_RULES, BlqRule
 from nanomg.data import profile_table, simulated_profiles
+from nanomg.data.measured_cells import TABLE_ENDINGS
 from nanomg.data.profile_table import TableUnits
 from nanomg.data.profiles import Profile, Profiles, jumps
 from nanomg.errors import InputError, unknown
@@ -173,7 +174,7 @@ def analyse_file(path: Path, settings: NcaSettings | None = None) -> ExposureTab
     """Noncompartmental parameters of every profile of a file.
 
     Args:
-        path: a table of measured concentrations (.csv), or a result file.
+        path: a table of measured concentrations (.csv, .tsv, .txt, .gz, .xlsx), or a result file.
         settings: what is read and how it is analysed.
 
     Returns:
@@ -183,7 +184,7 @@ def analyse_file(path: Path, settings: NcaSettings | None = None) -> ExposureTab
         InputError: something is wrong with the file or the settings.
     """
     settings = settings or NcaSettings()
-    measured = path.suffix.lower() == ".csv"
+    measured = path.name.lower().endswith(TABLE_ENDINGS)
     profiles, settings = _measured(path, settings) if measured else _simulated(path, settings)
     found: list[xr.Dataset] = []
     durations = sorted({profile.duration for profile in profiles.members})

@@ -73,6 +73,17 @@ def test_what_is_below_a_limit(text: str) -> None:
     assert found.below and np.isnan(found.value) and (found.limit == 0.5 or "5" not in text)
 
 
+@pytest.mark.parametrize("separator", [";", "\t", " "])
+def test_other_separators_comments_and_decimal_commas(tmp_path: Path, separator: str) -> None:
+    path = tmp_path / "plasma.txt"
+    comma = "," if separator != " " else "."
+    lines = [["#ID", "TIME", "CONC"], ["# a comment"], ["1.0", f"0{comma}5", f"<0{comma}2"], ["1", "2", f"3{comma}25"]]
+    path.write_text("\n".join(separator.join(line) for line in lines), encoding="utf-8")
+    (profile,) = read_profiles(path, UNITS, blq="LLOQ/2").members
+    assert profile.labels == {"ID": "1"}
+    assert profile.time.tolist() == [0.5, 2.0] and profile.value.tolist() == [0.1, 3.25]
+
+
 MANY = "TIME,DV,AMT,II,ADDL 0,.,100,12,2 1,2,.,.,. 25,4,.,.,. 30,3,.,.,. 36,2,.,.,."
 
 
@@ -90,6 +101,8 @@ def test_the_last_of_many_doses_whose_interval_is_sampled(tmp_path: Path) -> Non
         ("TIME,X 1,2", UNITS, {}, "there is no column DV or CONC among TIME, X"),
         ("TIME,DV,CONC 1,2,3", UNITS, {}, "columns DV and CONC are the same, keep one"),
         ("TIME,DV 1,2", UNITS, {"value": "plasma"}, "there is no column 'plasma'"),
+        ("TIME,DV 1,>9", UNITS, {}, "'>9' is above a limit of quantification, which is not understood"),
+        ("TIME,DV 1,2,3", UNITS, {}, "line 2 has 3 cells under 2 columns"),
         ("TIME,DV 1,high", UNITS, {}, "line 2, column DV: 'high' is not a number"),
         ("ID,TIME,DV 7,1,2 7,1,3", UNITS, {}, "subject 7: there are two values at one time (1)"),
         ("TIME,DV,BLQ 1,2,maybe", UNITS, {}, "column BLQ: 'maybe' is not 0 or 1"),

@@ -15,7 +15,7 @@ class CalibrateRequest(JobRequest):
 
     job: ClassVar[str] = "calibrate"
 
-    data: File = field(metadata=about("name of a study, path of its TOML file, or of a table (CSV)"))
+    data: File = field(metadata=about("name of a study, path of its TOML file, or of a table"))
     card: File | None = field(
         default=None, metadata=about("name of a card, or path of its TOML file; else the one that the study names")
     )

@@ -17,6 +17,7 @@ import numpy as np
 
 from nanomg import files, units
 from nanomg.data import studies, study_table
+from nanomg.data.measured_cells import TABLE_ENDINGS
 from nanomg.data.prediction import Predictor
 from nanomg.data.scores import Score
 from nanomg.data.studies import P95, Datum, Study
@@ -61,7 +62,7 @@ def calibrate(
 
     Args:
         card: name or path of the card [None: the study's card].
-        data: name of a study, path of its TOML file, or path of a table (.csv) with columns `time` [h] and `value`.
+        data: name of a study, path of its TOML file, or path of a table (.csv, .xlsx, …) with columns TIME [h] and DV or VALUE.
         raw: folder of the study's data [default: $NANOMG_DATA, or the study's folder].
         scenario: the scenario that a table was measured in, if it has no column `run`.
         fit: parameters to fit, with bounds ("pk.CL=1..10 L/h"); required for a table; replaces the study's free parameters.
@@ -200,7 +201,7 @@ def _check_card(output: StrPath | None, force: bool) -> Path | None:
 def _study(request: CalibrateRequest, library: Library) -> Study:
     data, card, scenario = str(request.data), str(request.card or ""), request.scenario
     free = tuple(studies.free_option(text) for text in request.fit)
-    if data.endswith(".csv"):
+    if data.lower().endswith(TABLE_ENDINGS):
         study = study_table.study_of_table(Path(data), scenario, free, library, card)
     else:
         if data not in library.studies and not data.endswith(".toml"):
