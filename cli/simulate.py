@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from nanomg.cli import blocks, options, render
-from nanomg.cli.help_pages import Example
+from nanomg.cli.help_pages import OUTPUT, Example
 from nanomg.errors import SimulationError
 
 EXAMPLES = (
@@ -38,6 +40,28 @@ def simulate(
     ignore: options.Ignore = "",
     output: options.Output = None,
     records: options.Records = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--add",
+            rich_help_panel=OUTPUT,
+            metavar="TAD|OCC",
+            help="Add to the records: TAD, time after dose [h]; OCC, the number of dosing times so far. Repeatable.",
+        ),
+    ] = None,
+    error: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--error",
+            rich_help_panel=OUTPUT,
+            metavar='"OUTPUT: TEXT"',
+            help='Add an output with residual error to the records: --error "pk.C: 15 % + 0.1 mg/L", or "pk.C: log 15 %". '
+            "Repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option("--seed", rich_help_panel=OUTPUT, metavar="N", min=0, help="Seed of the residual errors.")
+    ] = 0,
     series: options.Series = None,
     precision: options.Precision = "float64",
     engine: options.Engine = "auto",
@@ -60,6 +84,9 @@ def simulate(
             ignore=ignore,
             output=output,
             records=records,
+            add=tuple(add or ()),
+            error=tuple(error or ()),
+            seed=seed,
             series=series,
             precision=precision,
             engine=engine,

@@ -13,7 +13,7 @@ import numpy as np
 from nanomg.dosing.event_record import Mode
 from nanomg.dosing.schedule import Edges, Kind
 
-_ROUNDING = 1e-12  # times closer than this, relative or in h, are one time
+ROUNDING = 1e-12  # times closer than this, relative or in h, are one time
 
 
 class Dosed(NamedTuple):
@@ -118,7 +118,7 @@ def _by(time: np.ndarray, limit: np.ndarray) -> np.ndarray:
 
 def _same(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Whether two times differ by rounding alone."""
-    return np.asarray(np.abs(a - b) <= _ROUNDING * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1.0))
+    return np.asarray(np.abs(a - b) <= ROUNDING * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1.0))
 
 
 def _moments(actions: _Actions) -> np.ndarray:

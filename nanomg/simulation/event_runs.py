@@ -166,12 +166,15 @@ def _shown(scenario: Scenario, subjects: int) -> list[str]:
 
 
 # ---------------------------------------------------------------- for other tools
-def record_lines(scenario: Scenario, runs: EventRuns, table: EventTable, source: str) -> Iterator[str]:
-    """The records as text of a table: the columns of the event table unchanged, and each output in its display unit.
+def record_lines(
+    scenario: Scenario, runs: EventRuns, further: Mapping[str, np.ndarray], table: EventTable, source: str
+) -> Iterator[str]:
+    """The records as text of a table: the columns of the event table unchanged, each output in its display unit, and further
+    columns (record,).
 
     A value of a trajectory that failed is missing.
     """
     solved = np.repeat(runs.status[0, 0] == Status.DONE, np.diff(runs.bounds))
-    added = {name: np.where(solved, values, np.nan) for name, values in runs.seen.items()}
+    added = {name: np.where(solved, values, np.nan) for name, values in {**runs.seen, **further}.items()}
     layout = event_doses.layout_in(scenario, table)
     return event_table.rewritten(table["text"], source, layout, runs.subjects, added)

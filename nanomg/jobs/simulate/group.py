@@ -9,7 +9,9 @@ import numpy as np
 import xarray as xr
 
 from nanomg.jobs.simulate import outcome
+from nanomg.jobs.simulate.added import AddedColumn
 from nanomg.library.scenario import Scenario
+from nanomg.results.attributes import of_quantity
 from nanomg.results.groups import about, dose_rows, doses, parameters, trajectories
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import roles
@@ -104,3 +106,10 @@ def of_outcome(found: outcome.OutcomeNumbers) -> dict[str, xr.Dataset]:
     if found.subjects is not None:
         coordinates["subject"] = np.array(found.subjects, object)
     return {"outcome": xr.Dataset(variables, coordinates)}
+
+
+def of_added(columns: Mapping[str, AddedColumn]) -> dict[str, Any]:
+    """Columns that were added to the records, (record,) each."""
+    return {
+        name: (("record",), column.values, of_quantity(column.unit, column.text)) for name, column in columns.items()
+    }

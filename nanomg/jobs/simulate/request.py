@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from nanomg.jobs.request import EventsRequest
 from nanomg.library.scenario import Scenario
-from nanomg.schema import File, about
+from nanomg.schema import File, Texts, about
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,15 @@ class SimulateRequest(EventsRequest):
     records: File | None = field(
         default=None, metadata=about("CSV file for the outputs at each record", execution=True)
     )
+    add: Texts = field(
+        default=(),
+        metadata=about("columns to add to the records: TAD, time after dose [h]; OCC, number of dosing times so far"),
+    )
+    error: Texts = field(
+        default=(),
+        metadata=about('residual errors of outputs at the records, "pk.C: 15 % + 0.1 mg/L" or "pk.C: log 15 %"'),
+    )
+    seed: int = field(default=0, metadata=about("seed of the residual errors", least=0))
     precision: str = field(default="float64", metadata=about("numbers of the solver", allowed=("float64", "float32")))
 
     series: bool | None = field(

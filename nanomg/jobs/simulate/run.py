@@ -14,7 +14,7 @@ from nanomg.dosing import event_table
 from nanomg.errors import InputError
 from nanomg.files import StrPath
 from nanomg.jobs.request import about_scenario, on_engine, origin
-from nanomg.jobs.simulate import measures, outcome, verdict
+from nanomg.jobs.simulate import added, measures, outcome, verdict
 from nanomg.jobs.simulate.outcome import OutcomeNumbers
 from nanomg.jobs.simulate.request import SimulateRequest
 from nanomg.jobs.simulate.summary import SimulateSummary
@@ -45,6 +45,9 @@ def simulate(
     ignore: str = "",
     output: str | Path | None = None,
     records: str | Path | None = None,
+    add: Sequence[str] = (),
+    error: Sequence[str] = (),
+    seed: int = 0,
     force: bool = False,
     engine: str = "auto",
     series: bool | None = None,
@@ -63,6 +66,10 @@ def simulate(
         ignore: character that starts a comment in the table, as NONMEM's IGNORE.
         output: path of the result file (.h5); without it nothing is written.
         records: path of a CSV file for the outputs at each record of the event table.
+        add: further columns of the records: "TAD", time after dose [h]; "OCC", number of dosing times so far.
+        error: residual errors of outputs at the records ("pk.C: 15 % + 0.1 mg/L", "pk.C: log 15 %"), in columns such
+            as `pk.C.observed`.
+        seed: seed of the residual errors.
         force: overwrite files that exist.
         engine: "auto" (native where it can run), "native" or "jax".
         series: whether subjects of an event table are also solved at common times, with control arms and a conclusion
@@ -95,6 +102,9 @@ def simulate(
         ignore=ignore,
         output=output,
         records=records,
+        add=add,
+        error=error,
+        seed=seed,
         force=force,
         engine=engine,
         precision=precision,
@@ -110,11 +120,17 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
     if request.series is not None and request.events is None:
         raise InputError("it is for an event table; name one with --events", "--series")
     lanes.tightest(request.precision)
+    added.check_names(request.add)
+    if request.seed < 0:
+        raise InputError(f"a seed is a whole number, 0 or more, not {request.seed}", "--seed")
     events = request.event_table()
     chosen = request.resolved(library)
     chosen = dataclasses.replace(chosen, config={**chosen.config, "precision": request.precision})
     if events is not None or chosen.subjects:
         return _simulate_events(chosen, request, events, path, table, command)
+    for option, value in (("--add", request.add), ("--error", request.error)):
+        if value:
+            raise InputError("it is for the records of an event table; name one with --events", option)
     if chosen.plain:
         arms = simulation_arms.run_arms(
             chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=request.precision
@@ -166,14 +182,16 @@ def _simulate_events(
         subjects, given = scenario.subjects, scenario.config["events"]
         events = given["name"]
     process.trim()
+    errors = added.residual_errors(request.error, scenario)
     if table is not None:
-        _check_columns(scenario, given, events)
+        _check_columns(scenario, [*request.add, *(name + added.OBSERVED for name in errors)], given, events)
     series = request.series
     at_times = table is None or path is not None or len(subjects) <= SERIES_OF if series is None else series
     asked = {"events": given, "series": at_times}
     scenario = dataclasses.replace(scenario, config={**scenario.config, **asked})
     most = math.inf if series else MOST_NUMBERS
     found = event_runs.run(scenario, subjects, scenario.config["precision"], at_times, most)
+    further = added.added_columns(scenario, subjects, found.seen, request.add, errors, request.seed)
     numbers, mg, effects, sentence = _judge_subjects(scenario, found)
     summary = SimulateSummary.of(
         {
@@ -195,7 +213,7 @@ def _simulate_events(
 
         rows = {arm: results_groups.record_rows(scenario, given) for arm, given in found.arms.items()}
         made = {
-            "records": results_groups.records(scenario, subjects, found.seen),
+            "records": results_groups.records(scenario, subjects, found.seen).assign(group.of_added(further)),
             "doses": results_groups.doses(rows),
             "parameters": results_groups.parameters(scenario),
         }
@@ -210,15 +228,16 @@ def _simulate_events(
 
     if table is not None:
         with files.replacing(table) as file:
-            for rows in event_runs.record_lines(scenario, found, given, events):
+            columns = {name: column.values for name, column in further.items()}
+            for rows in event_runs.record_lines(scenario, found, columns, given, events):
                 file.write(rows.encode())
-    return finish(groups, summary, path, job="simulate", **origin(scenario, request, 0, command))
+    return finish(groups, summary, path, job="simulate", **origin(scenario, request, request.seed, command))
 
 
-def _check_columns(scenario: Scenario, table: EventTable, source: str) -> None:
+def _check_columns(scenario: Scenario, further: Sequence[str], table: EventTable, source: str) -> None:
     """Reject an event table that has a column which the results would add."""
     header = event_table.header_of(table["text"], source, event_doses.layout_in(scenario, table))
-    taken = {name.upper() for name in header} & {name.upper() for name in scenario.outputs}
+    taken = {name.upper() for name in header} & {name.upper() for name in (*scenario.outputs, *further)}
     if taken:
         raise InputError(
             f"the event table has a column {min(taken)} already, and the results would add it again", source
