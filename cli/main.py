@@ -21,6 +21,7 @@ from nanomg.cli import (
     cite,
     compare,
     doctor,
+    export,
     feasibility,
     help_pages,
     list,
@@ -46,7 +47,7 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 # Each module has a function of its name and, in EXAMPLES, command lines for the end of its help page.
 GROUPS: dict[str, tuple[ModuleType, ...]] = {
     "Run": (simulate, optimize, sweep, sensitivity, feasibility, validate, calibrate),
-    "Look": (list, show, summary, plot, report, nca, compare, cite, doctor),
+    "Look": (list, show, summary, plot, report, export, nca, compare, cite, doctor),
     "Manage": (cache, schema),
 }
 

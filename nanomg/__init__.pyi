@@ -20,6 +20,7 @@ from .results.file import open
 from .results.run import Run
 from .views.compare import compare
 from .views.doctor import diagnose
+from .views.export import export
 from .views.plots import plot
 from .views.report import report
 
@@ -48,6 +49,7 @@ __all__ = [
     "calibrate",
     "compare",
     "diagnose",
+    "export",
     "feasibility",
     "models",
     "nca",

@@ -40,6 +40,29 @@ def check_output(path: StrPath, force: bool = False) -> Path:
     return target
 
 
+RESULTS = (".h5", ".hdf5", ".hdf", ".he5", ".nc", ".nc4")  # how the name of a result file may end
+_MAKERS = (  # of other files from a result file
+    ((".csv", ".parquet", ".xlsx"), "nanomg export {result} -o {made}"),
+    ((".tsv", ".xls", ".rds", ".sas7bdat"), "nanomg export {result} -o {stem}.csv"),
+    ((".png", ".svg", ".pdf"), "nanomg plot {result} -o {made}"),
+    ((".html", ".htm"), "nanomg report {result} -o {made}"),
+    ((".json",), "nanomg summary {result} --json > {made}"),
+    (("",), "nanomg summary {result} > {made}"),
+)
+
+
+def check_result(path: StrPath, force: bool = False) -> Path:
+    """`path`, once it is sure that a result file may be written there: its name has no ending, or one of HDF5."""
+    named = Path(path)
+    suffix = named.suffix.lower()
+    if suffix and suffix not in RESULTS:
+        result = named.with_suffix(".h5").name
+        command = next(text for endings, text in _MAKERS if suffix in endings or "" in endings)
+        made = command.format(result=result, made=named.name, stem=named.stem)
+        raise InputError(f"a result is an HDF5 file; write {result}, and then make this from it: {made}", str(path))
+    return check_output(path, force)
+
+
 def replace_file(path: StrPath, image: Any) -> None:
     """Write bytes to a file, whole or not at all; what was there before is replaced, through a link if there is one."""
     with replacing(path) as file:

@@ -76,7 +76,7 @@ class Store:
         for variable in layout.variables.values():
             if np.dtype(variable.dtype).kind not in "if":
                 raise TypeError(f"a variable holds integers or floats, not {variable.dtype}")
-        target = Path(os.path.realpath(files.check_output(path, force or resume)))
+        target = Path(os.path.realpath(files.check_result(path, force or resume)))
         folder = parts.folder_of(target)
         new = json.loads(result_file.to_json({"identity": identity, "layout": layout.described()}))
         lock = files.lock_folder(folder, _BUSY)

@@ -131,7 +131,7 @@ def run(
     shelf = request.shelves(library)
     starts, seed = request.starts, request.seed
     written = _check_card(request.card_out, request.force)
-    path = files.check_output(request.output, request.force) if request.output is not None else None
+    path = files.check_result(request.output, request.force) if request.output is not None else None
     if written is not None and path is not None and written.resolve() == path.resolve():
         raise InputError("the card and the HDF5 file need different names", str(path))
     if seed < 0 or (starts is not None and starts < 1):

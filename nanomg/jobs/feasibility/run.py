@@ -156,7 +156,7 @@ def run(
     progress: Progress | None = None,
 ) -> Run:
     """The feasibility of a request; `library` is one that was built already, and `progress` is called before each block."""
-    path = files.check_output(request.output, request.force) if request.output is not None else None
+    path = files.check_result(request.output, request.force) if request.output is not None else None
     draws, seed = request.draws, request.seed
     chosen = _until(request.resolved(library), request.horizon)
     _check(chosen, draws, seed, chunk)

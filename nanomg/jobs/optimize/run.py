@@ -109,7 +109,7 @@ def run(
     progress: search.Progress | None = None,
 ) -> Run:
     """The optimisation of a request; `library` is one that was built already, and `progress` is called after each step."""
-    path = files.check_output(request.output, request.force) if request.output is not None else None
+    path = files.check_result(request.output, request.force) if request.output is not None else None
     steps = request.steps
     if steps is not None and steps < 1:
         raise InputError(f"at least 1 step is needed, not {steps}", "steps")

@@ -172,7 +172,8 @@ def run(
 
 def _check_files(output: StrPath | None, figure: StrPath | None, force: bool) -> tuple[Path | None, Path | None]:
     """The files to be written, once it is sure that they may be."""
-    path, picture = (files.check_output(file, force) if file is not None else None for file in (output, figure))
+    path = files.check_result(output, force) if output is not None else None
+    picture = files.check_output(figure, force) if figure is not None else None
     if picture is not None and picture.suffix.lower() != ".png":
         raise InputError("the figure is a PNG file; name one that ends with .png", str(picture))
     if picture is not None and path is not None and picture.resolve() == path.resolve():

@@ -276,7 +276,7 @@ def _check_files(
     """The files to be written, once it is sure that they may be."""
     if records is not None and events is None:
         raise InputError("it needs an event table; name one with --events", "--records")
-    path = files.check_output(output, force) if output is not None else None
+    path = files.check_result(output, force) if output is not None else None
     table = files.check_output(records, force) if records is not None else None
     given = [Path(file).resolve() for file in (events, path, table) if isinstance(file, str | Path)]
     if len({*given}) < len(given):

@@ -89,7 +89,7 @@ def validate(
 def run(request: ValidateRequest, *, library: Library | None = None, command: str = "") -> Run:
     """The validation of a request; `library` is one that was built already."""
     shelf = request.shelves(library)
-    path = files.check_output(request.output, request.force) if request.output is not None else None
+    path = files.check_result(request.output, request.force) if request.output is not None else None
     pictures: list[Path] = []
     tables = [observations.load(name, shelf) for name in dict.fromkeys(request.domains or sorted(shelf.observations))]
     if not tables:
