@@ -1,20 +1,14 @@
-"""What a page and the screen show of a sweep: the spread of each number kept, and what it depends on."""
+"""What a page and the screen show of a sweep: each number kept, by point of the design, and what it depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from nanomg.formatting import format_duration, format_number, percent, span
+from nanomg.jobs.sweep.point_tables import point_tables, value_text
 from nanomg.page.blocks import Block, Cell, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.results.attributes import unit_of
-from nanomg.units import unit_text
-
-if TYPE_CHECKING:
-    import numpy as np
-    import xarray as xr
 
 
 def sentence(result: ResultReader) -> str:
@@ -23,8 +17,9 @@ def sentence(result: ResultReader) -> str:
 
 
 def blocks(result: ResultReader) -> Iterator[Block]:
-    """How many trajectories, what they took, who the subjects are, and the spread of each number kept."""
+    """How many trajectories, what they took, who the subjects are, and each number kept, by point of the design."""
     quantities = result.at("sweep") or {}
+    mixed = any(entry.get("median") is None for entry in quantities.values())
     yield Tiles(
         [
             Tile(
@@ -33,7 +28,7 @@ def blocks(result: ResultReader) -> Iterator[Block]:
             Tile("failed", Cell(f"{result.at('failed') or 0:,}", result.at("failed"), "failed")),
             *(
                 Tile(f"{_kept(result, name).text}: median", _middle(result, name), entry["unit"])
-                for name, entry in list(quantities.items())[:2]
+                for name, entry in list(quantities.items())[: 0 if mixed else 2]
             ),
         ],
         on_screen=False,
@@ -41,13 +36,16 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     yield Text(f"{result.at('scenario')}: {_effort(result)}", "note")
     if result.at("population"):
         yield Text(_subjects(result), "note")
+    yield from point_tables(result)
+    if mixed:
+        return
     keys = ("min", "q05", "median", "q95", "max")
     rows = [
         (_kept(result, name), entry["unit"], *(result.cell("sweep", name, key) for key in keys))
         for name, entry in quantities.items()
     ]
     headers = ("", "unit", "lowest", "5 %", "50 %", "95 %", "highest")
-    yield Table(headers, "purrrrr", rows, "Over all trajectories that were solved")
+    yield Table(headers, "purrrrr", rows, "Over the subjects" if result.at("subjects") else "Over the points")
 
 
 def _effort(result: ResultReader) -> str:
@@ -78,13 +76,22 @@ def _kept(result: ResultReader, label: str) -> Cell:
 
 
 _QUANTILES = {"q05": "5 %", "median": "50 %", "q95": "95 %"}
+_ENDS = {"min": "lowest", "max": "highest"}
 
 
 def quantities(result: ResultReader) -> Numbers:
     """The numbers by which two runs are compared."""
     for name, entry in result.summary["sweep"].items():
-        for key, text in _QUANTILES.items():
-            yield Quantity("quantiles", name, text, entry["unit"]), entry[key]
+        if entry["median"] is not None:
+            for key, text in _QUANTILES.items():
+                yield Quantity("quantiles", name, text, entry["unit"]), entry[key]
+            continue
+        for key, text in _ENDS.items():
+            yield Quantity("range", name, text, entry["unit"]), entry[key]
+        for point in result.at("points") or ():
+            for arm, of in point["arms"].items():
+                place = ", ".join([*map(value_text, point["at"].values()), *([arm] if len(point["arms"]) > 1 else [])])
+                yield Quantity("points", name, f"median at {place}", entry["unit"]), of[name]["median"]
     yield Quantity("trajectories", "computed", "number", "1"), result.summary["trajectories"]
     yield Quantity("trajectories", "failed", "number", "1"), result.summary["failed"]
 
@@ -98,29 +105,6 @@ def drivers(result: ResultReader) -> Iterator[Block]:
 
 def changes(result: ResultReader) -> Iterator[str]:
     """How the medians change along each axis."""
-    data = result.group("sweep")
-    if data is None:
-        return
-    for axis in (str(d) for d in data.sizes if d in data.coords and data[d].dtype.kind == "f" and d != "time"):
-        for name, kept in data.items():
-            if kept.dtype.kind == "f" and axis in kept.dims and "time" not in kept.dims and ":" in str(name):
-                first, last = (format_number(_median(kept.isel({axis: i}).values)) for i in (0, -1))
-                low, high = (format_number(float(data[axis][i])) for i in (0, -1))
-                over = f"{_long_name(data, axis)} from {low} to {high} {_shown(data[axis])}".strip()
-                goes = f"goes from {first} to {last} {_shown(kept)}".strip()
-                yield f"The {over}: the median of the {_long_name(data, str(name))} {goes}."
+    from nanomg.jobs.sweep.axis_changes import axis_changes  # slow to import, and the screen shows none
 
-
-def _shown(quantity: xr.DataArray) -> str:
-    return unit_text(unit_of(quantity.attrs)).replace("–", "")
-
-
-def _median(values: np.ndarray) -> float:
-    import numpy as np
-
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else np.nan
-
-
-def _long_name(data: xr.Dataset, name: str) -> str:
-    return str(data[name].attrs.get("long_name", name))
+    yield from axis_changes(result)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg.jobs.sweep.keep import SUBJECT, VALUE
-from nanomg.jobs.sweep.regimens import REGIMEN
+from nanomg.jobs.sweep.regimens import HYPOTHESIS, REGIMEN
 from nanomg.page.blocks import Block, Text
 from nanomg.page.ranks import Pairs, ranked
 from nanomg.page.result import ResultReader
@@ -24,6 +24,15 @@ def rank_correlations(result: ResultReader) -> Iterator[Block]:
         return
     if REGIMEN in data.dims:  # the other arm is without Mg
         data = data.isel({REGIMEN: 0})
+    hypotheses = [str(h) for h in data[HYPOTHESIS].values] if HYPOTHESIS in data.dims else []
+    for hypothesis in hypotheses:
+        yield from _correlations(result, data.sel({HYPOTHESIS: hypothesis}), f", under {hypothesis}")
+    if not hypotheses:
+        yield from _correlations(result, data, "")
+
+
+def _correlations(result: ResultReader, data: xr.Dataset, under: str) -> Iterator[Block]:
+    """The correlations of one arm under one hypothesis."""
     dims = [str(d) for d in data["status"].dims]
     kept = [str(k) for k, v in data.items() if v.dtype.kind == "f" and set(v.dims) == set(dims)]
     outputs = [k for k in kept if ":" in k and not k.endswith(f":{VALUE}")]
@@ -31,7 +40,8 @@ def rank_correlations(result: ResultReader) -> Iterator[Block]:
     inputs = {k: some[k] for k in kept if k not in outputs}
     inputs |= {str(k): c for k, c in some.coords.items() if c.dtype.kind == "f" and c.dims == (_AT,)}
     yield from ranked(
-        result, {_long_name(data, k): {name: _paired(x, some[k]) for name, x in inputs.items()} for k in outputs}
+        result,
+        {f"{_long_name(data, k)}{under}": {name: _paired(x, some[k]) for name, x in inputs.items()} for k in outputs},
     )
     total = int(np.prod([data.sizes[d] for d in dims]))
     if outputs and some[outputs[0]].size < total:

@@ -32,8 +32,9 @@ from nanomg.errors import InputError
 from nanomg.jobs.request import about_scenario, on_engine
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import RECORD, RECORDS, SERIES, STATUS, TEXTS
+from nanomg.jobs.sweep.point_tally import PointTally
 from nanomg.jobs.sweep.prepared import PreparedSweep, Recipe, prepare
-from nanomg.jobs.sweep.regimens import ID
+from nanomg.jobs.sweep.regimens import ID, REGIMEN
 from nanomg.jobs.sweep.request import SweepRequest
 from nanomg.jobs.sweep.summary import SweepSummary
 from nanomg.jobs.sweep.tally import Tally, population
@@ -42,7 +43,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.results import file, sweep_store
 from nanomg.results import groups as results_groups
 from nanomg.results import parts as results_parts
-from nanomg.results.attributes import of_quantity
+from nanomg.results.attributes import of_quantity, unit_of
 from nanomg.results.run import Run
 from nanomg.simulation.arms import AS_GIVEN
 from nanomg.solver.status import Status
@@ -178,15 +179,18 @@ def _swept(
             there = SweepSummary.from_json(file.read_summary(kept.at), str(kept.at))
             return kept.at, dataclasses.replace(there, output=str(kept.at))
         todo = dataclasses.replace(todo, part=kept.layout.part)
-        tally = Tally(found)
+        tally, at_points = Tally(found), PointTally(found)
         missing = kept.missing()
         for number in sorted({*range(kept.layout.parts)} - {*missing}):
-            tally.add(kept.range(number)[0], kept.read(number))
+            done = kept.range(number)[0], kept.read(number)
+            tally.add(*done)
+            at_points.add(*done)
         before, computing = tally.done, 0.0
         with contextlib.closing(_solved(todo, missing, request.workers, request.scheduler)) as solved:
             for number, arrays, seconds in solved:
                 kept.write(number, arrays)
                 tally.add(kept.range(number)[0], arrays)
+                at_points.add(kept.range(number)[0], arrays)
                 computing += seconds
                 if progress is not None:
                     progress(Progress(found.total, before, tally.done, tally.failed, time.perf_counter() - began))
@@ -194,7 +198,7 @@ def _swept(
         side = request.workers or found.choice.side
         summary = SweepSummary.of(
             {
-                **_about(todo, tally),
+                **_about(todo, tally, at_points),
                 "seconds": took,
                 "subjects_per_second": new / took,
                 "computed": new,
@@ -209,9 +213,13 @@ def _swept(
     return at, dataclasses.replace(summary, output=str(at if request.parts else path))
 
 
-def _about(todo: PreparedSweep, tally: Tally) -> dict[str, Any]:
+def _about(todo: PreparedSweep, tally: Tally, at_points: PointTally) -> dict[str, Any]:
     """What a summary says of the trajectories."""
-    found = todo.batch
+    found, quantities = todo.batch, tally.quantities()
+    if not tally.one_distribution:
+        quantities = {
+            name: entry | dict.fromkeys(("q05", "median", "q95"), np.nan) for name, entry in quantities.items()
+        }
     return {
         **about_scenario(todo.scenario, None),
         "subjects": found.subjects,
@@ -222,7 +230,14 @@ def _about(todo: PreparedSweep, tally: Tally) -> dict[str, Any]:
         "device": found.choice.text,
         "device_reason": found.choice.reason,
         "population": population(found),
-        "sweep": tally.quantities(),
+        "sweep": quantities,
+        "axes": {
+            name: {"unit": unit_of(coord.attrs), "text": str(coord.attrs.get("long_name", name))}
+            for name, coord in found.design.coords.items()
+            if name != REGIMEN
+        },
+        "points": at_points.points(),
+        "points_in_all": at_points.total,
         "verdict": tally.sentence(),
     }
 

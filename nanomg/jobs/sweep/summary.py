@@ -25,14 +25,56 @@ class SubjectsSummary(JsonRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class KeptSpread(JsonRecord):
-    """A read-out over all trajectories that were solved, in `unit`."""
+    """The range of a read-out over all that was solved; quantiles where all are of one arm, hypothesis and regimen."""
 
     unit: str = field(metadata=about("unit"))
     min: Number = field(metadata=about("smallest value"))
+    q05: Number = field(metadata=about("5 % quantile, null where arms, hypotheses or designs differ"))
+    median: Number = field(metadata=about("median, null where arms, hypotheses or designs differ"))
+    q95: Number = field(metadata=about("95 % quantile, null where arms, hypotheses or designs differ"))
+    max: Number = field(metadata=about("largest value"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadAtPoint(JsonRecord):
+    """A read-out of one arm at one point over the subjects, or of the typical one, in its unit."""
+
+    n: int = field(metadata=about("subjects counted; those that failed are not"))
     q05: Number = field(metadata=about("5 % quantile"))
     median: Number = field(metadata=about("median"))
     q95: Number = field(metadata=about("95 % quantile"))
-    max: Number = field(metadata=about("largest value"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedDifference(JsonRecord):
+    """The difference, as given less without Mg, of each subject at one point, in the unit of the read-out."""
+
+    n: int = field(metadata=about("subjects of whom both arms were solved"))
+    q05: Number = field(metadata=about("5 % quantile"))
+    median: Number = field(metadata=about("median"))
+    q95: Number = field(metadata=about("95 % quantile"))
+    mean: Number = field(metadata=about("mean"))
+    mean_low: Number = field(metadata=about("lower end of the 95 % interval of the mean"))
+    mean_high: Number = field(metadata=about("upper end of the 95 % interval of the mean"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint(JsonRecord):
+    """One point of the design under one hypothesis."""
+
+    at: Mapping[str, float | str] = field(metadata=about("value of each axis in its unit"))
+    arms: Mapping[str, Mapping[str, SpreadAtPoint]] = field(metadata=about("read-outs by name, of each arm"))
+    differences: Mapping[str, PairedDifference] | None = field(
+        default=None, metadata=about("paired differences of the read-outs, as given less without Mg", optional=True)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepAxis(JsonRecord):
+    """What varies along an axis."""
+
+    unit: str = field(metadata=about("unit of its values"))
+    text: str = field(metadata=about("what it is"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +93,13 @@ class SweepSummary(JobSummary):
     device_reason: str = field(metadata=about("why there"))
     population: SubjectsSummary | None = field(default=None, metadata=about("who the subjects are"))
     sweep: Mapping[str, KeptSpread] = field(metadata=about("read-outs by name"))
+    axes: Mapping[str, SweepAxis] | None = field(default=None, metadata=about("what varies, by name", optional=True))
+    points: tuple[SweepPoint, ...] | None = field(
+        default=None, metadata=about("read-outs at points of the design", optional=True)
+    )
+    points_in_all: int | None = field(
+        default=None, metadata=about("points of the design; of a large one some are listed", optional=True)
+    )
     verdict: str = field(metadata=about("how the trajectories ended, in a sentence"))
     seconds: Number = field(metadata=about("time of this run", unit="s"))
     subjects_per_second: Number = field(metadata=about("trajectories computed per second", unit="1/s"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from nanomg.jobs.sweep.batch import Trajectories
 from nanomg.jobs.sweep.keep import RECORDS, SERIES, STATUS, SUBJECT
-from nanomg.jobs.sweep.regimens import ID
+from nanomg.jobs.sweep.regimens import HYPOTHESIS, ID, POINT
 from nanomg.population.population import draw
 from nanomg.solver.status import Status
 
@@ -20,9 +20,9 @@ _QUANTILES = (0.05, 0.5, 0.95)
 _PLURAL = {
     SUBJECT: "subjects",
     ID: "subjects of the event table",
-    "point": "points",
+    POINT: "points",
     "regimen": "arms",
-    "hypothesis": "hypotheses",
+    HYPOTHESIS: "hypotheses",
 }
 
 
@@ -85,6 +85,14 @@ class Tally:
                 "max": float(highest) if lowest <= highest else np.nan,
             }
         return found
+
+    @property
+    def one_distribution(self) -> bool:
+        """Whether quantiles over all trajectories mean something: only subjects and sampled parameters vary."""
+        design = self.found.design
+        sampled = [name for name, coord in design.coords.items() if coord.dims == (POINT,)]
+        designs = [n for n in sampled if n == HYPOTHESIS or n not in self.found.scenario.parameters]
+        return not {*self.found.dims} - {SUBJECT, POINT} and not designs
 
     def sentence(self) -> str:
         """How many trajectories there are and how they ended."""
