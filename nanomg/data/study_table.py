@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nanomg.data.measured_cells import (
     MISSING_CELLS,
@@ -15,16 +18,19 @@ from nanomg.data.measured_cells import (
     optional_number,
     read_measured_table,
 )
+from nanomg.data.observations import ObservedRun
 from nanomg.data.profile_table import columns_by_name
 from nanomg.data.series import Line
 from nanomg.data.studies import ERROR, Datum, FreeParameter, Study, datum_of, runs_with_card
 from nanomg.dosing.cell_values import label_of
+from nanomg.dosing.table_source import table_of
 from nanomg.errors import InputError
-from nanomg.library import scenario_file
+from nanomg.library import event_doses, scenario_file
 from nanomg.library.library import Library
+from nanomg.simulation import event_times
 
 _OWN = ("SIGNAL", "UNIT", "SD", "RUN")  # columns beside those of every table of measured values
-_DOSES = ("AMT", "DOSE", "RATE", "DUR", "II", "ADDL", "SS")
+_DOSES = ("AMT", "RATE", "DUR", "II", "ADDL", "SS")
 _KINDS = ("CMT", "DVID")  # columns that tell apart what was measured
 
 
@@ -32,7 +38,8 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
     """A study of a table with the columns TIME [h] and DV (or VALUE, CONC), and where needed ID, MDV, EVID, BLQ, LLOQ, signal,
     unit, sd and run (a scenario).
 
-    Without the last ones a row means `scenario`, and the only signal that it shows, in the unit in which it is shown.
+    Without the last ones a row means `scenario`, and the only signal that it shows, in the unit in which it is shown. Rows with
+    doses replace those of the scenario, as in an event table.
     """
     (header, rows), where = read_measured_table(path), str(path)
     column = columns_by_name(header, where) | {c.upper(): c for c in header if c.upper() in _OWN}
@@ -40,7 +47,6 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
     if not samples:
         raise InputError("the table has no sample", where)
     _check_kinds(samples, header, column, where)
-    _check_doses(rows, column, where)
     named = dict.fromkeys(_cell(row, column, "RUN") or scenario for _, row in samples)
     called = {name: Path(name).stem for name in named}  # a scenario may be the path of a file
     if len({*called.values()}) < len(named):
@@ -53,32 +59,45 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
     entries = {called[name]: {"scenario": name, "horizon": f"{horizon!r} h"} for name, horizon in horizons.items()}
     runs = runs_with_card(entries, library, card, where, path.parent)
     shown = {called[name]: one.outputs for name, one in scenarios.items()}
-    data: list[Datum] = []
-    for line, row in samples:
-        run = called[_cell(row, column, "RUN") or scenario]
-        signal = _cell(row, column, "SIGNAL")
-        if not signal and len(shown[run]) != 1:
-            all_shown = ", ".join(shown[run]) or "none"
-            raise InputError(
-                f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", f"{where}, line {line}"
-            )
-        signal = signal or next(iter(shown[run]))
-        time = finite_number(row[column["TIME"]], _at(line, column, "TIME", where))
-        subject = label_of(_cell(row, column, "ID"))
-        entry: dict[str, Any] = {
-            "quantity": f"{signal} at {time:g} h",
-            "series": f"{run}, {signal}",
-            "run": run,
-            "signal": signal,
-            "time": f"{time!r} h",
-            "unit": _cell(row, column, "UNIT") or shown[run].get(signal, ""),
-            "source": path.stem,
-            "subject": subject,
-            **_value((line, row), column, where),
-        }
-        data.append(datum_of(entry, runs, f"{where}, line {line}"))
-    notes = _notes(header, column, data)
-    return Study(path.stem, f"data of {path.name}", path.stem, runs, tuple(data), tuple(free), card, notes=tuple(notes))
+    run_of = lambda row: called.get(_cell(row, column, "RUN") or scenario, "")
+    named_rows = [(run_of(row), (line, row)) for line, row in rows if run_of(row)]
+    dosed = _with_doses(runs, named_rows, column, path, library)
+    regimen = [_regimen(name, run, runs[name]) for name, run in dosed.items()]
+    data = [
+        datum_of(_entry(line, column, run_of(line[1]), shown, path), dosed, f"{where}, line {line[0]}")
+        for line in samples
+    ]
+    notes = [*filter(None, regimen), *_notes(header, column, data)]
+    return Study(
+        path.stem, f"data of {path.name}", path.stem, dosed, tuple(data), tuple(free), card, notes=tuple(notes)
+    )
+
+
+def _entry(
+    line: Line, column: Mapping[str, str], run: str, shown: Mapping[str, Mapping[str, str]], path: Path
+) -> dict[str, Any]:
+    """A sample as a row of a study; `shown` are the outputs of the runs with their units."""
+    number, row = line
+    where = str(path)
+    signal = _cell(row, column, "SIGNAL")
+    if not signal and len(shown[run]) != 1:
+        all_shown = ", ".join(shown[run]) or "none"
+        raise InputError(
+            f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", f"{where}, line {number}"
+        )
+    signal = signal or next(iter(shown[run]))
+    time = finite_number(row[column["TIME"]], _at(number, column, "TIME", where))
+    return {
+        "quantity": f"{signal} at {time:g} h",
+        "series": f"{run}, {signal}",
+        "run": run,
+        "signal": signal,
+        "time": f"{time!r} h",
+        "unit": _cell(row, column, "UNIT") or shown[run].get(signal, ""),
+        "source": path.stem,
+        "subject": label_of(_cell(row, column, "ID")),
+        **_value(line, column, where),
+    }
 
 
 def _cell(row: Mapping[str, str], column: Mapping[str, str], name: str) -> str:
@@ -132,25 +151,57 @@ def _check_kinds(samples: Sequence[Line], header: Sequence[str], column: Mapping
             )
 
 
-def _check_doses(rows: Sequence[Line], column: Mapping[str, str], where: str) -> None:
-    """Reject a table whose subjects have different doses, as one scenario has the doses of all."""
-    doses: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    for number, row in rows:
-        amount = optional_number(_cell(row, column, "AMT"), _at(number, column, "AMT", where))
-        given = doses.setdefault((_cell(row, column, "RUN"), _cell(row, column, "ID")), [])
-        if amount > 0:
-            given.append((finite_number(row[column["TIME"]], _at(number, column, "TIME", where)), amount))
-    by_run: dict[str, dict[tuple[tuple[float, float], ...], str]] = {}
-    for (run, subject), given in doses.items():
-        by_run.setdefault(run, {}).setdefault(tuple(given), subject)
-    for alike in by_run.values():
-        if len(alike) > 1:
-            first, second, *_ = alike.values()
+def _with_doses(
+    runs: Mapping[str, ObservedRun],
+    rows: Sequence[tuple[str, Line]],
+    column: Mapping[str, str],
+    path: Path,
+    library: Library,
+) -> dict[str, ObservedRun]:
+    """The runs with the regimen of the table's rows in place of the scenario's, where it has doses; `rows` name their run.
+
+    Raises `InputError` if the subjects of a run have different doses, or parameters that follow columns.
+    """
+    where = str(path)
+    given: dict[str, dict[str, list[tuple[float, ...]]]] = {}
+    for run, (number, row) in rows:
+        read = lambda name, row=row, number=number: optional_number(
+            _cell(row, column, name), _at(number, column, name, where)
+        )
+        doses = given.setdefault(run, {}).setdefault(label_of(_cell(row, column, "ID")), [])
+        if read("AMT") > 0:
+            doses.append(tuple(np.nan_to_num([read(name) for name in ("TIME", *_DOSES)])))
+    found = dict(runs)
+    for run, regimens in given.items():
+        if not any(regimens.values()):
+            continue
+        if len(given) > 1 and "" in regimens:
+            raise InputError("a table with doses and several runs needs the column ID", where)
+        first, *others = regimens
+        if different := next((one for one in others if regimens[one] != regimens[first]), None):
             raise InputError(
-                f"subjects {first} and {second} have different doses, and a scenario has one regimen; "
+                f"subjects {first} and {different} have different doses, and a run has one regimen; "
                 "name a scenario for each in a column 'run'",
                 where,
             )
+        scenario = event_doses.with_events(runs[run].scenario, table_of(path), library, first or None, source=where)
+        event_times.check_one_clock(scenario.subjects)
+        if scenario.bound and others:
+            names = ", ".join(sorted(scenario.bound))
+            raise InputError(f"subjects cannot be pooled where parameters follow columns ({names})", where)
+        found[run] = dataclasses.replace(runs[run], scenario=scenario)
+    return found
+
+
+def _regimen(name: str, run: ObservedRun, before: ObservedRun) -> str:
+    """Whose doses a run has, if those are the table's."""
+    if run is before:
+        return ""
+    scenario = run.scenario
+    ports = {dose.cmt for dose in scenario.doses} | {
+        record.cmt for subject in scenario.subjects for record in subject.records if record.doses
+    }
+    return f"The doses of run {name} are those of the table, into {', '.join(sorted(ports))}."
 
 
 def _notes(header: Sequence[str], column: Mapping[str, str], data: Sequence[Datum]) -> list[str]:
@@ -161,11 +212,7 @@ def _notes(header: Sequence[str], column: Mapping[str, str], data: Sequence[Datu
         notes.append(
             f"Samples below the limit of quantification: {below}; each counts only as far as its prediction is above the limit."
         )
-    doses = [column[name] for name in _DOSES if name in column]
-    if doses:
-        plural = "s" if len(doses) > 1 else ""
-        notes.append(f"Doses are those of the scenario, not those of the column{plural} {', '.join(doses)}.")
-    used = {*column.values()}
+    used = {column[name] for name in column if name != "DOSE"} | {name for name in header if name.upper() == "CMT"}
     if unused := [name for name in header if name not in used]:
         notes.append(f"Columns that were not used: {', '.join(unused)}.")
     return notes

@@ -38,12 +38,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bolus in five subjects without residual error, as NONMEM has it; below 0.4 mg/L nothing is quantified."""
     where = tmp_path_factory.mktemp("pooled")
     (where / "bolus.toml").write_text(SCENARIO, encoding="utf-8")
-    lines = ["ID,TIME,AMT,EVID,MDV,DV,LLOQ,WT"]
+    lines = ["ID,TIME,AMT,CMT,EVID,MDV,DV,LLOQ,WT"]
     for i, CL in enumerate(CLEARANCES, 1):
-        lines.append(f"{i},0,70,1,1,.,.,60")
+        lines.append(f"{i},0,70,2,1,1,.,.,60")
         for t in TIMES:
             C = 2.0 * np.exp(-CL / 35 * t)
-            lines.append(f"{i},{t},.,0,0,{'BLQ' if C < 0.4 else C},0.4,60")
+            lines.append(f"{i},{t},.,2,0,0,{'BLQ' if C < 0.4 else C},0.4,60")
     (where / "nonmem.csv").write_text("\n".join(lines), encoding="utf-8")
     return where
 
@@ -61,11 +61,19 @@ def test_rows_of_a_nonmem_table(folder: Path, library: Library) -> None:
         first.row.value == pytest.approx(2 * np.exp(-3 / 35)) and first.error.relative and first.row.measure.stop == 1.0
     )
     assert (last.row.value, last.row.bound, last.error.sd, last.error.relative) == (0.4, "upper", 0.2 * 0.4, False)
-    assert study.notes[0].startswith("Samples below the limit of quantification: 3;")
-    assert study.notes[1:] == (
-        "Doses are those of the scenario, not those of the column AMT.",
-        "Columns that were not used: WT.",
-    )
+    assert study.notes[0] == "The doses of run bolus are those of the table, into pk.central."
+    assert study.notes[1].startswith("Samples below the limit of quantification: 3;")
+    assert study.notes[2:] == ("Columns that were not used: WT.",)
+
+
+def test_doses_of_the_table_replace_those_of_the_scenario(program: Program, folder: Path, library: Library) -> None:
+    """35 mg at 2 h instead of 70 mg at 0 h: CL 7 L/h of 35 L halves 1 mg/L in ln 2 / 0.2 h."""
+    table = folder / "half.csv"
+    rows = ["1,2,35,2,.", *(f"1,{t},.,2,{np.exp(-0.2 * (t - 2))}" for t in (3, 5, 9, 14))]
+    table.write_text("\n".join(["ID,TIME,AMT,CMT,DV", *rows]), encoding="utf-8")
+    found = calibrate(program, folder, table)
+    assert found["parameters"]["pk.CL"]["estimate"] == pytest.approx(7.0, rel=2e-3) and found["pooled"] is None
+    assert "The doses of run bolus are those of the table, into pk.central." in found["notes"]
 
 
 @pytest.mark.parametrize(
