@@ -132,8 +132,6 @@ def run(
     starts, seed = request.starts, request.seed
     written = _check_card(request.card_out, request.force)
     path = files.check_result(request.output, request.force) if request.output is not None else None
-    if written is not None and path is not None and written.resolve() == path.resolve():
-        raise InputError("the card and the HDF5 file need different names", str(path))
     if seed < 0 or (starts is not None and starts < 1):
         raise InputError("the seed must be 0 or more, and starts 1 or more", "--seed" if seed < 0 else "--starts")
     study = _study(request, shelf)
