@@ -21,6 +21,7 @@ from nanomg.data.measured_cells import (
 from nanomg.data.profiles import ProfileDose, Profiles, profile_of
 from nanomg.data.series import Line
 from nanomg.dosing.cell_values import label_of
+from nanomg.dosing.series import MOST_DOSES
 from nanomg.errors import InputError, unknown
 
 MEASURED_NAMES: Mapping[str, tuple[str, ...]] = {  # each column, and what else it may be called
@@ -165,6 +166,11 @@ def _doses(lines: Sequence[Line], column: Mapping[str, str], source: str) -> lis
                 raise InputError(
                     "a modelled rate or duration cannot be analysed; give the duration in a column DUR",
                     f"{source}, line {line[0]}, column {column['RATE']}",
+                )
+            if not (0 <= read("ADDL") < MOST_DOSES and read("ADDL") % 1 == 0):
+                raise InputError(
+                    f"ADDL must be a whole number from 0 to {MOST_DOSES - 1}, not {read('ADDL'):g}",
+                    f"{source}, line {line[0]}, column {column['ADDL']}",
                 )
             duration = read("DUR") or (amount / rate if rate > 0 else 0.0)
             times = time + read("II") * np.arange(int(read("ADDL")) + 1)

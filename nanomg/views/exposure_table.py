@@ -188,6 +188,8 @@ def analyse_file(path: Path, settings: NcaSettings | None = None) -> ExposureTab
     profiles, settings = _measured(path, settings) if measured else _simulated(path, settings)
     found: list[xr.Dataset] = []
     durations = sorted({profile.duration for profile in profiles.members})
+    if settings.route is None and settings.duration is None and durations[0] == 0 < durations[-1]:
+        raise InputError("some curves follow an infusion and others do not; give the route with --route", str(path))
     order: list[Profile] = []
     tolerance = settings.tolerance if settings.tolerance is not None else NOISY if measured else SMOOTH
     for duration in durations:

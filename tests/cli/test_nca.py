@@ -118,6 +118,13 @@ def test_each_curve_of_a_sweep_has_its_own_dose(program: Program, tmp_path: Path
     assert [curve["CLFO"] for curve in curves] == pytest.approx([2, 8, 2, 8], rel=0.12)  # a sample every 2 h
 
 
+def test_curves_of_several_routes_are_not_mixed(program: Program, tmp_path: Path) -> None:
+    path = tmp_path / "mixed.csv"
+    path.write_text("ID,TIME,DV,AMT,DUR\n1,0,.,5,1\n1,2,3,.,.\n2,0,.,5,.\n2,2,3,.,.", encoding="utf-8")
+    code, _, err = program("nca", path, "--unit", "mg/L", "--dose-unit", "mg")
+    assert code == 2 and "some curves follow an infusion and others do not; give the route with --route" in err
+
+
 def test_records_of_an_event_table(program: Program, tmp_path: Path) -> None:
     """Sampled every hour for two days; CL 4 L/h, and an area in proportion to the dose."""
     table, path = tmp_path / "events.csv", tmp_path / "records.h5"

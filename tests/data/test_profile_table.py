@@ -110,6 +110,7 @@ def test_the_last_of_many_doses_whose_interval_is_sampled(tmp_path: Path) -> Non
         (MANY, UNITS, {}, "there are 3 doses; give the dosing interval with --tau"),
         (MANY, UNITS, {"since": 12.0}, "further doses follow the one at 12"),
         (MANY, UNITS, {"since": 13.0, "tau": 12.0}, "there is no dose at 13"),
+        ("TIME,DV,AMT,II,ADDL 0,.,5,1,1e12 1,2,.,.,.", UNITS, {}, "ADDL must be a whole number from 0 to"),
         ("TIME,DV,AMT,RATE 0,.,5,-2 1,2,.,.", UNITS, {}, "a modelled rate or duration cannot be analysed"),
         (
             "TIME,DV,AMT,SS,II 0,.,5,1,12 1,2,.,.,.",
