@@ -11,7 +11,7 @@ import typer
 
 from nanomg.cli import options, render
 from nanomg.cli.help_pages import OUTPUT, Example
-from nanomg.formatting import MISSING, format_number
+from nanomg.formatting import MISSING, capital, format_number
 from nanomg.units import unit_text
 
 _SHOWN = 40  # rows of a group
@@ -81,7 +81,7 @@ def show_comparison(comparison: Mapping[str, Any], top: int = _SHOWN) -> None:
         _rest(len(rows) - top)
     for group, rows in _groups(comparison["quantities"]).items():
         cells = [(row["name"], row["measure"], unit_text(row["unit"]), *_numbers(row)) for row in rows[:top]]
-        render.section(group.capitalize(), ("", "", "unit", *columns), "lll" + "r" * len(columns), cells)
+        render.section(capital(group), ("", "", "unit", *columns), "lll" + "r" * len(columns), cells)
         _rest(len(rows) - top)
     render.files({"Figure": comparison["figure"]})
 

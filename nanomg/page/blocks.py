@@ -37,22 +37,24 @@ def number_cell(value: Any, digits: int = 4, key: str = "") -> Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A paragraph; `tone` is plain, lead, note, good, warning or bad."""
+    """A paragraph; `tone` is plain, lead, note, good, warning or bad. A page shows it next to the answer if `leads` is true."""
 
     kind: ClassVar[str] = "text"
     text: str
     tone: str = "plain"
     on_screen: bool = True
+    leads: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Items:
-    """A list of sentences."""
+    """A list of sentences, next to the answer if `leads` is true."""
 
     kind: ClassVar[str] = "items"
     items: Sequence[str]
     tone: str = "plain"
     on_screen: bool = True
+    leads: bool = False
 
 
 LARGE = 4  # tiles of outputs or values that one result has at most
@@ -69,9 +71,10 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True)
 class Tiles:
-    """Tiles side by side. Those that repeat numbers of a table need not be on the screen, too."""
+    """Tiles side by side, next to the answer of a page. Those that repeat numbers of a table need not be on the screen, too."""
 
     kind: ClassVar[str] = "tiles"
+    leads: ClassVar[bool] = True
     tiles: Sequence[Tile]
     on_screen: bool = True
 
@@ -82,6 +85,7 @@ class Table:
 
     The most important rows come first: `most` are shown and the rest is counted, unless a page shows them to those who unfold it.
     A terminal that is too narrow leaves out the columns under the headers `spare`, one after the other until the table fits.
+    A page shows a table next to the answer if `leads` is true.
     """
 
     kind: ClassVar[str] = "table"
@@ -92,6 +96,7 @@ class Table:
     most: int = _ROWS
     on_screen: bool = True
     spare: Sequence[str] = ()
+    leads: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

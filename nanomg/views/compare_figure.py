@@ -23,6 +23,7 @@ _PANEL, _ROW, _MARGIN = 2.0, 0.24, 1.1  # [inch] heights
 _MOST = 60  # rows: the quantities that change most
 _CHANGED = 1e-3  # relative change from which on a quantity is drawn
 _EDGE = 30.0  # ratios beyond it, or below its inverse, lie at the edge
+_BAND = 0.18  # opacity of a range
 _DECADES = 10.0  # ratios that span more than this factor are drawn on a logarithmic axis
 
 
@@ -52,28 +53,37 @@ def _courses(runs: Mapping[str, xr.DataTree]) -> Picture:
                 continue
             _panel(axis, names[i], data, scale)
             style.time_axis(axis, hours, style.WIDTH / columns, label=i + columns >= len(names))
-        style.legend(part, [_handle(i, run) for i, run in enumerate(runs)])
+        style.legend(part, [_handle(i, run) for i, run in enumerate(runs)], _note(data))
 
     return Picture("Time courses", _PANEL * rows + 0.8, draw)
 
 
 def _panel(axis: Any, name: str, data: Mapping[str, xr.Dataset], scale: float) -> None:
-    """One signal of every run that has it, in the unit of the first; of several subjects the median."""
+    """One signal of every run that has it, in the unit of the first, with the range over hypotheses; of subjects the median."""
     unit = next(unit_of(found[name].attrs) for found in data.values() if name in found)
     for i, found in enumerate(data.values()):
         if name not in found:
             continue
         regimens = list(found.regimen.values)
-        signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0, hypothesis=0)
+        signal = found[name].isel(regimen=regimens.index(OPTIMUM) if OPTIMUM in regimens else 0)
         if "subject" in signal.dims:
             signal = signal.median("subject")
-        factor = convert_shown(unit_of(found[name].attrs), unit)
-        axis.plot(
-            found.time.values * scale, signal.values * factor, color=COLOURS[i % len(COLOURS)], ls=LINES[i % len(LINES)]
-        )
+        y = signal.transpose("hypothesis", "time").values * convert_shown(unit_of(found[name].attrs), unit)
+        colour, times = COLOURS[i % len(COLOURS)], found.time.values * scale
+        axis.plot(times, y[0], color=colour, ls=LINES[i % len(LINES)])
+        if len(y) > 1:
+            axis.fill_between(times, y.min(0), y.max(0), color=colour, alpha=_BAND, lw=0)
         axis.set_title(style.wrapped(found[name].attrs.get("long_name", name), 3.2))
         axis.set_ylabel(f"[{unit_text(unit)}]")
     axis.locator_params(axis="y", nbins=5)
+
+
+def _note(data: Mapping[str, xr.Dataset]) -> str:
+    """What lines and bands are, where runs have several hypotheses."""
+    chosen = {str(found.hypothesis.values[0]) for found in data.values() if found.sizes["hypothesis"] > 1}
+    if not chosen:
+        return ""
+    return f"lines: under {' or '.join(sorted(chosen))}; bands: range over the LFA-1 hypotheses"
 
 
 def _ratios(table: xr.Dataset) -> Picture:

@@ -143,12 +143,12 @@ def _held(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _sections(result: ResultReader) -> Iterator[Section]:
     """What stands on the page, in order; a section without anything is left out."""
     numbers = [*answers.blocks(result)]
-    large = [block for block in numbers if block.kind == "tiles"]
+    leading = [block for block in numbers if getattr(block, "leads", False)]
     for section in (
-        Section("answer", "Answer", [Text(answers.sentence(result), "lead"), *large]),
+        Section("answer", "Answer", [Text(answers.sentence(result), "lead"), *leading]),
         Section("warnings", "Warnings", [*_warnings(result)]),
         Section("figures", "Figures", list(_pictures(result))),
-        Section("numbers", "Numbers", [block for block in numbers if block not in large]),
+        Section("numbers", "Numbers", [block for block in numbers if block not in leading]),
         Section("doses", "Doses", [*doses.blocks(result)]),
         Section("asked", "Settings", [*provenance.asked(result)]),
         Section("drivers", "Key drivers and data quality", [*drivers.drivers(result)]),

@@ -13,6 +13,7 @@ from nanomg.units import unit_text
 LEAST_RISE = 1e-6  # mmol/L; the solver's error is of this size
 LEAST_SHARE = 1e-5  # of a value: a difference between two arms below it is the solver's error
 
+_NONE = "0"
 _RESOLUTION = 0.05  # of hours per day and of percent, which are shown with one digit after the point
 
 
@@ -32,10 +33,12 @@ def gain_text(gain: Mapping[Any, float]) -> str:
     """The range of relative changes of T-cell competence, in percent.
 
     Example:
-        >>> gain_text({"H1": 0.0024, "H3": 0.00004})
-        '0 to +0.2'
+        >>> gain_text({"H1": 0.0024, "H3": 0.00004}), gain_text({"H1": 0.0002}), gain_text({"H1": 1e-9})
+        ('0 to +0.2', 'less than 0.05', '0')
     """
-    return _span(gain.values(), 100.0, "+")
+    most = max(map(abs, gain.values()))
+    below = LEAST_SHARE <= most < _RESOLUTION / 100.0
+    return f"less than {_RESOLUTION:g}" if below else _span(gain.values(), 100.0, "+")
 
 
 def share_text(changes: Iterable[float]) -> str:
@@ -158,7 +161,9 @@ def competence_sentence(effect: Mapping[str, Any], over: str) -> str:
     if not gain:
         return "The model has no LFA-1, so what this does to T cells is not part of it."
     span = gain_text(gain)
-    return "T-cell competence does not change." if span == "0" else f"Mean T-cell competence changes by {span} %{over}."
+    return (
+        "T-cell competence does not change." if span == _NONE else f"Mean T-cell competence changes by {span} %{over}."
+    )
 
 
 def source_sentence(effect: Mapping[str, Any]) -> str:

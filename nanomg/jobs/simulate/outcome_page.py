@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -15,7 +17,7 @@ from nanomg.jobs.simulate.effect_text import (
     span_text,
     unit_after,
 )
-from nanomg.page.blocks import Block, Cell, Folded, Items, Table, Text, Tile
+from nanomg.page.blocks import LARGE, Block, Cell, Folded, Items, Table, Text, Tile
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
 from nanomg.results.kinds import BASELINE, CHANGE, FREE_EFFECT, MG_EFFECT, REST
@@ -46,11 +48,11 @@ def tables(result: ResultReader) -> Iterator[Block]:
     main = list(result.at("outcome", "main") or ())
     others = [name for name in result.at("outcome", "signals") if name not in main]
     if len(result.at("outcome", "regimens")) == 1:
-        yield _by_hypothesis(result, main)
+        yield dataclasses.replace(_by_hypothesis(result, main), leads=True)
         folded = [_by_hypothesis(result, others)]
     else:
-        yield from (_table(result, name) for name in main)
-        yield Text(_meaning(result), "note")
+        yield from (dataclasses.replace(_table(result, name), leads=name == main[0]) for name in main)
+        yield Text(_meaning(result), "note", leads=True)
         folded = [_table(result, name) for name in others]
     if others:
         yield Folded("Outcome of the other outputs", folded)
@@ -134,6 +136,27 @@ def effect_tile(result: ResultReader) -> Iterator[Tile]:
     yield Tile(label, Cell(difference_text(_known(effect), size), note=note), signal["unit"])
 
 
+def tiles(result: ResultReader) -> Iterator[Tile]:
+    """The first outputs in large numbers, with their range over the hypotheses."""
+    signals, regimen = result.at("outcome", "signals") or {}, result.at("outcome", "regimen")
+    for name, signal in itertools.islice(signals.items(), LARGE):
+        (first, values), (second, others) = ((key, rows[regimen]) for key, rows in signal["by_regimen"].items())
+        note = f"{READ_OUTS[second].short}: {span_text(_known(others))}{over_text(values).replace(' ', ', ', 1)}"
+        label = f"{result.glossary.get(name, name)}, {READ_OUTS[first].short}"
+        yield Tile(label, Cell(span_text(_known(values)), note=note), signal["unit"])
+
+
+def changed_tile(result: ResultReader) -> Tile:
+    """What a changed regimen comes to, with what it comes to without its Mg and under the baseline regimen in small print."""
+    name, regimen = result.at("outcome", "main", 0), result.at("outcome", "regimen")
+    signal = result.at("outcome", "signals", name)
+    read_out, rows = next(iter(signal["by_regimen"].items()))
+    others = {"without its Mg": WITHOUT, BASELINE: BASELINE}
+    notes = [f"{text}: {span_text(_known(rows[other]))}" for text, other in others.items() if other in rows]
+    label = f"{result.glossary.get(name, name)}, {READ_OUTS[read_out].short}{over_text(rows[regimen]).replace(' ', ', ', 1)}"
+    return Tile(label, Cell(span_text(_known(rows[regimen])), note="; ".join(notes)), signal["unit"])
+
+
 def _known(values: Mapping[str, float | None]) -> list[float]:
     return [value for value in values.values() if value is not None and math.isfinite(value)]
 
@@ -157,8 +180,7 @@ def words(result: ResultReader) -> Iterator[Block]:
         items.append(f"Local: the part of the mean rise of free Mg in the {tissue} that {_LOCAL}")
         items.append(f"+{low} mmol/L is {_LEVELS[0]}, +{high} mmol/L {_LEVELS[1]}.")
     if items:
-        yield Text("What the words mean", "plain", on_screen=False)
-        yield Items(items, on_screen=False)
+        yield Items(items, "note", on_screen=False, leads=True)
 
 
 def quantities(result: ResultReader) -> Numbers:

@@ -86,10 +86,11 @@ def _outcome(scenario: Scenario, found: OutcomeNumbers) -> str:
         return ""
     name = found.main[0]
     unit, over = unit_after(found.units[name]), over_text(found.hypotheses)
-    numbers = [
-        f"{span_text(found.typical(name, read_out, found.regimen).values(), 3)}{unit} {_WHEN[read_out]}"
-        for read_out in read_outs_of(found.units[name])
-    ]
+    by_read_out: dict[str, list[str]] = {}
+    for read_out in read_outs_of(found.units[name]):
+        number = span_text(found.typical(name, read_out, found.regimen).values(), 3)
+        by_read_out.setdefault(number, []).append(_WHEN[read_out])
+    numbers = [f"{number}{unit} {' and '.join(when)}" for number, when in by_read_out.items()]
     text = f"{capital(scenario.model.declaration(name).text)}: {' and '.join(numbers)}{over}{_of_subjects(found)}."
     if BASELINE in found.regimens:
         read_out = read_outs_of(found.units[name])[0]

@@ -27,7 +27,7 @@ def sentence(result: ResultReader) -> str:
 def blocks(result: ResultReader) -> Iterator[Block]:
     """How the trajectories ended, the outcome of all arms, the outputs, and the effect of Mg."""
     tiles = [*outcome_page.effect_tile(result), *(mg_tiles(result) if result.at("mg") else ())]
-    yield Tiles(tiles or _output_tiles(result), on_screen=False)
+    yield Tiles(tiles or [*outcome_page.tiles(result)] or _output_tiles(result), on_screen=False)
     yield ended(result)
     yield from _failed_subjects(result)
     yield from outcome_page.tables(result)
@@ -233,12 +233,12 @@ def asked(result: ResultReader) -> Iterator[Block]:
 def quantities(result: ResultReader) -> Numbers:
     """The numbers by which two runs are compared: the outcome under each hypothesis first."""
     yield from outcome_page.quantities(result)
-    group = f"signals{_under(result)}"
+    under = _under(result)
     for name, signal in result.summary["signals"].items():
         size = _size(signal)
         for measure in ("final", "max"):
-            yield Quantity(group, name, measure, signal["unit"]), resolved(signal[measure], size)
-        yield Quantity(group, name, "AUC", signal["auc_unit"]), resolved(signal["auc"], size)
+            yield Quantity("signals", name, f"{measure}{under}", signal["unit"]), resolved(signal[measure], size)
+        yield Quantity("signals", name, f"AUC{under}", signal["auc_unit"]), resolved(signal["auc"], size)
     if mg := result.summary.get("mg"):
         for arm, effect in {"": mg, "unencapsulated ": mg.get("free")}.items():
             if effect:
@@ -250,7 +250,7 @@ def _under(result: ResultReader) -> str:
     hypotheses = result.at("outcome", "hypotheses")
     if hypotheses is None and (courses := result.group("simulation")) is not None:
         hypotheses = [str(name) for name in courses.get("hypothesis", ())]
-    return f" under {hypotheses[0]}" if hypotheses and len(hypotheses) > 1 else ""
+    return f", {hypotheses[0]}" if hypotheses and len(hypotheses) > 1 else ""
 
 
 def _of_magnesium(arm: str, effect: Mapping[str, Any]) -> Numbers:
