@@ -46,9 +46,9 @@ def blocks(result: ResultReader) -> Iterator[Block]:
 def _tiles(result: ResultReader) -> Iterator[Tile]:
     yield from outcome_page.effect_tile(result)
     yield Tile("limits", _kept_limits(result))
-    if result.at("outcome", "main"):
-        yield outcome_page.changed_tile(result)
-    elif (first := next(iter(result.at("signals") or {}), None)) is not None:
+    after_it = [*outcome_page.changed_tiles(result)]
+    yield from after_it
+    if not after_it and (first := next(iter(result.at("signals") or {}), None)) is not None:
         after = result.cell("signals", first, "final")._replace(note=_at_baseline(result, first))
         yield Tile(f"{result.glossary.get(first, first)}, at the end", after, result.at("signals", first, "unit"))
     weighed = result.cell("objective")._replace(note=f"baseline: {format_number(result.at('baseline_objective'))}")

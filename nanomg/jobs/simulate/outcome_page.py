@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -38,16 +37,21 @@ _LEVELS = "about what repletion by mouth brings", "the order of magnitude to whi
 
 def is_shown(result: ResultReader) -> bool:
     """Whether there is more to show than one regimen under one hypothesis."""
-    return len(result.at("outcome", "regimens") or ()) > 1 or len(result.at("outcome", "hypotheses") or ()) > 1
+    return len(_names(result, "regimens")) > 1 or len(_names(result, "hypotheses")) > 1
+
+
+def _names(result: ResultReader, key: str) -> list[str]:
+    """The names under a key of the outcome; none where a file lacks them."""
+    return list(result.at("outcome", key) or ())
 
 
 def tables(result: ResultReader) -> Iterator[Block]:
     """The outcome of the signals that are shown first, and on a page that of all others; nothing where there is one course."""
     if not is_shown(result):
         return
-    main = list(result.at("outcome", "main") or ())
-    others = [name for name in result.at("outcome", "signals") if name not in main]
-    if len(result.at("outcome", "regimens")) == 1:
+    main = _names(result, "main")
+    others = [name for name in _names(result, "signals") if name not in main]
+    if len(_names(result, "regimens")) == 1:
         yield dataclasses.replace(_by_hypothesis(result, main), leads=True)
         folded = [_by_hypothesis(result, others)]
     else:
@@ -60,29 +64,28 @@ def tables(result: ResultReader) -> Iterator[Block]:
 
 def _by_hypothesis(result: ResultReader, names: Sequence[str]) -> Table:
     """One regimen: a row for each read-out, a column for each hypothesis."""
-    regimen, hypotheses = result.at("outcome", "regimen"), result.at("outcome", "hypotheses")
+    regimen, hypotheses = result.at("outcome", "regimen"), _names(result, "hypotheses")
     rows = []
     for name in names:
-        for read_out in result.at("outcome", "signals", name, "by_regimen"):
+        for read_out in _read_outs(result, name):
             place = ("outcome", "signals", name, "by_regimen", read_out, regimen)
             cells = (result.cell(*place, h) for h in hypotheses)
-            unit = result.at("outcome", "signals", name, "unit")
-            rows.append((result.name(name), READ_OUTS[read_out].short, unit, *cells))
+            rows.append((result.name(name), READ_OUTS[read_out].short, _unit(result, name), *cells))
     headers = ("", "", "unit", *hypotheses)
     return Table(headers, "plu" + "r" * len(hypotheses), rows, "Outcome under each LFA-1 hypothesis")
 
 
 def _comparisons(result: ResultReader) -> list[str]:
     """The differences that are columns: the whole change where there is no effect of Mg to take from it."""
-    compared = list(result.at("outcome", "compared") or ())
+    compared = _names(result, "compared")
     return [name for name in compared if name != CHANGE or REST not in compared]
 
 
 def _table(result: ResultReader, name: str) -> Table:
-    regimens, hypotheses = result.at("outcome", "regimens"), result.at("outcome", "hypotheses")
+    regimens, hypotheses = _names(result, "regimens"), _names(result, "hypotheses")
     compared = _comparisons(result)
     rows = []
-    for read_out in result.at("outcome", "signals", name, "by_regimen"):
+    for read_out in _read_outs(result, name):
         for h in hypotheses:
             values = [result.cell("outcome", "signals", name, "by_regimen", read_out, r, h) for r in regimens]
             size = max((abs(cell.value) for cell in values if cell.value is not None), default=0.0)
@@ -98,7 +101,7 @@ def _caption(result: ResultReader, name: str) -> str:
     called = f"{capital(result.glossary[name])} ({name})" if name in result.glossary else name
     subjects = result.at("outcome", "subjects")
     of = f", median of {subjects} subjects" if subjects else ""
-    return f"Outcome: {called}{unit_after(result.at('outcome', 'signals', name, 'unit')).replace(' ', ' in ', 1)}{of}"
+    return f"Outcome: {called}{unit_after(_unit(result, name)).replace(' ', ' in ', 1)}{of}"
 
 
 def _difference(result: ResultReader, name: str, read_out: str, compared: str, hypothesis: str, size: float) -> Cell:
@@ -122,39 +125,63 @@ def _meaning(result: ResultReader) -> str:
 
 def effect_tile(result: ResultReader) -> Iterator[Tile]:
     """What the Mg does to the first outcome, in large numbers."""
-    name = next(iter(result.at("outcome", "main") or ()), None)
-    if name is None or MG_EFFECT not in (result.at("outcome", "compared") or ()):
+    if MG_EFFECT not in _names(result, "compared") or (name := _first(result)) is None:
         return
-    signal = result.at("outcome", "signals", name)
-    read_out = next(iter(signal["by_regimen"]))
-    effect, regimens = signal["differences"][read_out][MG_EFFECT], signal["by_regimen"][read_out]
-    regimen = result.at("outcome", "regimen")
-    size = max((abs(v) for r in (regimen, WITHOUT) for v in _known(regimens[r])), default=0.0)
-    with_it, without = (span_text(_known(regimens[r]), 3) for r in (regimen, WITHOUT))
-    label = f"effect of Mg on {result.glossary.get(name, name)}, {READ_OUTS[read_out].short}"
+    read_out = _read_outs(result, name)[0]
+    effect = _row(result, name, "differences", read_out, MG_EFFECT)
+    arms = [_row(result, name, "by_regimen", read_out, r) for r in (result.at("outcome", "regimen"), WITHOUT)]
+    size = max((abs(value) for arm in arms for value in _known(arm)), default=0.0)
+    with_it, without = (span_text(_known(arm), 3) for arm in arms)
     note = f"{over_text(effect).strip()}: {with_it} with it, {without} without".removeprefix(": ")
-    yield Tile(label, Cell(difference_text(_known(effect), size), note=note), signal["unit"])
+    label = f"effect of Mg on {result.glossary.get(name, name)}, {READ_OUTS[read_out].short}"
+    yield Tile(label, Cell(difference_text(_known(effect), size), note=note), _unit(result, name))
 
 
 def tiles(result: ResultReader) -> Iterator[Tile]:
     """The first outputs in large numbers, with their range over the hypotheses."""
-    signals, regimen = result.at("outcome", "signals") or {}, result.at("outcome", "regimen")
-    for name, signal in itertools.islice(signals.items(), LARGE):
-        (first, values), (second, others) = ((key, rows[regimen]) for key, rows in signal["by_regimen"].items())
-        note = f"{READ_OUTS[second].short}: {span_text(_known(others))}{over_text(values).replace(' ', ', ', 1)}"
+    for name in [name for name in _names(result, "signals") if _read_outs(result, name)][:LARGE]:
+        first, *others = _read_outs(result, name)
+        values = _row(result, name, "by_regimen", first, result.at("outcome", "regimen"))
+        notes = [
+            f"{READ_OUTS[other].short}: "
+            f"{span_text(_known(_row(result, name, 'by_regimen', other, result.at('outcome', 'regimen'))))}"
+            for other in others
+        ]
+        notes += [over_text(values).strip()] if over_text(values) else []
         label = f"{result.glossary.get(name, name)}, {READ_OUTS[first].short}"
-        yield Tile(label, Cell(span_text(_known(values)), note=note), signal["unit"])
+        yield Tile(label, Cell(span_text(_known(values)), note=", ".join(notes)), _unit(result, name))
 
 
-def changed_tile(result: ResultReader) -> Tile:
+def changed_tiles(result: ResultReader) -> Iterator[Tile]:
     """What a changed regimen comes to, with what it comes to without its Mg and under the baseline regimen in small print."""
-    name, regimen = result.at("outcome", "main", 0), result.at("outcome", "regimen")
-    signal = result.at("outcome", "signals", name)
-    read_out, rows = next(iter(signal["by_regimen"].items()))
+    if (name := _first(result)) is None:
+        return
+    read_out = _read_outs(result, name)[0]
+    values = _row(result, name, "by_regimen", read_out, result.at("outcome", "regimen"))
     others = {"without its Mg": WITHOUT, BASELINE: BASELINE}
-    notes = [f"{text}: {span_text(_known(rows[other]))}" for text, other in others.items() if other in rows]
-    label = f"{result.glossary.get(name, name)}, {READ_OUTS[read_out].short}{over_text(rows[regimen]).replace(' ', ', ', 1)}"
-    return Tile(label, Cell(span_text(_known(rows[regimen])), note="; ".join(notes)), signal["unit"])
+    spans = {text: _known(_row(result, name, "by_regimen", read_out, other)) for text, other in others.items()}
+    note = "; ".join(f"{text}: {span_text(span)}" for text, span in spans.items() if span)
+    over = over_text(values).replace(" ", ", ", 1)
+    label = f"{result.glossary.get(name, name)}, {READ_OUTS[read_out].short}{over}"
+    yield Tile(label, Cell(span_text(_known(values)), note=note), _unit(result, name))
+
+
+def _first(result: ResultReader) -> str | None:
+    """The signal that the conclusion is about."""
+    return next((name for name in _names(result, "main") if _read_outs(result, name)), None)
+
+
+def _read_outs(result: ResultReader, name: str) -> list[str]:
+    return [key for key in result.at("outcome", "signals", name, "by_regimen") or () if key in READ_OUTS]
+
+
+def _row(result: ResultReader, name: str, key: str, read_out: str, of: str) -> Mapping[str, float | None]:
+    """Numbers of a signal by hypothesis; none where a file does not hold them."""
+    return result.at("outcome", "signals", name, key, read_out, of) or {}
+
+
+def _unit(result: ResultReader, name: str) -> str:
+    return str(result.at("outcome", "signals", name, "unit") or "1")
 
 
 def _known(values: Mapping[str, float | None]) -> list[float]:
@@ -187,14 +214,14 @@ def quantities(result: ResultReader) -> Numbers:
     """The outcome of the regimen and the effect of its Mg, under each hypothesis."""
     if not is_shown(result):
         return
-    regimen, compared = result.at("outcome", "regimen"), result.at("outcome", "compared")
-    for name in result.at("outcome", "main"):
-        signal = result.at("outcome", "signals", name)
-        for read_out, by_regimen in signal["by_regimen"].items():
-            for h, value in by_regimen[regimen].items():
-                yield Quantity("outcome", name, f"{READ_OUTS[read_out].short}, {h}", signal["unit"]), value
-            if MG_EFFECT in compared:
-                size = max((abs(v) for by in by_regimen.values() for v in _known(by)), default=0.0)
-                for h, value in signal["differences"][read_out][MG_EFFECT].items():
-                    of_mg = Quantity("outcome", name, f"Mg effect on {READ_OUTS[read_out].short}, {h}", signal["unit"])
-                    yield of_mg, resolved(value, size, LEAST_SHARE)
+    regimen = result.at("outcome", "regimen")
+    for name in _names(result, "main"):
+        unit = _unit(result, name)
+        for read_out in _read_outs(result, name):
+            short, given = READ_OUTS[read_out].short, _row(result, name, "by_regimen", read_out, regimen)
+            for h, value in given.items():
+                yield Quantity("outcome", name, f"{short}, {h}", unit), value
+            arms = (given, _row(result, name, "by_regimen", read_out, WITHOUT))
+            size = max((abs(value) for arm in arms for value in _known(arm)), default=0.0)
+            for h, value in _row(result, name, "differences", read_out, MG_EFFECT).items():
+                yield Quantity("outcome", name, f"Mg effect on {short}, {h}", unit), resolved(value, size, LEAST_SHARE)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,13 @@ import pytest
 from typer.testing import CliRunner
 
 import nanomg
-from nanomg import units
+from nanomg import jobs, units
 from nanomg.cli.main import commands
 from nanomg.dosing.dose import Dose
 from nanomg.jobs.simulate import outcome, outcome_text
 from nanomg.library import scenario_file
 from nanomg.models import library
+from nanomg.page.result import ResultReader
 from nanomg.results.kinds import BASELINE, CHANGE, FREE_EFFECT, MG_EFFECT, OPTIMUM, REST
 from nanomg.results.run import Run
 from nanomg.simulation import arms as simulation_arms
@@ -165,3 +168,25 @@ def test_subjects_are_compared_with_themselves(tmp_path: Path) -> None:
         assert found["signals"][VOLUME]["differences"]["final"][MG_EFFECT][h] == pytest.approx(np.median(differences))
         ends = found["signals"][VOLUME]["ranges"]["final"][MG_EFFECT][h]
         assert list(ends) == pytest.approx([differences.min(), differences.max()])
+
+
+# ---------------------------------------------------------------- a file that lacks something
+def places(found: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where the entries of an outcome table are, of its first signal alone."""
+    for key, value in found.items() if isinstance(found, dict) else ():
+        if at != ("signals",) or key == VOLUME:
+            yield (*at, key)
+            yield from places(value, (*at, key))
+
+
+def test_a_table_without_an_entry_is_still_shown(run: Run) -> None:
+    kind = run.summary.job
+    summary = json.loads(json.dumps(run.summary.to_json()))
+    page = jobs.job(kind).page
+    for *inner, key in places(summary["outcome"]):
+        less = copy.deepcopy(summary)
+        holder = less["outcome"]
+        for step in inner:
+            holder = holder[step]
+        del holder[key]
+        assert [*page.blocks(ResultReader.of_summary(kind, less))]
