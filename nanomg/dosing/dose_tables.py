@@ -9,6 +9,7 @@ from typing import Any
 from nanomg.dosing.dose import Dose
 from nanomg.dosing.prescription import describe, parse_dose_line, prescription_series
 from nanomg.dosing.quantities import (
+    DosedUnit,
     LookUp,
     amount_of,
     hours_of,
@@ -27,7 +28,7 @@ def parse_records(records: Iterable[Mapping[str, Any]], port: LookUp, where: str
     """The doses of a scenario's `[[dose]]` tables, sorted by time.
 
     At equal times the doses of tables that began earlier come first, then the order is that of the tables.
-    `port(cmt)` gives the unit and the molar mass [mg/umol] (or None) of a port or state; it raises for an unknown name.
+    `port(cmt)` gives what doses into a port or state are counted in; it raises for an unknown name.
     """
     if isinstance(records, str | Mapping) or not isinstance(records, Iterable):
         raise InputError("doses are a list of tables, each headed [[dose]]", where)
@@ -99,16 +100,16 @@ def _record(record: Mapping[str, Any], port: LookUp) -> list[DoseSeries]:
     if evid == 3:
         return [DoseSeries(Dose(time, 0.0, "", evid=3))]
     cmt = values["cmt"]
-    unit, molar_mass = port(cmt)
+    unit = DosedUnit(*port(cmt))
     if "text" in values:
         if not isinstance(values["text"], str):
             raise InputError(f"text must be a prescription such as '2 mg q 7 d x 4', not {values['text']!r}")
-        written = prescription_series(values["text"], cmt, unit, molar_mass)
+        written = prescription_series(values["text"], cmt, unit)
         return [s._replace(first=dataclasses.replace(s.first, time=time + s.first.time)) for s in written]
 
-    amt = amount_of(*read_quantity(values["amt"], "amt"), unit, molar_mass, "amt")
+    amt = amount_of(*read_quantity(values["amt"], "amt"), unit, "amt")
     given = {key: read_or_modelled(values[key], key) for key in ("rate", "duration") if key in values}
-    rate, duration = delivery_of(amt, given.get("rate"), given.get("duration"), unit, molar_mass)
+    rate, duration = delivery_of(amt, given.get("rate"), given.get("duration"), unit)
     hours = {key: hours_of(*read_quantity(values[key], key), key) for key in ("ii", "until") if key in values}
     interval = hours.get("ii")
     ss = one_of(*read_quantity(values.get("ss", 0), "ss"), (0, 1, 2), "ss")

@@ -33,7 +33,8 @@ start).
 A reset (evid 3 or 4, ss = 1) cancels the doses still to come of the tables and parts that began before it.
 
 A bare number is accepted only for an amount in a dimensionless unit, for a count, and for a time of 0. A mass is accepted
-where the port counts an amount of substance, if its molar mass [mg/umol] is known.
+where the port counts an amount of substance, if its molar mass [mg/umol] is known. An amount or rate per body weight or
+surface ("5 mg/kg", "2 mg/kg/h", "75 mg/m2") is accepted where the scenario or a card of it gives weight or surface.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ from nanomg.dosing.quantities import (
     LETTER,
     MODELLED,
     UNIT,
+    DosedUnit,
     LookUp,
     Quantity,
     amount_of,
@@ -69,7 +71,7 @@ def parse_prescription(
 ) -> tuple[Dose, ...]:
     """Every dose of a prescription into a port with this unit, sorted by time."""
     with located(where):
-        return in_order(prescription_series(text, cmt, unit, molar_mass))
+        return in_order(prescription_series(text, cmt, DosedUnit(unit, molar_mass)))
 
 
 class DoseLine(NamedTuple):
@@ -181,25 +183,25 @@ def parse_dose_line(text: str, port: LookUp) -> DoseLine:
             return DoseLine("", [DoseSeries(reset)], [{"time": f"{reset.time!r} h", "evid": 3}])
         if not (cmt and colon):
             raise InputError("a dose is written as 'port: prescription', for example 'liposome.iv: 1 mg q 7 d x 3'")
-        unit = port(cmt)
+        unit = DosedUnit(*port(cmt))
         if removes:
             return DoseLine(cmt, [], [])
         table = {"cmt": cmt, "text": prescription.strip()}
-        return DoseLine(cmt, prescription_series(prescription, cmt, *unit), [table])
+        return DoseLine(cmt, prescription_series(prescription, cmt, unit), [table])
 
 
-def prescription_series(text: str, cmt: str, unit: str, molar_mass: float | None) -> list[DoseSeries]:
+def prescription_series(text: str, cmt: str, unit: DosedUnit) -> list[DoseSeries]:
     """The doses of each part of a prescription."""
     reader, parts, ends = _Reader(text), list[DoseSeries](), 0.0
     while True:
-        part, ends = _part(reader, ends, cmt, unit, molar_mass)
+        part, ends = _part(reader, ends, cmt, unit)
         parts.append(part)
         if not reader.kind():
             return parts
         reader.take()  # then
 
 
-def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float | None) -> tuple[DoseSeries, float]:
+def _part(reader: _Reader, starts: float, cmt: str, unit: DosedUnit) -> tuple[DoseSeries, float]:
     """The doses of one part of a prescription that starts at `starts` at the earliest, and when the part ends."""
     value, value_unit = reader.quantity("an amount or a rate with its unit")
     clauses: dict[str, Quantity] = {}
@@ -212,10 +214,10 @@ def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float
     hours = {k: hours_of(*clauses[k], f"the time of {k!r}") for k in ("for", "q", "from") if k in clauses}
     ss, evid = int(clauses.get("ss", (0.0, ""))[0]), 4 if "reset" in clauses else 1
     rate = duration = amount = 0.0
-    if is_rate(value_unit, unit):
+    if is_rate(value_unit, unit.unit):
         if "over" in clauses or "rate" in clauses or ("for" not in hours and not (ss and "q" not in hours)):
             raise InputError(f"the rate {shown!r} needs how long it runs, such as 'for 12 h'")
-        rate = rate_of(value, value_unit, unit, molar_mass)
+        rate = rate_of(value, value_unit, unit)
         if "for" in hours:
             duration = hours["for"]
             amount, rate = rate * duration, 0.0
@@ -224,8 +226,8 @@ def _part(reader: _Reader, starts: float, cmt: str, unit: str, molar_mass: float
             raise InputError(f"'for' belongs to a rate such as '1 g/h'; after the amount {shown!r} write 'over'")
         if "over" in clauses and "rate" in clauses:
             raise InputError("'over' and 'rate' are both given; one follows from the other, keep one")
-        amount = amount_of(value, value_unit, unit, molar_mass, "the amount")
-        rate, duration = delivery_of(amount, clauses.get("rate"), clauses.get("over"), unit, molar_mass)
+        amount = amount_of(value, value_unit, unit, "the amount")
+        rate, duration = delivery_of(amount, clauses.get("rate"), clauses.get("over"), unit)
 
     first, interval = hours.get("from", starts), hours.get("q")
     if first < starts:

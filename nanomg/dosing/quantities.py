@@ -6,13 +6,28 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from nanomg import units
 from nanomg.errors import InputError
 
-LookUp = Callable[[str], tuple[str, float | None]]
 Quantity = tuple[float, str]
+
+
+class DosedUnit(NamedTuple):
+    """What doses into a port are counted in, and what other ways to write them need; None where that is not known.
+
+    `molar_mass` [mg/umol] turns a mass into an amount of substance, the body's `weight` [kg] and `surface` [m2]
+    a dose per kg or m2 into a whole one.
+    """
+
+    unit: str
+    molar_mass: float | None = None
+    weight: float | None = None
+    surface: float | None = None
+
+
+LookUp = Callable[[str], DosedUnit]  # of a port or state
 
 MODELLED: Quantity = (-1.0, "modelled")
 
@@ -66,36 +81,84 @@ def hours_of(value: float, unit: str, what: str) -> float:
     return not_negative(units.convert(value, spelled, "h") if unit else value, what, "h")
 
 
-def amount_in(text: str | float, unit: str, molar_mass: float | None, what: str, where: str | None = None) -> float:
-    """A written amount in the unit of its port; a mass is taken where the molar mass [mg/umol] is known."""
+_PER_BODY = re.compile(r"\s*/\s*(kg|m\^?2)(?![\w^])")
+
+
+def split_body(unit: str) -> tuple[str, str]:
+    """A unit without what counts per body, and that: `"mg/kg/h"` as `("mg/h", "kg")`; per surface `"m2"`, else `""`."""
+    found = _PER_BODY.search(unit)
+    if not found:
+        return unit, ""
+    return unit[: found.start()] + unit[found.end() :], found[1].replace("^", "")
+
+
+def per_body(text: str) -> set[str]:
+    """What the doses of a text are counted per: `"kg"`, `"m2"`, both or nothing.
+
+    Example:
+        >>> per_body("5 mg/kg q 7 d x 3"), per_body("5 mg q 7 d x 3")
+        ({'kg'}, set())
+    """
+    return {found[1].replace("^", "") for found in _PER_BODY.finditer(text)}
+
+
+def amount_in(text: str | float, to: DosedUnit, what: str, where: str | None = None) -> float:
+    """A written amount in the unit of its port; a mass is taken where the molar mass is known, per body where its size is."""
     with located(where):
-        return amount_of(*read_quantity(text, what), unit, molar_mass, what)
+        return amount_of(*read_quantity(text, what), to, what)
 
 
-def amount_of(value: float, unit: str, to: str, molar_mass: float | None, what: str) -> float:
+def amount_of(value: float, unit: str, to: DosedUnit, what: str) -> float:
     """An amount in the unit of its port."""
-    if not unit and units.dimension(to):
-        raise InputError(f"units are required: {what} is {value:g} without one (write for example '{value:g} {to}')")
+    if not unit and units.dimension(to.unit):
+        raise InputError(
+            f"units are required: {what} is {value:g} without one (write for example '{value:g} {to.unit}')"
+        )
     not_negative(value, what, unit)
-    if units.dimension(unit) == units.dimension("mg") and units.dimension(to) == units.dimension("umol"):
-        if not molar_mass:
-            raise InputError(f"{what} is a mass in {unit!r}, but its port counts {to!r} and no molar mass is known")
-        value, unit = units.convert(value, unit, "mg") / molar_mass, "umol"
-    return finite(units.convert(value, unit, to), what)
+    whole, per = split_body(unit)
+    if per:
+        value, unit = value * _size(per, to, f"{what} is in {unit!r}"), whole
+    if units.dimension(unit) == units.dimension("mg") and units.dimension(to.unit) == units.dimension("umol"):
+        if not to.molar_mass:
+            raise InputError(
+                f"{what} is a mass in {unit!r}, but its port counts {to.unit!r} and no molar mass is known"
+            )
+        value, unit = units.convert(value, unit, "mg") / to.molar_mass, "umol"
+    return finite(units.convert(value, unit, to.unit), what)
+
+
+def _size(per: str, to: DosedUnit, what: str) -> float:
+    """Weight [kg] or surface [m2] of the body."""
+    size, name, example = (
+        (to.weight, "weight", "weight = '70 kg'") if per == "kg" else (to.surface, "surface", "surface = '1.8 m^2'")
+    )
+    if size is None:
+        raise InputError(
+            f"{what}, but neither the scenario nor its cards give the body's {name} (write {example} there)"
+        )
+    return size
+
+
+def _amount_and_time(unit: str) -> tuple[str, str]:
+    """What is given and per what time, of the unit of a rate: `"mg/h/kg"` as `("mg/kg", "h")`; no time where it is not one."""
+    whole, per = split_body(unit)
+    amount, slash, time = whole.rpartition("/")
+    if not slash or units.dimension(time) != units.dimension("h"):
+        return unit, ""
+    return f"{amount}/{per}" if per else amount, time
 
 
 def is_rate(unit: str, to: str) -> bool:
     """Whether a unit is an amount per time, written so: `g/h`."""
-    _, slash, per = unit.rpartition("/")
-    return bool(slash) and units.dimension(unit) != units.dimension(to) and units.dimension(per) == units.dimension("h")
+    return bool(_amount_and_time(unit)[1]) and units.dimension(split_body(unit)[0]) != units.dimension(to)
 
 
-def rate_of(value: float, unit: str, to: str, molar_mass: float | None) -> float:
+def rate_of(value: float, unit: str, to: DosedUnit) -> float:
     """A rate in the unit of its port per hour."""
-    if not is_rate(unit, to):
-        raise InputError(f"{f'{value:g} {unit}'.strip()!r} is not a rate, such as one in {to + '/h'!r}")
-    amount_unit, _, per = unit.rpartition("/")
-    return amount_of(value, amount_unit, to, molar_mass, "the rate") / units.convert(1.0, per, "h")
+    if not is_rate(unit, to.unit):
+        raise InputError(f"{f'{value:g} {unit}'.strip()!r} is not a rate, such as one in {to.unit + '/h'!r}")
+    amount, time = _amount_and_time(unit)
+    return amount_of(value, amount, to, "the rate") / units.convert(1.0, time, "h")
 
 
 def whole_number(number: float, unit: str, least: int, what: str) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nanomg.dosing.dose import Dose
-from nanomg.dosing.quantities import MODELLED, Quantity, finite, hours_of, rate_of
+from nanomg.dosing.quantities import MODELLED, DosedUnit, Quantity, finite, hours_of, rate_of
 from nanomg.errors import InputError
 
 MOST_DOSES = 100_000
@@ -29,9 +29,7 @@ def count_until(time: float, until: float, ii: float) -> int:
     return max(math.ceil(min((until - time) / ii - 1e-9, 2.0 * MOST_DOSES)), 1)
 
 
-def delivery_of(
-    amt: float, rate: Quantity | None, duration: Quantity | None, unit: str, molar_mass: float | None
-) -> tuple[float, float]:
+def delivery_of(amt: float, rate: Quantity | None, duration: Quantity | None, unit: DosedUnit) -> tuple[float, float]:
     """The rate (0: none is written, -1 and -2: modelled) and the duration [h] of a dose, of which one is given at most."""
     if rate in (MODELLED, (-1.0, "")):
         return -1.0, 0.0
@@ -39,7 +37,7 @@ def delivery_of(
         return -2.0, 0.0
     if rate is None:
         return 0.0, 0.0 if duration is None else hours_of(*duration, "the duration")
-    per_hour = rate_of(*rate, unit, molar_mass)
+    per_hour = rate_of(*rate, unit)
     if not per_hour:
         raise InputError("rate must be above zero; leave it out for a bolus")
     return per_hour, amt / per_hour

@@ -76,13 +76,14 @@ class Parameter:
         )
 
 
+_HEADINGS = ("title", "species", "weight", "surface")
 _FIELDS = {f.name for f in dataclasses.fields(Parameter)} - {"name", "card", "origin"}
 _SCALED = {"scaled_from", "exponent", "note"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A named set of parameters from one file. `weight` [g] is of the body that it describes, None where it has none."""
+    """A named set of parameters from one file. `weight` [kg] and `surface` [m2] are of the body that it describes."""
 
     name: str
     title: str
@@ -90,6 +91,7 @@ class Card:
     parameters: Mapping[str, Parameter]
     path: Path
     weight: float | None = None
+    surface: float | None = None
 
 
 def provenance(entry: Mapping[str, Any], where: str) -> dict[str, str]:
@@ -134,7 +136,9 @@ def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
             origins[name] = other(name, at)
         return origins[name]
 
-    weight = units.parse_quantity(data["weight"], "g", where) if "weight" in data else None
+    size = Reader({key: data[key] for key in ("weight", "surface") if key in data}, where)
+    weight = size.positive("weight", "kg") if "weight" in size else None
+    surface = size.positive("surface", "m^2") if "surface" in size else None
     parameters = {}
     for group, table in data.items():
         if isinstance(table, Mapping):
@@ -144,9 +148,11 @@ def load_card(path: Path, other: Callable[[str, str], Card]) -> Card:
                     parameters[name] = _scaled(name, entry, path.stem, weight, origin)
                 else:
                     parameters[name] = _parameter(name, entry, path.stem)
-        elif group not in ("title", "species", "weight"):
-            raise unknown("key", group, ("title", "species", "weight"), where)
-    return Card(path.stem, str(data.get("title", "")), str(data.get("species", "any")), parameters, path, weight)
+        elif group not in _HEADINGS:
+            raise unknown("key", group, _HEADINGS, where)
+    return Card(
+        path.stem, str(data.get("title", "")), str(data.get("species", "any")), parameters, path, weight, surface
+    )
 
 
 def _scaled(

@@ -21,7 +21,7 @@ from nanomg.dosing.quantities import amount_of, rate_of
 from nanomg.dosing.record_columns import Columns
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
-from nanomg.library.scenario import BoundColumn, EventColumn, Scenario, dosed_unit
+from nanomg.library.scenario import BoundColumn, EventColumn, Scenario
 from nanomg.library.toml import Reader
 
 _WITH_UNIT = (*CLOCKED, "AMT", "RATE")
@@ -114,8 +114,6 @@ def in_port_units(scenario: Scenario, hours: float, source: str, columns: Column
 
 def _factors(scenario: Scenario, amount: str, rate: str, hours: float, name: str) -> tuple[float, float]:
     """What a number of AMT and one of RATE are in the unit of a port, and in that per hour."""
-    to = dosed_unit(scenario.model, name)
-    mass = scenario.model.ports[name].molar_mass if name in scenario.model.ports else None
-    molar_mass = scenario.parameters[mass].value if mass else None
-    of_amount = amount_of(1.0, amount, to, molar_mass, "AMT") if amount else 1.0
-    return of_amount, rate_of(1.0, rate, to, molar_mass) if rate else of_amount / hours
+    to = scenario.dosed(name)
+    of_amount = amount_of(1.0, amount, to, "AMT") if amount else 1.0
+    return of_amount, rate_of(1.0, rate, to) if rate else of_amount / hours

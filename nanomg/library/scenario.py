@@ -12,6 +12,7 @@ from typing import Any
 from nanomg.analysis.readouts import AREA, CURVE, WHOLE_COURSE
 from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import Subject
+from nanomg.dosing.quantities import DosedUnit, per_body
 from nanomg.dosing.table_reading import TableReading
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
@@ -92,6 +93,8 @@ class Scenario:
     columns: Mapping[str, BoundColumn]  # by parameter
     event_columns: Mapping[str, EventColumn]  # by name in capitals
     config: Mapping[str, Any]
+    weight: float | None = None  # of the body [kg]
+    surface: float | None = None  # of the body [m2]
     subjects: tuple[Subject, ...] = ()  # of an event table whose records replace the doses
     control: str = ""  # name of the scenario that differs only in its Mg
     reading: TableReading | None = None  # what was understood of that table
@@ -123,6 +126,15 @@ class Scenario:
         """A sentence for each port whose doses were replaced, added or removed when the scenario was read."""
         return tuple(self.config.get("doses_changed", ()))
 
+    def dosed(self, cmt: str) -> DosedUnit:
+        """What doses into a port or state are counted in. Raises `InputError` for an unknown name."""
+        return counted_in(self.model, self.parameters, cmt, self.weight, self.surface)
+
+    @property
+    def per_body(self) -> set[str]:
+        """What amounts of doses are written per, `"kg"` and `"m2"`; they are for the body of this scenario."""
+        return per_body(json.dumps(self.config["file"].get("columns" if self.subjects else "dose")))
+
     @property
     def bound(self) -> dict[str, str]:
         """The columns of the event table that parameters follow, by parameter."""
@@ -145,6 +157,15 @@ def dosed_unit(model: Model, cmt: str) -> str:
         if cmt in table:
             return table[cmt].unit
     raise unknown("port or state to dose", cmt, [*model.ports, *model.states])
+
+
+def counted_in(
+    model: Model, parameters: Mapping[str, Parameter], cmt: str, weight: float | None, surface: float | None
+) -> DosedUnit:
+    """What doses into a port or state are counted in, in a body of this weight [kg] and surface [m2]."""
+    unit = dosed_unit(model, cmt)
+    mass = model.ports[cmt].molar_mass if cmt in model.ports else None
+    return DosedUnit(unit, parameters[mass].to("mg/umol").value if mass else None, weight, surface)
 
 
 _SMOOTH = tuple(name for name, readout in WHOLE_COURSE.items() if readout.smooth)

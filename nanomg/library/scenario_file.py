@@ -3,6 +3,7 @@
     title = "…"                       species = "mouse"
     mechanisms = ["Magnesium", …]     cards = ["mouse", …]          later cards win
     horizon = "28 d"                  every = "6 h"                 the regular output times
+    weight = "70 kg"                  surface = "1.8 m^2"           of the body, for doses per kg or m2; else those of the cards
     control = "human-lbcl-cart"       the scenario that differs only in its Mg, to compare results with
     outputs = ["tumour.volume", …]                                  signals and states to show, in the unit that is declared
     [parameters]                      "tumour.viable_0" = "20 Mcell"
@@ -34,7 +35,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library import event_layout
 from nanomg.library.card import Card, Origin, Parameter, merge
 from nanomg.library.library import Library
-from nanomg.library.scenario import STATISTICS, FreeDose, Limit, ObjectiveTerm, Scenario, dosed_unit
+from nanomg.library.scenario import STATISTICS, FreeDose, Limit, ObjectiveTerm, Scenario, counted_in
 from nanomg.library.toml import Reader, load_toml
 
 _KEYS = {
@@ -45,6 +46,8 @@ _KEYS = {
     "cards",
     "horizon",
     "every",
+    "weight",
+    "surface",
     "control",
     "outputs",
     "parameters",
@@ -132,17 +135,15 @@ def _build(
     if horizon / every > 100_000:
         raise InputError(f"horizon / every gives {horizon / every:.0f} output times; 100000 at most", where)
 
-    def port(cmt: str) -> tuple[str, float | None]:
-        unit = dosed_unit(model, cmt)
-        mass = model.ports[cmt].molar_mass if cmt in model.ports else None
-        return unit, parameters[mass].to("mg/umol").value if mass else None
-
+    weight = file.positive("weight", "kg") if "weight" in file else _last(cards, "weight")
+    surface = file.positive("surface", "m^2") if "surface" in file else _last(cards, "surface")
+    port = lambda cmt: counted_in(model, parameters, cmt, weight, surface)
     regimen = parse_records(file.tables("dose"), port, where)
     changes: list[str] = []
     if doses:
         data, written = {**data, "dose": replace_doses(file.tables("dose"), doses, port)}, regimen
         regimen = parse_records(data["dose"], port, where)
-        changes = [] if replaced else changes_of(written, regimen, lambda cmt: port(cmt)[0])
+        changes = [] if replaced else changes_of(written, regimen, lambda cmt: port(cmt).unit)
     if changes:  # title and description are about the doses that were written
         title, description = _about_other_doses(path.stem, doses, changes, description)
         data = {**data, "title": title, "description": description}
@@ -194,6 +195,8 @@ def _build(
         columns=event_layout.bound_columns(model, file.table("columns"), f"{where}, [columns]"),
         event_columns=event_layout.event_columns(file.table("columns"), f"{where}, [columns]"),
         config=config,
+        weight=weight,
+        surface=surface,
         control=control,
     )
 
@@ -211,6 +214,11 @@ def _about_other_doses(name: str, lines: Sequence[str], changes: Sequence[str], 
 def _model(mechanisms: tuple[type[AbstractMechanism], ...]) -> Model:
     """Many scenarios share one composition, and its checks take time."""
     return Model(*mechanisms)
+
+
+def _last(cards: Sequence[Card], size: str) -> float | None:
+    """Weight [kg] or surface [m2] of the last card that has it."""
+    return next((found for card in reversed(cards) if (found := getattr(card, size)) is not None), None)
 
 
 def _from_outside(model: Model) -> bool:
@@ -306,7 +314,7 @@ def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Obje
         if statistic in ("amount", "visits"):
             entry = Reader(table, at, {"cmt", "statistic", "weight", "amount"}, {"cmt", "amount"})
             cmt = entry.text("cmt")
-            amount = amount_in(entry["amount"], *port(cmt), "amount", at)
+            amount = amount_in(entry["amount"], port(cmt), "amount", at)
             if not amount > 0:
                 raise entry.error("amount must be above 0")
             terms.append(ObjectiveTerm(name, statistic, weight, cmt=cmt, amount=amount))
@@ -337,16 +345,16 @@ def _free(port: LookUp, table: Mapping[str, Any], horizon: float, where: str) ->
     allowed = {"cmt", "amount", "time", "interval", "total", "strength", "volume"}
     entry = Reader(table, where, allowed, {"cmt", "amount", "time"})
     cmt = entry.text("cmt")
-    unit, molar_mass = port(cmt)
-    amount = entry.bounds("amount", lambda value: amount_in(value, unit, molar_mass, "amount", where))
+    counted = port(cmt)
+    amount = entry.bounds("amount", lambda value: amount_in(value, counted, "amount", where))
     time = entry.bounds("time")
     if time[1] > horizon:
         raise entry.error(f"doses may be given up to {time[1]:g} h, but the horizon is {horizon:g} h")
     interval = entry.hours("interval")
-    total = amount_in(entry["total"], unit, molar_mass, "total", where) if "total" in entry else float("inf")
+    total = amount_in(entry["total"], counted, "total", where) if "total" in entry else float("inf")
     strength, volume = 0.0, 0.0
     if "strength" in entry or "volume" in entry:
         entry = Reader(table, where, allowed, {"strength", "volume"})
-        strength, volume = entry.positive("strength", f"{unit}/mL"), entry.positive("volume", "mL")
+        strength, volume = entry.positive("strength", f"{counted.unit}/mL"), entry.positive("volume", "mL")
         amount = amount[0], min(amount[1], strength * volume)
     return FreeDose(cmt, amount, time, interval, total, strength, volume)

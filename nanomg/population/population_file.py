@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nanomg import units
+from nanomg.dosing.quantities import per_body
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import PROVENANCE, Origin, provenance
 from nanomg.library.library import Library
@@ -37,9 +38,10 @@ class _Written:
     spread: Spread | None = None
 
 
-def load_population(name: str, library: Library, scenario: Scenario) -> Population:
+def load_population(name: str, library: Library, scenario: Scenario, varied: Sequence[str] = ()) -> Population:
     """A shipped population by name, or any by path, in a scenario. Entries that the scenario's model does not have are left out.
 
+    `varied` are axes of a sweep, as they are written.
     Raises `InputError` for everything that is wrong with it, in one sentence with the place.
     """
     path = _find(name, library)
@@ -52,6 +54,7 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
         )
     declared = _declared(library)
     written = {key: _covariate(entry, declared, f"{where}, {key}") for key, entry in data.table("covariates").items()}
+    _check_doses(scenario, varied, written, where)
     tables = data.tables("effect")
     effects = [e for table in tables for e in _effects(table, written, declared, library, f"{where}, [[effect]]")]
     cards = {card.name for card in scenario.cards}
@@ -66,6 +69,19 @@ def load_population(name: str, library: Library, scenario: Scenario) -> Populati
         effects,
         rules,
     )
+
+
+def _check_doses(scenario: Scenario, varied: Sequence[str], written: Mapping[str, _Written], where: str) -> None:
+    """Reject doses per kg or m2, which are for one body, where that of the subjects varies."""
+    size = {"kg": units.dimension("kg"), "m2": units.dimension("m^2")}
+    for per in sorted(scenario.per_body | per_body(" ".join(varied))):
+        for name, covariate in written.items():
+            if units.dimension(covariate.unit) in size.values() and not covariate.parameter:
+                raise InputError(
+                    f"doses per {per} are for the body of scenario {scenario.name!r}, but {name} varies between these subjects; "
+                    "write whole amounts",
+                    where,
+                )
 
 
 def _find(name: str, library: Library) -> Path:

@@ -83,7 +83,7 @@ def test_masses_become_amounts_of_substance_by_the_molar_mass() -> None:
         ("2", ["units are required", "'2 mg'"]),
         ("2 mg q 7 x 4", ["units are required", "'7 h'"]),
         ("2 umol", ["'umol'", "'mg'"]),
-        ("2 mg/kg", ["'mg/kg'", "'mg'"]),
+        ("2 mg/kg", ["'mg/kg'", "weight"]),
         ("2 mg q 7 mL x 4", ["'mL'", "'h'"]),
         ("2 mg q 1 mo x 4", ["'mo'"]),
         ("-2 mg", ["negative"]),

@@ -216,7 +216,7 @@ def test_a_value_is_scaled_by_body_weight(tmp_path: Path) -> None:
         ('weight = "25 g"\n[pk]\nCL = { scaled_from = "human", exponent = 1, value = 3 }', "value"),
         ('weight = "25 g"\n[pk]\nV = { scaled_from = "human", exponent = 1 }', "'pk.V'"),
         ('[pk]\nCL = { scaled_from = "human", exponent = 1 }', "card 'mouse' must give its body weight"),
-        ('weight = "25 h"\n[pk]\nCL = { scaled_from = "human", exponent = 1 }', "'h' cannot be converted to 'g'"),
+        ('weight = "25 h"\n[pk]\nCL = { scaled_from = "human", exponent = 1 }', "'h' cannot be converted to 'kg'"),
         ('weight = "25 g"\n[pk]\nCL = { scaled_from = "mouse", exponent = 1 }', "mouse -> mouse"),
         ('weight = "25 g"\n[pk]\nCL = { scaled_from = "rat", exponent = 1 }', "'rat'"),
     ],

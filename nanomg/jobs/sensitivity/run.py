@@ -176,8 +176,6 @@ def _check_files(output: StrPath | None, figure: StrPath | None, force: bool) ->
     picture = files.check_output(figure, force) if figure is not None else None
     if picture is not None and picture.suffix.lower() != ".png":
         raise InputError("the figure is a PNG file; name one that ends with .png", str(picture))
-    if picture is not None and path is not None and picture.resolve() == path.resolve():
-        raise InputError("the result and the figure need different files", str(picture))
     return path, picture
 
 

@@ -25,7 +25,7 @@ from nanomg import units
 from nanomg.dosing.quantities import amount_in
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, ID, POINT, REGIMEN, dosed
-from nanomg.library.scenario import Scenario, dosed_unit
+from nanomg.library.scenario import Scenario
 from nanomg.results.attributes import of_quantity
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, roles
@@ -165,17 +165,9 @@ def _quantity(name: str, scenario: Scenario, where: str) -> tuple[str, Callable[
             return "", lambda text: units.parse_quantity(text, "", where), math.inf, f"{what} of doses into {cmt}"
         if what != "amount":
             return "h", lambda text: units.parse_quantity(text, "h", where), math.inf, f"{what} of doses into {cmt}"
-        port = scenario.model.ports.get(cmt)
-        mass = (
-            scenario.parameters[port.molar_mass].to("mg/umol").value if port is not None and port.molar_mass else None
-        )
-        unit = dosed_unit(scenario.model, cmt)
-        return (
-            unit,
-            lambda text: amount_in(text, unit, mass, "amount", where),
-            math.inf,
-            f"amount of each dose into {cmt}",
-        )
+        port = scenario.dosed(cmt)
+        read = lambda text: amount_in(text, port, "amount", where)
+        return port.unit, read, math.inf, f"amount of each dose into {cmt}"
     if name not in scenario.parameters:
         raise unknown("parameter", name, [*scenario.parameters, *(f"dose.{what}" for what in DOSE_PROPERTIES)], where)
     declared = scenario.model.parameters[name]

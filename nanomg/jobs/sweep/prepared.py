@@ -119,7 +119,7 @@ def _trajectories(
         points = axes.lay_out(request.vary, scenario, request.sample, request.points, request.seed, request.paired)
     else:
         points = axes.of_values(request.values, scenario)
-    who = load_population(request.population, library, scenario) if request.population else None
+    who = load_population(request.population, library, scenario, request.vary) if request.population else None
     with engine.using(request.engine):
         return Trajectories(
             scenario,

@@ -376,7 +376,7 @@ def test_command_writes_a_result_and_shows_it_again(
         ({"samples": 8, "parameters": ["pk.VV"]}, "pk.V"),
         ({"parameters": ["pk.V"]}, "--sobol"),
         ({"figure": "tornado.pdf"}, "PNG"),
-        ({"figure": "tornado.png", "output": "./tornado.png"}, "need different files"),
+        ({"figure": "tornado.png", "output": "./tornado.png"}, "a result is an HDF5 file; write tornado.h5"),
     ],
 )
 def test_bad_input_is_one_sentence(ranged: Scenario, arguments: dict[str, Any], says: str) -> None:
