@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from nanomg.errors import InputError, unknown
@@ -87,7 +88,12 @@ class ColumnNames:
 
     def alike(self, name: str) -> list[str]:
         """Unused columns whose names make one think of a column that the table lacks."""
-        return [] if name in self.place else [c for c in self.unused if c in _ALIKE.get(name, ())]
+        return [] if name in self.place else [c for c in self.unused if _resembles(c, name)]
+
+
+def _resembles(column: str, name: str) -> bool:
+    """Whether a column has a name that makes one think of another, as `DOSE` or `AMT (mg)` do of AMT."""
+    return column in _ALIKE.get(name, ()) or re.split(r"[^A-Z0-9]", column, maxsplit=1)[0] == name
 
 
 def time_names(layout: TableLayout) -> set[str]:
@@ -111,7 +117,7 @@ def names_of(
     bound = _bound(layout.bindings, columns, source, known)
     place = _places(columns, where, source, layout, bound)
     if "TIME" not in place:
-        near = [c for c in columns if c in _ALIKE["TIME"]]
+        near = [c for c in columns if _resembles(c, "TIME")]
         hint = (
             f"; if {near[0]} holds the times, write TIME = {near[0]!r} under [columns] of the scenario" if near else ""
         )

@@ -211,7 +211,8 @@ def _with_times(
         return raw
     if layout.hours.get("TIME", 1.0) != 1.0:
         raise InputError("TIME has clock times or dates, so [columns] of the scenario can give it no unit", source)
-    seconds = np.where(times.clock, times.value, times.value * _HOUR)
+    with np.errstate(over="ignore"):
+        seconds = np.where(times.clock, times.value, times.value * _HOUR)
     raw.clock = CLOCKS
     if times.dated.any():
         raw.clock = ZONED if times.zoned.any() else MOMENTS
@@ -224,6 +225,7 @@ def _with_times(
         readings = ((text, cell_values.ambiguous(text, column)) for text in dates)
         raw.ambiguous = next((f"{text} as {order}" for text, order in readings if order), "")
     raw.given["TIME"] = seconds
+    raw.wrong |= np.isinf(seconds)
     return raw
 
 

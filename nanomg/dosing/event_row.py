@@ -160,7 +160,7 @@ class _Row:
             return
         number = number_of(text, self.decimal)
         if number is None:
-            raise unknown("port or state", text, [*states, *model.ports], self.names.column("CMT"))
+            raise unknown("port or state", text[:40], [*states, *model.ports], self.names.column("CMT"))
         allowed = f"CMT must be a name or a number from 1 to {len(states)}, not {text}"
         off = "; NONMEM turns a compartment off by its negative number, nanomg does not"
         self.fail("CMT", allowed + (off if number < 0 else ""))

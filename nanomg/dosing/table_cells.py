@@ -22,6 +22,7 @@ TIMES = ("TIME", "T")
 
 _CHUNK = 20_000  # rows that are held as text
 _LETTER = re.compile(r"[^\W\d_]")
+_BLANK = re.compile(r"[^\S\n\r]")
 _MARKS = "#@"  # before the first name of a header
 _TITLE = re.compile(r"\s*TABLE NO\.", re.IGNORECASE)  # what NONMEM writes above its tables
 
@@ -60,7 +61,7 @@ class TableCells:
         self._first, self.separator, self.header = self._find_header(times)
         self.decimal = "," if self.separator in (";", "\t") else "."  # numbers may have it
         self.commented = self.header[:1] in (["C"], ["c"])
-        self.quoted, self._may_have_comments = '"' in text, "#" in text
+        self.quoted, self._may_have_comments, self._has_blanks = '"' in text, "#" in text, bool(_BLANK.search(text))
 
     @functools.cached_property
     def decimal_comma(self) -> bool:
@@ -137,7 +138,7 @@ class TableCells:
             yield from self._chunks_of_rows((number, line.split(separator)) for number, line in lines)
         elif lines:
             cells = separator.join([line for _, line in lines]).split(separator)
-            columns = [_stripped(cells[i::width]) for i in range(width)]
+            columns = [_stripped(cells[i::width]) if self._has_blanks else cells[i::width] for i in range(width)]
             yield from self._not_empty([number for number, _ in lines], columns)
 
     def _chunks_of_rows(self, rows: Iterator[tuple[int, list[str]]]) -> Iterator[Chunk]:

@@ -50,12 +50,17 @@ def test_names_of_the_field_are_understood(header: str, row: str) -> None:
         ("TIME DURATION TINF", "columns DURATION and TINF are the same"),
         ("TIME AMT AMOUNT", "columns AMT and AMOUNT are the same"),
         ("SUBJID USUBJID TIME", "columns SUBJID and USUBJID are the same"),
+        ("ID,time (h),AMT", "no column TIME among ID, TIME .H., AMT; if TIME .H. holds the times"),
         ("ID HOURS AMT", "no column TIME among ID, HOURS, AMT; if HOURS holds the times, write TIME = 'HOURS'"),
     ],
 )
 def test_names_that_leave_a_doubt_are_refused(header: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        one(f"{header}\n{' '.join('1' for _ in header.split())}")
+        read(
+            f"{','.join(header.split())}\n{','.join('1' for _ in header.split())}"
+            if "," not in header
+            else f"{header}\n1,1,1"
+        )
 
 
 def test_a_column_under_another_name_and_in_another_unit() -> None:
