@@ -220,6 +220,12 @@ def _times_of(C: xr.DataArray, since: float) -> np.ndarray:
     return times
 
 
+def volumes_of(dose_unit: str, unit: str, volume: str = "L") -> list[str]:
+    """What a dose over a concentration may be, a volume ("") or a volume per kg ("/kg"); nothing if their units do not fit."""
+    ratio = units.dimension(f"({dose_unit or '1'})/({unit})")
+    return [per for per in ("", "/kg") if ratio == units.dimension(volume + per)]
+
+
 class _Dose(NamedTuple):
     """A dose: over the unit of concentration, in units of volume; what the volume is per; the unit of 1 / dose; units of volume
     in a dose of 1."""
@@ -239,13 +245,12 @@ def _dose_of(dose: Any, unit: str, volume: str) -> _Dose:
     else:
         called = f"dose {dose} lacks its"
         dose, dose_unit = units.split_quantity(str(dose), where)
-    ratio = f"({dose_unit or '1'})/({unit})"
-    alike = [per for per in ("", "/kg") if units.dimension(ratio) == units.dimension(volume + per)]
+    alike = volumes_of(dose_unit, unit, volume)
     if alike == ["/kg"] and not set(dose_unit) & set("/-"):
         example = units.unit_text(unit).partition("/")[0]
         raise InputError(f"the {called} unit; write for example '320 {example}' or '5 {example}/kg'", where)
     for per in alike:
-        scale = units.factor(ratio, volume + per)
+        scale = units.factor(f"({dose_unit or '1'})/({unit})", volume + per)
         return _Dose(dose * scale, " kg-1" if per else "", units.cf(f"1/({dose_unit or '1'})"), scale)
     raise InputError(
         f"a dose in {dose_unit!r} over a concentration in {unit!r} is not a volume, nor a volume per kg", where

@@ -265,6 +265,10 @@ def _simulated(path: Path, settings: NcaSettings) -> tuple[Profiles, NcaSettings
     profiles = simulated_profiles.read_simulated(
         path, settings.signal, port=settings.port, axis=axis, since=since, tau=tau
     )
+    if profiles.dose_unit and not noncompartmental.volumes_of(profiles.dose_unit, profiles.unit, settings.volume):
+        shown = units.unit_text(profiles.dose_unit), units.unit_text(profiles.unit)
+        note = "Without clearance and volume: a dose in {} over a signal in {} is no volume.".format(*shown)
+        profiles = profiles._replace(dose_unit="", notes=(*profiles.notes, note))
     if settings.route is None and settings.duration is None and any(map(jumps, profiles.members)):
         note = "The route is an iv bolus, as the curve rises at once at the time of the dose; --route names another."
         profiles = profiles._replace(notes=(*profiles.notes, note))

@@ -108,6 +108,13 @@ def test_a_bolus_is_known_by_its_jump(program: Program, tmp_path: Path) -> None:
     assert any("iv bolus, as the curve rises at once" in note for note in found["notes"])
 
 
+def test_a_signal_that_no_dose_fits_has_no_clearance(program: Program, run: Path) -> None:
+    """An amount in mg over time: its area has a unit, but a dose over it is no volume."""
+    found = json.loads(program("nca", run, "pk.central", "--tau", "24 h", "--json").out)
+    assert found["parameters"]["AUCTAU"]["unit"] == "mg h" and "CLFTAU" not in found["parameters"]
+    assert any("a dose in mg over a signal in mg is no volume" in note for note in found["notes"])
+
+
 def test_each_curve_of_a_sweep_has_its_own_dose(program: Program, tmp_path: Path) -> None:
     path = tmp_path / "sweep.h5"
     vary = ("--vary", "dose.amount=50,200 mg", "--vary", "pk.CL=2,8 L/h")
