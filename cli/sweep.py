@@ -64,7 +64,7 @@ def sweep(
             metavar="WHAT",
             rich_help_panel=_RESULTS,
             help='Read-out: "tumour.volume:max", :min, :mean, :auc, :final, :initial, :series, :records (of a table) '
-            'or "time of max". Repeatable.',
+            'or "time of max"; "interstitium.C.rise:max" is over the arm without Mg. Repeatable.',
         ),
     ] = None,
     sample: Annotated[

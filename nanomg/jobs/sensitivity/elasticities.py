@@ -24,7 +24,7 @@ from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.population.ranges import Range, range_of
 from nanomg.simulation import event_times, record_course
 from nanomg.simulation import lanes as simulation_lanes
-from nanomg.simulation.arms import AS_GIVEN
+from nanomg.simulation.arms import AS_GIVEN, carries
 from nanomg.simulation.plan import Lanes, Plan
 from nanomg.simulation.subject_lanes import SubjectLanes
 from nanomg.solver.status import Status
@@ -94,10 +94,15 @@ def slopes_of(scenario: Scenario, outputs: Sequence[Keep], rtol: float = simulat
     fill = lambda rows: np.pad(np.array(rows), (0, count - len(rows)), "edge")
     tolerance = jnp.asarray(rtol)
     parts = []
+    rise = np.array([float(output.rise) for output in outputs])
     for plan, lanes, given in (_of_subjects if scenario.subjects else _of_doses)(scenario, count):
         order = simulation_lanes.edge_order(plan, lanes)
+        without = None
+        if rise.any():  # which doses the arm without Mg has
+            stay = [not carries(scenario.model, dose.cmt) for dose in given]
+            without = fill(rise), np.array(stay, float)[:, None]
         found, status, of_values, of_amounts = _pulled(
-            plan, quantities, lanes._replace(order=None), order, fill(index), fill(how), tolerance
+            plan, quantities, lanes._replace(order=None), order, fill(index), fill(how), tolerance, without
         )
         if (worst := Status(int(np.max(status)))) != Status.DONE:
             raise SimulationError(f"it cannot be solved: {worst.reason}", f"scenario {scenario.name!r}")
@@ -144,24 +149,32 @@ def _of_subjects(scenario: Scenario, count: int) -> Iterator[_Part]:
 
 @programs.compiled(0, 1)
 def _pulled(
-    plan: Plan, quantities: tuple[str, ...], lanes: Lanes, order: Any, index: Any, how: Any, rtol: Any
+    plan: Plan, quantities: tuple[str, ...], lanes: Lanes, order: Any, index: Any, how: Any, rtol: Any, without: Any
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array], jax.Array]:
     """Outputs and status (lane,), and the gradient of each lane's output in its parameters and amounts.
 
-    What is read off each lane is a traced number, so other outputs need no other program.
+    What is read off each lane is a traced number, so other outputs need no other program. For a rise `without` says which lanes
+    are of one (lane,), and which doses stay in the arm without Mg (dose, 1).
     """
 
-    def seen(values: dict[str, Any], amount: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    def curve_of(values: dict[str, Any], amount: Any) -> tuple[jax.Array, jax.Array]:
         given = record_course.with_factors(lanes._replace(values=values), values)
         given = record_course.with_amounts(given, amount)
         solved = simulation_lanes.trajectory(plan, given, order, rtol)
         x = simulation_lanes.observables(plan.model, {**values, **solved.bound}, solved.y, solved.forcing)
         curves = stack([x[name] for name in quantities], solved.y[:, 0].shape)
-        curve = jnp.take_along_axis(curves, index[None, None], 0)[0]
+        return jnp.take_along_axis(curves, index[None, None], 0)[0], solved.status
+
+    def seen(values: dict[str, Any], amount: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        curve, status = curve_of(values, amount)
+        if without is not None:
+            is_rise, stay = without
+            other, other_status = curve_of(values, amount * stay)
+            curve, status = curve - is_rise * other, jnp.maximum(status, other_status)
         t = lanes.output
         read = jnp.stack([readout.formula(t, curve, t[0], t[-1]) for readout in _SMOOTH.values()])
         found = jnp.take_along_axis(read, how[None], 0)[0]
-        return jnp.sum(found), (found, solved.status)
+        return jnp.sum(found), (found, status)
 
     (_, (found, status)), (of_values, of_amounts) = jax.value_and_grad(seen, (0, 1), has_aux=True)(
         lanes.values, lanes.amount

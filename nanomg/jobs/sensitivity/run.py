@@ -19,7 +19,7 @@ from nanomg.jobs.sensitivity import figure as sensitivity_figure
 from nanomg.jobs.sensitivity.request import SensitivityRequest
 from nanomg.jobs.sensitivity.sobol import Indices, Progress
 from nanomg.jobs.sensitivity.summary import SensitivitySummary
-from nanomg.jobs.sweep.keep import TEXTS, Keep
+from nanomg.jobs.sweep.keep import Keep
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.population.ranges import CARD, OVER
@@ -194,7 +194,7 @@ def _matter_most(rows: Sequence[Mapping[str, Any]], scenario: Scenario) -> list[
 
 def _of_output(scenario: Scenario, output: Keep, value: float) -> dict[str, Any]:
     over = f", mean of {len(scenario.subjects)} subjects" if len(scenario.subjects) > 1 else ""
-    text = f"{scenario.model.declaration(output.name).text}, {TEXTS[output.how]}{over}"
+    text = f"{output.text(scenario.model.declaration(output.name).text)}{over}"
     return {"output": output.label, "value": float(value), "unit": output.unit, "text": text}
 
 

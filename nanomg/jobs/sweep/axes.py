@@ -24,11 +24,11 @@ import xarray as xr
 from nanomg import units
 from nanomg.dosing.quantities import amount_in
 from nanomg.errors import InputError, unknown
-from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, ID, POINT, REGIMEN, dosed
+from nanomg.jobs.sweep.regimens import DOSE_PROPERTIES, HYPOTHESIS, ID, POINT, REGIMEN, brings_mg, dosed
 from nanomg.library.scenario import Scenario
 from nanomg.results.attributes import of_quantity
 from nanomg.simulation import arms as simulation_arms
-from nanomg.simulation import event_arms, roles
+from nanomg.simulation import roles
 
 SAMPLES = ("grid", "sobol", "lhs")
 
@@ -214,7 +214,7 @@ def lay_out(
     dims, columns, coords = (_grid if sample == "grid" or not axes else _sampled)(axes, sample, points, seed)
     _add_subjects(scenario, dims, columns, coords)
     if paired:
-        if not _brings_mg(scenario):
+        if not brings_mg(scenario):
             raise InputError("no dose of this regimen contains Mg, so there is no arm without it", "--paired")
         arms = (simulation_arms.AS_GIVEN, simulation_arms.WITHOUT)
         dims[REGIMEN] = len(arms)
@@ -235,13 +235,6 @@ def _add_subjects(
         dims[ID] = len(names)
         columns[ID] = AxisColumn(ID, np.arange(len(names)))
         coords[ID] = xr.Variable((ID,), np.array(names, object), {"long_name": "subject of the event table"})
-
-
-def _brings_mg(scenario: Scenario) -> bool:
-    """Whether any dose contains Mg."""
-    if scenario.subjects:
-        return event_arms.brings_mg(scenario, scenario.subjects)
-    return any(simulation_arms.carries(scenario.model, dose.cmt) for dose in scenario.doses)
 
 
 def of_values(values: Mapping[str, np.ndarray], scenario: Scenario) -> SweepDesign:

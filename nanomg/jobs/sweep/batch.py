@@ -24,6 +24,7 @@ from nanomg.errors import InputError
 from nanomg.jobs.sweep.axes import SweepDesign
 from nanomg.jobs.sweep.keep import RECORDS, SERIES, STATUS, SUBJECT, VALUE, Keep
 from nanomg.jobs.sweep.lane_sources import SweptLanes, source_of
+from nanomg.jobs.sweep.regimens import REGIMEN
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population, check_columns, default_population, draw, values_of
 from nanomg.simulation import blocks
@@ -54,6 +55,7 @@ class SeenLanes(NamedTuple):
     forcing: jax.Array
     output: jax.Array  # (time, lane) [h]
     rows: jax.Array
+    values: dict[str, Any]
 
 
 class Trajectories:
@@ -135,7 +137,13 @@ class Trajectories:
         lanes = devices.ON_CPU
         if self._independent:  # the larger the blocks the less Python, but several for each core
             lanes = min(devices.INDEPENDENT, max(lanes, 1 << max(needed // 16, 1).bit_length() - 1))
-        return devices.block_of(self.choice, self.source.bytes_each, needed, self.memory, lanes)
+        arms = 2 if self._rises else 1
+        return devices.block_of(self.choice, arms * self.source.bytes_each, needed, self.memory, lanes)
+
+    @property
+    def _rises(self) -> bool:
+        """Whether each trajectory is solved without its Mg, too."""
+        return any(keep.rise for keep in self.kept)
 
     @property
     def _independent(self) -> bool:
@@ -152,22 +160,24 @@ class Trajectories:
         index = np.arange(start, stop)
         relative, covariates = self._subjects(index)
         lanes, rows, records = self._lanes(index, relative)
+        without = self._lanes(index, relative, without=True).lanes if self._rises else None
         count = stop - start
         own = tuple(keep for keep in self.kept if keep.name not in covariates)
 
         def solve(chosen: np.ndarray, defer: bool) -> _Reduced:
-            some, at = simulation_lanes.some_of(lanes, chosen), rows[:, chosen]
-            plan = self.plan._replace(defer=defer)
+            at, plan = rows[:, chosen], self.plan._replace(defer=defer)
+            arms = [simulation_lanes.some_of(arm, chosen) for arm in (lanes, without) if arm is not None]
             with devices.using(self.choice):
-                solved = simulation_lanes.solve_block(plan, some, self.rtol, self.choice.devices)
+                solved = [simulation_lanes.solve_block(plan, some, self.rtol, self.choice.devices) for some in arms]
+                status = np.max([np.asarray(arm.status) for arm in solved], axis=0)
                 if self._independent:
-                    return _Reduced(
-                        _kept(plan, own, self.source.most_records, some, solved, at), np.asarray(solved.status)
-                    )
-                seen = SeenLanes(solved.y, solved.forcing, some.output, jnp.asarray(at))
-                values = {**some.values, **solved.bound}
-                kept = _reduced(plan, own, self.source.most_records, values, seen)
-            return _Reduced(jax.device_get(kept), np.asarray(solved.status))
+                    return _Reduced(_kept(plan, own, self.source.most_records, arms, solved, at), status)
+                seen = [
+                    SeenLanes(arm.y, arm.forcing, some.output, jnp.asarray(at), {**some.values, **arm.bound})
+                    for some, arm in zip(arms, solved, strict=True)
+                ]
+                kept = _reduced(plan, own, self.source.most_records, seen)
+            return _Reduced(jax.device_get(kept), status)
 
         if self._independent:
             found = blocks.solve_in_turn(solve, count, self.block)
@@ -190,9 +200,11 @@ class Trajectories:
         lanes = self._lanes(index, self._subjects(index)[0]).lanes
         return lanes, simulation_lanes.run(self.plan, lanes, self.rtol, defer=False)
 
-    def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray]) -> SweptLanes:
-        """Lanes of the trajectories of these numbers."""
+    def _lanes(self, index: np.ndarray, relative: Mapping[str, np.ndarray], without: bool = False) -> SweptLanes:
+        """Lanes of the trajectories of these numbers, or of the same without Mg."""
         at = self.design.at(index // max(self.subjects, 1))
+        if without:
+            at[REGIMEN] = np.ones(len(index), int)
         return self.source.lanes(at, self._values(at, relative), relative, len(index))
 
     def _values(self, at: Mapping[str, np.ndarray], relative: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -220,22 +232,27 @@ class Trajectories:
 
 
 def _kept(
-    plan: Plan, kept: tuple[Keep, ...], most_records: int, lanes: Lanes, solved: Trajectory, rows: np.ndarray
+    plan: Plan,
+    kept: tuple[Keep, ...],
+    most_records: int,
+    arms: Sequence[Lanes],
+    solved: Sequence[Trajectory],
+    rows: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """What is kept of each lane, by label."""
-    looks = simulation_lanes.observe(plan, lanes, solved, tuple(dict.fromkeys(keep.name for keep in kept)))
-    value = lambda keep: _value(keep, looks[keep.name], most_records, lanes.output, rows)
-    return {keep.label: value(keep) for keep in kept}
+    """What is kept of each lane, by label; `arms` are the lanes, and for a rise the same without Mg."""
+    names = tuple(dict.fromkeys(keep.name for keep in kept))
+    looks, *without = [simulation_lanes.observe(plan, *arm, names) for arm in zip(arms, solved, strict=True)]
+    course = lambda keep: looks[keep.name] - without[0][keep.name] if keep.rise else looks[keep.name]
+    return {keep.label: _value(keep, course(keep), most_records, arms[0].output, rows) for keep in kept}
 
 
 @programs.compiled(0, 1, 2)
-def _reduced(
-    plan: Plan, kept: tuple[Keep, ...], most_records: int, values: dict[str, Any], seen: SeenLanes
-) -> dict[str, jax.Array]:
+def _reduced(plan: Plan, kept: tuple[Keep, ...], most_records: int, arms: list[SeenLanes]) -> dict[str, jax.Array]:
     """The same of traced lanes."""
-    x = simulation_lanes.observables(plan.model, values, seen.y, seen.forcing)
-    shape = seen.y[:, 0].shape
-    value = lambda keep: _value(keep, jnp.broadcast_to(x[keep.name], shape), most_records, seen.output, seen.rows)
+    seen, shape = arms[0], arms[0].y[:, 0].shape
+    x, *without = [simulation_lanes.observables(plan.model, arm.values, arm.y, arm.forcing) for arm in arms]
+    course = lambda keep: x[keep.name] - without[0][keep.name] if keep.rise else x[keep.name]
+    value = lambda keep: _value(keep, jnp.broadcast_to(course(keep), shape), most_records, seen.output, seen.rows)
     return {keep.label: value(keep) for keep in kept}
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import xarray as xr
 
@@ -17,8 +18,8 @@ from nanomg.jobs.sweep.figure_lines import line_picture
 from nanomg.jobs.sweep.figure_maps import map_pictures
 from nanomg.jobs.sweep.figure_space import KeptNumber, read_shown, rising, space_of, without_single
 from nanomg.jobs.sweep.figure_words import joined
-from nanomg.jobs.sweep.keep import RECORD, STATUS, SUBJECT
-from nanomg.jobs.sweep.regimens import ID
+from nanomg.jobs.sweep.keep import RECORD, RISE, STATUS, SUBJECT
+from nanomg.jobs.sweep.regimens import ID, REGIMEN
 from nanomg.results import reading
 
 TAKES = ("signals", "log")
@@ -52,20 +53,42 @@ def pictures(tree: xr.DataTree, asked: Asked) -> list[Picture]:
         if len(names) < len(every)
         else "",
     )
+    found = [course_picture(tree, data, space, name, log, note) for name in names if "time" in data[name].dims]
     numbers = [name for name in names if "time" not in data[name].dims]
-    found = [course_picture(tree, data, space, name, log, note) for name in names if name not in numbers]
-    kept = [KeptNumber(read_shown(data[name], space), config, name, log) for name in numbers]
-    if kept and space.sampled:
-        found += [scatter_picture(data, space, number, note) for number in kept]
-    elif kept and len(space.numeric) > 1:
-        found += [picture for number in kept for picture in map_pictures(data, space, number, note)]
-    elif kept and space.numeric:
-        found.append(line_picture(data, space, kept, note))
-    elif kept and space.subjects:
-        found.append(distribution_picture(space, kept, note))
-    elif kept:
-        found.append(bar_picture(space, kept, note))
-    return found
+    if data.sizes.get(REGIMEN, 0) < 2:
+        return found + _of_numbers(data, numbers, config, log, note)
+    found += _of_numbers(data, [name for name in numbers if RISE not in name], config, log, note)
+    effect = _differences(data, numbers)
+    pictures_of_effect = _of_numbers(effect, numbers, config, log, joined("as given less without Mg, paired", note))
+    return found + [picture._replace(title=f"{picture.title}: what the Mg changes") for picture in pictures_of_effect]
+
+
+def _of_numbers(
+    data: xr.Dataset, names: Sequence[str], config: Mapping[str, Any], log: bool | None, note: str
+) -> list[Picture]:
+    """The pictures of numbers that are kept: lines, maps, distributions or dots, as there are axes and subjects."""
+    space = space_of(data)
+    kept = [KeptNumber(read_shown(data[name], space), config, name, log) for name in names]
+    if not kept:
+        return []
+    if space.sampled:
+        return [scatter_picture(data, space, number, note) for number in kept]
+    if len(space.numeric) > 1:
+        return [picture for number in kept for picture in map_pictures(data, space, number, note)]
+    if space.numeric:
+        return [line_picture(data, space, kept, note)]
+    return [(distribution_picture if space.subjects else bar_picture)(space, kept, note)]
+
+
+def _differences(data: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
+    """Each number as given less without Mg, in the same subject at the same point; a rise is one already."""
+    variables = {}
+    for name in names:
+        arms = data[name]
+        text = arms.attrs.get("long_name", name)
+        about = {**arms.attrs, "long_name": text if RISE in name else f"{text}, difference"}
+        variables[name] = (arms.isel({REGIMEN: 0}, drop=True) - arms.isel({REGIMEN: 1}, drop=True)).assign_attrs(about)
+    return xr.Dataset(variables)
 
 
 def _pooled(data: xr.Dataset) -> xr.Dataset:

@@ -8,12 +8,14 @@ from typing import NamedTuple
 
 from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.errors import InputError, unknown
+from nanomg.jobs.sweep.regimens import brings_mg
 from nanomg.library.scenario import Scenario
 from nanomg.population.population import Population
 from nanomg.simulation import event_times
 
 SERIES, RECORDS, VALUE = "series", "records", "value"
 RECORD = "record"  # dimension
+RISE = ".rise"  # after the name of a quantity: what it is more than in the arm without Mg
 SUBJECT, STATUS = "subject", "status"
 TEXTS = {name: readout.text for name, readout in WHOLE_COURSE.items()} | {
     SERIES: "over time",
@@ -29,6 +31,7 @@ class Keep(NamedTuple):
     how: str
     unit: str
     varied: bool = False  # an axis has this name
+    rise: bool = False  # of the quantity over the arm without Mg, at each time
 
     @property
     def along(self) -> bool:
@@ -39,17 +42,28 @@ class Keep(NamedTuple):
     def label(self) -> str:
         """Its name in the result."""
         plain = self.how in (SERIES, RECORDS) or (self.how == VALUE and not self.varied)
-        return self.name if plain else f"{self.name}:{self.how}"
+        name = f"{self.name}{RISE}" if self.rise else self.name
+        return name if plain else f"{name}:{self.how}"
+
+    def text(self, what: str) -> str:
+        """What it is, of a quantity that is `what`."""
+        return f"{what}{', rise over the arm without Mg' if self.rise else ''}, {TEXTS[self.how]}"
 
 
 def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = MappingProxyType({})) -> Keep:
     """`"tumour.volume:max"` as what is kept; `final` where nothing is said, `value` of a parameter or covariate (name -> unit).
 
-    Raises `InputError` for an unknown quantity or statistic.
+    `"interstitium.C.rise:max"` is of the difference, at each time, from the arm without Mg. Raises `InputError` for an unknown
+    quantity or statistic, and for a rise where no dose contains Mg.
     """
     name, _, how = (part.strip() for part in text.partition(":"))
     model, where = scenario.model, f"--keep {text}"
     course = [*model.states, *model.signals, *model.inputs]
+    if (rise := name.endswith(RISE) and name.removesuffix(RISE) in (*model.states, *model.signals)) and not brings_mg(
+        scenario
+    ):
+        raise InputError("no dose of this regimen contains Mg, so there is no arm without it and no rise", where)
+    name = name.removesuffix(RISE) if rise else name
     if name in scenario.parameters or name in model.constants or name in covariates:
         how, allowed = how or VALUE, [VALUE]
     elif name in course:
@@ -63,7 +77,7 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
     if name in covariates:
         return Keep(name, how, covariates[name])
     unit = model.unit(name)
-    return Keep(name, how, WHOLE_COURSE[how].unit(unit) if how in WHOLE_COURSE else unit)
+    return Keep(name, how, WHOLE_COURSE[how].unit(unit) if how in WHOLE_COURSE else unit, rise=rise)
 
 
 def _default(scenario: Scenario) -> str:

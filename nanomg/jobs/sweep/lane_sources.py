@@ -120,7 +120,7 @@ class TableSource:
         self._times, self._rows = self._looks(kept, bool(event_times.goes_back(subjects).any()))
         at_records = any(keep.how == RECORDS for keep in kept) or not len(self._times)
         arms = {AS_GIVEN: subjects}
-        if REGIMEN in design.columns:
+        if REGIMEN in design.columns or any(keep.rise for keep in kept):
             arms |= event_arms.without_mg(scenario, subjects)
         self.table = SubjectLanes(scenario, arms, self._times, varied, at_records=at_records, **options)
         self.plan = self.table.plan

@@ -11,7 +11,7 @@ from nanomg.dosing.dose import movable
 from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import Scenario
-from nanomg.simulation import arms
+from nanomg.simulation import arms, event_arms
 from nanomg.simulation.subject_lanes import SubjectLanes
 
 HYPOTHESIS, REGIMEN, POINT, ID = "hypothesis", "regimen", "point", "ID"
@@ -45,6 +45,13 @@ def _ports(scenario: Scenario) -> list[str]:
     columns, _ = columns_of(scenario.subjects)
     codes = columns.cmt[columns.doses & ((columns.amt > 0) | (columns.rate > 0))]
     return [columns.names[code] for code in dict.fromkeys(codes.tolist())]
+
+
+def brings_mg(scenario: Scenario) -> bool:
+    """Whether any dose contains Mg."""
+    if scenario.subjects:
+        return event_arms.brings_mg(scenario, scenario.subjects)
+    return any(arms.carries(scenario.model, dose.cmt) for dose in scenario.doses)
 
 
 class Regimens(NamedTuple):

@@ -31,7 +31,7 @@ from nanomg.dosing.record_columns import columns_of
 from nanomg.errors import InputError
 from nanomg.jobs.request import about_scenario, on_engine
 from nanomg.jobs.sweep.batch import Trajectories
-from nanomg.jobs.sweep.keep import RECORD, RECORDS, SERIES, STATUS, TEXTS
+from nanomg.jobs.sweep.keep import RECORD, RECORDS, SERIES, STATUS
 from nanomg.jobs.sweep.point_tally import PointTally
 from nanomg.jobs.sweep.prepared import PreparedSweep, Recipe, prepare
 from nanomg.jobs.sweep.regimens import ID, REGIMEN
@@ -253,7 +253,7 @@ def _layout(todo: PreparedSweep) -> results_parts.PartLayout:
     for keep in found.kept:
         covariate = keep.name in found.population.covariates
         text = keep.name if covariate else todo.scenario.model.declaration(keep.name).text
-        about = of_quantity(keep.unit, f"{text}, {TEXTS[keep.how]}")
+        about = of_quantity(keep.unit, keep.text(text))
         variables[keep.label] = results_parts.Variable(_DIMS.get(keep.how, ()), found.plan.precision, about)
     ended = file.flags((), 0, [s.reason for s in Status], "outcome of the trajectory")
     variables[STATUS] = results_parts.Variable((), "int8", ended.attrs)
