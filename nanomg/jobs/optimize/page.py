@@ -144,7 +144,7 @@ def changes(result: ResultReader) -> Iterator[str]:
     if len(ends) > 1 and format_number(min(ends)) != format_number(max(ends)):
         between = f"{format_number(min(ends))} and {format_number(max(ends))}"
         yield f"A longer search, as far as its starts disagree: {len(ends)} of them ended between {between}."
-    if result.at("terms"):
+    if any(isinstance(term, Mapping) and "cmt" in term for term in result.file.get("objective", {}).values()):
         yield "Other weights in the objective: they say what a visit or a dose is worth."
     yield from simulation.changes(result)
 

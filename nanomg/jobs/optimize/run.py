@@ -20,7 +20,7 @@ from nanomg.jobs.simulate import outcome as simulate_outcome
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.results import groups as results_groups
-from nanomg.results.kinds import BASELINE, OPTIMUM
+from nanomg.results.kinds import BASELINE, BASELINE_WITHOUT, OPTIMUM
 from nanomg.results.limits import EXCEEDED, state_of_limit
 from nanomg.results.run import Run, finish
 from nanomg.simulation import arms as simulation_arms
@@ -124,9 +124,7 @@ def run(
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 
     outcome = search.find_optimum(chosen, steps or search.STEPS, request.seed, checkpoint, request.resume, progress)
-    arms = simulation_arms.run_arms(
-        chosen, {BASELINE: outcome.baseline, **simulation_arms.arms_of(chosen, outcome.doses, OPTIMUM)}, lanes.TIGHT
-    )
+    arms = simulation_arms.run_arms(chosen, _arms(chosen, outcome), lanes.TIGHT)
     numbers = simulate_outcome.of_arms(chosen, arms, OPTIMUM)
     mg, sentence = verdict.judge(chosen, arms, OPTIMUM, numbers)
     constraints = _constraints(chosen, arms, outcome.doses)
@@ -168,6 +166,13 @@ def run(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return finished
+
+
+def _arms(scenario: Scenario, outcome: search.Outcome) -> dict[str, tuple[Dose, ...]]:
+    """Baseline and optimum with their control arms."""
+    before = simulation_arms.arms_of(scenario, outcome.baseline, BASELINE)
+    control = {BASELINE_WITHOUT: before[simulation_arms.WITHOUT]} if simulation_arms.WITHOUT in before else {}
+    return {BASELINE: outcome.baseline, **control, **simulation_arms.arms_of(scenario, outcome.doses, OPTIMUM)}
 
 
 def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
 from nanomg.errors import unknown
 from nanomg.formatting import format_number
 from nanomg.results.attributes import unit_of
-from nanomg.results.kinds import BASELINE, OPTIMUM
+from nanomg.results.kinds import BASELINE, BASELINE_WITHOUT, OPTIMUM
 from nanomg.results.reading import (
     BAND,
     DoseMark,
@@ -184,7 +184,7 @@ def _panel(
     hours = float(data.time.values[-1])
     scale = drawing_style.time_scale(hours)
     times = data.time.values * scale
-    every = {str(r): np.atleast_2d(signal.sel(regimen=r).values) for r in data.regimen.values}
+    every = {str(r): np.atleast_2d(signal.sel(regimen=r).values) for r in data.regimen.values if r != BASELINE_WITHOUT}
     curves = {r: known for r, y in every.items() if len(known := y[np.isfinite(y).all(1)])}
     axis.set_title(drawing_style.wrapped(signal.attrs.get("long_name", name), 0.72 * inches))
     axis.set_ylabel(f"[{units.unit_text(unit)}]")

@@ -15,7 +15,7 @@ import numpy as np
 from nanomg import units
 from nanomg.analysis.readouts import READ_OUTS
 from nanomg.library.scenario import Scenario
-from nanomg.results.kinds import BASELINE, CHANGE, FREE_EFFECT, MG_EFFECT, REST
+from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, BASELINE_WITHOUT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
 from nanomg.simulation.event_runs import EventRuns
 from nanomg.simulation.roles import RESPONSE
@@ -111,14 +111,18 @@ def _numbers(
 
 
 def _compared(regimen: str, regimens: Sequence[str]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """The differences that are of interest: what Mg does at otherwise equal doses, and what the rest of a change does."""
+    """The differences that are of interest: what Mg does at otherwise equal doses, and what other changes do."""
     if WITHOUT in regimens:
         yield MG_EFFECT, (regimen, WITHOUT)
         if FREE in regimens:
             yield FREE_EFFECT, (FREE, WITHOUT)
-        if BASELINE in regimens:
-            yield REST, (WITHOUT, BASELINE)
+    if BASELINE_WITHOUT in regimens:
+        yield BASELINE_EFFECT, (BASELINE, BASELINE_WITHOUT)
     if BASELINE in regimens:
+        now = WITHOUT if WITHOUT in regimens else regimen
+        before = BASELINE_WITHOUT if BASELINE_WITHOUT in regimens else BASELINE
+        if (now, before) != (regimen, BASELINE):
+            yield REST, (now, before)
         yield CHANGE, (regimen, BASELINE)
 
 

@@ -19,11 +19,23 @@ from nanomg.jobs.simulate.effect_text import (
 from nanomg.page.blocks import LARGE, Block, Cell, Folded, Items, Table, Text, Tile
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.results.kinds import BASELINE, CHANGE, FREE_EFFECT, MG_EFFECT, REST
+from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, BASELINE_WITHOUT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
 from nanomg.simulation.roles import AS_SET, FREE, HYPOTHESIS_TEXTS, RELEVANT, WITHOUT
 
-_HEADERS = {FREE: "given free", MG_EFFECT: "Mg effect", FREE_EFFECT: "if free", REST: "rest", CHANGE: "change"}
-
+_HEADERS = {
+    FREE: "given free",
+    MG_EFFECT: "Mg effect",
+    FREE_EFFECT: "if free",
+    BASELINE_EFFECT: "Mg effect before",
+    REST: "other",
+    CHANGE: "change",
+}
+_SPARE = (
+    BASELINE_WITHOUT,
+    BASELINE_EFFECT,
+    FREE_EFFECT,
+    REST,
+)  # columns that a narrow terminal leaves out, in this order
 _HYPOTHESES = (
     "H1 to H3: three hypotheses on how the function of LFA-1, by which T cells hold on to a target, follows free Mg."
 )
@@ -93,7 +105,7 @@ def _table(result: ResultReader, name: str) -> Table:
             label = READ_OUTS[read_out].short
             rows.append((label if len(hypotheses) == 1 else f"{label}, {h}", *values, *differences))
     headers = ("", *(_HEADERS.get(column, column) for column in (*regimens, *compared)))
-    spare = [_HEADERS[column] for column in (REST, FREE_EFFECT) if column in compared]
+    spare = [_HEADERS.get(column, column) for column in _SPARE if column in (*regimens, *compared)]
     return Table(headers, "l" + "r" * (len(headers) - 1), rows, _caption(result, name), spare=spare)
 
 
@@ -117,7 +129,8 @@ def _meaning(result: ResultReader) -> str:
     texts = {
         MG_EFFECT: f"Mg effect: {regimen} minus without Mg, all other doses being the same.",
         FREE_EFFECT: "If free: the same Mg given free, without its carrier, minus without Mg.",
-        REST: f"Rest: without Mg minus {BASELINE}.",
+        BASELINE_EFFECT: f"Mg effect before: {BASELINE} minus {BASELINE_WITHOUT}.",
+        REST: f"Other: {result.at('outcome', 'compared', REST)}, what changes of other doses do.",
         CHANGE: f"Change: {regimen} minus {BASELINE}.",
     }
     return " ".join(texts[name] for name in _comparisons(result))

@@ -10,7 +10,7 @@ from nanomg.formatting import capital
 from nanomg.jobs.simulate.effect_text import difference_text, over_text, share_text, span_text, unit_after
 from nanomg.jobs.simulate.outcome import END, HIGHEST, MEAN, OutcomeNumbers, read_outs_of
 from nanomg.library.scenario import Scenario
-from nanomg.results.kinds import BASELINE, CHANGE, FREE_EFFECT, MG_EFFECT, REST
+from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation.arms import WITHOUT
 from nanomg.simulation.roles import CONCENTRATION, RESPONSE, SERUM, tissue_of
@@ -36,13 +36,23 @@ def with_and_without(scenario: Scenario, found: OutcomeNumbers) -> str:
         share = share_text(by_mg[h] / control[h] for h in by_mg if control[h])
         pair = same if with_it == without else f"{with_it}{unit} with it, {without}{unit} without"
         text = f"The Mg changes {what} by {change}{unit}{f' ({share})' if share else ''}{over}: {pair}."
-    if REST in found.compared:
-        before, rest = found.typical(name, read_out, BASELINE), found.typical(name, read_out, REST)
-        text += (
-            f" All other changes from the baseline regimen ({span_text(before.values(), 3)}{unit}) "
-            f"bring {difference_text(rest.values(), _size(before, control))}{unit}."
-        )
-    return text
+    return text + _since_baseline(found, name, read_out)
+
+
+def _since_baseline(found: OutcomeNumbers, name: str, read_out: str) -> str:
+    """What the Mg of a baseline regimen does, and what all other changes from it do; nothing where there is none."""
+    if REST not in found.compared:
+        return ""
+    unit = unit_after(found.units[name])
+    before, rest = found.typical(name, read_out, BASELINE), found.typical(name, read_out, REST)
+    size = _size(before, found.typical(name, read_out, found.regimen))
+    text = f"{span_text(before.values(), 3)}{unit}"
+    if BASELINE_EFFECT in found.compared:
+        change = difference_text(found.typical(name, read_out, BASELINE_EFFECT).values(), size)
+        text += f", which its own Mg changes by {change}{unit}" if change != "0" else ", the same without its Mg"
+    other = difference_text(rest.values(), size)
+    bring = f"bring {other}{unit}" if other != "0" else "make no difference"
+    return f" Compared with the baseline regimen ({text}), changes of other doses {bring}."
 
 
 def given_free(scenario: Scenario, found: OutcomeNumbers) -> str:

@@ -66,7 +66,7 @@ def judge(
     if WITHOUT not in arms.regimens:
         given = arms.regimens.index(regimen)
         course = {name: arms.data[name][given] for name in _ROLES if name in arms.data}
-        return None, _FAILED if arms.status[given].any() else outcome_text.without_dose(scenario, found, course)
+        return None, _FAILED_ALONE if arms.status[given].any() else outcome_text.without_dose(scenario, found, course)
     used = [arms.regimens.index(r) for r in (regimen, WITHOUT)]
     if arms.status[used].any():
         return None, _FAILED
@@ -87,7 +87,7 @@ def judge_each(
     first = "" if numbers is None else outcome_text.with_and_without(scenario, numbers)
     if not effects:
         if all(sentence == _FAILED for _, sentence in judged.values()):
-            return {}, _FAILED if judged else "No subject receives Mg."
+            return {}, _FAILED
         return {}, " ".join(filter(None, (f"{len(judged)} subjects with Mg.", first, _NO_TISSUE)))
     over = {
         key: {(s, h): value for s, effect in effects.items() for h, value in effect[key].items()}
@@ -109,7 +109,7 @@ def without_mg(scenario: Scenario, runs: EventRuns, numbers: OutcomeNumbers) -> 
     """The conclusion on several subjects none of whom receives Mg."""
     solved = np.flatnonzero((runs.status[0] == Status.DONE).all(0))
     if not len(solved):
-        return _FAILED
+        return _FAILED_ALONE
     course = {name: runs.data[name][0][:, solved] for name in _ROLES if name in runs.data}
     return outcome_text.without_dose(scenario, numbers, course)
 
@@ -131,4 +131,5 @@ def _sentence(scenario: Scenario, found: OutcomeNumbers, effect: Mapping[str, An
 
 _ROLES = (CONCENTRATION, RESPONSE, SERUM)
 _FAILED = "No conclusion: a trajectory of this regimen or of its control arm without Mg failed."
+_FAILED_ALONE = "No conclusion: a trajectory of this regimen failed."
 _NO_TISSUE = "The model has no tumour interstitium, so free Mg in a tumour and T cells are not part of the answer."

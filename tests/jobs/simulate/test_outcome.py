@@ -22,7 +22,16 @@ from nanomg.jobs.simulate import outcome, outcome_text
 from nanomg.library import scenario_file
 from nanomg.models import library
 from nanomg.page.result import ResultReader
-from nanomg.results.kinds import BASELINE, CHANGE, FREE_EFFECT, MG_EFFECT, OPTIMUM, REST
+from nanomg.results.kinds import (
+    BASELINE,
+    BASELINE_EFFECT,
+    BASELINE_WITHOUT,
+    CHANGE,
+    FREE_EFFECT,
+    MG_EFFECT,
+    OPTIMUM,
+    REST,
+)
 from nanomg.results.run import Run
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT
@@ -39,7 +48,8 @@ def optimised() -> tuple[Any, outcome.OutcomeNumbers]:
     antibody = ((0.0, 0.2997), (117.4, 0.255), (281.3, 0.2209))
     unit = units.factor("mg", found.model.ports["pd1.ip"].unit)
     best = [Dose(t, a, "liposome.intratumoral") for t, a in given] + [Dose(t, unit * a, "pd1.ip") for t, a in antibody]
-    arms = {BASELINE: found.doses, **simulation_arms.arms_of(found, best, OPTIMUM)}
+    before = simulation_arms.without_mg(found.model, found.doses)
+    arms = {BASELINE: found.doses, BASELINE_WITHOUT: before, **simulation_arms.arms_of(found, best, OPTIMUM)}
     return found, outcome.of_arms(found, simulation_arms.run_arms(found, arms), OPTIMUM)
 
 
@@ -54,23 +64,36 @@ def test_the_drug_given_with_it_gets_its_own_share(optimised: tuple[Any, outcome
     for name, (one, other) in {
         MG_EFFECT: (OPTIMUM, WITHOUT),
         FREE_EFFECT: (FREE, WITHOUT),
-        REST: (WITHOUT, BASELINE),
+        BASELINE_EFFECT: (BASELINE, BASELINE_WITHOUT),
+        REST: (WITHOUT, BASELINE_WITHOUT),
         CHANGE: (OPTIMUM, BASELINE),
     }.items():
         difference = [to_mm3 * v for v in numbers.typical(VOLUME, "final", name).values()]
         assert difference == pytest.approx(np.subtract(ends[one], ends[other]))
     parts = numbers.differences[VOLUME]["mean"]
     names = list(numbers.compared)
-    assert parts[names.index(MG_EFFECT)] + parts[names.index(REST)] == pytest.approx(parts[names.index(CHANGE)])
+    with_mg, before, other, all_of_it = (parts[names.index(n)] for n in (MG_EFFECT, BASELINE_EFFECT, REST, CHANGE))
+    assert with_mg - before + other == pytest.approx(all_of_it)
 
 
 def test_the_headline_is_the_effect_of_the_mg_with_its_range(optimised: tuple[Any, outcome.OutcomeNumbers]) -> None:
     sentence = outcome_text.with_and_without(*optimised)
-    headline, rest = sentence.split(". All other changes from the baseline regimen ")
+    headline, rest = sentence.split(". Compared with the baseline regimen ")
     numbers = [float(text) for text in re.findall(r"(?<![H\w])[-+]?\d+(?:\.\d+)?", headline)]
     assert headline.startswith("The Mg changes tumour volume at the end by -")
     assert numbers[0] == pytest.approx(numbers[4] - numbers[7], rel=0.01) or numbers[0] < -numbers[1]
     assert "over H1 to H3: " in headline and " with it, " in headline and "bring -0.6" in rest
+
+
+def test_the_magnesium_of_the_baseline_is_not_another_change(tmp_path: Path) -> None:
+    """Where the Mg alone is moved and sized, other doses bring nothing."""
+    found = scenario_file.load("human-nsclc-iv-mgso4", library())
+    more = [Dose(d.time, 1.5 * d.amt, d.cmt, d.duration) if d.cmt == "magnesium.iv" else d for d in found.doses]
+    before = simulation_arms.without_mg(found.model, found.doses)
+    arms = {BASELINE: found.doses, BASELINE_WITHOUT: before, **simulation_arms.arms_of(found, more, OPTIMUM)}
+    numbers = outcome.of_arms(found, simulation_arms.run_arms(found, arms), OPTIMUM)
+    assert list(numbers.typical(VOLUME, "final", REST).values()) == pytest.approx([0.0, 0.0, 0.0], abs=1e-12)
+    assert outcome_text.with_and_without(found, numbers).endswith("changes of other doses make no difference.")
 
 
 def test_amounts_are_read_at_the_end_and_levels_on_average() -> None:
