@@ -35,8 +35,9 @@ def show_result(job: str, summary: Mapping[str, Any], json: bool, top: int | Non
     render.paragraph(maker.page.sentence(result), style="bold")
     for change in summary.get("doses_changed") or ():
         render.paragraph(change)
+    show_blocks(event_tables.warnings(result))
     show_blocks(maker.page.blocks(result), top)
-    show_blocks(event_tables.remarks(result))
+    show_blocks(event_tables.notes(result))
     named = ((text, summary.get(key)) for key, text in _FILES.items())
     render.files({text: file if isinstance(file, str | None) else ", ".join(map(str, file)) for text, file in named})
 

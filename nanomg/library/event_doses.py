@@ -110,11 +110,16 @@ def _with_subjects(scenario: Scenario, table: EventTable, source: str) -> Scenar
         if only not in known:
             raise unknown("subject", only, known, source)
         subjects = (known[only],)
-    title = f"{scenario.name} with the doses of {table['name']}"
-    config = {**scenario.config, "file": {**scenario.config["file"], "title": title}, "events": dict(table)}
-    return dataclasses.replace(
-        scenario, title=title, doses=(), subjects=subjects, reading=reading.of(subjects), config=config
-    )
+    named = titled(scenario, table["name"])
+    config = {**named.config, "events": dict(table)}
+    return dataclasses.replace(named, doses=(), subjects=subjects, reading=reading.of(subjects), config=config)
+
+
+def titled(scenario: Scenario, table: str) -> Scenario:
+    """The scenario with a title that names the event table whose doses it has."""
+    title = f"{scenario.name} with the doses of {table}"
+    config = {**scenario.config, "file": {**scenario.config["file"], "title": title}}
+    return dataclasses.replace(scenario, title=title, config=config)
 
 
 def _single_doses(subject: Subject) -> bool:

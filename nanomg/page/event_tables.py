@@ -8,10 +8,17 @@ from nanomg.page.blocks import Items
 from nanomg.page.result import ResultReader
 
 
-def remarks(result: ResultReader) -> Iterator[Items]:
-    """What makes a result doubtful, such as that no subject was dosed; then what else was understood, such as unused columns."""
-    tables = result.at("event_tables") or ()
-    for kind, tone in (("warnings", "warning"), ("notes", "note")):
-        texts = dict.fromkeys(text for table in tables for text in table[kind])
-        if texts:
-            yield Items(tuple(texts), tone)
+def warnings(result: ResultReader) -> Iterator[Items]:
+    """What makes the result doubtful, such as that no subject was dosed."""
+    yield from _remarks(result, "warnings", "warning")
+
+
+def notes(result: ResultReader) -> Iterator[Items]:
+    """What else was understood of the tables, such as columns that were not used."""
+    yield from _remarks(result, "notes", "note")
+
+
+def _remarks(result: ResultReader, key: str, tone: str) -> Iterator[Items]:
+    texts = dict.fromkeys(text for table in result.at("event_tables") or () for text in table[key])
+    if texts:
+        yield Items(tuple(texts), tone)

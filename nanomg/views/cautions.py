@@ -67,7 +67,7 @@ def _holes(result: ResultReader) -> Iterator[Caution]:
 
 
 def _event_tables(result: ResultReader) -> Iterator[Caution]:
-    for items in event_tables.remarks(result):
+    for items in event_tables.warnings(result):
         yield from map(Caution, items.items)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from nanomg import jobs, units
 from nanomg.formatting import format_number
+from nanomg.page import event_tables
 from nanomg.page.blocks import Cell, CodeBlock, Folded, Table, Text
 from nanomg.page.result import ResultReader
 
@@ -43,6 +44,8 @@ def _settings(result: ResultReader) -> Iterator[tuple[str, Cell | str]]:
     table = config.get("events", {})
     if events := result.at("events") or table.get("name"):
         yield "event table", f"{events}, subject {table['subject']}" if table.get("subject") else str(events)
+    for items in event_tables.notes(result):
+        yield from (("", note) for note in items.items)
     sweep = config.get("request", config.get("sweep", {}))  # files of schema 1 have the latter
     for axis in sweep.get("vary", ()):
         yield "varied", str(axis)

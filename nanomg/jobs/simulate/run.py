@@ -177,7 +177,7 @@ def _simulate_events(
     events = request.events_source
     if given is not None:
         subjects, reading = event_doses.subjects_in(scenario, given, events)
-        scenario = dataclasses.replace(scenario, reading=reading)
+        scenario = dataclasses.replace(event_doses.titled(scenario, given["name"]), reading=reading)
     else:
         subjects, given = scenario.subjects, scenario.config["events"]
         events = given["name"]
