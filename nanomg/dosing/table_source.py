@@ -81,6 +81,10 @@ def table_of(source: str | os.PathLike[str] | Mapping[str, str]) -> dict[str, st
         if {*source} != {"name", "text"} or not all(isinstance(value, str) for value in source.values()):
             raise InputError("an event table is a path, a frame, or name and text", "events")
         return dict(source)
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"an event table is a path, a pandas frame or an xarray dataset, not {type(source).__name__}", "events"
+        )
     return {"name": Path(source).name, "text": read_text(source)}
 
 

@@ -17,13 +17,14 @@ import numpy as np
 from nanomg import units
 from nanomg.dosing.column_names import CLOCKED, NAMES, TableLayout
 from nanomg.dosing.event_record import INTERPOLATIONS
-from nanomg.dosing.quantities import amount_of, rate_of
+from nanomg.dosing.quantities import amount_of, per_body, rate_of
 from nanomg.dosing.record_columns import Columns
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.library.scenario import BoundColumn, EventColumn, Scenario
 from nanomg.library.toml import Reader
 
+_BODIES = {"kg": ("WT", "WEIGHT", "BW", "BWT", "WGT"), "m2": ("BSA",)}  # columns of the sizes of subjects
 _WITH_UNIT = (*CLOCKED, "AMT", "RATE")
 
 
@@ -95,6 +96,10 @@ def in_port_units(scenario: Scenario, hours: float, source: str, columns: Column
     amount, rate = (given[name].unit if name in given else "" for name in ("AMT", "RATE"))
     if not amount and not rate and hours == 1:
         return columns
+    for body in per_body(f"{amount} {rate}"):
+        if there := [name for name in columns.covariates if name in _BODIES[body]]:
+            message = f"doses per {body} are those of the scenario's body, but the table has a column {there[0]}"
+            raise InputError(f"{message}; write whole amounts", source)
     convert = functools.partial(_factors, scenario, amount, rate, hours)
     amounts, rates = np.ones(len(columns.names) + 1), np.ones(len(columns.names) + 1)
     for code, name in enumerate(columns.names):

@@ -8,7 +8,7 @@
     outputs = ["tumour.volume", …]                                  signals and states to show, in the unit that is declared
     [parameters]                      "tumour.viable_0" = "20 Mcell"
     [[dose]]                          see nanomg.dosing.prescription
-    [columns]                         "tumour.growth" = "KG"        columns of an event table that set parameters
+    [columns]                         see nanomg.library.event_layout
     [[input]]                         name, value, from, to
     [objective], [[limit]], [[free]]  see nanomg.jobs.optimize.problem
 

@@ -74,6 +74,16 @@ def test_amounts_of_substance_and_masses(tmp_path: Path) -> None:
     assert series[0] == pytest.approx(series[2], rel=1e-9) and series[1] == pytest.approx(series[2], rel=1e-9)
 
 
+def test_doses_per_kg_of_subjects_of_several_weights_are_refused(tmp_path: Path) -> None:
+    extra = 'weight = "70 kg"\n[columns]\nAMT = { unit = "mg/kg" }\n'
+    table = "ID TIME AMT CMT {}\n1 0 1 2 50\n2 0 1 2 90"
+    assert seen(tmp_path, written(tmp_path, table.format("AGE")), extra) == pytest.approx([2, 2], **ACCURATE)
+    with pytest.raises(
+        InputError, match=r"doses per kg are those of the scenario's body, but the table has a column WT"
+    ):
+        seen(tmp_path, written(tmp_path, table.format("wt")), extra)
+
+
 @pytest.mark.parametrize(
     ("columns", "says"),
     [
@@ -150,6 +160,8 @@ def test_a_request_holds_a_table_as_name_and_text(tmp_path: Path) -> None:
     assert again.events == request.events == {"name": "events", "text": FRAME.to_csv(index=False)}
     with pytest.raises(InputError, match="a path, a frame, or name and text"):
         nanomg.simulate(textbook(tmp_path), events={"table": "x"})
+    with pytest.raises(InputError, match="a path, a pandas frame or an xarray dataset, not list"):
+        nanomg.simulate(textbook(tmp_path), events=[1, 2])
 
 
 # ---------------------------------------------------------------- what is said
