@@ -57,6 +57,8 @@ def commands(folder: Path) -> list[str]:
         "sensitivity textbook-1cpt --of pk.C:max",
         f"summary {run}",
         f"summary {sweep} --json",
+        f"export {run} -o {folder / 'run.csv'}",
+        f"nca {run} pk.C --tau '12 h'",
         f"report {run} -o {folder / 'run.html'}",
         f"plot {run} -o {folder / 'run.png'}",
         f"compare {run} {other}",

@@ -54,11 +54,11 @@ def test_a_value_above_the_highest_of_its_parameter(tmp_path: Path) -> None:
         (["--events", "doses.csv", "--dose", "pk.depot: 1 mg"], "not both"),
         (["--records", "out.csv"], "--events"),
         (["--events", "doses.csv", "--records", "kept.csv"], "--force"),
-        (["--events", "doses.csv", "-o", "kept.csv"], "--force"),
+        (["--events", "doses.csv", "-o", "kept.csv", "--force"], "a result is an HDF5 file"),
         (["--events", "doses.csv", "--records", "none/out.csv"], "does not exist"),
         (["--events", "doses.csv", "--records", "doses.csv", "--force"], "different files"),
-        (["--events", "doses.csv", "-o", "./doses.csv", "--force"], "different files"),
-        (["--events", "doses.csv", "--records", "out.csv", "-o", "out.csv"], "different files"),
+        (["--events", "doses.csv", "-o", "./doses.csv", "--force"], "a result is an HDF5 file"),
+        (["--events", "doses.csv", "--records", "out", "-o", "./out"], "different files"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -188,6 +188,13 @@ def test_a_result_is_not_written_under_another_format_s_name(name: str, advice: 
         assert files.check_result(tmp_path / good) == tmp_path / good
 
 
+@pytest.mark.parametrize("name", ["records.xlsx", "records.parquet", "records.h5"])
+def test_records_are_not_written_under_another_format_s_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / "doses.csv").write_text("ID,TIME,AMT,CMT\n1,0,3,pk.central\n", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"{name}: the table of records is a CSV file"):
+        nanomg.simulate("textbook-1cpt", events=tmp_path / "doses.csv", records=tmp_path / name)
+
+
 JOBS = {
     "simulate": ["textbook-1cpt"],
     "optimize": ["mouse-mc38-depot"],

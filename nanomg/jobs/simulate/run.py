@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 MOST_NUMBERS = 2.5e8  # of series that are not asked for by name: 2 GB
+_RECORDS = (".csv", ".txt", ".dat", "")  # how the name of a table of records may end
 SERIES_OF = 100  # subjects up to which a table of records alone is not all that is solved
 
 
@@ -277,6 +278,8 @@ def _check_files(
     if records is not None and events is None:
         raise InputError("it needs an event table; name one with --events", "--records")
     path = files.check_result(output, force) if output is not None else None
+    if records is not None and Path(records).suffix.lower() not in _RECORDS:
+        raise InputError("the table of records is a CSV file; its name must end in .csv", str(records))
     table = files.check_output(records, force) if records is not None else None
     given = [Path(file).resolve() for file in (events, path, table) if isinstance(file, str | Path)]
     if len({*given}) < len(given):
