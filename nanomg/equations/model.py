@@ -20,6 +20,9 @@ INLET, OUTLET = (
     ".in",
     ".out",
 )  # suffixes of the ledger's states: total inflow from, and outflow to, the outside world
+RISE = (
+    ".rise"  # suffix of a state or signal: its difference, at each time, from the same in an arm that is paired with it
+)
 
 
 class _Recorder(dict[str, Any]):
@@ -250,11 +253,17 @@ class Model:
         return self.declaration(name).unit
 
     def declaration(self, name: str) -> Var | Port:
-        """The declaration of any dotted name of the model."""
+        """The declaration of any dotted name of the model; a rise has that of its quantity."""
         for table in (self.states, self.signals, self.constants, self.inputs, self.ports, self.parameters):
             if name in table:
                 return table[name]
+        if self.is_rise(name):
+            return self.declaration(name.removesuffix(RISE))
         raise unknown("quantity", name, self.owner)
+
+    def is_rise(self, name: str) -> bool:
+        """Whether a name is that of the rise of a state or signal."""
+        return name.endswith(RISE) and name.removesuffix(RISE) in {**self.states, **self.signals}
 
 
 def _ends(end: Ends) -> dict[str, Any]:

@@ -327,9 +327,9 @@ def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Obje
 
 
 def _signal(model: Model, entry: Reader) -> str:
-    """The signal or state that an entry names."""
+    """The signal or state that an entry names, or its rise over the arm without Mg."""
     name = entry.text("signal")
-    if name not in model.signals and name not in model.states:
+    if name not in model.signals and name not in model.states and not model.is_rise(name):
         raise unknown("signal or state", name, [*model.signals, *model.states], entry.where)
     return name
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nanomg.dosing.dose import Dose
-from nanomg.equations.model import Model
+from nanomg.equations.model import RISE, Model
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.roles import AS_GIVEN as AS_GIVEN
@@ -36,8 +36,13 @@ class Arms:
     status: np.ndarray
 
     def pick(self, name: str, regimen: str, hypothesis: str) -> np.ndarray:
-        """One trajectory (time,)."""
-        return self.data[name][self.regimens.index(regimen), self.hypotheses.index(hypothesis)]
+        """One trajectory (time,); of a rise that of the quantity less the same without Mg, 0 where no arm is without it."""
+        side = self.hypotheses.index(hypothesis)
+        if name in self.data:
+            return self.data[name][self.regimens.index(regimen), side]
+        without = self.regimens.index(WITHOUT if WITHOUT in self.regimens else regimen)
+        both = self.data[name.removesuffix(RISE)]
+        return both[self.regimens.index(regimen), side] - both[without, side]
 
 
 def hypotheses_of(scenario: Scenario) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ nanomg.jobs.optimize.search.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +19,10 @@ import numpy as np
 from nanomg.analysis.readouts import WHOLE_COURSE
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
+from nanomg.equations.model import RISE
 from nanomg.errors import InputError
 from nanomg.library.scenario import FreeDose, Limit, ObjectiveTerm, Scenario
-from nanomg.simulation import dose_course
+from nanomg.simulation import arms, dose_course
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.lanes import PROBES
 from nanomg.simulation.plan import Lanes, Plan
@@ -80,6 +81,9 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
         raise InputError(
             "this scenario has no [objective] or no [[free]] doses, so there is nothing to optimise", scenario.name
         )
+    named = [*(term.signal for term in scenario.terms), *(limit.signal for limit in scenario.limits)]
+    if any(map(scenario.model.is_rise, named)) and not any(arms.carries(scenario.model, d.cmt) for d in scenario.doses):
+        raise InputError("no dose contains Mg, so no quantity rises over the arm without it", scenario.name)
     members = tuple(tuple(i for i, d in enumerate(scenario.doses) if d.cmt == f.cmt) for f in scenario.free)
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, varied)
     regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
@@ -185,6 +189,7 @@ def evaluate(design: DosingSpec, lanes: Lanes, z: Any, order: Order, rtol: Any) 
     good = solved.status == 0
     y = jnp.where(good, solved.y, jax.lax.stop_gradient(solved.y[:1]))
     x = simulation_lanes.observables(design.plan.model, lanes.values, y, solved.forcing)
+    x |= _rises(design, lanes, placed, order, rtol, x)
     shape = y[:, 0].shape
     times = jnp.take_along_axis(placed.output, order.outputs, 0)
 
@@ -203,6 +208,21 @@ def evaluate(design: DosingSpec, lanes: Lanes, z: Any, order: Order, rtol: Any) 
         or [jnp.full(shape, -1.0)]
     )
     return Evaluation(jnp.where(good, terms.sum(0), jnp.inf), terms, excess, solved.status)
+
+
+def _rises(
+    design: DosingSpec, lanes: Lanes, placed: Lanes, order: Order, rtol: Any, x: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The rises that objective and limits name: quantities `x` less those of the same regimen without its Mg."""
+    named = dict.fromkeys([*(t.signal for t in design.terms), *(limit.signal for limit in design.limits)])
+    rises = [name for name in named if design.plan.model.is_rise(name)]
+    if not rises:
+        return {}
+    stay = np.array([not arms.carries(design.plan.model, cmt) for cmt in design.plan.cmt], float)
+    given = placed._replace(amount=placed.amount * stay[:, None])
+    solved = simulation_lanes.trajectory(design.plan, given, order.edges, rtol)
+    without = simulation_lanes.observables(design.plan.model, lanes.values, solved.y, solved.forcing)
+    return {name: x[name.removesuffix(RISE)] - without[name.removesuffix(RISE)] for name in rises}
 
 
 def lagrangian(evaluation: Evaluation, multiplier: jax.Array, penalty: jax.Array, scale: jax.Array) -> jax.Array:

@@ -15,6 +15,7 @@ from nanomg.drawing import style as drawing_style
 from nanomg.drawing.asked import ARM, HYPOTHESIS, Asked
 from nanomg.drawing.dose_strip import draw_doses
 from nanomg.drawing.style import COLOURS, GREY, LINES, Picture
+from nanomg.equations.model import RISE
 from nanomg.errors import unknown
 from nanomg.formatting import format_number
 from nanomg.results.attributes import unit_of
@@ -230,6 +231,9 @@ def _guides(axis: Any, given: Sequence[DoseMark], hours: float, scale: float) ->
 def _levels(name: str, config: Mapping[str, Any], curves: Mapping[str, np.ndarray], unit: str) -> list[_Level]:
     """Limits of the scenario, and where tumour Mg is shown the rises that matter, over the arm without Mg; all in `unit`."""
     found = [_Level(value, LINES[1], text) for value, text in limits_of(name, config, unit)]
+    if WITHOUT in curves and len(curves[WITHOUT]) == 1:
+        rises = limits_of(f"{name}{RISE}", config, unit)
+        found += [_Level(curves[WITHOUT][0] + value, LINES[1], text) for value, text in rises]
     if name in (CONCENTRATION, _POOR) and WITHOUT in curves and len(curves[WITHOUT]) == 1:
         without = curves[WITHOUT][0]
         scale = units.convert_shown("mmol/L", unit)

@@ -11,6 +11,7 @@ import xarray as xr
 from nanomg.drawing import style as drawing_style
 from nanomg.drawing.asked import Asked
 from nanomg.drawing.style import Picture
+from nanomg.equations.model import RISE
 from nanomg.jobs.sweep.figure_axes import MOST_LINES
 from nanomg.jobs.sweep.figure_courses import course_picture
 from nanomg.jobs.sweep.figure_distributions import bar_picture, distribution_picture, scatter_picture
@@ -18,7 +19,7 @@ from nanomg.jobs.sweep.figure_lines import line_picture
 from nanomg.jobs.sweep.figure_maps import map_pictures
 from nanomg.jobs.sweep.figure_space import KeptNumber, read_shown, rising, space_of, without_single
 from nanomg.jobs.sweep.figure_words import joined
-from nanomg.jobs.sweep.keep import RECORD, RISE, STATUS, SUBJECT
+from nanomg.jobs.sweep.keep import RECORD, STATUS, SUBJECT
 from nanomg.jobs.sweep.regimens import ID, REGIMEN
 from nanomg.results import reading
 

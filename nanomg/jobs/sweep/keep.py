@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nanomg.analysis.readouts import WHOLE_COURSE
+from nanomg.equations.model import RISE
 from nanomg.errors import InputError, unknown
 from nanomg.jobs.sweep.regimens import brings_mg
 from nanomg.library.scenario import Scenario
@@ -15,7 +16,6 @@ from nanomg.simulation import event_times
 
 SERIES, RECORDS, VALUE = "series", "records", "value"
 RECORD = "record"  # dimension
-RISE = ".rise"  # after the name of a quantity: what it is more than in the arm without Mg
 SUBJECT, STATUS = "subject", "status"
 TEXTS = {name: readout.text for name, readout in WHOLE_COURSE.items()} | {
     SERIES: "over time",
@@ -59,9 +59,7 @@ def keep_of(text: str, scenario: Scenario, covariates: Mapping[str, str] = Mappi
     name, _, how = (part.strip() for part in text.partition(":"))
     model, where = scenario.model, f"--keep {text}"
     course = [*model.states, *model.signals, *model.inputs]
-    if (rise := name.endswith(RISE) and name.removesuffix(RISE) in (*model.states, *model.signals)) and not brings_mg(
-        scenario
-    ):
+    if (rise := model.is_rise(name)) and not brings_mg(scenario):
         raise InputError("no dose of this regimen contains Mg, so there is no arm without it and no rise", where)
     name = name.removesuffix(RISE) if rise else name
     if name in scenario.parameters or name in model.constants or name in covariates:
