@@ -123,6 +123,15 @@ def dimension(unit: str) -> Dimension:
     return tuple((name, power) for name, power in powers)
 
 
+def checked(unit: str, where: str) -> str:
+    """The unit itself; `InputError` that names the place where it cannot be read."""
+    try:
+        dimension(unit)
+    except InputError as error:
+        raise InputError(error.message, where) from None
+    return unit
+
+
 def _powers(unit: str) -> list[tuple[str, float]]:
     with _pint_lock:
         powers: Any = _registry().get_dimensionality(_unit(unit))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from program import Program
 
 from nanomg import unit_names, units
 from nanomg.errors import InputError
@@ -191,6 +192,43 @@ def test_names_that_the_field_does_not_use_are_refused(text: str, strange: str, 
         units.dimension(text)
     expected = f"{text!r} is not a unit that nanomg knows: there is no {strange!r}"
     assert str(caught.value).startswith(expected + (f"; did you mean {meant!r}?" if meant else " (write"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "textbook-1cpt", "--set", "pk.CL=3 L/hh"),
+        ("simulate", "textbook-1cpt", "--dose", "pk.depot: 5 Mg"),
+        ("simulate", "textbook-1cpt", "--dose", "pk.depot: 5 mg q 12 hh x 3"),
+        ("simulate", "{folder}/time.toml", "--events", "{folder}/doses.csv"),
+        ("simulate", "{folder}/amount.toml", "--events", "{folder}/doses.csv"),
+        ("simulate", "{folder}/horizon.toml"),
+        ("simulate", "{folder}/card.toml"),
+        ("sweep", "textbook-1cpt", "--vary", "pk.CL=1..3 L/hh:lin:3", "--keep", "pk.C:max"),
+        ("sweep", "textbook-1cpt", "--vary", "pk.CL=1..3 L/h:lin:3", "--keep", "pk.C:max", "--memory", "1 hB"),
+        ("nca", "{folder}/plasma.csv", "--unit", "mg/hL"),
+        ("nca", "{folder}/plasma.csv", "--unit", "mg/L", "--time-unit", "hh"),
+        ("nca", "{folder}/plasma.csv", "--unit", "mg/L", "--dose", "3 mg/Mg"),
+    ],
+)
+def test_strange_units_are_refused_wherever_one_is_read(
+    arguments: tuple[str, ...], program: Program, tmp_path: Path
+) -> None:
+    start = 'mechanisms = ["OneCompartment"]\noutputs = ["pk.C"]\n'
+    texts = {
+        "time.toml": start + 'cards = ["textbook"]\nhorizon = "2 d"\n[columns]\nTIME = { unit = "hh" }\n',
+        "amount.toml": start + 'cards = ["textbook"]\nhorizon = "2 d"\n[columns]\nAMT = { unit = "Mg" }\n',
+        "horizon.toml": start + 'cards = ["textbook"]\nhorizon = "2 dd"\n',
+        "card.toml": start + f'cards = ["textbook", "{tmp_path}/mine.toml"]\nhorizon = "2 d"\n',
+        "mine.toml": '[mine]\nCL = { value = 1, unit = "mL/hh", basis = "assumed", note = "an example" }\n',
+        "doses.csv": "TIME,AMT,CMT\n0,1,1\n",
+        "plasma.csv": "ID,TIME,DV\n1,0,0\n1,1,3\n1,2,2\n1,3,1\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    told = program(*(argument.format(folder=tmp_path) for argument in arguments))
+    assert told.code == 2 and told.err.count("\n") == 1
+    assert "is not a unit that nanomg knows: there is no" in told.err
 
 
 @pytest.mark.parametrize("unit", [*sorted(unit_names.NAMES), "mg/kg", "mg/m2", "umol/L", "µg", "% /h"])

@@ -108,6 +108,8 @@ def read_profiles(
         raise InputError(
             f"the table does not say the unit of {column['DV']}; give it with --unit, such as mg/L", source
         )
+    for unit, option in zip(given, ("--unit", "--time-unit", "--dose-unit"), strict=True):
+        units.checked(unit, option)
     by_id: dict[str, list[Line]] = {}
     for line, row in rows:
         by_id.setdefault(label_of(row[column["ID"]]) if "ID" in column else "1", []).append((line, row))

@@ -119,8 +119,7 @@ def _parameter(name: str, table: Any, card: str) -> Parameter:
         raise InputError(f"the value {value:g} is outside its range {low} to {high}", where)
     if cv is not None and cv < 0:
         raise InputError("cv must not be negative", where)
-    unit = str(entry.get("unit", ""))
-    units.dimension(unit)
+    unit = units.checked(str(entry.get("unit", "")), where)
     basis, source, place, note = (known[key] for key in PROVENANCE)
     return Parameter(name, value, unit, basis, low, high, cv or 0.0, source, place, note, card)
 

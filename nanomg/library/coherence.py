@@ -21,7 +21,6 @@ import numpy as np
 
 from nanomg import units, user_cache
 from nanomg.compute import process
-from nanomg.dosing.quantities import located
 from nanomg.equations.mechanism import AbstractMechanism, Flux, Values
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
@@ -64,8 +63,7 @@ class Misfit(NamedTuple):
 def read_units(model: Model) -> None:
     """Raise `InputError` that names mechanism and quantity where a declared unit cannot be read."""
     for name, mechanism in model.owner.items():
-        with located(f"mechanism {mechanism.__name__}, {name}"):
-            units.dimension(model.unit(name))
+        units.checked(model.unit(name), f"mechanism {mechanism.__name__}, {name}")
 
 
 def check(model: Model, values: Mapping[str, float]) -> None:

@@ -63,7 +63,7 @@ def event_columns(table: Mapping[str, Any], where: str) -> dict[str, EventColumn
         if plain in CLOCKED and unit:
             units.convert(1.0, unit, "h", entry.where)
         elif unit:
-            units.dimension(unit)
+            units.checked(unit, entry.where)
         columns[plain] = EventColumn(column, unit)
     return columns
 
