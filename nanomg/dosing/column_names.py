@@ -17,6 +17,8 @@ DATES = (
 )  # NONMEM's orders: month/day/year, day/month/year, year/month/day, year/day/month
 CLOCKED = ("TIME", "II", "UNTIL", "DUR")  # columns that hold times
 
+ROW_NAMES = "ROW NAMES"  # a first column without a name
+
 _SAME = {
     "#ID": "ID",
     "@ID": "ID",
@@ -84,7 +86,7 @@ class ColumnNames:
         known = {*self.place.values()}
         dates = [c for c in DATES if c in self.columns]
         covariates = (c for i, c in enumerate(self.columns) if i not in known and c not in self.bound.values())
-        return [c for c in covariates if c not in dates and not (c == "C" == self.columns[0])]
+        return [c for c in covariates if c not in dates and not (c == self.columns[0] and c in ("C", ROW_NAMES))]
 
     def alike(self, name: str) -> list[str]:
         """Unused columns whose names make one think of a column that the table lacks."""
@@ -109,6 +111,8 @@ def names_of(
     Raises `InputError` for a column without a name, two of one name or none of times, and for bindings to what does not exist.
     """
     columns = tuple(name.upper() for name in header)
+    if len(columns) > 1 and not columns[0]:  # what R and pandas write without being asked
+        columns = (ROW_NAMES, *columns[1:])
     for i, column in enumerate(columns):
         if not column.strip("#@"):
             raise InputError(f"column {i + 1} has no name", where)

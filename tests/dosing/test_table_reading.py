@@ -93,12 +93,13 @@ def test_ids_are_text() -> None:
         ('"ID","TIME","AMT"\n#"2","0\n"1","0","5"\n', "", 1),
         ("TABLE NO.  1\n ID TIME AMT\n 1.0000E+00 0.0000E+00 5.0000E+00\n", "", 0),
         ("ID,TIME,AMT\n1,0,5\n,,\n\n , , \n", "", 0),
+        ('"","ID","TIME","AMT"\n"1",1,0,5\n', "", 0),
     ],
 )
 def test_comments_and_empty_rows_are_skipped(text: str, ignore: str, comments: int) -> None:
     (subject,), reading = understood(text, ignore=ignore)
     assert subject.id == "1" and [(r.time, r.amt) for r in subject.records] == [(0.0, 5.0)]
-    assert reading.comments == comments
+    assert reading.comments == comments and reading.unused == ()
     assert any("skipped as comments" in note for note in reading.notes) == bool(comments)
 
 
