@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 _ALIKE, _STARTS = 0.6, 0.85  # likeness of whole names, and of what was typed with the beginning of a name
 _NEARLY = 0.05  # how far behind the best a name may be
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.splitlines())
+_LONGEST, _LONGEST_PLACE, _LONGEST_NAME = 2500, 1000, 100  # [bytes] of a message and of its place; letters of a name
+_REORDERING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # letters that turn the direction of a line
+
+
+def one_line(text: str, most: int = _LONGEST) -> str:
+    """Text from outside as a screen may show it: one line of at most `most` bytes, without control characters.
+
+    Example:
+        >>> one_line("a\\nb\\x1b[2J")
+        'a b\\\\x1b[2J'
+    """
+    line = " ".join(text[:most].splitlines() + text[-most:].splitlines() if len(text) > 2 * most else text.splitlines())
+    if not (line.isascii() and line.isprintable()):
+        hidden = lambda letter: unicodedata.category(letter) in ("Cc", "Cs") or letter in _REORDERING
+        line = "".join(repr(letter)[1:-1] if hidden(letter) else letter for letter in line)
+    coded = line.encode()
+    if len(coded) <= most:
+        return line
+    start, end = coded[: most * 3 // 4], coded[-most // 8 :]
+    return f"{start.decode(errors='ignore')} … {end.decode(errors='ignore')}"
 
 
 class NanomgError(Exception):
@@ -20,7 +39,7 @@ class NanomgError(Exception):
 
     def __init__(self, message: str, where: str | None = None):
         # what a user wrote may hold line breaks, such as a quoted cell of a table
-        self.message, self.where = _one_line(message), where if where is None else _one_line(where)
+        self.message, self.where = one_line(message), where if where is None else one_line(where, _LONGEST_PLACE)
         super().__init__(self.message if where is None else f"{self.where}: {self.message}")
 
 
@@ -78,7 +97,7 @@ def nearest(name: str, known: Iterable[str], most: int = 3) -> list[str]:
         >>> nearest("tumor", ["tumour.volume", "magnesium.GFR"])
         ['tumour.volume']
     """
-    typed = name.casefold()
+    typed = name[:_LONGEST_NAME].casefold()
     names = sorted(known, key=lambda candidate: (len(candidate), candidate))
     folded = {candidate: candidate.casefold() for candidate in names}
     begins = [n for n in names if typed and folded[n].startswith(typed)]

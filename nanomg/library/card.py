@@ -31,6 +31,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library.toml import Reader, load_toml
 
 BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
+LARGEST_CV = 100  # beyond it a log-normal quantity has no typical size
 PROVENANCE = ("basis", "source", "place", "note")  # the fields on the origin of a value
 
 
@@ -117,8 +118,8 @@ def _parameter(name: str, table: Any, card: str) -> Parameter:
     known = provenance(entry, where)
     if (low is not None and low > value) or (high is not None and high < value):
         raise InputError(f"the value {value:g} is outside its range {low} to {high}", where)
-    if cv is not None and cv < 0:
-        raise InputError("cv must not be negative", where)
+    if cv is not None and not 0 <= cv <= LARGEST_CV:
+        raise InputError(f"cv must be between 0 and {LARGEST_CV}, where 0.2 is 20 %, but is {cv:g}", where)
     unit = units.checked(str(entry.get("unit", "")), where)
     basis, source, place, note = (known[key] for key in PROVENANCE)
     return Parameter(name, value, unit, basis, low, high, cv or 0.0, source, place, note, card)

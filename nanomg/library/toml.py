@@ -5,6 +5,9 @@ A file is parsed once in a process: its content is taken from memory as long as 
 
 from __future__ import annotations
 
+import datetime
+import re
+import stat
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +19,11 @@ from nanomg.errors import InputError, unknown
 
 Signature = tuple[int, int, int]  # time of change [ns], size [bytes], inode
 
+_LARGEST = 4 * 2**20  # [bytes] of a file: TOML takes seconds beyond
+_LONGEST, _LONGEST_KEY, _DEEPEST = 20_000, 200, 16  # letters of a text and of a key; tables and lists within each other
+_WIDEST = 2**63  # whole numbers of TOML have 64 bits
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # all but tab and line breaks
+
 _parsed: dict[Path, tuple[Signature, dict[str, Any]]] = {}  # by path: the file as it was read, and its content
 
 
@@ -23,12 +31,17 @@ def load_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file, as a copy that may be changed. A missing, unreadable or broken file is an `InputError`."""
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("this is not a regular file", str(path))
+        if status.st_size > _LARGEST:
+            raise InputError(f"the file has {status.st_size / 2**20:.0f} MB; {_LARGEST // 2**20} MB at most", str(path))
         signature = status.st_mtime_ns, status.st_size, status.st_ino
         key = path.absolute()
         known, content = _parsed.get(key, (None, {}))
         if known != signature:
             with path.open("rb") as file:
                 content = tomllib.load(file)
+            _check(content, str(path))
             _parsed[key] = signature, content
     except FileNotFoundError:
         raise InputError("there is no such file", str(path)) from None
@@ -37,6 +50,28 @@ def load_toml(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # broken, or with a number or nesting beyond what Python reads
         raise InputError(f"this is not valid TOML: {error}", str(path)) from None
     return _copied(content)
+
+
+def _check(value: Any, where: str, key: str = "", depth: int = 0) -> None:
+    """Raise an `InputError` for what no table of nanomg holds, whatever its key: dates, and text or numbers without end."""
+    place = f"{where}, {key}" if key else where
+    if isinstance(value, str):
+        if len(value) > _LONGEST:
+            raise InputError(f"a text of {len(value):,} letters; {_LONGEST:,} at most", place)
+        if mark := _CONTROL.search(value):
+            raise InputError(f"a text holds the control character {mark.group()!r}", place)
+    elif isinstance(value, dict | list):
+        if depth > _DEEPEST:
+            raise InputError(f"more than {_DEEPEST} tables or lists are within each other", place)
+        entries = value.items() if isinstance(value, dict) else ((key, entry) for entry in value)
+        for name, entry in entries:
+            if len(name) > _LONGEST_KEY or _CONTROL.search(name):
+                raise InputError(f"a key of {len(name):,} letters is too long or holds a control character", place)
+            _check(entry, where, name, depth + 1)
+    elif isinstance(value, int) and not -_WIDEST <= value < _WIDEST:
+        raise InputError("a whole number beyond 64 bits is not a finite number here", place)
+    elif isinstance(value, datetime.date | datetime.time):
+        raise InputError(f"dates and times of day are not used; {value} stands here", place)
 
 
 def _copied(value: Any) -> Any:

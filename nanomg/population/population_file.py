@@ -13,7 +13,7 @@ import numpy as np
 from nanomg import units
 from nanomg.dosing.quantities import per_body
 from nanomg.errors import InputError, unknown
-from nanomg.library.card import PROVENANCE, Origin, provenance
+from nanomg.library.card import LARGEST_CV, PROVENANCE, Origin, provenance
 from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.toml import Reader, load_toml
@@ -117,6 +117,8 @@ def _covariate(table: Any, declared: Mapping[str, str], where: str) -> _Written:
     assert size is not None
     if not size > 0 or (value is not None and not value > 0):
         raise InputError(f"{middle} and {width} must be above 0", where)
+    if logarithmic and size > LARGEST_CV:
+        raise InputError(f"cv must be at most {LARGEST_CV}, where 0.2 is 20 %, but is {size:g}", where)
     if value is None:
         if not (parameter and logarithmic and low is None and high is None):
             raise InputError(
@@ -126,6 +128,8 @@ def _covariate(table: Any, declared: Mapping[str, str], where: str) -> _Written:
     if not (low is None or 0 < low < value) or not (high is None or value < high):
         raise InputError(f"low and high must be above 0 and enclose the {middle}", where)
     sd = spread(size) if logarithmic else size / value
+    if not 0 < sd < math.inf:
+        raise InputError(f"{middle} {value:g} and {width} {size:g} are too far apart for a distribution", where)
     score = (lambda v: math.log(v / value) / sd) if logarithmic else (lambda v: (v / value - 1.0) / sd)
     least = -math.inf if logarithmic else score(0.0)  # no quantity is negative
     cut = Spread(sd, logarithmic, least if low is None else score(low), math.inf if high is None else score(high))
