@@ -39,7 +39,7 @@ from nanomg.cli import (
 )
 from nanomg.cli.options import Interrupted
 from nanomg.cli.other_jobs import other_commands
-from nanomg.errors import InputError, NanomgError
+from nanomg.errors import InputError, NanomgError, one_line
 
 # Typer carries its own copy of Click, whose usage errors it shows to others only as the base of this one.
 _UsageError: Any = typer.BadParameter.__bases__[0]
@@ -156,7 +156,7 @@ def _open_streams() -> None:
 
 
 def _fail(message: str, where: str | None, code: int) -> NoReturn:
-    message = "\n  ".join(" ".join(line.split()) for line in message.splitlines())
+    message = "\n  ".join(one_line(" ".join(line.split())) for line in message.splitlines())
     if "--json" in sys.argv:
         line = json.dumps({"error": message, "where": where}, ensure_ascii=False)
     else:

@@ -52,11 +52,12 @@ def plot(
     from nanomg import files
     from nanomg.drawing import style
     from nanomg.results import file as result_file
+    from nanomg.results.doubt import interpreting
     from nanomg.views import plots
 
     target = files.check_output(output or file.with_suffix(".png"), force)
     style.format_of(target)
-    with render.working("drawing"):
+    with render.working("drawing"), interpreting(file):
         tree = result_file.open(file)
         style.save(plots.plot(tree, signals or (), log=log, by=by, everything=all), target)
     if json:

@@ -29,6 +29,8 @@ def summary(
 ) -> None:
     """Show the result of a run again, from its file."""
     from nanomg.jobs.summary import job_and_summary
+    from nanomg.results.doubt import interpreting
 
-    job, found = job_and_summary(file)
-    blocks.show_result(job.name, found, json, top)
+    with interpreting(file):
+        job, found = job_and_summary(file)
+        blocks.show_result(job.name, found, json, top)

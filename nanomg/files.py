@@ -24,9 +24,24 @@ _LOCK = "lock"
 StrPath = str | os.PathLike[str]
 
 
+def named(path: StrPath) -> Path:
+    """`path` as one that the system can look up. Raises `InputError` for a name that is too long or has a NUL character."""
+    try:
+        Path(path).exists()
+    except (OSError, ValueError) as error:
+        raise InputError(f"no file can have this name ({getattr(error, 'strerror', error)})", str(path)) from None
+    return Path(path)
+
+
+def check_regular(path: Path, where: str) -> None:
+    """Raise an `InputError` for a device or a pipe, which might be read without end; a missing file is not looked at."""
+    if path.exists() and not path.is_file():
+        raise InputError("this is not a regular file", where)
+
+
 def check_output(path: StrPath, force: bool = False) -> Path:
     """`path`, once it is sure that a result may be written there. Raises `InputError` of one sentence."""
-    target, where = Path(path), str(path)
+    target, where = named(path), str(path)
     if target.is_dir():
         raise InputError("this is a folder; name a file in it", where)
     if target.exists() and not target.is_file():

@@ -14,11 +14,13 @@ from nanomg import units
 from nanomg.data.profiles import Profile, ProfileDose, Profiles, profile_of
 from nanomg.errors import InputError, unknown
 from nanomg.results import file, reading
+from nanomg.results.doubt import interprets
 
 _GROUPS = ("simulation", "sweep")
 _VARIED, _AMOUNT = "dose.", "amount"  # how the axes of doses are named, and those of them that hold amounts
 
 
+@interprets
 def read_simulated(
     path: Path,
     signal: str | None = None,
@@ -168,6 +170,7 @@ def _rows(tree: xr.DataTree) -> list[Mapping[str, Any]]:
     return found
 
 
+@interprets
 def axes_of(path: Path, signal: str | None) -> list[str]:
     """The axes of a sweep that a signal depends on."""
     tree = file.open(path)

@@ -32,6 +32,7 @@ from nanomg.dosing.quantities import LookUp, amount_in
 from nanomg.equations.mechanism import AbstractMechanism
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
+from nanomg.files import named
 from nanomg.library import event_layout
 from nanomg.library.card import Card, Origin, Parameter, merge
 from nanomg.library.library import Library
@@ -232,7 +233,7 @@ def find(name: str, library: Library) -> Path:
         return library.scenarios[name]
     path = Path(name)
     if path.suffix == ".toml" or len(path.parts) > 1:
-        if not path.is_file():
+        if not named(path).is_file():
             raise InputError("there is no such scenario file", name)
         return path
     raise unknown("scenario", name, library.scenarios)

@@ -7,6 +7,7 @@ variable length, flags are int8 with `flag_values` and `flag_meanings`, attribut
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
@@ -20,8 +21,8 @@ import numpy as np
 
 from nanomg import __version__
 from nanomg.errors import InputError
-from nanomg.files import StrPath, check_output, replace_file
-from nanomg.results import parts
+from nanomg.files import StrPath, check_output, check_regular, named, replace_file
+from nanomg.results import checksum, parts
 from nanomg.results.attributes import SUMMARY, json_object
 from nanomg.results.kinds import JOB
 from nanomg.schema import to_json as to_json
@@ -130,18 +131,19 @@ def write(
 
 
 def image(groups: Mapping[str, xarray.Dataset], attributes: Mapping[str, Any]) -> Any:
-    """The bytes of a file of these groups and root attributes. Raises `TypeError` as `write` does."""
+    """The bytes of a file of these groups and root attributes, with its checksum. Raises `TypeError` as `write` does."""
     import xarray
 
     from nanomg.results import netcdf
 
-    nodes = {"/": xarray.Dataset(attrs=dict(attributes))} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
+    root = {**attributes, checksum.CHECKSUM: checksum.PLACE}
+    nodes = {"/": xarray.Dataset(attrs=root)} | {f"/{name.strip('/')}": ds for name, ds in groups.items()}
     for name, dataset in nodes.items():
         for holder, attrs in [(name, dataset.attrs), *((f"{name}/{v}", dataset[v].attrs) for v in dataset.variables)]:
             for key, value in attrs.items():
                 _check_attribute(f"{holder}@{key}", value)
     encoding = {name: {str(v): _encoding(dataset, v) for v in dataset.variables} for name, dataset in nodes.items()}
-    return netcdf.image(nodes, encoding)
+    return checksum.sealed(netcdf.image(nodes, encoding))
 
 
 def _check_attribute(where: str, value: Any) -> None:
@@ -191,16 +193,20 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
     folder = parts.read_folder(Path(path)) if Path(path).is_dir() else None
     try:
         tree = xarray.open_datatree(_head(path), engine="h5netcdf")
+        tree.attrs.pop(checksum.CHECKSUM, None)
         if folder is not None:
             tree[parts.GROUP].update(folder.variables())
         _upgrade(tree, version)
+        _check_times(tree, str(path))
         if tree.nbytes >= _LAZY_FROM:
-            return _lazy(tree)
+            return _lazy(tree, str(path))
         try:
             return tree.load()
         finally:
             tree.close()
-    except (OSError, RuntimeError, KeyError, ValueError):
+    except InputError:
+        raise
+    except Exception:
         raise InputError("the file is damaged and cannot be read", str(path)) from None
 
 
@@ -212,14 +218,52 @@ def _upgrade(tree: xarray.DataTree, version: int) -> None:
                 node.dataset = node.to_dataset(inherit=False).rename(scenario="hypothesis")
 
 
-def _lazy(tree: xarray.DataTree) -> xarray.DataTree:
+def _check_times(tree: xarray.DataTree, where: str) -> None:
+    """Raise an `InputError` where the times of a group are not finite numbers in order."""
+    for node in tree.subtree:
+        if "time" in node.dims and "time" in node.coords:
+            times = np.asarray(node.coords["time"].values)
+            if times.dtype.kind not in "iuf" or not np.isfinite(times).all() or (np.diff(times) < 0).any():
+                raise InputError(f"the file is damaged: the times of {node.path} are not numbers in order", where)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Readable:
+    """A variable of a file as dask slices it; a chunk that is damaged is an `InputError`."""
+
+    variable: xarray.Variable
+    where: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.variable.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.variable.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.variable.dtype
+
+    def __getitem__(self, index: tuple[Any, ...]) -> np.ndarray:
+        try:
+            return np.asarray(self.variable[index].values)
+        except (OSError, RuntimeError):
+            raise InputError("the file is damaged: a part of it cannot be read", self.where) from None
+
+
+def _lazy(tree: xarray.DataTree, where: str) -> xarray.DataTree:
+    import dask.array
+
     for node in tree.subtree:
         for name, variable in node.data_vars.items():
             if variable.nbytes < _LAZY_VARIABLE:
                 variable.load()
             elif variable.chunks is None:
                 sizes = parts.block_shape(variable.shape, variable.dtype.itemsize, parts.READ_AT_ONCE)
-                node[str(name)] = variable.chunk(dict(zip(variable.dims, sizes, strict=True)))
+                data = dask.array.from_array(_Readable(variable.variable, where), chunks=sizes, name=False, fancy=False)
+                node[str(name)] = variable.copy(data=data)
     return tree
 
 
@@ -232,13 +276,15 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     """The root's attributes of a result file or a folder of parts, after the checks of `open`."""
     import h5py
 
+    from nanomg.results.structure import check_structure
+
     where = str(path)
-    if Path(path).is_dir():
+    if named(path).is_dir():
         parts.manifest(Path(path))
     path = _head(path)
+    check_regular(path, where)
     try:
-        with path.open("rb"):
-            pass
+        has_checksum = checksum.compare(path, where)
     except FileNotFoundError:
         unfinished = parts.folder_of(path)
         hint = f"; the parts of an unfinished sweep are in {str(unfinished)!r}" if unfinished.is_dir() else ""
@@ -249,12 +295,20 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
         raise InputError("this is not a result file: it is not HDF5", where)
     try:
         with h5py.File(path, "r") as file:
+            if not has_checksum:
+                check_structure(file, where)
             attributes = {key: _from_hdf5(value) for key, value in file.attrs.items()}
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # HDF5 and h5py raise many kinds for bytes that make no sense
         cut = "truncated" in str(error)
         raise InputError("the file is truncated" if cut else "the file is damaged and cannot be read", where) from None
     _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where, older)
-    return attributes
+    if not has_checksum and checksum.CHECKSUM in attributes:
+        raise InputError("the file is damaged: its checksum cannot be read", where)
+    if not has_checksum:
+        checksum.warn_without(where)
+    return {key: value for key, value in attributes.items() if key != checksum.CHECKSUM}
 
 
 def read_summary(path: StrPath) -> dict[str, Any]:

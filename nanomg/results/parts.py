@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nanomg.errors import InputError
+from nanomg.schema import to_json
 
 if TYPE_CHECKING:
     import xarray
@@ -252,19 +253,28 @@ def folder_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.parts")
 
 
+def key_of(described: Mapping[str, Any]) -> str:
+    """What distinguishes a sweep of this identity and layout from others."""
+    return hashlib.sha256(to_json(described, sort_keys=True).encode()).hexdigest()
+
+
 def manifest(folder: Path) -> dict[str, Any]:
     """What a folder of parts says of itself; raises `InputError` for another folder."""
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         version = content["format"]
+        described = {key: content[key] for key in ("identity", "layout")}
+        whole = content["key"] == key_of(described) and isinstance(content["finished"], bool)
     except FileNotFoundError:
         raise InputError(f"this folder holds no sweep (it has no {MANIFEST})", str(folder)) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(f"{MANIFEST} cannot be read", str(folder)) from None
     if version != FORMAT:
         raise InputError(
             f"the parts have format {version!r} and this nanomg reads {FORMAT}; make them again", str(folder)
         )
+    if not whole:
+        raise InputError(f"{MANIFEST} is damaged; make the sweep again", str(folder))
     return dict(content)
 
 

@@ -7,7 +7,6 @@ be read is computed again. Merging reads part after part, so that its memory doe
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -25,7 +24,7 @@ from nanomg import __version__, files
 from nanomg.compute import process
 from nanomg.errors import InputError
 from nanomg.results import file as result_file
-from nanomg.results import parts
+from nanomg.results import checksum, parts
 from nanomg.results.parts import PartLayout, Parts, Variable
 
 __all__ = ["PartLayout", "Store", "Variable"]
@@ -108,7 +107,7 @@ class Store:
         manifest = {
             "format": parts.FORMAT,
             "finished": False,
-            "key": _sha256(result_file.to_json(new, sort_keys=True)),
+            "key": parts.key_of(new),
             **new,
         }
         frame = {parts.GROUP: xarray.Dataset(coords=dict(layout.coords))}
@@ -196,6 +195,7 @@ class Store:
             finally:
                 if disk.error is not None:
                     raise disk.error
+            checksum.seal(file, len(outline))
         _clear(self._parts.folder)
         self.close()
         return self.path
@@ -320,7 +320,3 @@ def _difference(old: Any, new: Any, name: str) -> str | None:
         text if len(text) <= 40 else f"{text[:39]}…" for text in (result_file.to_json(old), result_file.to_json(new))
     ]
     return f"{name.removesuffix('.')} was {shown[0]} and is now {shown[1]}" if old != new else None
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -31,6 +31,7 @@ from nanomg.jobs import Job
 from nanomg.page.quantity import Quantity
 from nanomg.page.result import ResultReader
 from nanomg.results import file as result_file
+from nanomg.results.doubt import interprets
 from nanomg.results.groups import about
 from nanomg.views.checked import checked_result
 
@@ -116,6 +117,7 @@ class Comparison:
         return [Quantity(*row) for row in zip(*columns, strict=True)]
 
 
+@interprets
 def compare(runs: Sequence[Given] | Mapping[str, Given]) -> Comparison:
     """Compare the quantities, settings and figures of two or more results of one kind.
 

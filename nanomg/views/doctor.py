@@ -31,6 +31,7 @@ from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.models import library as find_library
 from nanomg.results import file, parts
 from nanomg.results.attributes import CONFIG, json_object
+from nanomg.results.doubt import interprets
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import event_arms, event_runs, event_times
 from nanomg.simulation import lanes as simulation_lanes
@@ -50,6 +51,7 @@ class StoppedTrajectory(NamedTuple):
     code: int
 
 
+@interprets
 def diagnose(
     path: str | Path, subject: str | None = None, *, regimen: str | None = None, library: Library | None = None
 ) -> dict[str, Any]:

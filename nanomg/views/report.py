@@ -28,6 +28,7 @@ from nanomg.page import browser, hover
 from nanomg.page.blocks import Items, Section, Text, capped
 from nanomg.page.result import ResultReader
 from nanomg.results import file
+from nanomg.results.doubt import interprets
 from nanomg.units import unit_text
 from nanomg.views import answers, cautions, doses, drivers, plots, provenance
 from nanomg.views.checked import checked_result
@@ -37,6 +38,7 @@ _SUMMARY, _PICTURES = 500_000, 1_500_000  # letters of the summary and of all pi
 _DISCLAIMER = "Result of a research model; not medical advice."
 
 
+@interprets
 def report(
     found: StrPath | xr.DataTree,
     output: StrPath | None = None,

@@ -21,8 +21,42 @@ _TOKEN = re.compile(r'"""(?s:.*?)"""|"[^"\n]*"|[-+]?\d[\w.+-]*|[\w.-]+|\[\[|\]\]
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _UNIT = re.compile(r"(?<=\d )[A-Za-z%µ][\w/*^%µ .()-]*")
 
-NUMBERS = ("0", "-1", "-0.0", "1e-320", "1e308", "1e400", "nan", "inf", "-inf", "9" * 400, "9" * 25, "1_000", "0x1F", "7")
-UNITS = ("", "h", "L", "mg", "mL/h", "mmol/L", "hh", "1", "%", "mL/h/h", "kg^9", "m^1e3", "degC", "dB", "(" * 40, "µg", "1/(", "cell")
+NUMBERS = (
+    "0",
+    "-1",
+    "-0.0",
+    "1e-320",
+    "1e308",
+    "1e400",
+    "nan",
+    "inf",
+    "-inf",
+    "9" * 400,
+    "9" * 25,
+    "1_000",
+    "0x1F",
+    "7",
+)
+UNITS = (
+    "",
+    "h",
+    "L",
+    "mg",
+    "mL/h",
+    "mmol/L",
+    "hh",
+    "1",
+    "%",
+    "mL/h/h",
+    "kg^9",
+    "m^1e3",
+    "degC",
+    "dB",
+    "(" * 40,
+    "µg",
+    "1/(",
+    "cell",
+)
 TEXTS = (
     "",
     " ",
@@ -57,7 +91,19 @@ VALUES = (
     "-0",
     "'''a\nb'''",
 )
-BYTES = (b"\x00", b"\x1b[2J", b"\xff\xfe", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r", b"\x7f", b"\xe2\x80\xae", b'"', b"[", b"]]")
+BYTES = (
+    b"\x00",
+    b"\x1b[2J",
+    b"\xff\xfe",
+    b"\xed\xa0\x80",
+    b"\xef\xbb\xbf",
+    b"\r",
+    b"\x7f",
+    b"\xe2\x80\xae",
+    b'"',
+    b"[",
+    b"]]",
+)
 
 
 # ---------------------------------------------------------------- mutants
@@ -171,7 +217,9 @@ def _line(text: str, rng: Random, names: Sequence[str]) -> str:
     elif kind == 2:
         lines[at:at], lines[to:to] = lines[to : to + 3], lines[at : at + 3]
     else:
-        lines.insert(at, rng.choice(("[dose]\n", "[[input]]\n", "[parameters]\n", "[a.b]\n", "[[free]]\n", "x = 1\n", "# é\n")))
+        lines.insert(
+            at, rng.choice(("[dose]\n", "[[input]]\n", "[parameters]\n", "[a.b]\n", "[[free]]\n", "x = 1\n", "# é\n"))
+        )
     return "".join(lines)
 
 
@@ -202,7 +250,9 @@ def sentence_of(act: Callable[[], Any], what: object) -> str:
         if isinstance(error, KeyboardInterrupt):
             raise
         last = "".join(traceback.format_exception(error)[-4:])
-        raise AssertionError(f"{type(error).__name__} after {time.monotonic() - began:.1f} s\n{last[-3000:]}\n{_shown(what)}") from None
+        raise AssertionError(
+            f"{type(error).__name__} after {time.monotonic() - began:.1f} s\n{last[-3000:]}\n{_shown(what)}"
+        ) from None
     assert not (fault := fault_of(found)), f"{fault}: {found[:500]!r}\n{_shown(what)}"
     return found
 
@@ -211,7 +261,10 @@ def fault_of(sentence: str) -> str:
     """What is wrong with a sentence, or ""."""
     if len(sentence.encode("utf-8", "backslashreplace")) >= LONGEST:
         return "too long"
-    if any(unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in "\u202a\u202b\u202d\u202e" for letter in sentence):
+    if any(
+        unicodedata.category(letter) in ("Cc", "Zl", "Zp") or letter in "\u202a\u202b\u202d\u202e"
+        for letter in sentence
+    ):
         return "a control character"
     return "no sentence" if "Traceback" in sentence else ""
 
