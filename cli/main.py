@@ -9,6 +9,7 @@ import gc
 import json
 import os
 import sys
+import warnings
 from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
@@ -120,6 +121,7 @@ def app() -> NoReturn:
     gc.set_threshold(300_000)
     atexit.register(gc.freeze)
     _open_streams()
+    warnings.formatwarning = _plain_warning
     try:
         for job, command in other_commands(sys.argv[1:3]):
             help_pages.add(commands, "Run", job.name, command, ())
@@ -153,6 +155,10 @@ def _open_streams() -> None:
             setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:
+    return f"nanomg: {one_line(str(message))}\n"
 
 
 def _fail(message: str, where: str | None, code: int) -> NoReturn:

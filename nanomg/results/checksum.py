@@ -1,8 +1,8 @@
 """The checksum of a result file, which is compared before HDF5 reads the file: a damaged one is refused, not misread.
 
-The attribute `content_sha256` of the root is `nanomg-sha256:HEAD:LENGTH:WHOLE`: the SHA-256 of the file's first LENGTH bytes and of
-all its bytes, both taken with zeros in the places of the two sums. Of a file too large to be read when it is opened the head is
-compared; the rest are compressed numbers, each chunk of which has a checksum of HDF5 that is compared when it is read.
+The attribute `content_sha256` of the root is `nanomg-sha256:HEAD:LENGTH:WHOLE:SIZE`: the SHA-256 of the file's first LENGTH bytes,
+and of all its SIZE bytes, both taken with zeros in the places of the two sums. Of a file too large to be read when it is opened the
+head is compared; the rest are compressed numbers, each chunk of which has a checksum of HDF5 that is compared when it is read.
 Files of older versions have no checksum.
 """
 
@@ -22,7 +22,7 @@ CHECKSUM = "content_sha256"
 WHOLE_UP_TO = 64 * 2**20  # [bytes] a larger file is not read whole when it is opened
 
 _BLANK = "0" * 64
-_WRITTEN = re.compile(rb"nanomg-sha256:([0-9a-f]{64}):(\d{16}):([0-9a-f]{64})")
+_WRITTEN = re.compile(rb"nanomg-sha256:([0-9a-f]{64}):(\d{16}):([0-9a-f]{64}):(\d{16})")
 _PIECE = 2**20  # [bytes] read at once
 
 Signature = tuple[str, int, int, int]  # path, time of change [ns], size [bytes], inode
@@ -30,7 +30,7 @@ Signature = tuple[str, int, int, int]  # path, time of change [ns], size [bytes]
 _compared: set[Signature] = set()  # files that are as they were written
 
 
-PLACE = f"nanomg-sha256:{_BLANK}:{0:016d}:{_BLANK}"  # the attribute's text before the file is sealed
+PLACE = f"nanomg-sha256:{_BLANK}:{0:016d}:{_BLANK}:{0:016d}"  # the attribute's text before the file is sealed
 
 
 def sealed(image: bytes) -> bytes:
@@ -42,17 +42,18 @@ def sealed(image: bytes) -> bytes:
 
 def seal(file: BinaryIO, head: int) -> None:
     """Write the checksum into an open file that has a place for it within its first `head` bytes."""
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     place = _WRITTEN.search(file.read(head))
     if place is None:
         return
-    _write(file, place, (_BLANK, f"{head:016d}", _BLANK))
+    _write(file, place, (_BLANK, f"{head:016d}", _BLANK, f"{size:016d}"))
     file.seek(0)
     total = hashlib.sha256(file.read(head))
     first = total.hexdigest()
     while piece := file.read(_PIECE):
         total.update(piece)
-    _write(file, place, (first, f"{head:016d}", total.hexdigest()))
+    _write(file, place, (first, f"{head:016d}", total.hexdigest(), f"{size:016d}"))
 
 
 def _write(file: BinaryIO, place: re.Match[bytes], texts: Iterable[str]) -> None:
@@ -72,6 +73,8 @@ def compare(path: Path, where: str) -> bool:
         place = _WRITTEN.search(start)
         if place is None:
             return False
+        if status.st_size < int(place[4]):
+            raise InputError("the file is truncated", where)
         whole = status.st_size <= WHOLE_UP_TO
         left = status.st_size if whole else int(place[2])
         blank = _BLANK.encode()

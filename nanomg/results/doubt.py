@@ -11,7 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 from nanomg.errors import InputError, NanomgError
 from nanomg.results import checksum, parts
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @contextlib.contextmanager

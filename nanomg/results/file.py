@@ -187,11 +187,16 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
         >>> simulation["pk.C"].units
         'mg L-1'
     """
+    import h5py
     import xarray
+
+    from nanomg.results.structure import check_structure
 
     version = read_attributes(path, older)["nanomg_schema_version"]
     folder = parts.read_folder(Path(path)) if Path(path).is_dir() else None
     try:
+        with h5py.File(_head(path), "r") as hdf:
+            check_structure(hdf, str(path))
         tree = xarray.open_datatree(_head(path), engine="h5netcdf")
         tree.attrs.pop(checksum.CHECKSUM, None)
         if folder is not None:
@@ -276,8 +281,6 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     """The root's attributes of a result file or a folder of parts, after the checks of `open`."""
     import h5py
 
-    from nanomg.results.structure import check_structure
-
     where = str(path)
     if named(path).is_dir():
         parts.manifest(Path(path))
@@ -295,8 +298,6 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
         raise InputError("this is not a result file: it is not HDF5", where)
     try:
         with h5py.File(path, "r") as file:
-            if not has_checksum:
-                check_structure(file, where)
             attributes = {key: _from_hdf5(value) for key, value in file.attrs.items()}
     except InputError:
         raise

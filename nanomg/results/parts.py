@@ -263,17 +263,16 @@ def manifest(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         version = content["format"]
-        described = {key: content[key] for key in ("identity", "layout")}
-        whole = content["key"] == key_of(described) and isinstance(content["finished"], bool)
+        described = {key: content.get(key) for key in ("identity", "layout")}
     except FileNotFoundError:
         raise InputError(f"this folder holds no sweep (it has no {MANIFEST})", str(folder)) from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{MANIFEST} cannot be read", str(folder)) from None
     if version != FORMAT:
         raise InputError(
             f"the parts have format {version!r} and this nanomg reads {FORMAT}; make them again", str(folder)
         )
-    if not whole:
+    if content.get("key") != key_of(described) or not isinstance(content.get("finished"), bool):
         raise InputError(f"{MANIFEST} is damaged; make the sweep again", str(folder))
     return dict(content)
 

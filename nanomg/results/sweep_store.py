@@ -23,8 +23,8 @@ import xarray
 from nanomg import __version__, files
 from nanomg.compute import process
 from nanomg.errors import InputError
-from nanomg.results import file as result_file
 from nanomg.results import checksum, parts
+from nanomg.results import file as result_file
 from nanomg.results.parts import PartLayout, Parts, Variable
 
 __all__ = ["PartLayout", "Store", "Variable"]

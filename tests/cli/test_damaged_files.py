@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-import h5py
 import pytest
+from hostile import altered
 from program import Program
 
 import nanomg
@@ -40,7 +40,7 @@ def test_an_attribute_that_is_no_json_object(
 ) -> None:
     monkeypatch.chdir(whole.parent)
     shutil.copy(whole, "run.h5")
-    with h5py.File("run.h5", "a") as file:
+    with altered("run.h5") as file:
         file.attrs[name] = text
     for command, options in READERS.items():
         code, _, err = program(command, "run.h5", *options)
@@ -63,7 +63,7 @@ def test_a_file_name_that_is_not_utf8(program: Program, tmp_path: Path, monkeypa
 def test_an_empty_summary(whole: Path, program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(whole.parent)
     shutil.copy(whole, "empty.h5")
-    with h5py.File("empty.h5", "a") as file:
+    with altered("empty.h5") as file:
         file.attrs["summary_json"] = "{}"
     for command in ("summary", "compare"):
         code, _, err = program(command, "empty.h5", *READERS[command])
@@ -75,7 +75,7 @@ def test_where_nothing_failed_equations_do_not_matter(
 ) -> None:
     monkeypatch.chdir(whole.parent)
     shutil.copy(whole, "other.h5")
-    with h5py.File("other.h5", "a") as file:
+    with altered("other.h5") as file:
         file.attrs["model_hash"] = "0"
     assert program("doctor", "other.h5").out == (
         "other.h5: 0 of 1 trajectories failed.\nThere is nothing to diagnose.\n"
@@ -87,7 +87,7 @@ def test_a_result_without_a_scenario_cannot_be_replayed(
 ) -> None:
     monkeypatch.chdir(whole.parent)
     shutil.copy(whole, "rows.h5")
-    with h5py.File("rows.h5", "a") as file:
+    with altered("rows.h5") as file:
         file.attrs["config_json"] = '{"runs": {}}'
     code, _, err = program("doctor", "rows.h5")
     assert (code, err) == (2, "nanomg: rows.h5: this result is not one of a scenario, so there is nothing to replay\n")

@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-import h5py
 import pytest
+from hostile import altered
 from typer.testing import CliRunner
 
 import nanomg
@@ -97,7 +97,7 @@ def test_the_equations_of_a_file_are_compared(failed: Path, folder: Path) -> Non
     changed = folder / "changed.h5"
     for key, value, same in (("model_hash", "0" * 64, False), ("nanomg_schema_version", [1], None)):
         shutil.copy(failed, changed)
-        with h5py.File(changed, "r+") as file:
+        with altered(changed) as file:
             file.attrs[key] = value
         assert diagnose(changed, library=library(folder))["same_equations"] is same
 
