@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nanomg.errors import InputError
+from nanomg.errors import InputError, one_line
 
 SHOWN = 20  # rows that are listed
+_LONGEST = 160  # [bytes] of what is said of one of them
 
 
 class BadRow(NamedTuple):
@@ -28,7 +29,7 @@ class BadTable(InputError):
 
     def __init__(self, rows: Iterable[BadRow], count: int, source: str):
         super().__init__(f"{count:,} rows of the table cannot be used:", source)
-        lines = [" ".join(f"{bad.place}: {bad.message}".splitlines()) for bad in rows]
+        lines = [one_line(f"{bad.place}: {bad.message}", _LONGEST) for bad in rows]
         if count > len(lines):
             lines.append(f"and {count - len(lines):,} more")
         self.message = "\n  ".join([self.message, *lines])

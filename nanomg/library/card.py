@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from nanomg.errors import InputError, unknown
 from nanomg.library.toml import Reader, load_toml
 
 BASES = ("measured", "fitted", "scaled", "recalled", "assumed")
+_STEEPEST = 10  # exponent of body weight
 LARGEST_CV = 100  # beyond it a log-normal quantity has no typical size
 PROVENANCE = ("basis", "source", "place", "note")  # the fields on the origin of a value
 
@@ -164,6 +166,8 @@ def _scaled(
     exponent = entry.number("exponent")
     if exponent is None:
         raise InputError("a scaled value needs the exponent of body weight", where)
+    if abs(exponent) > _STEEPEST:
+        raise InputError(f"the exponent must be between -{_STEEPEST} and {_STEEPEST}, not {exponent:g}", where)
     origin = other(str(entry["scaled_from"]), where)
     if name not in origin.parameters:
         raise unknown(f"parameter of card {origin.name!r}", name, origin.parameters, where)
@@ -172,7 +176,9 @@ def _scaled(
             f"card {(card if weight is None else origin.name)!r} must give its body weight for this", where
         )
     p = origin.parameters[name]
-    factor = (weight / origin.weight) ** exponent
+    factor = (weight / origin.weight) ** exponent if 0 < weight / origin.weight < math.inf else math.nan
+    if not 0 < factor < math.inf or not abs(p.value * factor) < math.inf:
+        raise InputError(f"body weights of {weight:g} and {origin.weight:g} kg are too far apart to scale by", where)
     grow = lambda v: None if v is None else v * factor
     amount = f"{p.value:g}" if p.unit in ("", "1") else f"{p.value:g} {p.unit}"
     weighted = f"scaled by body weight to the power {exponent:g}" if exponent else "the same at every body weight"

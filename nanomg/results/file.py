@@ -197,18 +197,19 @@ def open(path: StrPath, *, older: bool = False) -> xarray.DataTree:
     try:
         with h5py.File(_head(path), "r") as hdf:
             check_structure(hdf, str(path))
-        tree = xarray.open_datatree(_head(path), engine="h5netcdf")
-        tree.attrs.pop(checksum.CHECKSUM, None)
-        if folder is not None:
-            tree[parts.GROUP].update(folder.variables())
-        _upgrade(tree, version)
-        _check_times(tree, str(path))
-        if tree.nbytes >= _LAZY_FROM:
-            return _lazy(tree, str(path))
-        try:
-            return tree.load()
-        finally:
-            tree.close()
+        with contextlib.ExitStack() as opened:
+            tree = xarray.open_datatree(_head(path), engine="h5netcdf")
+            opened.callback(tree.close)
+            tree.attrs.pop(checksum.CHECKSUM, None)
+            if folder is not None:
+                tree[parts.GROUP].update(folder.variables())
+            _upgrade(tree, version)
+            _check_times(tree, str(path))
+            if tree.nbytes < _LAZY_FROM:
+                return tree.load()
+            _lazy(tree, str(path))
+            opened.pop_all()
+        return tree
     except InputError:
         raise
     except Exception:
@@ -258,7 +259,8 @@ class _Readable:
             raise InputError("the file is damaged: a part of it cannot be read", self.where) from None
 
 
-def _lazy(tree: xarray.DataTree, where: str) -> xarray.DataTree:
+def _lazy(tree: xarray.DataTree, where: str) -> None:
+    """Read what is small, and make the rest dask arrays."""
     import dask.array
 
     for node in tree.subtree:
@@ -269,7 +271,6 @@ def _lazy(tree: xarray.DataTree, where: str) -> xarray.DataTree:
                 sizes = parts.block_shape(variable.shape, variable.dtype.itemsize, parts.READ_AT_ONCE)
                 data = dask.array.from_array(_Readable(variable.variable, where), chunks=sizes, name=False, fancy=False)
                 node[str(name)] = variable.copy(data=data)
-    return tree
 
 
 def _head(path: StrPath) -> Path:
@@ -307,8 +308,6 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where, older)
     if not has_checksum and checksum.CHECKSUM in attributes:
         raise InputError("the file is damaged: its checksum cannot be read", where)
-    if not has_checksum:
-        checksum.warn_without(where)
     return {key: value for key, value in attributes.items() if key != checksum.CHECKSUM}
 
 

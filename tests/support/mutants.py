@@ -37,6 +37,7 @@ NUMBERS = (
     "0x1F",
     "7",
 )
+PLAUSIBLE = ("0.001", "0.5", "1.5", "3", "12", "48", "2000", "1e-6", "1e6")
 UNITS = (
     "",
     "h",
@@ -141,7 +142,7 @@ def changed_text(text: str, rng: Random, names: Sequence[str] = ()) -> str:
     """An option's value with a change: of a number, a unit or a name, or of letters."""
     kind = rng.randrange(7)
     if kind == 0:
-        return _replaced(_NUMBER, text, rng, NUMBERS)
+        return _replaced(_NUMBER, text, rng, rng.choice((NUMBERS, PLAUSIBLE)))
     if kind == 1:
         return _replaced(_UNIT, text, rng, UNITS)
     if kind == 2 and names:
@@ -166,7 +167,7 @@ def _replaced(pattern: re.Pattern[str], text: str, rng: Random, by: Sequence[str
 
 
 def _number(text: str, rng: Random, names: Sequence[str]) -> str:
-    return _replaced(_NUMBER, text, rng, NUMBERS)
+    return _replaced(_NUMBER, text, rng, rng.choice((NUMBERS, PLAUSIBLE)))
 
 
 def _unit(text: str, rng: Random, names: Sequence[str]) -> str:
