@@ -184,7 +184,7 @@ def _scaled(
     weighted = f"scaled by body weight to the power {exponent:g}" if exponent else "the same at every body weight"
     how = f"{amount} of card {origin.name!r}, {weighted}"
     note = "; ".join(filter(None, (how, str(entry.get("note", "")))))
-    scaled = {"value": p.value * factor, "low": grow(p.low), "high": grow(p.high)}
+    scaled: dict[str, Any] = {"value": p.value * factor, "low": grow(p.low), "high": grow(p.high)}
     return dataclasses.replace(p, **scaled, basis="scaled", note=note, card=card)
 
 

@@ -27,7 +27,8 @@ _PIECE = 2**20  # [bytes] read at once
 
 Signature = tuple[str, int, int, int]  # path, time of change [ns], size [bytes], inode
 
-_compared: dict[Signature, bool] = {}  # whether files that may be read have a checksum
+_compared: set[Signature] = set()  # files that are as they were written
+_said: set[str] = set()  # files of which a warning says that they have no checksum
 
 
 PLACE = f"nanomg-sha256:{_BLANK}:{0:016d}:{_BLANK}:{0:016d}"  # the attribute's text before the file is sealed
@@ -56,6 +57,14 @@ def seal(file: BinaryIO, head: int) -> None:
     _write(file, place, (first, f"{head:016d}", total.hexdigest(), f"{size:016d}"))
 
 
+def say_without(where: str) -> None:
+    """Warn, once in a process, that damage to a file without a checksum is not noticed."""
+    if where not in _said:
+        _said.add(where)
+        message = "the file has no checksum, like those of older versions, so damage to it is not noticed"
+        warnings.warn(f"{where}: {message}", stacklevel=2)
+
+
 def _write(file: BinaryIO, place: re.Match[bytes], texts: Iterable[str]) -> None:
     for group, text in enumerate(texts, 1):
         file.seek(place.start(group))
@@ -63,21 +72,15 @@ def _write(file: BinaryIO, place: re.Match[bytes], texts: Iterable[str]) -> None
 
 
 def compare(path: Path, where: str) -> bool:
-    """Whether a file has a checksum; the first time that one without is met, there is a warning.
-
-    Raises `InputError` for a file that is not as it was written.
-    """
+    """Whether a file has a checksum. Raises `InputError` for a file that is not as it was written."""
     status = path.stat()
     signature = str(path.absolute()), status.st_mtime_ns, status.st_size, status.st_ino
     if signature in _compared:
-        return _compared[signature]
+        return True
     with path.open("rb") as file:
         start = file.read(WHOLE_UP_TO)
         place = _WRITTEN.search(start)
         if place is None:
-            _compared[signature] = False
-            message = "the file has no checksum, like those of older versions, so damage to it is not noticed"
-            warnings.warn(f"{where}: {message}", stacklevel=2)
             return False
         if status.st_size < int(place[4]):
             raise InputError("the file is truncated", where)
@@ -94,5 +97,5 @@ def compare(path: Path, where: str) -> bool:
             left -= len(piece)
     if total.hexdigest().encode() != place[3 if whole else 1]:
         raise InputError("the file is damaged, or was changed after nanomg wrote it: its checksum differs", where)
-    _compared[signature] = True
+    _compared.add(signature)
     return True

@@ -308,6 +308,8 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     _check_schema(attributes.get("nanomg_schema_version"), attributes.get("source"), where, older)
     if not has_checksum and checksum.CHECKSUM in attributes:
         raise InputError("the file is damaged: its checksum cannot be read", where)
+    if not has_checksum:
+        checksum.say_without(where)
     return {key: value for key, value in attributes.items() if key != checksum.CHECKSUM}
 
 
