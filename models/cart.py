@@ -21,9 +21,11 @@ class Transgene(AbstractMechanism):
 
     name = "transgene"
     states = {
-        "transgene.clock": Var("h", "time since infusion"),
-        "transgene.effector": Var("1/ug", "transgene copies of effector cells per mass of DNA", "transgene"),
-        "transgene.memory": Var("1/ug", "transgene copies of memory cells per mass of DNA", "transgene"),
+        "transgene.clock": Var("h", "time since infusion", role="accumulator"),
+        "transgene.effector": Var(
+            "1/ug", "transgene copies of effector cells per mass of DNA", "transgene", role="growth"
+        ),
+        "transgene.memory": Var("1/ug", "transgene copies of memory cells per mass of DNA", "transgene", role="growth"),
     }
     signals = {"transgene.C": Var("1/ug", "transgene copies per mass of DNA in blood")}
     constants = {
@@ -64,11 +66,13 @@ class CarT(AbstractMechanism):
 
     name = "cart"
     states = {
-        "cart.blood": Var("Mcell", "effector CAR-T cells in blood", "CAR-T cell"),
-        "cart.memory": Var("Mcell", "memory CAR-T cells in blood", "CAR-T cell"),
-        "cart.tumour": Var("Mcell", "effector CAR-T cells in the tumour", "CAR-T cell"),
-        "cart.exhausted": Var("Mcell", "exhausted CAR-T cells in the tumour", "CAR-T cell"),
-        "cart.niche": Var("1", "cytokines set free by lymphodepletion, relative to the time of infusion"),
+        "cart.blood": Var("Mcell", "effector CAR-T cells in blood", "CAR-T cell", role="growth"),
+        "cart.memory": Var("Mcell", "memory CAR-T cells in blood", "CAR-T cell", role="growth"),
+        "cart.tumour": Var("Mcell", "effector CAR-T cells in the tumour", "CAR-T cell", role="growth"),
+        "cart.exhausted": Var("Mcell", "exhausted CAR-T cells in the tumour", "CAR-T cell", role="growth"),
+        "cart.niche": Var(
+            "1", "cytokines set free by lymphodepletion, relative to the time of infusion", role="growth"
+        ),
     }
     signals = {
         "cart.C": Var("1/ug", "transgene copies per mass of DNA in blood"),

@@ -34,14 +34,14 @@ class Influenza(AbstractMechanism):
 
     name = "influenza"
     states = {
-        "influenza.target": Var("Mcell", "lung cells that virus can infect", "lung cell"),
-        "influenza.eclipse": Var("Mcell", "infected lung cells that do not yet make virus", "lung cell"),
-        "influenza.infected": Var("Mcell", "infected lung cells that make virus", "lung cell"),
-        "influenza.virus": Var("TCID50", "infectious virus in the lung", "virus"),
-        "influenza.primed": Var("Mcell", "CD8+ T cells primed in the lymph node", "T cell"),
-        "influenza.dividing": Var("Mcell", "CD8+ T cells dividing in the lymph node", "T cell"),
-        "influenza.leaving": Var("Mcell", "CD8+ T cells on their way to the lung", "T cell"),
-        "influenza.effector": Var("Mcell", "effector CD8+ T cells in the lung", "T cell"),
+        "influenza.target": Var("Mcell", "lung cells that virus can infect", "lung cell", role="growth"),
+        "influenza.eclipse": Var("Mcell", "infected lung cells that do not yet make virus", "lung cell", role="growth"),
+        "influenza.infected": Var("Mcell", "infected lung cells that make virus", "lung cell", role="growth"),
+        "influenza.virus": Var("TCID50", "infectious virus in the lung", "virus", role="growth"),
+        "influenza.primed": Var("Mcell", "CD8+ T cells primed in the lymph node", "T cell", role="growth"),
+        "influenza.dividing": Var("Mcell", "CD8+ T cells dividing in the lymph node", "T cell", role="growth"),
+        "influenza.leaving": Var("Mcell", "CD8+ T cells on their way to the lung", "T cell", role="growth"),
+        "influenza.effector": Var("Mcell", "effector CD8+ T cells in the lung", "T cell", role="growth"),
     }
     signals = {
         "influenza.log10": Var("1", "decadic logarithm of 1 + infectious virus over the detection limit"),

@@ -14,9 +14,9 @@ class Interstitium(AbstractMechanism):
 
     name = "interstitium"
     states = {
-        "interstitium.well": Var("umol", "free Mg in well-perfused tumour interstitium", "Mg"),
-        "interstitium.poor": Var("umol", "free Mg in poorly perfused tumour interstitium", "Mg"),
-        "interstitium.cell": Var("umol", "Mg in tumour cells", "Mg"),
+        "interstitium.well": Var("umol", "free Mg in well-perfused tumour interstitium", "Mg", role="effect"),
+        "interstitium.poor": Var("umol", "free Mg in poorly perfused tumour interstitium", "Mg", role="effect"),
+        "interstitium.cell": Var("umol", "Mg in tumour cells", "Mg", role="effect"),
     }
     signals = {
         "interstitium.C_well": Var("mmol/L", "free Mg concentration, well-perfused tumour interstitium"),

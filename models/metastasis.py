@@ -17,7 +17,7 @@ class Metastasis(AbstractMechanism):
     """Cells beyond the primary tumour, few enough to grow exponentially."""
 
     name = "metastasis"
-    states = {"metastasis.cells": Var("Mcell", "metastatic tumour cells", "tumour cell")}
+    states = {"metastasis.cells": Var("Mcell", "metastatic tumour cells", "tumour cell", role="growth")}
     signals = {
         "metastasis.seeding": Var("Mcell/h", "cells that the primary tumour seeds"),
         "metastasis.growth": Var("1/h", "net growth rate of metastatic cells"),

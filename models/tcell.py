@@ -15,11 +15,11 @@ class TCells(AbstractMechanism):
 
     name = "tcell"
     states = {
-        "tcell.lymph": Var("Mcell", "primed CD8+ T cells in the draining lymph node", "T cell"),
-        "tcell.blood": Var("Mcell", "effector CD8+ T cells in blood", "T cell"),
-        "tcell.tumour": Var("Mcell", "effector CD8+ T cells in the tumour", "T cell"),
-        "tcell.exhausted": Var("Mcell", "exhausted CD8+ T cells in the tumour", "T cell"),
-        "tcell.ifng": Var("1", "interferon-gamma signal, 1 at its maximum"),
+        "tcell.lymph": Var("Mcell", "primed CD8+ T cells in the draining lymph node", "T cell", role="growth"),
+        "tcell.blood": Var("Mcell", "effector CD8+ T cells in blood", "T cell", role="growth"),
+        "tcell.tumour": Var("Mcell", "effector CD8+ T cells in the tumour", "T cell", role="growth"),
+        "tcell.exhausted": Var("Mcell", "exhausted CD8+ T cells in the tumour", "T cell", role="growth"),
+        "tcell.ifng": Var("1", "interferon-gamma signal, 1 at its maximum", role="growth"),
     }
     signals = {
         "tcell.engaged": Var("Mcell", "T cells in the tumour that meet a target"),

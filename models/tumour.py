@@ -25,9 +25,9 @@ class Tumour(AbstractMechanism):
 
     name = "tumour"
     states = {
-        "tumour.viable": Var("Mcell", "viable tumour cells", "tumour cell"),
-        "tumour.dying": Var("Mcell", "dying tumour cells, membrane still closed", "tumour cell"),
-        "tumour.dead": Var("Mcell", "dead tumour cells not yet cleared", "tumour cell"),
+        "tumour.viable": Var("Mcell", "viable tumour cells", "tumour cell", role="growth"),
+        "tumour.dying": Var("Mcell", "dying tumour cells, membrane still closed", "tumour cell", role="growth"),
+        "tumour.dead": Var("Mcell", "dead tumour cells not yet cleared", "tumour cell", role="growth"),
     }
     signals = {
         "tumour.mass": Var("g", "mass of the tumour with its bed"),

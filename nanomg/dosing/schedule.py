@@ -5,15 +5,16 @@ reset cancels, and their order with all ties. Its `Schedule` holds integers and 
 lags and F themselves stay in `Values`, which may be traced: `delivery` and `action_times` compute with any array type, so
 gradients pass through them while the schedule stays as it is.
 
-The order. Resets (EVID 3 and 4, SS = 1) divide the records into stretches that share nothing: doses and infusions pending from
-the stretch before are cancelled. Within a stretch actions are sorted by time. At one time, what is due from earlier rows comes
-first (implied and lagged doses, ends of infusions), then row by row: reset, steady state, infusions that steady state leaves
-running, the row's own dose if nothing delays it, the row itself as an output. Outputs that belong to no row come last. Times that
-differ by rounding alone are one time; an interval between them may come out as -1e-16 h and is then empty.
+The order. Resets (EVID 3 and 4) divide the records into stretches that share nothing: doses and infusions pending from the stretch
+before are cancelled; SS = 1 cancels those that go into the states that it solves (`Drugs`). Within a stretch actions are sorted by
+time. At one time, what is due from earlier rows comes first (implied and lagged doses, ends of infusions), then row by row: reset,
+steady state, infusions that steady state leaves running, the row's own dose if nothing delays it, the row itself as an output.
+Outputs that belong to no row come last. Times that differ by rounding alone are one time; an interval between them may come out as
+-1e-16 h and is then empty.
 
 Steady state. Each SS record is a `Steady` of its own, also where several have one time: they are taken row by row. The state is
 the fixed point of the map over one period that starts at the record, in which `Steady.actions` happen. With SS = 1 it replaces
-what is there, that of earlier rows included; with SS = 2 it is added.
+what is there of the drug, that of earlier rows included; with SS = 2 it is added.
 
 Covariates. A value read from a record holds by default back to the record before (`nocb`), or on to the next (`locf`), or is
 joined by straight lines (`linear`). These are exact: `covariate` gives the value at both ends of each interval, which differ for
@@ -27,8 +28,9 @@ import enum
 import itertools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -83,11 +85,26 @@ class Action(NamedTuple):
     group: int = -1  # which steady state
 
 
+class Drugs(NamedTuple):
+    """Which group of states a steady state solves, and into which groups doses go, by port or state; else the only one."""
+
+    number: Mapping[str, int] = MappingProxyType({})
+    reaches: Mapping[str, frozenset[int]] = MappingProxyType({})
+
+    def cancels(self, steady: str, other: str) -> bool:
+        """Whether a steady state with SS = 1 of one port or state cancels the doses into another."""
+        return self.number.get(steady, 0) in self.reaches.get(other, (0,))
+
+
+ONE_DRUG = Drugs()
+
+
 class Steady(NamedTuple):
     """An SS record. The period is its II; that of an infusion that has always run may have any length."""
 
     record: int
     resets: bool
+    group: int  # which states it solves
     actions: tuple[Action, ...]  # by their time since the start of the period, which leaves out `time[at]`
 
 
@@ -103,7 +120,7 @@ class Schedule:
 
 
 class Edges(NamedTuple):
-    """Actions as arrays (action,). `keep` is what an action leaves of the state: 0 or 1."""
+    """Actions as arrays (action,). `keep` is what an action leaves: 1 all, 0 nothing, 2 + i all but the states of group i."""
 
     kind: np.ndarray
     record: np.ndarray
@@ -118,8 +135,8 @@ class Edges(NamedTuple):
 def edges(of: Schedule | Steady) -> Edges:
     """The actions as arrays."""
     columns = np.array([tuple(map(int, action)) for action in of.actions], int).reshape(-1, len(Action._fields)).T
-    wipes = [i for i, steady in enumerate(of.steady) if steady.resets] if isinstance(of, Schedule) else []
-    keep = [not (a.kind is Kind.RESET or (a.kind is Kind.STEADY and a.group in wipes)) for a in of.actions]
+    wipes = {i: 2 + one.group for i, one in enumerate(of.steady) if one.resets} if isinstance(of, Schedule) else {}
+    keep = [0 if a.kind is Kind.RESET else wipes.get(a.group, 1) for a in of.actions]
     return Edges._make([*columns, np.array(keep, float)])
 
 
@@ -190,12 +207,12 @@ def checked(subject: Subject, values: Values) -> Values:
     return values
 
 
-def expand(subject: Subject, values: Values, outputs: Sequence[float] = ()) -> Schedule:
+def expand(subject: Subject, values: Values, outputs: Sequence[float] = (), drugs: Drugs = ONE_DRUG) -> Schedule:
     """The actions of a subject with concrete values. `outputs` are further times [h] at which the state is observed.
 
     Raises `InputError` for a lag that is not below II at steady state, and for what cannot be computed.
     """
-    return _Expansion(subject, values, outputs).schedule()
+    return _Expansion(subject, values, outputs, drugs).schedule()
 
 
 def _same(a: float, b: float) -> bool:
@@ -206,8 +223,8 @@ def _same(a: float, b: float) -> bool:
 class _Expansion:
     """The expansion of one subject: stretch by stretch, each sorted by time, then by the row that an action comes from."""
 
-    def __init__(self, subject: Subject, values: Values, outputs: Sequence[float]):
-        self.subject, self.records, self.values = subject, subject.records, values
+    def __init__(self, subject: Subject, values: Values, outputs: Sequence[float], drugs: Drugs):
+        self.subject, self.records, self.values, self.drugs = subject, subject.records, values, drugs
         with np.errstate(over="ignore"):
             *gives, self.length = delivery([record.mode for record in self.records], values)
         self.time: list[float] = []
@@ -239,10 +256,9 @@ class _Expansion:
 
     def schedule(self) -> Schedule:
         count, clocks = len(self.records), [i for i, r in enumerate(self.records) if i == 0 or r.resets or self.back[i]]
-        starts = sorted({*clocks, *(i for i, r in enumerate(self.records) if r.doses and r.ss == 1)})
         actions: list[Action] = []
         jumps_back: list[bool] = []
-        for start, stop in itertools.pairwise([*starts, count]):
+        for start, stop in itertools.pairwise([*clocks, count]):
             found = self.stretch(start, stop)
             actions += found
             jumps_back += [self.back[start], *[False] * (len(found) - 1)]
@@ -259,12 +275,15 @@ class _Expansion:
         self.moments = self.time[start:stop]
         observed = [(self.snap(self.outputs[j]), j) for j in self.observed(start, stop)]
         self.moments = sorted([*self.moments, *(time for time, _ in observed)])
-        cut: int | None = None
+        last: int | None = None
         if stop < len(self.records):
-            cut = stop - 1 if self.back[stop] else stop
-        limit = self.moments[-1] if cut is None else self.time[cut]
+            last = stop - 1 if self.back[stop] else stop
+        wiping = [i for i in range(start, stop) if self.records[i].doses and self.records[i].ss == 1]
         for i in range(start, stop):
             record, now = self.records[i], self.time[i]
+            cancelling = (j for j in wiping if j > i and self.drugs.cancels(self.records[j].cmt, record.cmt))
+            cut = next(cancelling, last)
+            limit = self.moments[-1] if cut is None else self.time[cut]
             if record.resets:
                 self.place(now, Action(Kind.RESET, i, i))
             if record.doses and record.ss:
@@ -347,7 +366,8 @@ class _Expansion:
                 ending = Action(Kind.END, i, i, -running, shifted=True, ended=True)
                 add(lag - running * ii + self.length[i], ending)
         actions = tuple(action for _, action in sorted(found, key=lambda entry: entry[0]))
-        return Steady(i, self.records[i].ss == 1, actions)
+        group = self.drugs.number.get(self.records[i].cmt, 0)
+        return Steady(i, self.records[i].ss == 1, group, actions)
 
 
 def covariate(subject: Subject, schedule: Schedule, times: Any, column: str, how: str = "nocb") -> np.ndarray:

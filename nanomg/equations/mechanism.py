@@ -39,12 +39,17 @@ Scalar = Any  # a float, or an array of shape () or (batch,)
 Values = Mapping[str, Any]
 Ends = str | Mapping[str, Scalar] | None
 
+# What a state is to a drug whose dose is given at steady state. Only disposition states are brought to it.
+DISPOSITION = "disposition"
+ROLES = (DISPOSITION, "effect", "accumulator", "growth")
+
 
 class Var(NamedTuple):
     """Declaration of a state, signal, constant or input.
 
     `substance` is what a state holds, for balances: a name, or a mapping from substance to the amount of it per unit of state
-    (a number, or the name of a parameter or constant). None: the state is a read-out that holds nothing.
+    (a number, or the name of a parameter or constant). None: the state is a read-out that holds nothing. `role` is what a state is
+    to a drug at steady state, one of `ROLES`; empty: as its fluxes say (`nanomg.simulation.disposition`).
     """
 
     unit: str
@@ -52,6 +57,7 @@ class Var(NamedTuple):
     substance: str | Mapping[str, float | str] | None = None
     default: float = 0.0
     at_most: float = math.inf  # of a parameter; none may be negative
+    role: str = ""  # of a state
 
 
 class Port(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from nanomg.equations.mechanism import AbstractMechanism, Ends, Flux, Port, Values, Var
+from nanomg.equations.mechanism import ROLES, AbstractMechanism, Ends, Flux, Port, Values, Var
 from nanomg.errors import InputError, unknown
 
 INLET, OUTLET = (
@@ -44,11 +44,18 @@ class Model:
     holds the values of quantities that no mechanism here has and that those who read them can do without.
     Raises `InputError` for a name declared twice, a read of an unknown name, an undeclared read, a flux into an unknown state
     and a cycle among signals. With `ledger`, two further states per substance add up what crosses the model's boundary. Parameters
-    in `ramped` become states of zero rate, which whoever solves may move within an interval; no constant may depend on them.
+    in `ramped` become states of zero rate, which whoever solves may move within an interval; no constant may depend on them. States
+    in `held` become inputs: they keep the value that they are given.
     """
 
-    def __init__(self, *mechanisms: type[AbstractMechanism], ledger: bool = False, ramped: tuple[str, ...] = ()):
-        self.mechanisms, self.ledger, self.ramped = mechanisms, ledger, ramped
+    def __init__(
+        self,
+        *mechanisms: type[AbstractMechanism],
+        ledger: bool = False,
+        ramped: tuple[str, ...] = (),
+        held: tuple[str, ...] = (),
+    ):
+        self.mechanisms, self.ledger, self.ramped, self.held = mechanisms, ledger, ramped, held
         self.states: dict[str, Var] = {}
         self.signals: dict[str, Var] = {}
         self.constants: dict[str, Var] = {}
@@ -78,12 +85,16 @@ class Model:
                     self.states[f"ledger.{substance}{end}"] = Var("1", f"{substance}, total{end.replace('.', ' ')}")
         for name in ramped:
             self.states[name] = self.parameters.pop(name)
+        for name, var in self.states.items():
+            if var.role and var.role not in ROLES:
+                raise unknown("role", var.role, ROLES, f"state {name}")
+        self.inputs |= {name: self.states.pop(name) for name in held}
         self._check_fluxes()
 
     @property
     def key(self) -> tuple[Any, ...]:
         """The key of a model: models of equal keys are the same model."""
-        return self.mechanisms, self.ledger, self.ramped
+        return self.mechanisms, self.ledger, self.ramped, self.held
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -164,7 +175,7 @@ class Model:
                 recorder = _Recorder(x, functools.partial(self._missing, mechanism))
                 for flux in self.build(mechanism, x).fluxes(recorder):
                     for end in (flux.source, flux.target):
-                        missing = [state for state in _ends(end) if state not in self.states]
+                        missing = [state for state in _ends(end) if state not in {*self.states, *self.held}]
                         for state in missing:
                             if state not in mechanism.absent:
                                 raise unknown("state", state, self.states, f"a flux of {mechanism.__name__}")
@@ -224,6 +235,8 @@ class Model:
             crossing: dict[str, Any] = {}
             for sign, end in ((-1.0, flux.source), (1.0, flux.target)):
                 for state, coefficient in _ends(end).items():
+                    if state not in total:
+                        continue  # it is held
                     amount = sign * coefficient * flux.rate if coefficient is not None else sign * flux.rate
                     total[state] = total[state] + amount
                     if self.ledger:

@@ -16,10 +16,11 @@ from nanomg.dosing import many_schedules, schedule
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.many_schedules import Dosed
 from nanomg.dosing.record_columns import Columns
-from nanomg.dosing.schedule import Edges, Kind, Schedule, Values
+from nanomg.dosing.schedule import Drugs, Edges, Kind, Schedule, Steady, Values
 from nanomg.dosing.series import MOST_DOSES
 from nanomg.errors import InputError
 from nanomg.simulation import host_records
+from nanomg.simulation.disposition import follows_held
 from nanomg.simulation.plan import Lanes, Layout, Period, Plan
 
 PAD = 32  # actions are padded to a multiple, records to a quarter of it
@@ -77,14 +78,16 @@ def order_actions(
     )
     simple = _simple(given, arrived, real, np.where(real, columns.ss[at], 0), np.where(real, columns.resets[at], False))
     alone = np.flatnonzero(~simple)
-    schedules = dict(zip(alone.tolist(), _expanded(subjects, given, arrived, len(edge), alone), strict=True))
+    drugs = Drugs(plan.drugs.number, plan.drugs.reaches)
+    schedules = dict(zip(alone.tolist(), _expanded(subjects, given, arrived, len(edge), alone, drugs), strict=True))
     together = many_schedules.ordered(given.of(np.flatnonzero(simple))) if simple.any() else None
     used = max([together.used.max() if together else 0, *(len(s.actions) for s in schedules.values())])
     size = padded_to(max(int(used), sizes.actions), PAD)
     layout = _joined(schedules, together, np.flatnonzero(simple), given, size)
     looks = _looks(layout, used, rows, rows + len(further))
     chosen = np.concatenate([looks[: rows if at_records else 0], looks[rows + len(edge) :]])
-    return layout._replace(looks=chosen, used=np.int32(used), period=_periods(schedules, size))
+    periods = _periods(plan, schedules, arrived.time, size)
+    return layout._replace(looks=chosen, used=np.int32(used), periods=periods)
 
 
 def _simple(given: Dosed, values: Values, real: np.ndarray, ss: np.ndarray, resets: np.ndarray) -> np.ndarray:
@@ -101,7 +104,7 @@ def _simple(given: Dosed, values: Values, real: np.ndarray, ss: np.ndarray, rese
 
 
 def _expanded(
-    subjects: Sequence[Subject], given: Dosed, values: Values, edges: int, lanes: np.ndarray
+    subjects: Sequence[Subject], given: Dosed, values: Values, edges: int, lanes: np.ndarray, drugs: Drugs
 ) -> list[Schedule]:
     """The schedules of these lanes; lanes with the same times of records share one."""
     known: dict[Any, Schedule] = {}
@@ -125,7 +128,7 @@ def _expanded(
             if edges and np.any(np.diff(arrived.time) < 0):
                 message = f"the time of subject {subject.id} goes back at a reset; input windows are not possible"
                 raise InputError(message, subject.source)
-            known[key] = schedule.expand(subject, checked, passed.tolist())
+            known[key] = schedule.expand(subject, checked, passed.tolist(), drugs)
         schedules.append(known[key])
     return schedules
 
@@ -162,7 +165,7 @@ def _joined(
     edges = Edges(*(arrays[name] for name in Edges._fields))
     none = np.zeros((0, batch), np.int32)
     back, before, after = (arrays[name] for name in _ALONG)
-    return Layout(edges, back, before, after, none, np.int32(0), _periods({}, size))
+    return Layout(edges, back, before, after, none, np.int32(0), ())
 
 
 _ALONG = ("back", "before", "after")
@@ -177,24 +180,45 @@ def _looks(layout: Layout, used: int, rows: int, last: int) -> np.ndarray:
     return looks
 
 
-def _periods(schedules: Mapping[int, Schedule], beyond: int) -> Period:
-    """The steady states of all lanes; their number is filled up to a power of two with repeats that set nothing."""
-    settled = []
+def _periods(
+    plan: Plan, schedules: Mapping[int, Schedule], time: np.ndarray, beyond: int
+) -> tuple[tuple[Period, ...], ...]:
+    """The steady states of all lanes by round and group; `time` (record, lane) is that of the records [h].
+
+    A steady state that depends on what is held needs the value of that at its record, so those of a lane follow each other; at
+    the very start that value is known.
+    """
+    follows = [follows_held(plan.model, group) for group in plan.drugs.groups]
+    found: dict[tuple[int, int], list[tuple[int, int, Steady]]] = {}
     for b, one in schedules.items():
         places = {a.group: k for k, a in enumerate(one.actions) if a.kind == Kind.STEADY}
-        for group, steady in enumerate(one.steady):
-            settled.append((b, steady.record, places[group], schedule.edges(steady)))
-    used = max((len(edges.kind) for *_, edges in settled), default=0) + 1
-    width = padded_to(used, 8)
-    if not settled:
+        following = 0
+        for number, steady in enumerate(one.steady):
+            place = places[number]
+            turn = 0
+            if follows[steady.group]:
+                turn = 0 if place == 0 and time[steady.record, b] <= 0 else max(following, 1)
+                following = turn + 1
+            found.setdefault((turn, steady.group), []).append((b, place, steady))
+    rounds = max((turn for turn, _ in found), default=-1) + 1
+    groups = range(len(follows))
+    return tuple(tuple(_period(found.get((turn, group), []), beyond) for group in groups) for turn in range(rounds))
+
+
+def _period(found: Sequence[tuple[int, int, Steady]], beyond: int) -> Period:
+    """Steady states, each with its lane and its place among the lane's actions, filled up to a power of two."""
+    if not found:
         none = np.zeros(0, np.int32)
-        return Period(none, none, none, Edges(*(np.zeros((width, 0)) for _ in Edges._fields)), np.int32(0))
+        return Period(none, none, none, Edges(*(np.zeros((8, 0)) for _ in Edges._fields)), np.int32(0))
+    edges = [schedule.edges(steady) for *_, steady in found]
+    used = max(len(one.kind) for one in edges) + 1
+    width = padded_to(used, 8)
     ends = (Kind.OUTPUT, 0, 0, 0, 0, 0, -1, 1)  # an output at the end of the period fills up
     actions = [
-        Edges(*(np.pad(a, (0, width - len(a)), constant_values=end) for a, end in zip(edges, ends, strict=True)))
-        for *_, edges in settled
+        Edges(*(np.pad(a, (0, width - len(a)), constant_values=end) for a, end in zip(one, ends, strict=True)))
+        for one in edges
     ]
-    lane, record, action = np.array([row[:3] for row in settled], np.int32).T
+    lane, record, action = np.array([(b, steady.record, place) for b, place, steady in found], np.int32).T
     together = jax.tree.map(lambda *a: np.stack(a, -1), *actions)
     return _filled_up(Period(lane, record, action, together, np.int32(used)), beyond)
 
@@ -213,9 +237,9 @@ def _filled_up(period: Period, beyond: int) -> Period:
 def picked(layout: Layout, chosen: np.ndarray) -> Layout:
     """The layout of the lanes of these numbers."""
     of = lambda a: np.asarray(a)[..., chosen]
-    period = _of(layout.period, chosen, len(layout.back))
+    periods = tuple(tuple(_of(one, chosen, len(layout.back)) for one in several) for several in layout.periods)
     back, before, after, looks = map(of, (layout.back, layout.before, layout.after, layout.looks))
-    return Layout(jax.tree.map(of, layout.actions), back, before, after, looks, layout.used, period)
+    return Layout(jax.tree.map(of, layout.actions), back, before, after, looks, layout.used, periods)
 
 
 def _of(period: Period, chosen: np.ndarray, beyond: int) -> Period:

@@ -28,36 +28,25 @@ def takes(plan: Plan, devices: Sequence[Any] = ()) -> bool:
     """Whether lanes of this plan are solved here: on a CPU, by a machine that code can be made for, with operations that it has."""
     if plan.engine != NATIVE or (devices[0].platform if devices else jax.default_backend()) != "cpu":
         return False
-    return machine.available() and kernel.lacks(problem_of(plan), plan.precision) is None
-
-
-def problem_of(plan: Plan) -> Problem:
-    """What is compiled of a plan."""
-    return Problem(
-        plan.model, plan.varied, plan.channels, plan.method, plan.max_steps, timed=plan.timed, engine=plan.engine
-    )
+    return machine.available() and kernel.lacks(plan.problem, plan.precision) is None
 
 
 def trajectory(plan: Plan, lanes: Lanes, rtol: float) -> Trajectory:
     """Solve all lanes at once; those of records hold their `order`."""
-    problem = problem_of(plan)
+    problem = plan.problem._replace(defer=False)
     batch = lanes.output.shape[1]
     given = host_course.start(plan.model, lanes.values, batch, plan.engine)
     course = (host_doses if plan.records is None else host_records).course(plan, lanes, given)
     inputs, looks = _inputs(problem, plan, given, course, rtol)
-    lost, residual = np.zeros(batch, bool), np.zeros(batch)
-    if plan.records is not None and len((period := lanes.order.period).lane):
-        period, (y, off, found) = host_records.settled(plan, problem, lanes, given, inputs)
-        jump = np.array(np.broadcast_to(inputs.jump, (batch, *inputs.jump.shape[1:])))
-        # what starts after the last action is beyond the end, and dropped
-        within = np.flatnonzero(period.action + 1 < jump.shape[1])
-        amounts = y[:, np.array(plan.channels)]
-        np.add.at(jump, (period.lane[within], period.action[within] + 1), amounts[within])
-        np.logical_or.at(lost, period.lane, ~found)
-        np.maximum.at(residual, period.lane, off)
-        inputs = inputs._replace(jump=jump)
+    lost, residual, lack = np.zeros(batch, bool), np.zeros(batch), None
+    if plan.records is not None and lanes.order.periods:
+        inputs, residual, first, lack = host_records.settled(plan, lanes, given, inputs)
+        lost = first < len(lanes.order.back)
     solved = solve.solved(problem, inputs, plan.precision)
-    return _seen(plan, inputs, course, solved, looks, lost, residual)
+    seen = _seen(plan, inputs, course, solved, looks, lost, residual)
+    if lack is None or not lost.any():
+        return seen
+    return seen._replace(stop=Stop(*(np.where(lost, why, end) for why, end in zip(lack, seen.stop, strict=True))))
 
 
 def _inputs(

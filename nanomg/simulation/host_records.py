@@ -6,7 +6,7 @@ The order of the actions is decided before (`action_order`), for which `arriving
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,9 +21,10 @@ from nanomg.simulation.host_course import HostCourse, Start, following, shared, 
 from nanomg.simulation.host_doses import taken_up
 from nanomg.simulation.plan import Lanes, Layout, Period, Plan
 from nanomg.solver.elementwise import elementwise
+from nanomg.solver.native import solve
 from nanomg.solver.native.arrays import KernelInputs
-from nanomg.solver.native.steady import SteadyStates, search
-from nanomg.solver.problem import Problem
+from nanomg.solver.native.steady import search
+from nanomg.solver.problem import Problem, Stop
 
 
 def arriving(plan: Plan, lanes: Lanes) -> Values:
@@ -64,7 +65,7 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
         if len(flows) < len(first):
             flows = np.repeat(flows, len(first), 0)
         flows[:, :, row] = np.where(moves, last - first, 0.0) / np.where(moves, lengths, 1.0)
-        jumps[:, :, row] = first - keep * np.concatenate([first[:, :1], last[:, :-1]], 1)
+        jumps[:, :, row] = first - (keep != 0) * np.concatenate([first[:, :1], last[:, :-1]], 1)
     y0 = given.y0
     if held:
         y0 = start(plan.model, {**lanes.values, **{n: v[:, 0] for n, v in held.items()}}, len(time), plan.engine).y0
@@ -86,20 +87,77 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
     )
 
 
-def settled(
-    plan: Plan, problem: Problem, lanes: Lanes, given: Start, inputs: KernelInputs
-) -> tuple[Period, SteadyStates]:
-    """The steady states that lanes need, those that fill up their number left out, and what is known of each."""
-    period = lanes.order.period
-    real = np.flatnonzero(np.asarray(period.action) < len(lanes.order.back))
-    some = jax.tree.map(lambda a: np.asarray(a)[..., real], period._replace(used=None))._replace(used=period.used)
-    held = tuple(list(plan.model.states).index(name) for name in plan.model.ramped)
-    steady = search(problem, held, _one_period(plan, lanes, given, inputs, some))
-    steady.y[:, np.array(held, int)] = 0.0  # their own jumps set them
-    return some, steady
+class Found(NamedTuple):
+    """As `record_course.Found`, lanes first."""
+
+    inputs: KernelInputs
+    residual: np.ndarray
+    first: np.ndarray
+    stop: Stop
 
 
-def _one_period(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs, period: Period) -> KernelInputs:
+def settled(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs) -> Found:
+    """All steady states, round by round: what a later one depends on follows from those before."""
+    order: Layout = lanes.order
+    (batch, states), beyond = inputs.y0.shape, len(order.back)
+    jump = np.array(np.broadcast_to(inputs.jump, (batch, *inputs.jump.shape[1:])))
+    stop = Stop(
+        np.zeros(batch), np.zeros((states, batch)), np.zeros((inputs.forcing.shape[2], batch)), np.zeros(batch, int)
+    )
+    found = Found(inputs._replace(jump=jump), np.zeros(batch), np.full(batch, beyond), stop)
+    for turn, periods in enumerate(order.periods):
+        several = [(group, real) for group, period in enumerate(periods) if len((real := _real(period, beyond)).lane)]
+        for group, period in several:
+            y = _at_records(plan, found.inputs, period) if turn else inputs.y0[period.lane]
+            _add_group(plan, lanes, given, found, group, period, y)
+    return found
+
+
+def _real(period: Period, beyond: int) -> Period:
+    """Those that lanes need, without those that fill up their number."""
+    real = np.flatnonzero(np.asarray(period.action) < beyond)
+    return jax.tree.map(lambda a: np.asarray(a)[..., real], period._replace(used=None))._replace(used=period.used)
+
+
+def _at_records(plan: Plan, inputs: KernelInputs, period: Period) -> np.ndarray:
+    """The state (n, state) just before each steady state; a lane has one of them."""
+    last = int(period.action.max()) + 1
+    rows = np.full((len(period.lane), last), -1, np.int32)
+    rows[np.arange(len(rows)), period.action] = 0
+    some = inputs.of(period.lane)
+    until = {name: getattr(some, name)[:, :last] for name in ("length", "keep", "inflow", "jump", "forcing")}
+    ends = solve.solved(plan.problem, some._replace(**until, rows=rows, looks=1), plan.precision).ends
+    return ends[:, 0].astype(float)
+
+
+def _add_group(plan: Plan, lanes: Lanes, given: Start, found: Found, group: int, period: Period, y: np.ndarray) -> None:
+    """The steady states of one group of states, with the state `y` (n, state) at their records, into what is found."""
+    problem, states = plan.problem_alone(group), list(plan.model.states)
+    rows = np.array([states.index(name) for name in problem.model.states])
+    inputs, lane = found.inputs, period.lane
+    steady = search(problem, _one_period(plan, problem, lanes, given, inputs, period, y))
+    # what starts after the last action is beyond the end, and dropped
+    within = np.flatnonzero(period.action + 1 < inputs.jump.shape[1])
+    channels = np.array([plan.channels.index(row) for row in rows])
+    place = lane[within, None], period.action[within, None] + 1, channels
+    np.add.at(inputs.jump, place, steady.y[within])
+    np.maximum.at(found.residual, lane, steady.residual)
+    forcing = np.broadcast_to(inputs.forcing, (len(inputs.y0), *inputs.forcing.shape[1:]))
+    for n in np.flatnonzero(~steady.found & (period.action < found.first[lane])).tolist():
+        b = lane[n]
+        if period.action[n] >= found.first[b]:
+            continue
+        found.first[b] = period.action[n]
+        found.stop.time[b] = lanes.time[period.record[n], b]
+        found.stop.y[:, b] = y[n]
+        found.stop.y[rows, b] = np.nan_to_num(steady.last[n])
+        found.stop.forcing[:, b] = forcing[b, period.action[n]]
+        found.stop.worst[b] = rows[steady.worst[n]]
+
+
+def _one_period(
+    plan: Plan, problem: Problem, lanes: Lanes, given: Start, inputs: KernelInputs, period: Period, y: np.ndarray
+) -> KernelInputs:
     """The state at which each search starts, and the intervals of one period."""
     records, lane, used = lanes.records, period.lane, int(period.used)
     assert records is not None
@@ -117,21 +175,28 @@ def _one_period(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs, pe
     number = lambda a: np.broadcast_to(a, (len(lane), a.shape[1])) if len(a) == 1 else a[lane]
     here = {n: number(a)[np.arange(len(lane)), period.record if a.shape[1] > 1 else 0]
             for n, a in _at(plan, given.x, columns).items()}  # fmt: skip
+    states = list(plan.model.states)
+    chosen = np.array([states.index(name) for name in problem.model.states])
+    mine = np.array([plan.channels.index(row) for row in chosen])
     # of the inputs what holds at the record, of the values that change in time those of the record itself
     count = len(plan.model.inputs)
-    held = np.broadcast_to(inputs.forcing, (lanes.time.shape[1], *inputs.forcing.shape[1:]))
-    forcing = np.empty((len(lane), used, count + len(plan.timed)))
-    forcing[:, :, :count] = held[lane, period.action, None, :count]
-    for i, name in enumerate(plan.timed, count):
-        forcing[:, :, i] = here[name][:, None]
+    all_forcing = np.broadcast_to(inputs.forcing, (lanes.time.shape[1], *inputs.forcing.shape[1:]))
+    held = [here[n] if n in plan.model.ramped else y[:, states.index(n)] for n in problem.model.held]
+    timed = [here[name] for name in plan.timed]
+    forcing = np.empty((len(lane), used, count + len(held) + len(timed)))
+    forcing[:, :, :count] = all_forcing[lane, period.action, None, :count]
+    for i, values_here in enumerate((*held, *timed), count):
+        forcing[:, :, i] = values_here[:, None]
     rows = np.full((1, used), -1, np.int32)
     rows[0, -1] = 0
-    return inputs.of(lane)._replace(
-        y0=start(plan.model, here, len(lane), plan.engine).y0,
+    some = inputs.of(lane)
+    return some._replace(
+        y0=start(problem.model, here, len(lane), plan.engine).y0,
+        floor=np.ascontiguousarray(some.floor[:, chosen]),
         length=np.maximum(ends - following(ends), 0.0),
         keep=np.ones((1, used)),
-        inflow=flows,
-        jump=jumps,
+        inflow=flows[:, :, mine],
+        jump=jumps[:, :, mine],
         forcing=forcing,
         rtol=record_course.PERIOD_RTOL,
         rows=rows,

@@ -32,7 +32,7 @@ from nanomg.simulation import (
 )
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
 from nanomg.solver import engine, integrate
-from nanomg.solver.problem import Inputs, Problem, Stop, pack, rounded
+from nanomg.solver.problem import Inputs, Stop, pack, rounded
 from nanomg.solver.status import Status
 
 RTOL = 1e-6  # of the solver; the error that it achieves is measured in benchmarks/
@@ -119,29 +119,19 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     `order` comes from `edge_order` for the same lanes: sorting is kept out of the compiled program.
     """
     batch, lanes = lanes.output.shape[-1], lanes._replace(order=order)
-    problem = Problem(
-        plan.model,
-        plan.varied,
-        plan.channels,
-        plan.method,
-        plan.max_steps,
-        defer=plan.defer,
-        timed=plan.timed,
-        engine=plan.engine,
-    )
+    problem = plan.problem
     course = (dose_course if plan.records is None else record_course).course(plan, lanes)
     fixed, varied = pack(problem, plan.model.derive(lanes.values), batch)
     size = floor(plan.model, course.largest)
     inputs = Inputs(course.y0, course.intervals, fixed, varied, size, jnp.asarray(rtol))
-    lost, residual = jnp.zeros(batch, bool), jnp.zeros(batch)
-    if plan.records is not None and len((period := order.period).lane):
-        steady = record_course.settled(plan, problem, lanes, inputs)
-        # what starts after the last action is beyond the end, and dropped
-        jump = course.intervals.jump.at[period.action + 1, :, period.lane].add(steady.y[np.array(plan.channels)].T)
-        inputs = inputs._replace(intervals=course.intervals._replace(jump=jump))
-        lost = lost.at[period.lane].max(~steady.found)
-        residual = residual.at[period.lane].max(steady.residual)
+    lost, residual, lack = jnp.zeros(batch, bool), jnp.zeros(batch), None
+    if plan.records is not None and order.periods:
+        inputs, residual, first, lack = record_course.settled(plan, lanes, inputs)
+        lost = first < len(order.back)
     solution = integrate.solve(problem, rounded(inputs, plan.precision))
+    stop = solution.stop
+    if lack is not None:
+        stop = jax.tree.map(lambda why, end: jnp.where(lost, why, end), lack, stop)
     looks = course.looks[:, None]
     y = jnp.take_along_axis(solution.ends, looks, 0)
     forcing = jnp.take_along_axis(course.intervals.forcing[:, : len(plan.model.inputs)], looks, 0)
@@ -149,7 +139,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
         y = jnp.where(lost, jnp.nan, y)
     # without its steady state the rest of a lane is meaningless
     status = jnp.where(lost, Status.NO_STEADY_STATE, solution.status).astype(solution.status.dtype)
-    return Trajectory(y, forcing, course.bound, status, residual, solution.accepted, solution.rejected, solution.stop)
+    return Trajectory(y, forcing, course.bound, status, residual, solution.accepted, solution.rejected, stop)
 
 
 def start_of(plan: Plan, values: Mapping[str, Any], batch: int) -> np.ndarray:
@@ -197,7 +187,7 @@ def solve_block(plan: Plan, lanes: Lanes, rtol: float, devices: Sequence[Any] = 
         return host_lanes.trajectory(plan, lanes, least)
     order = jax.tree.map(jnp.asarray, edge_order(plan, lanes))
     lanes, tolerance = lanes._replace(order=None), jnp.asarray(least)
-    if len(devices) < 2 or (plan.records is not None and len(order.period.lane)):
+    if len(devices) < 2 or (plan.records is not None and order.periods):
         return _run(plan, lanes, order, tolerance)
     plan = plan._replace(engine=engine.JAX)
     by_lane = lambda a: PartitionSpec(*(None,) * (np.ndim(a) - 1), "lanes")

@@ -19,6 +19,7 @@ from nanomg.dosing.record_columns import Columns, Rows, columns_of, filled
 from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.simulation.action_order import ANY_SIZE, PAD, Sizes, order_actions, padded_to
+from nanomg.simulation.disposition import steady_targets
 from nanomg.simulation.plan import Lanes, Plan, RecordPlan, RecordValues, channels, with_dependants
 from nanomg.solver import engine
 
@@ -71,13 +72,13 @@ def plan_of(
     cmt = tuple(name for name in dict.fromkeys((*model.states, *model.ports)) if name in dosed)
     model = _ramped(model, linear) if linear else model
     states = list(model.states)
-    steady = (columns.doses & (columns.ss > 0)).any()
-    reached = range(len(states)) if steady else channels(model, cmt)
-    rows = tuple(sorted({*reached, *(states.index(name) for name in linear)}))
+    settling = {columns.names[code] for code in np.unique(columns.cmt[columns.doses & (columns.ss > 0)])}
+    steady = tuple(name for name in cmt if name in settling)
+    moved = {*linear, *(name for group in steady_targets(model, steady, cmt).groups for name in group)}
+    rows = tuple(sorted({*channels(model, cmt), *(states.index(name) for name in moved)}))
     options.setdefault("engine", engine.default())
-    return Plan(
-        model, tuple(n for n in names if n not in timed), cmt, (), records=RecordPlan(timed, held, rows), **options
-    )
+    records = RecordPlan(timed, held, rows, steady)
+    return Plan(model, tuple(n for n in names if n not in timed), cmt, (), records=records, **options)
 
 
 def _held(subjects: Sequence[Subject], between: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -19,10 +19,11 @@ import numpy as np
 
 from nanomg.dosing.schedule import Edges
 from nanomg.equations.model import Model
+from nanomg.simulation.disposition import SteadyTargets, alone, steady_targets
 from nanomg.solver import sparsity
 from nanomg.solver.engine import JAX
 from nanomg.solver.intervals import Intervals
-from nanomg.solver.problem import Stop
+from nanomg.solver.problem import Problem, Stop
 
 
 class RecordPlan(NamedTuple):
@@ -30,7 +31,8 @@ class RecordPlan(NamedTuple):
 
     timed: tuple[str, ...]  # values that change between intervals
     held: tuple[tuple[str, str], ...]  # bound parameters, each with nocb, locf or linear
-    channels: tuple[int, ...]  # rows of the states that doses reach
+    channels: tuple[int, ...]  # rows of the states that doses or steady states reach
+    steady: tuple[str, ...] = ()  # ports or states that are dosed at steady state
 
 
 class Plan(NamedTuple):
@@ -61,6 +63,33 @@ class Plan(NamedTuple):
         """Rows of the states that doses reach."""
         return self.records.channels if self.records else channels(self.model, self.cmt)
 
+    @property
+    def drugs(self) -> SteadyTargets:
+        """Which states are solved for doses at steady state, in groups."""
+        return steady_targets(self.model, self.records.steady if self.records else (), self.cmt)
+
+    @property
+    def problem(self) -> Problem:
+        """What is solved."""
+        rows = {name: row for row, name in enumerate(self.model.states)}
+        return Problem(
+            self.model,
+            self.varied,
+            self.channels,
+            self.method,
+            self.max_steps,
+            defer=self.defer,
+            timed=self.timed,
+            wiped=tuple(tuple(rows[name] for name in group) for group in self.drugs.groups),
+            engine=self.engine,
+        )
+
+    def problem_alone(self, group: int) -> Problem:
+        """What is solved for a steady state: the states of its group, the others held."""
+        model = alone(self.model, self.drugs.groups[group])
+        every = tuple(range(len(model.states)))
+        return self.problem._replace(model=model, channels=every, defer=False, wiped=())
+
 
 class RecordValues(NamedTuple):
     """What event records hold besides time, amount and duration. Records `R`, lanes `B`."""
@@ -75,7 +104,7 @@ class RecordValues(NamedTuple):
 
 
 class Period(NamedTuple):
-    """The steady states `N` to be found and their actions `A`, integers throughout."""
+    """Steady states `N` of one group of states, and their actions `A`, integers throughout."""
 
     lane: Any  # (N,)
     record: Any  # (N,) the record at which it holds
@@ -93,7 +122,8 @@ class Layout(NamedTuple):
     after: Any  # (K, B)
     looks: Any  # (L, B) the action at which each record, if they are observed, and each output is seen
     used: Any
-    period: Period
+    # by round and group: what a round depends on holds once the rounds before are solved; the first needs the start alone
+    periods: tuple[tuple[Period, ...], ...]
 
 
 class Lanes(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +22,9 @@ from nanomg.dosing.schedule import Edges, Kind, Values
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import stack
 from nanomg.simulation.plan import Course, Lanes, Layout, Period, Plan, RecordValues
-from nanomg.solver import steady_state
+from nanomg.solver import integrate, steady_state
 from nanomg.solver.intervals import Intervals
-from nanomg.solver.problem import Inputs, Problem
+from nanomg.solver.problem import Inputs, Problem, Stop, rounded
 
 PERIOD_RTOL = 1e-10  # of the period that has the steady state as its fixed point
 ANY_PERIOD = 1000.0  # [h] of a constant infusion
@@ -36,24 +36,74 @@ def course(plan: Plan, lanes: Lanes) -> Course:
     return courses._replace(intervals=courses.intervals._replace(used=lanes.order.used))
 
 
-def settled(plan: Plan, problem: Problem, lanes: Lanes, inputs: Inputs) -> steady_state.Settled:
-    """The steady states of all lanes as one block."""
-    period = lanes.order.period
+class Found(NamedTuple):
+    """Steady states that lanes need: `inputs` with those that were found, and what is known of the lanes (lane,).
+
+    `first` is the first action of a lane that is without a steady state, beyond all where there is none; `stop` says why.
+    """
+
+    inputs: Inputs
+    residual: jax.Array
+    first: jax.Array
+    stop: Stop
+
+
+def settled(plan: Plan, lanes: Lanes, inputs: Inputs) -> Found:
+    """All steady states, round by round: what a later one depends on follows from those before."""
+    order: Layout = lanes.order
+    batch, beyond = inputs.y0.shape[1], len(order.back)
+    none = jnp.zeros(batch, inputs.y0.dtype)
+    stop = Stop(
+        none, jnp.zeros_like(inputs.y0), jnp.zeros_like(inputs.intervals.forcing[0]), jnp.zeros(batch, jnp.int32)
+    )
+    found = Found(inputs, none, jnp.full(batch, beyond), stop)
+    for turn, periods in enumerate(order.periods):
+        reached = integrate.solve(plan.problem, rounded(found.inputs, plan.precision)).ends if turn else None
+        for group, period in enumerate(periods):
+            if len(period.lane):
+                at = inputs.y0 if reached is None else reached[period.action.clip(0, beyond - 1), :, period.lane].T
+                y = jnp.take(at, period.lane, -1) if reached is None else at.astype(inputs.y0.dtype)
+                found = _with_group(plan, lanes, found, group, period, y)
+    return found
+
+
+def _with_group(plan: Plan, lanes: Lanes, before: Found, group: int, period: Period, y: jax.Array) -> Found:
+    """The steady states of one group of states as one block, with the state `y` (state, n) at their records."""
+    problem, inputs = plan.problem_alone(group), before.inputs
     pick = lambda a: jnp.take(a, period.lane, -1)
+    states = list(plan.model.states)
+    rows = np.array([states.index(name) for name in problem.model.states])
     forcing = pick(inputs.intervals.forcing)
     periods = period._replace(used=jnp.broadcast_to(period.used, period.lane.shape))
-    y0, intervals = over_lanes(functools.partial(_period, plan), by_lane(lanes, pick, lambda a: a), forcing, periods)
-    held = tuple(list(plan.model.states).index(name) for name in plan.model.ramped)
+    one = functools.partial(_period, plan, problem)
+    y0, intervals = over_lanes(one, by_lane(lanes, pick, lambda a: a), forcing, periods, y)
     search = Inputs(
         y0,
         intervals._replace(used=period.used),
         inputs.fixed,
         pick(inputs.varied),
-        pick(inputs.floor),
+        pick(inputs.floor)[rows],
         jnp.asarray(PERIOD_RTOL, inputs.rtol.dtype),
     )
-    steady = steady_state.settle(problem._replace(defer=False), held, search)
-    return steady._replace(y=steady.y.at[np.array(held, int)].set(0.0))  # their own jumps set them
+    steady = steady_state.settle(problem, search)
+    # what starts after the last action is beyond the end, and dropped
+    channels = np.array([plan.channels.index(row) for row in rows])
+    place = (period.action + 1)[:, None], channels, period.lane[:, None]
+    jump = inputs.intervals.jump.at[place].add(steady.y.T)
+    inputs = inputs._replace(intervals=inputs.intervals._replace(jump=jump))
+    beyond = len(lanes.order.back)
+    first = before.first.at[period.lane].min(jnp.where(steady.found, beyond, period.action))
+    at_fault = ~steady.found & (period.action == first[period.lane]) & (first[period.lane] < before.first[period.lane])
+    # a lane that is without several is described by the first of them, however often it was filled up with
+    lane = jnp.where(at_fault, period.lane, len(before.first))
+    stop = Stop(
+        before.stop.time.at[lane].set(lanes.time[period.record, period.lane], mode="drop"),
+        before.stop.y.at[:, lane].set(y.at[rows].set(jnp.nan_to_num(steady.last)), mode="drop"),
+        before.stop.forcing.at[:, lane].set(forcing[period.action, :, np.arange(len(period.lane))].T, mode="drop"),
+        before.stop.worst.at[lane].set(jnp.asarray(rows, jnp.int32)[steady.worst], mode="drop"),
+    )
+    residual = before.residual.at[period.lane].max(steady.residual)
+    return Found(inputs, residual, first, jax.tree.map(jax.lax.stop_gradient, stop))
 
 
 def with_amounts(lanes: Lanes, amount: Any) -> Lanes:
@@ -174,7 +224,7 @@ def _course(plan: Plan, lane: Lanes) -> Course:
         first, last = both[name]
         moves = intervals.length > 0
         slope = jnp.where(moves, last - first, 0.0) / jnp.where(moves, intervals.length, 1.0)
-        to = first - intervals.keep * jnp.concatenate([first[:1], last[:-1]])
+        to = first - (intervals.keep != 0) * jnp.concatenate([first[:1], last[:-1]])
         intervals = intervals._replace(
             inflow=intervals.inflow.at[:, row].set(slope), jump=intervals.jump.at[:, row].set(to)
         )
@@ -187,8 +237,11 @@ def _course(plan: Plan, lane: Lanes) -> Course:
     return Course(y0, intervals, largest, layout.looks, bound)
 
 
-def _period(plan: Plan, lane: Lanes, forcing: Any, period: Period) -> tuple[Any, Intervals]:
-    """State at which the search starts, and the intervals of one period, for one of the lane's steady states."""
+def _period(plan: Plan, problem: Problem, lane: Lanes, forcing: Any, period: Period, y: Any) -> tuple[Any, Intervals]:
+    """State at which the search starts, and the intervals of one period, for one of the lane's steady states.
+
+    `y` (state,) is the state at its record, of which `problem` holds a part.
+    """
     records = _given(lane)[0]
     x, values, share = _deliveries(plan, lane)
     here = {n: jnp.broadcast_to(v, values.time.shape)[period.record] for n, v in x.items()}
@@ -197,18 +250,23 @@ def _period(plan: Plan, lane: Lanes, forcing: Any, period: Period) -> tuple[Any,
     whole = jnp.where(records.constant[period.record] > 0, ANY_PERIOD, values.ii[period.record])
     ends = jnp.where(period.actions.kind == Kind.OUTPUT, whole, since)
     flows, jumps = _flow(period.actions, records.mode, values, share)
+    states = list(plan.model.states)
+    mine = np.array([plan.channels.index(states.index(name)) for name in problem.model.states])
     # of the inputs what holds at the record, of the values that change in time those of the record itself
-    inputs = len(plan.model.inputs)
-    rows = [forcing[period.action, :inputs], jnp.array([here[n] for n in plan.timed])]
+    held = [here[n] if n in plan.model.ramped else y[states.index(n)] for n in problem.model.held]
+    rows = [
+        forcing[period.action, : len(plan.model.inputs)],
+        *(jnp.array(some) for some in (held, [here[n] for n in plan.timed])),
+    ]
     intervals = Intervals(
         used=period.used,
         length=_lengths(_then(ends), ends),
         keep=jnp.ones_like(ends),
-        inflow=_then(flows),
-        jump=_then(jumps),
-        forcing=jnp.broadcast_to(jnp.concatenate(rows), (len(ends), inputs + len(plan.timed))),
+        inflow=_then(flows)[:, mine],
+        jump=_then(jumps)[:, mine],
+        forcing=jnp.broadcast_to(jnp.concatenate(rows), (len(ends), sum(map(len, rows)))),
     )
-    return stack(plan.model.initial(here), ()), intervals
+    return stack(problem.model.initial(here), ()), intervals
 
 
 # ---------------------------------------------------------------- all lanes

@@ -67,11 +67,19 @@ def _add(a: jax.Array, k: jax.Array, more: jax.Array) -> jax.Array:
     return a.at[(k, *np.ogrid[tuple(slice(n) for n in a.shape[1:])])].add(more, mode="promise_in_bounds")
 
 
+def _left(problem: Problem, keep: jax.Array, y: jax.Array) -> jax.Array:
+    """What is left of the states (state, batch), or of their cotangents, by the lanes' codes `keep` (batch,)."""
+    y = jnp.where(keep != 0, y, 0.0)
+    for i, rows in enumerate(problem.wiped):
+        y = y.at[np.array(rows)].set(jnp.where(keep != 2 + i, y[np.array(rows)], 0.0))
+    return y
+
+
 def _point(
     problem: Problem, inputs: Inputs, y: jax.Array, k: jax.Array, share: jax.Array, first: jax.Array, moves: jax.Array
 ) -> StepPoint:
     at, begins = inputs.intervals, first & moves
-    y = jnp.where(begins, y * _row(at.keep, k), y)
+    y = jnp.where(begins, _left(problem, _row(at.keep, k), y), y)
     y = y.at[np.array(problem.channels)].add(jnp.where(begins, _row(at.jump, k), 0.0))
     h = jnp.where(moves, share * _row(at.length, k), 0.0)
     return StepPoint(y, h, _row(at.inflow, k), _row(at.forcing, k), inputs.varied)
@@ -244,7 +252,7 @@ def _backward(problem: Problem, saved: Any, bars: Solution) -> tuple[Inputs]:
         begins = turn.first & moved
         return (
             i - 1,
-            jnp.where(moved, jnp.where(begins, _row(at.keep, k) * bar.y, bar.y), y_bar),
+            jnp.where(moved, jnp.where(begins, _left(problem, _row(at.keep, k), bar.y), bar.y), y_bar),
             _add(length, k, turn.share * bar.h),
             _add(inflow, k, bar.inflow),
             _add(jump, k, jnp.where(begins, bar.y[channels], 0.0)),

@@ -40,7 +40,7 @@ class Intervals(NamedTuple):
 
     used: jax.Array
     length: jax.Array  # (K, B) [h]
-    keep: jax.Array  # (K, B) what is left of every state at the start: 1, or 0 at a reset
+    keep: jax.Array  # (K, B) what is left at the start: 1 all, 0 nothing, 2 + i all but the rows `Problem.wiped[i]`
     inflow: jax.Array  # (K, C, B) amount per hour
     jump: jax.Array  # (K, C, B) amount added at the start, after `keep`
     forcing: jax.Array  # (K, I, B)

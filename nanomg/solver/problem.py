@@ -27,6 +27,7 @@ class Problem(NamedTuple):
     min_step: float = 1e-12  # [h]
     defer: bool = False
     timed: tuple[str, ...] = ()  # values that change between intervals: rows of the forcing after the inputs
+    wiped: tuple[tuple[int, ...], ...] = ()  # groups of rows that an interval may empty at its start
     engine: str = JAX
 
 

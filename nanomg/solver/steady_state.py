@@ -2,7 +2,8 @@
 
 Newton's method on the map over one period, with a Jacobian from differences to further lanes. Where a Newton step makes things
 worse, the period is repeated from the last good state instead. A steady state counts only if repeated dosing leads to it: the
-powers of the Jacobian must die out. The gradient is that of the implicit function, which costs two adjoints of the period.
+powers of the Jacobian must die out. Where they do not, the state that takes most part in what is left of them has no steady state.
+The gradient is that of the implicit function, which costs two adjoints of the period.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ DOUBLINGS = 24  # of the number of periods after which a disturbance must have d
 
 
 class Settled(NamedTuple):
-    """`y` (state, batch), how far a period moves it relative to its size (batch,), and whether it is a steady state (batch,)."""
+    """`y` (state, batch), how far a period moves it relative to its size (batch,), and whether it is a steady state (batch,).
+
+    `last` (state, batch) is where the search ended, and `worst` (batch,) the row of the state that is at fault if it found none.
+    """
 
     y: jax.Array
     residual: jax.Array
     found: jax.Array
+    last: jax.Array
+    worst: jax.Array
 
 
 class _Search(NamedTuple):
@@ -53,12 +59,13 @@ def _copies(a: jax.Array, count: int) -> jax.Array:
     return jnp.tile(a, (1,) * (a.ndim - 1) + (count,))
 
 
-def _linearised(problem: Problem, inputs: Inputs, free: np.ndarray, size: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _linearised(problem: Problem, inputs: Inputs, size: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The state after a period from `y0` and its Jacobian (batch, state, state), by one-sided differences of second order."""
-    (states, batch), count = inputs.y0.shape, 1 + 2 * len(free)
+    states, batch = inputs.y0.shape
+    count = 1 + 2 * states
     wide = {name: _copies(a, count) for name, a in inputs.intervals._asdict().items() if name != "used"}
-    move = np.zeros((states, 2, len(free)))
-    move[free, :, np.arange(len(free))] = [1.0, 2.0]
+    move = np.zeros((states, 2, states))
+    move[np.arange(states), :, np.arange(states)] = [1.0, 2.0]
     # upwards only, since the equations may not hold for amounts below zero
     step = PROBE * size
     moved = inputs.y0[:, None] + step[:, None] * move.reshape(states, -1, 1)
@@ -70,10 +77,9 @@ def _linearised(problem: Problem, inputs: Inputs, free: np.ndarray, size: jax.Ar
         floor=_copies(inputs.floor, count),
     )
     ends = _after_period(problem, many).reshape(states, count, batch)
-    once, twice = ends[:, 1 : 1 + len(free)], ends[:, 1 + len(free) :]
-    columns = (4.0 * (once - ends[:, :1]) - (twice - ends[:, :1])) / (2.0 * step[free])
-    jacobian = jnp.zeros((states, states, batch)).at[:, free].set(columns)
-    return ends[:, 0], jnp.moveaxis(jacobian, -1, 0)
+    once, twice = ends[:, 1 : 1 + states], ends[:, 1 + states :]
+    columns = (4.0 * (once - ends[:, :1]) - (twice - ends[:, :1])) / (2.0 * step)
+    return ends[:, 0], jnp.moveaxis(columns, -1, 0)
 
 
 def _scaled(jacobian: jax.Array, size: jax.Array) -> jax.Array:
@@ -102,18 +108,15 @@ def _solve(jacobian: jax.Array, right: jax.Array, size: jax.Array) -> jax.Array:
     return rows[..., -1].T * size
 
 
-def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Settled, jax.Array]:
+def _search(problem: Problem, inputs: Inputs) -> tuple[Settled, jax.Array]:
     states, batch = inputs.y0.shape
-    free = np.array([i for i in range(states) if i not in held])
-    moves = jnp.zeros((states, 1)).at[free].set(1.0)
     large = 1e3 * inputs.floor
 
     def body(s: _Search) -> _Search:
-        after, jacobian = _linearised(problem, inputs._replace(y0=s.y), free, jnp.maximum(jnp.abs(s.y), large))
-        jacobian = jacobian * moves  # a state that is held does not respond
+        after, jacobian = _linearised(problem, inputs._replace(y0=s.y), jnp.maximum(jnp.abs(s.y), large))
         size = jnp.maximum(jnp.maximum(jnp.abs(s.y), jnp.abs(after)), inputs.floor)
-        residual = jnp.max(moves * jnp.abs(after - s.y) / size, 0)
-        step = _solve(jacobian, moves * (after - s.y), size)
+        residual = jnp.max(jnp.abs(after - s.y) / size, 0)
+        step = _solve(jacobian, after - s.y, size)
         target = s.y + step
         target = jnp.where(after >= 0, jnp.maximum(target, 0.0), target)
         target = jnp.where(jnp.isfinite(target).all(0), target, after)
@@ -136,28 +139,37 @@ def _search(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Se
     start = _Search(inputs.y0, unknown, jnp.zeros((batch, states, states)), far, far, no, no, jnp.int32(0))
     end = jax.lax.while_loop(lambda s: ~(s.done | s.lost).all() & (s.tried < TRIES), body, start)
     scaled = _scaled(end.jacobian, jnp.maximum(jnp.abs(end.y), inputs.floor))
-    powers = jax.lax.fori_loop(0, DOUBLINGS, lambda _, a: a @ a, scaled)
+    largest = lambda a: jnp.max(jnp.abs(a), (1, 2), keepdims=True)
+
+    def squared(_: int, powers: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        power, direction = powers
+        onward = direction @ direction
+        return power @ power, onward / jnp.maximum(largest(onward), 1e-300)
+
+    powers, direction = jax.lax.fori_loop(
+        0, DOUBLINGS, squared, (scaled, scaled / jnp.maximum(largest(scaled), 1e-300))
+    )
     found = end.done & (jnp.max(jnp.abs(powers), (1, 2)) < 0.1)  # false too where it is not a number
-    return Settled(jnp.where(found, end.y, 0.0), end.residual, found), end.jacobian
+    worst = jnp.argmax(jnp.nan_to_num(jnp.abs(jnp.diagonal(direction, axis1=1, axis2=2))), 1).astype(jnp.int32)
+    return Settled(jnp.where(found, end.y, 0.0), end.residual, found, end.y, worst), end.jacobian
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
-def settle(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> Settled:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def settle(problem: Problem, inputs: Inputs) -> Settled:
     """The steady state of the period that `inputs.intervals` describe, searched from `inputs.y0`; 0 where none is found.
 
-    States whose rows are in `held` keep their value. Differentiable like `solver.solve`, except in the start of the search.
+    Differentiable like `solver.solve`, except in the start of the search.
     """
-    return _search(problem, held, inputs)[0]
+    return _search(problem, inputs)[0]
 
 
-def _forward(problem: Problem, held: tuple[int, ...], inputs: Inputs) -> tuple[Settled, Any]:
-    settled, jacobian = _search(problem, held, inputs)
+def _forward(problem: Problem, inputs: Inputs) -> tuple[Settled, Any]:
+    settled, jacobian = _search(problem, inputs)
     return settled, (inputs, settled, jacobian)
 
 
-def _backward(problem: Problem, held: tuple[int, ...], saved: Any, bars: Settled) -> tuple[Inputs]:
+def _backward(problem: Problem, saved: Any, bars: Settled) -> tuple[Inputs]:
     inputs, settled, jacobian = saved
-    free = jnp.ones_like(inputs.y0).at[np.array(held, int)].set(0.0)
     transposed = jnp.where(settled.found[:, None, None], jnp.swapaxes(jacobian, 1, 2), 0.0)
     size = 1.0 / jnp.maximum(jnp.abs(settled.y), inputs.floor)
     traced = {name: value for name, value in inputs.intervals._asdict().items() if name != "used"}
@@ -172,16 +184,16 @@ def _backward(problem: Problem, held: tuple[int, ...], saved: Any, bars: Settled
     # the adjoint state is that of the Jacobian by differences at first, then corrected by that of the solve itself
     def refine(_: int, at: tuple[jax.Array, Any]) -> tuple[jax.Array, Any]:
         adjoint, (back, *_) = at
-        missing = free * (bars.y + back) - adjoint
+        missing = bars.y + back - adjoint
         adjoint = jnp.where(settled.found, adjoint + _solve(transposed, missing, size), 0.0)
         return adjoint, pull(adjoint)
 
     nothing = jax.tree.map(jnp.zeros_like, (settled.y, traced, inputs.varied))
-    _, (y0, intervals, varied) = jax.lax.fori_loop(0, 2, refine, (jnp.zeros_like(settled.y), nothing))
+    _, (_, intervals, varied) = jax.lax.fori_loop(0, 2, refine, (jnp.zeros_like(settled.y), nothing))
     none: Any = np.zeros((), jax.dtypes.float0)
     return (
         Inputs(
-            (1.0 - free) * (y0 + bars.y),
+            jnp.zeros_like(inputs.y0),
             inputs.intervals._replace(used=none, **intervals),
             jnp.zeros_like(inputs.fixed),
             varied,

@@ -80,7 +80,7 @@ def simulate(subject: Subject, k: Any = K, outputs: tuple[float, ...] = (), **va
         schedule.actions, times, edges(schedule).keep, schedule.jumps_back, rates, strict=True
     ):
         assert back or then - now >= -1e-9
-        y, now = keeps * decay(y, rate, 0.0 if back else max(then - now, 0.0), k_now), then
+        y, now = (keeps == 1) * decay(y, rate, 0.0 if back else max(then - now, 0.0), k_now), then
         if action.kind is Kind.STEADY:
             steady = schedule.steady[action.group]
             fixed = pass_period(steady, 0.0, k_now)

@@ -16,12 +16,14 @@ from nanomg.solver.native.straight import Straight
 from nanomg.solver.rosenbrock import Tableau
 
 
-def add_backward(module: Module, straight: Straight, pulls: Pulls, tableau: Tableau) -> Function:
+def add_backward(
+    module: Module, straight: Straight, pulls: Pulls, tableau: Tableau, wiped: tuple[tuple[int, ...], ...]
+) -> Function:
     """The kernel `backward`."""
     undo = adjoint.add_adjoint(module, straight, pulls, tableau)
     kernel = module.function("backward", *arguments.PARAMETERS, shared=True)
     given = arguments.begin(kernel, arguments.BACKWARD, arguments.BARS)
-    lanes = _Lanes(kernel, module, straight, pulls, tableau, given)
+    lanes = _Lanes(kernel, module, straight, pulls, tableau, given, wiped)
     lanes.serve()
     with kernel.as_long_as(lanes.r.any_left):
         lanes.turn(undo)
@@ -34,7 +36,14 @@ class _Lanes:
     """The lanes of a gradient, and the code that moves them back."""
 
     def __init__(
-        self, kernel: Function, module: Module, straight: Straight, pulls: Pulls, tableau: Tableau, given: Arguments
+        self,
+        kernel: Function,
+        module: Module,
+        straight: Straight,
+        pulls: Pulls,
+        tableau: Tableau,
+        given: Arguments,
+        wiped: tuple[tuple[int, ...], ...],
     ):
         states = straight.states
         sizes = {
@@ -55,7 +64,7 @@ class _Lanes:
         integers = ("lane", "record", "k", "first")
         self.r = Register(kernel, module, straight, given, sizes, reals, integers)
         self.f, self.form, self.straight, self.pulls = kernel, module.form, straight, pulls
-        self.given, self.arrays = given, given.arrays
+        self.given, self.wiped, self.arrays = given, wiped, given.arrays
 
     def serve(self) -> None:
         """Bring every lane to its next record, or let it go."""
@@ -119,9 +128,7 @@ class _Lanes:
         for name in ("u_bar", "inflow_bar", "length_bar"):
             self._forget(name, lane)
         keep = f.load(self.r.interval("keep", lane, k), real)
-        with f.when(keep.is_("!=", 1.0)), f.each(self.straight.states) as i:
-            place = self.r.place("y_bar", i, lane)
-            f.store(f.load(place, real) * keep, place)
+        self.r.wipe("y_bar", lane, keep, self.straight.states, self.wiped)
         self.r.set("first", lane, 0)
 
     def _pass_on(self, function: Function, *names: str) -> None:

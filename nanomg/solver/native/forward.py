@@ -20,13 +20,15 @@ from nanomg.solver.status import Status
 FIRST_STEP = 0.05  # [h]
 
 
-def add_forward(module: Module, straight: Straight, tableau: Tableau, record: bool) -> Function:
+def add_forward(
+    module: Module, straight: Straight, tableau: Tableau, wiped: tuple[tuple[int, ...], ...], record: bool
+) -> Function:
     """The kernel `forward`, or `record`, which also writes down every accepted step."""
     step = stages.add_step(module, straight, tableau)
     kernel = module.function("record" if record else "forward", *arguments.PARAMETERS, shared=True)
     results = (*arguments.SOLUTION, *(arguments.RECORD if record else ()))
     given = arguments.begin(kernel, arguments.FORWARD, results)
-    lanes = _Lanes(kernel, module, straight, tableau, given, record)
+    lanes = _Lanes(kernel, module, straight, tableau, given, wiped, record)
     lanes.serve()
     with kernel.as_long_as(lanes.r.any_left):
         lanes.turn(step)
@@ -45,6 +47,7 @@ class _Lanes:
         straight: Straight,
         tableau: Tableau,
         given: Arguments,
+        wiped: tuple[tuple[int, ...], ...],
         record: bool,
     ):
         states = straight.states
@@ -65,7 +68,7 @@ class _Lanes:
         integers = ("lane", "k", "ended", "status", "worst")
         self.r = Register(kernel, module, straight, given, sizes, reals, integers)
         self.f, self.form, self.straight, self.tableau = kernel, module.form, straight, tableau
-        self.given, self.record, self.arrays = given, record, given.arrays
+        self.given, self.wiped, self.record, self.arrays = given, wiped, record, given.arrays
         self.error_row = kernel.at(self.r.rows["U"], self.form.vector, (len(tableau.m) - 1) * states)
         settings = [kernel.load(self.arrays["settings"], self.form.real, i) for i in range(3)]
         self.rtol, self.min_step = (s.spread(self.form.vector) for s in settings[:2])
@@ -251,9 +254,7 @@ class _Lanes:
         eventful = f.variable("i1", 0)
         keep = f.load(self.r.interval("keep", lane, k), real)
         eventful.set(start | keep.is_("!=", 1.0))
-        with f.when(keep.is_("!=", 1.0)), f.each(self.straight.states) as i:
-            place = self.r.place("y", i, lane)
-            f.store(f.load(place, real) * keep, place)
+        self.r.wipe("y", lane, keep, self.straight.states, self.wiped)
         channels = self.straight.channels
         jumps, inflows = (self.r.interval(name, lane, k, len(channels)) for name in ("jump", "inflow"))
         for c, state in enumerate(channels):

@@ -21,12 +21,18 @@ REAL = {"float64": "double", "float32": "float"}
 
 
 def forward_text(
-    model: Model, timed: tuple[str, ...], channels: tuple[int, ...], method: str, real: str, width: int
+    model: Model,
+    timed: tuple[str, ...],
+    channels: tuple[int, ...],
+    wiped: tuple[tuple[int, ...], ...],
+    method: str,
+    real: str,
+    width: int,
 ) -> str:
     """The module of the kernel `forward`. Raises `UnknownPrimitive` where the equations use what has no machine code here."""
     module = Module(Format(real, width))
     code = straight.straight_of(module, graph.equations_of(model, timed), channels)
-    forward.add_forward(module, code, METHODS[method], record=False)
+    forward.add_forward(module, code, METHODS[method], wiped, record=False)
     return module.text
 
 
@@ -34,6 +40,7 @@ def gradient_text(
     model: Model,
     timed: tuple[str, ...],
     channels: tuple[int, ...],
+    wiped: tuple[tuple[int, ...], ...],
     method: str,
     real: str,
     width: int,
@@ -42,8 +49,8 @@ def gradient_text(
     """The module of the kernels `record` and `backward`, for cotangents of the values `varied`."""
     module = Module(Format(real, width))
     code, back = pulls.straight_with_pulls(module, graph.equations_of(model, timed), channels, varied)
-    forward.add_forward(module, code, METHODS[method], record=True)
-    backward.add_backward(module, code, back, METHODS[method])
+    forward.add_forward(module, code, METHODS[method], wiped, record=True)
+    backward.add_backward(module, code, back, METHODS[method], wiped)
     return module.text
 
 
@@ -78,11 +85,11 @@ def gradient_kernels(problem: Problem, precision: str) -> tuple[Kernel, Kernel]:
     return record, back
 
 
-def _fixed(problem: Problem, precision: str) -> tuple[Model, tuple[str, ...], tuple[int, ...], str, str, int]:
+def _fixed(problem: Problem, precision: str) -> tuple[Any, ...]:
     width = machine.host().lanes(precision)
-    return problem.model, problem.timed, problem.channels, problem.method, REAL[precision], width
+    return problem.model, problem.timed, problem.channels, problem.wiped, problem.method, REAL[precision], width
 
 
 @functools.lru_cache(maxsize=256)
 def _compiled(build: Callable[..., str], fixed: tuple[Any, ...], names: tuple[str, ...]) -> tuple[Kernel, ...]:
-    return tuple(foreign.compiled(build, fixed, dict.fromkeys(names, fixed[5])))
+    return tuple(foreign.compiled(build, fixed, dict.fromkeys(names, fixed[6])))

@@ -144,6 +144,16 @@ class Register:
         with self.f.each(count) as i:
             self.f.store(self.f.load(self.place(name, i, lane), self.form.real), array, i)
 
+    def wipe(self, name: str, lane: Value, keep: Value, states: int, wiped: Sequence[Sequence[int]]) -> None:
+        """Zeros for what the code `keep` of an interval takes away: all states, or one of the groups `wiped`."""
+        nothing = self.f.number(self.form.real, 0.0)
+        with self.f.when(keep.is_("==", 0.0)), self.f.each(states) as i:
+            self.f.store(nothing, self.place(name, i, lane))
+        for number, rows in enumerate(wiped):
+            with self.f.when(keep.is_("==", 2.0 + number)):
+                for row in rows:
+                    self.f.store(nothing, self.place(name, row, lane))
+
     def load_values(self, lane: Value) -> None:
         """The values of a lane's subject, and what follows from them."""
         f, real = self.f, self.form.real
