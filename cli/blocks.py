@@ -28,7 +28,7 @@ def show_result(job: str, summary: Mapping[str, Any], json: bool, top: int | Non
         render.emit_json(summary)
         return
     from nanomg import jobs
-    from nanomg.page import event_tables
+    from nanomg.page import event_tables, steady_states
     from nanomg.page.result import ResultReader
 
     maker, result = jobs.job(job), ResultReader.of_summary(job, summary)
@@ -36,7 +36,7 @@ def show_result(job: str, summary: Mapping[str, Any], json: bool, top: int | Non
     for change in summary.get("doses_changed") or ():
         render.paragraph(change)
     show_blocks(event_tables.warnings(result))
-    show_blocks(maker.page.blocks(result), top)
+    show_blocks([*maker.page.blocks(result), *steady_states.blocks(result)], top)
     show_blocks(event_tables.notes(result))
     named = ((text, summary.get(key)) for key, text in _FILES.items())
     render.files({text: file if isinstance(file, str | None) else ", ".join(map(str, file)) for text, file in named})

@@ -11,6 +11,7 @@ import typer
 from nanomg.cli import options, render
 from nanomg.cli.help_pages import Example
 from nanomg.formatting import format_number
+from nanomg.solver.status import Status
 
 EXAMPLES = (
     Example(
@@ -90,6 +91,11 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     if finding["solved_alone"]:
         return f"{who}: {finding['reason']} in its block; alone it is solved to the end, so run it with fewer others."
     state = finding["state"]
+    if finding["alone"] == Status.NO_STEADY_STATE.reason:
+        named = f"{state['name']} ({state['text']})"
+        return (
+            f"{who}: {named} has no steady state under the doses of the record at {format_number(finding['time_h'])} h."
+        )
     unit = "" if state["unit"] in ("", "1") else f" {state['unit']}"
     term = finding["terms"][0] if finding["terms"] else None
     driven = f", driven by {term['mechanism']} ({term['source']} -> {term['target']})" if term else ""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, Self, TypeV
 
 from nanomg import schema
 from nanomg.dosing import table_source
+from nanomg.dosing.event_record import Subject
 from nanomg.errors import InputError
 from nanomg.jobs.summary import EventTableSummary
 from nanomg.library.event_doses import rebuild_with_events, with_events
@@ -23,6 +24,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import load
 from nanomg.models import library as find_library
 from nanomg.schema import AsJson, File, Strict, Texts, about
+from nanomg.simulation.disposition import solved_and_held
 from nanomg.solver import engine
 
 # a name or path, a scenario that has been read, or its resolved configuration as result files hold it
@@ -237,12 +239,13 @@ def origin(scenario: Scenario, request: ScenarioRequest, seed: int, command: str
     }
 
 
-def about_scenario(scenario: Scenario, path: Path | None) -> dict[str, Any]:
-    """What every summary says first."""
+def about_scenario(scenario: Scenario, path: Path | None, subjects: Sequence[Subject] = ()) -> dict[str, Any]:
+    """What every summary says first; `subjects` are those of an event table that the scenario does not hold."""
     return {
         "scenario": scenario.name,
         "title": scenario.title,
         "output": str(path) if path else None,
         "doses_changed": scenario.doses_changed or None,
         "event_tables": EventTableSummary.of_all([scenario]),
+        "steady_state": solved_and_held(scenario, subjects),
     }

@@ -6,7 +6,7 @@ summary that an older nanomg wrote is brought up to date by explicit functions w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -76,6 +76,14 @@ class EventTableSummary(JsonRecord):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SolvedAndHeld(JsonRecord):
+    """What doses at steady state into a port or state bring to it."""
+
+    solved: Sequence[str] = field(metadata=about("states that are brought to the steady state of the drug"))
+    held: Sequence[str] = field(metadata=about("states that keep the value that they have at the record"))
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobSummary(JsonRecord):
     """What the summaries of all jobs have. `upgrades` bring the fields of version 0, 1, … to those of the next version."""
 
@@ -91,6 +99,10 @@ class JobSummary(JsonRecord):
     )
     event_tables: tuple[EventTableSummary, ...] | None = field(
         default=None, metadata=about("what was read of each event table", optional=True)
+    )
+    steady_state: Mapping[str, SolvedAndHeld] | None = field(
+        default=None,
+        metadata=about("what doses at steady state solve, by the port or state that they go into", optional=True),
     )
 
     @classmethod

@@ -19,9 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nanomg.dosing.event_record import Subject
+from nanomg.dosing.record_columns import columns_of
 from nanomg.equations.mechanism import DISPOSITION
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
+from nanomg.library.scenario import Scenario
 from nanomg.solver import sparsity
 
 _Links = Mapping[str, frozenset[str]]  # from a state to others
@@ -87,6 +90,20 @@ def follows_held(model: Model, solved: tuple[str, ...]) -> bool:
     """Whether the rates of these states depend on the others, so that the steady state does."""
     _, influence = _links(model)
     return any(influence[name] & {*solved} for name in model.states if name not in {*solved, *model.ramped})
+
+
+def solved_and_held(scenario: Scenario, subjects: Sequence[Subject] = ()) -> dict[str, dict[str, list[str]]] | None:
+    """What doses at steady state solve and what they hold, by port or state; None without such doses.
+
+    The doses are those of the subjects, or of the scenario.
+    """
+    names = {dose.cmt for dose in scenario.doses if dose.ss}
+    if chosen := subjects or scenario.subjects:
+        columns, _ = columns_of(chosen)
+        names = {columns.names[code] for code in np.unique(columns.cmt[columns.doses & (columns.ss > 0)])}
+    own = {name: disposition(scenario.model, name) for name in sorted(names)}
+    held = lambda solved: [name for name in scenario.model.states if name not in solved]
+    return {name: {"solved": [*solved], "held": held(solved)} for name, solved in own.items()} or None
 
 
 # ---------------------------------------------------------------- what the equations say

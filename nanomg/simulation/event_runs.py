@@ -23,6 +23,7 @@ from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.arms import AS_GIVEN, AS_SET, Arms
 from nanomg.simulation.event_arms import arms_of
 from nanomg.simulation.event_times import common_times
+from nanomg.simulation.failure import without_steady_state
 from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, RESPONSE, SERUM
 from nanomg.simulation.subject_lanes import SubjectLanes
 from nanomg.solver.status import Status
@@ -50,6 +51,7 @@ class EventRuns:
     status: np.ndarray
     seen: Mapping[str, np.ndarray]
     bounds: np.ndarray
+    lacks: Mapping[tuple[int, int, int], str]  # by regimen, hypothesis and subject: what is without a steady state
 
     @property
     def subjects(self) -> tuple[Subject, ...]:
@@ -59,6 +61,12 @@ class EventRuns:
     def failures(self, i: int) -> list[Status]:
         """Why trajectories of one subject failed."""
         return [Status(int(code)) for code in self.status[:, :, i].ravel() if code != Status.DONE]
+
+    def reason(self, i: int | None = None) -> str:
+        """The worst reason of all trajectories, or of those of one subject; without a steady state, that of which state."""
+        worst = Status(int(np.max(self.status if i is None else self.status[:, :, i])))
+        lacks = [text for (_, _, subject), text in self.lacks.items() if i in (None, subject)]
+        return f"{worst.reason}: {lacks[0]}" if worst == Status.NO_STEADY_STATE and lacks else worst.reason
 
     def seen_by(self, i: int) -> dict[str, np.ndarray]:
         """The outputs at the records of one subject."""
@@ -74,6 +82,8 @@ class _Solved(NamedTuple):
     """Some lanes, last in each: how they ended, and quantities at the records (record, lane) and at the times (time, lane)."""
 
     status: Any
+    stopped: Any  # [h]
+    worst: Any  # row of the state with the largest error, or without a steady state
     at_records: dict[str, Any]
     at_times: dict[str, Any]
 
@@ -114,8 +124,21 @@ def run(
         name: solved.at_records[name][record, subject * shape[1] * shape[2]]  # the first arm and hypothesis come first
         for name in scenario.outputs
     }
-    status = np.asarray(solved.status).reshape(shape).transpose(order)
-    return EventRuns(arms, hypotheses, times, close, data, status, seen, bounds)
+    status, stopped, worst = (
+        np.asarray(a).reshape(shape).transpose(order) for a in (solved.status, solved.stopped, solved.worst)
+    )
+    states = list(scenario.model.states)
+    lacks = {}
+    for r, h, i in zip(*np.nonzero(status == Status.NO_STEADY_STATE), strict=True):
+        subject = [*arms.values()][r][i]
+        lacks[int(r), int(h), int(i)] = without_steady_state(
+            scenario.model,
+            subject,
+            states[worst[r, h, i]],
+            stopped[r, h, i],
+            bool(scenario.subjects or len(subjects) > 1),
+        )
+    return EventRuns(arms, hypotheses, times, close, data, status, seen, bounds, lacks)
 
 
 def _solved(
@@ -143,6 +166,8 @@ def _solved(
         rows = len(lanes.time)
         return _Solved(
             np.asarray(solved.status),
+            np.asarray(solved.stop.time),
+            np.asarray(solved.stop.worst),
             {name: observed[name][:rows] for name in scenario.outputs},
             {name: observed[name][rows:] for name in names},
         )

@@ -14,7 +14,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from nanomg.dosing.event_record import Subject
 from nanomg.equations.model import Model
+from nanomg.formatting import format_number
+from nanomg.simulation.disposition import disposition
 from nanomg.solver.problem import Stop
 from nanomg.solver.status import Status
 
@@ -58,6 +61,14 @@ def cause_of(model: Model, values: Mapping[str, Any], held: tuple[str, ...], sta
     found = sorted(terms[state], key=lambda term: -_size(term.amount))
     undefined = tuple(name for name in model.signals if not np.isfinite(x[name]))
     return Diagnosis(Status(status), float(last.time), state, x[state], rates[state], tuple(found), undefined)
+
+
+def without_steady_state(model: Model, subject: Subject, state: str, time: float, rows: bool) -> str:
+    """Which state has no steady state under which record of a subject; `rows`: whether they are those of a table."""
+    steady = [r for r in subject.records if r.doses and r.ss and state in disposition(model, r.cmt)]
+    record = min(steady, key=lambda r: abs(r.time - time))
+    row = f", row {record.row}" if rows else ""
+    return f"{state} has none under the doses into {record.cmt} at {format_number(record.time)} h{row}"
 
 
 def _terms(model: Model, x: Mapping[str, Any]) -> dict[str, list[RateTerm]]:

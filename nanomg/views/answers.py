@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nanomg import jobs
+from nanomg.page import steady_states
 from nanomg.page.blocks import Block
 from nanomg.page.result import ResultReader
 
@@ -23,3 +24,4 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     job = jobs.maker(result.tree)
     if job is not None and result.summary:
         yield from job.page.blocks(result)
+        yield from steady_states.blocks(result)

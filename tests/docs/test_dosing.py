@@ -37,7 +37,7 @@ def test_the_tables_on_the_page_run(tmp_path: Path) -> None:
     assert float(series.sel(time=96.0)) > 5 / K and float(series.sel(time=120.0)) == 0 < float(series.sel(time=150.0))
 
     events = tmp_path / "doses.csv"
-    (text,) = blocks("csv")
+    *_, text = blocks("csv")
     events.write_text(text, encoding="utf-8")
     columns = "\n".join(line for line in columns.splitlines() if "VOLUME" not in line)
     simulate_run.simulate(textbook(tmp_path, columns), events=events, records=tmp_path / "out.csv")

@@ -13,19 +13,18 @@ from nanomg.simulation.event_runs import EventRuns
 from nanomg.solver.status import Status
 
 
-def of_status(status: np.ndarray) -> dict[str, Any]:
-    """The worst ending and how many trajectories did not reach their end."""
+def of_status(status: np.ndarray, reason: str = "") -> dict[str, Any]:
+    """The worst ending, with a fuller reason if one is given, and how many trajectories did not reach their end."""
     worst = Status(int(status.max()))
     failed = int((status != Status.DONE).sum())
-    return {"code": int(worst), "reason": worst.reason, "failed": failed, "trajectories": int(status.size)}
+    return {"code": int(worst), "reason": reason or worst.reason, "failed": failed, "trajectories": int(status.size)}
 
 
 def of_subjects(found: EventRuns) -> dict[str, Any]:
     """The same over all subjects, with the reason for each one that has a trajectory that failed."""
     some = np.flatnonzero((found.status != Status.DONE).any((0, 1))).tolist()
-    failed = {found.subjects[i].id: found.failures(i) for i in some}
-    failures = {name: {"failed": len(why), "reason": max(why).reason} for name, why in failed.items() if why}
-    return {**of_status(found.status), "subjects": len(found.subjects), "failed_subjects": failures}
+    failed = {found.subjects[i].id: {"failed": len(found.failures(i)), "reason": found.reason(i)} for i in some}
+    return {**of_status(found.status, found.reason()), "subjects": len(found.subjects), "failed_subjects": failed}
 
 
 def signals(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:

@@ -136,16 +136,16 @@ def run(request: SimulateRequest, *, library: Library | None = None, command: st
         arms = simulation_arms.run_arms(
             chosen, simulation_arms.arms_of(chosen, chosen.doses), precision=request.precision
         )
-        given = None
+        given, reason = None, ""
     else:
         found = event_runs.run(chosen, (event_arms.scenario_subject(chosen),), request.precision)
-        arms, given = found.of(0), found.arms
+        arms, given, reason = found.of(0), found.arms, found.reason()
     numbers = outcome.of_arms(chosen, arms)
     mg, sentence = verdict.judge(chosen, arms, numbers=numbers)
     summary = SimulateSummary.of(
         {
             **about_scenario(chosen, path),
-            "status": measures.of_status(arms.status),
+            "status": measures.of_status(arms.status, reason),
             "signals": measures.signals(chosen, arms, AS_GIVEN),
             "verdict": sentence,
             "outcome": outcome.summary_of(numbers),
@@ -196,7 +196,7 @@ def _simulate_events(
     numbers, mg, effects, sentence = _judge_subjects(scenario, found)
     summary = SimulateSummary.of(
         {
-            **about_scenario(scenario, path),
+            **about_scenario(scenario, path, subjects),
             "events": events,
             "records": str(table) if table else None,
             "status": measures.of_subjects(found),
