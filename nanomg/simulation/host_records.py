@@ -87,8 +87,8 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
     )
 
 
-class Found(NamedTuple):
-    """As `record_course.Found`, lanes first."""
+class HostSettled(NamedTuple):
+    """As `record_course.SettledLanes`, lanes first."""
 
     inputs: KernelInputs
     residual: np.ndarray
@@ -96,7 +96,7 @@ class Found(NamedTuple):
     stop: Stop
 
 
-def settled(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs) -> Found:
+def settled(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs) -> HostSettled:
     """All steady states, round by round: what a later one depends on follows from those before."""
     order: Layout = lanes.order
     (batch, states), beyond = inputs.y0.shape, len(order.back)
@@ -104,7 +104,7 @@ def settled(plan: Plan, lanes: Lanes, given: Start, inputs: KernelInputs) -> Fou
     stop = Stop(
         np.zeros(batch), np.zeros((states, batch)), np.zeros((inputs.forcing.shape[2], batch)), np.zeros(batch, int)
     )
-    found = Found(inputs._replace(jump=jump), np.zeros(batch), np.full(batch, beyond), stop)
+    found = HostSettled(inputs._replace(jump=jump), np.zeros(batch), np.full(batch, beyond), stop)
     for turn, periods in enumerate(order.periods):
         several = [(group, real) for group, period in enumerate(periods) if len((real := _real(period, beyond)).lane)]
         for group, period in several:
@@ -130,7 +130,9 @@ def _at_records(plan: Plan, inputs: KernelInputs, period: Period) -> np.ndarray:
     return ends[:, 0].astype(float)
 
 
-def _add_group(plan: Plan, lanes: Lanes, given: Start, found: Found, group: int, period: Period, y: np.ndarray) -> None:
+def _add_group(
+    plan: Plan, lanes: Lanes, given: Start, found: HostSettled, group: int, period: Period, y: np.ndarray
+) -> None:
     """The steady states of one group of states, with the state `y` (n, state) at their records, into what is found."""
     problem, states = plan.problem_alone(group), list(plan.model.states)
     rows = np.array([states.index(name) for name in problem.model.states])

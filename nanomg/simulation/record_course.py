@@ -36,7 +36,7 @@ def course(plan: Plan, lanes: Lanes) -> Course:
     return courses._replace(intervals=courses.intervals._replace(used=lanes.order.used))
 
 
-class Found(NamedTuple):
+class SettledLanes(NamedTuple):
     """Steady states that lanes need: `inputs` with those that were found, and what is known of the lanes (lane,).
 
     `first` is the first action of a lane that is without a steady state, beyond all where there is none; `stop` says why.
@@ -48,7 +48,7 @@ class Found(NamedTuple):
     stop: Stop
 
 
-def settled(plan: Plan, lanes: Lanes, inputs: Inputs) -> Found:
+def settled(plan: Plan, lanes: Lanes, inputs: Inputs) -> SettledLanes:
     """All steady states, round by round: what a later one depends on follows from those before."""
     order: Layout = lanes.order
     batch, beyond = inputs.y0.shape[1], len(order.back)
@@ -56,7 +56,7 @@ def settled(plan: Plan, lanes: Lanes, inputs: Inputs) -> Found:
     stop = Stop(
         none, jnp.zeros_like(inputs.y0), jnp.zeros_like(inputs.intervals.forcing[0]), jnp.zeros(batch, jnp.int32)
     )
-    found = Found(inputs, none, jnp.full(batch, beyond), stop)
+    found = SettledLanes(inputs, none, jnp.full(batch, beyond), stop)
     for turn, periods in enumerate(order.periods):
         reached = integrate.solve(plan.problem, rounded(found.inputs, plan.precision)).ends if turn else None
         for group, period in enumerate(periods):
@@ -67,7 +67,9 @@ def settled(plan: Plan, lanes: Lanes, inputs: Inputs) -> Found:
     return found
 
 
-def _with_group(plan: Plan, lanes: Lanes, before: Found, group: int, period: Period, y: jax.Array) -> Found:
+def _with_group(
+    plan: Plan, lanes: Lanes, before: SettledLanes, group: int, period: Period, y: jax.Array
+) -> SettledLanes:
     """The steady states of one group of states as one block, with the state `y` (state, n) at their records."""
     problem, inputs = plan.problem_alone(group), before.inputs
     pick = lambda a: jnp.take(a, period.lane, -1)
@@ -103,7 +105,7 @@ def _with_group(plan: Plan, lanes: Lanes, before: Found, group: int, period: Per
         before.stop.worst.at[lane].set(jnp.asarray(rows, jnp.int32)[steady.worst], mode="drop"),
     )
     residual = before.residual.at[period.lane].max(steady.residual)
-    return Found(inputs, residual, first, jax.tree.map(jax.lax.stop_gradient, stop))
+    return SettledLanes(inputs, residual, first, jax.tree.map(jax.lax.stop_gradient, stop))
 
 
 def with_amounts(lanes: Lanes, amount: Any) -> Lanes:
