@@ -234,6 +234,19 @@ def test_equations_of_different_schemas_are_not_called_different() -> None:
     assert [(d.name, d.values) for d in both.differences] == [("equations", ("0" * 8, "1" * 8))] and not both.unknowns
 
 
+def test_every_hypothesis_is_compared_and_rests_of_rounding_are_0() -> None:
+    """Virus and infected cells are gone at the end of both runs, and LFA-1 of a low-Mg diet depends on the hypothesis."""
+    runs = {name: nanomg.simulate(name).tree for name in ("mouse-influenza", "mouse-influenza-low-mg-diet")}
+    found = nanomg.compare(runs)
+    rows = list(zip(found.quantities, found.table.value.values, strict=True))
+    assert rows[0][0].group == "outcome"
+    competence = {q.measure: values[1] for q, values in rows if q.group == "outcome" and q.name == "lfa1.competence"}
+    assert competence["mean, H1"] < 0.6 < 0.9 < competence["mean, H3"]
+    ends = {q.name: values for q, values in rows if q.measure == "final, H1"}
+    assert (ends["influenza.infected"] == 0.0).all() and (ends["influenza.log10"] == 0.0).all()
+    assert all(value == 0.0 or abs(value) > 1e-9 for q, values in rows if q.unit == "1" for value in values)
+
+
 Program = Callable[..., tuple[int, str, str]]
 
 

@@ -29,7 +29,7 @@ def _read(name: str, times: np.ndarray, values: np.ndarray, *level: float) -> fl
 
 def _effect(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
     """The effect of Mg in one arm compared with the arm without Mg, under each hypothesis."""
-    times, gamma = arms.times, scenario.parameters[DONNAN].value
+    times, donnan = arms.times, scenario.parameters.get(DONNAN)
     out: dict[str, Any] = {key: {} for key in HOURS}
     gain, rises, peaks, serum = {}, [], {}, []
     for h in arms.hypotheses:
@@ -44,8 +44,8 @@ def _effect(scenario: Scenario, arms: Arms, regimen: str) -> dict[str, Any]:
             gain[h] = _read("mean", times, treated[RESPONSE] / control[RESPONSE]) - 1.0
         rises.append(_read("mean", times, rise))
         peaks[h] = _read("max", times, rise)
-        serum.append(gamma * _read("mean", times, treated[SERUM] - control[SERUM]))
-    through_serum = serum[0] / rises[0] if rises[0] > 1e-9 else None
+        serum.append(_read("mean", times, treated[SERUM] - control[SERUM]))
+    through_serum = donnan.value * serum[0] / rises[0] if donnan is not None and rises[0] > 1e-9 else None
     return {
         **out,
         "mean_competence_gain": gain,
