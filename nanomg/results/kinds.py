@@ -8,3 +8,4 @@ BASELINE_WITHOUT = "baseline without Mg"  # control arm of a baseline that bring
 # comparisons of regimens: what Mg does at otherwise equal doses, what all other changes do, and both with the change of the Mg
 MG_EFFECT, FREE_EFFECT, BASELINE_EFFECT = "effect of Mg", "effect of Mg given free", "effect of Mg in the baseline"
 REST, CHANGE = "other changes", "change from baseline"
+MINUS = " minus "  # between the two regimens of a comparison

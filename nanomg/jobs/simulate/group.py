@@ -13,6 +13,7 @@ from nanomg.jobs.simulate.added import AddedColumn
 from nanomg.library.scenario import Scenario
 from nanomg.results.attributes import of_quantity
 from nanomg.results.groups import about, dose_rows, doses, parameters, trajectories
+from nanomg.results.kinds import MINUS
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import roles
 from nanomg.simulation.arms import Arms
@@ -100,7 +101,7 @@ def of_outcome(found: outcome.OutcomeNumbers) -> dict[str, xr.Dataset]:
             stacked(found.differences),
             about("1", "difference between two regimens, in the unit of `unit`"),
         )
-        texts = [f"{one} minus {other}" for one, other in found.compared.values()]
+        texts = [f"{one}{MINUS}{other}" for one, other in found.compared.values()]
         variables["compared"] = (("comparison",), np.array(texts, object), {"long_name": "regimens compared"})
         coordinates["comparison"] = list(found.compared)
     if found.subjects is not None:

@@ -15,7 +15,16 @@ import numpy as np
 from nanomg import units
 from nanomg.analysis.readouts import READ_OUTS
 from nanomg.library.scenario import Scenario
-from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, BASELINE_WITHOUT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
+from nanomg.results.kinds import (
+    BASELINE,
+    BASELINE_EFFECT,
+    BASELINE_WITHOUT,
+    CHANGE,
+    FREE_EFFECT,
+    MG_EFFECT,
+    MINUS,
+    REST,
+)
 from nanomg.simulation.arms import AS_GIVEN, FREE, WITHOUT, Arms
 from nanomg.simulation.event_runs import EventRuns
 from nanomg.simulation.roles import RESPONSE
@@ -48,6 +57,11 @@ class OutcomeNumbers:
         """A regimen or a comparison under each hypothesis; of several subjects the median."""
         rows, names = (self.values, self.regimens) if of in self.regimens else (self.differences, tuple(self.compared))
         return dict(zip(self.hypotheses, _median(rows[signal][read_out][names.index(of)]), strict=True))
+
+    def size(self, signal: str, read_out: str, comparison: str) -> float:
+        """How large the numbers are that a difference is between, under any hypothesis."""
+        values = [v for regimen in self.compared[comparison] for v in self.typical(signal, read_out, regimen).values()]
+        return max((abs(value) for value in values if np.isfinite(value)), default=0.0)
 
 
 def read_outs_of(unit: str) -> tuple[str, str]:
@@ -134,7 +148,7 @@ def summary_of(found: OutcomeNumbers) -> dict[str, Any]:
         "hypotheses": found.hypotheses,
         "main": found.main,
         "subjects": None if found.subjects is None else len(found.subjects),
-        "compared": {name: f"{one} minus {other}" for name, (one, other) in found.compared.items()},
+        "compared": {name: f"{one}{MINUS}{other}" for name, (one, other) in found.compared.items()},
         "signals": {
             name: {
                 "unit": unit,

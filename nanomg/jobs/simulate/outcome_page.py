@@ -19,7 +19,16 @@ from nanomg.jobs.simulate.effect_text import (
 from nanomg.page.blocks import LARGE, Block, Cell, Folded, Items, Table, Text, Tile
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
-from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, BASELINE_WITHOUT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
+from nanomg.results.kinds import (
+    BASELINE,
+    BASELINE_EFFECT,
+    BASELINE_WITHOUT,
+    CHANGE,
+    FREE_EFFECT,
+    MG_EFFECT,
+    MINUS,
+    REST,
+)
 from nanomg.simulation.roles import AS_SET, FREE, HYPOTHESIS_TEXTS, RELEVANT, WITHOUT
 
 _HEADERS = {
@@ -100,8 +109,7 @@ def _table(result: ResultReader, name: str) -> Table:
     for read_out in _read_outs(result, name):
         for h in hypotheses:
             values = [result.cell("outcome", "signals", name, "by_regimen", read_out, r, h) for r in regimens]
-            size = max((abs(cell.value) for cell in values if cell.value is not None), default=0.0)
-            differences = (_difference(result, name, read_out, c, h, size) for c in compared)
+            differences = (_difference(result, name, read_out, c, h) for c in compared)
             label = READ_OUTS[read_out].short
             rows.append((label if len(hypotheses) == 1 else f"{label}, {h}", *values, *differences))
     headers = ("", *(_HEADERS.get(column, column) for column in (*regimens, *compared)))
@@ -116,7 +124,8 @@ def _caption(result: ResultReader, name: str) -> str:
     return f"Outcome: {called}{unit_after(_unit(result, name)).replace(' ', ' in ', 1)}{of}"
 
 
-def _difference(result: ResultReader, name: str, read_out: str, compared: str, hypothesis: str, size: float) -> Cell:
+def _difference(result: ResultReader, name: str, read_out: str, compared: str, hypothesis: str) -> Cell:
+    size = _size(result, name, read_out, compared)
     cell = result.cell("outcome", "signals", name, "differences", read_out, compared, hypothesis)
     ends = result.at("outcome", "signals", name, "ranges", read_out, compared, hypothesis)
     note = f"{' to '.join(signed_number(end, size) for end in ends)}" if ends else ""
@@ -143,7 +152,7 @@ def effect_tile(result: ResultReader) -> Iterator[Tile]:
     read_out = _read_outs(result, name)[0]
     effect = _row(result, name, "differences", read_out, MG_EFFECT)
     arms = [_row(result, name, "by_regimen", read_out, r) for r in (result.at("outcome", "regimen"), WITHOUT)]
-    size = max((abs(value) for arm in arms for value in _known(arm)), default=0.0)
+    size = _size(result, name, read_out, MG_EFFECT)
     with_it, without = (span_text(_known(arm), 3) for arm in arms)
     note = f"{over_text(effect).strip()}: {with_it} with it, {without} without".removeprefix(": ")
     label = f"effect of Mg on {result.glossary.get(name, name)}, {READ_OUTS[read_out].short}"
@@ -197,6 +206,13 @@ def _unit(result: ResultReader, name: str) -> str:
     return str(result.at("outcome", "signals", name, "unit") or "1")
 
 
+def _size(result: ResultReader, name: str, read_out: str, compared: str) -> float:
+    """How large the numbers are that a difference is between, under any hypothesis."""
+    regimens = str(result.at("outcome", "compared", compared) or "").split(MINUS)
+    arms = [_row(result, name, "by_regimen", read_out, regimen) for regimen in regimens]
+    return max((abs(value) for arm in arms for value in _known(arm)), default=0.0)
+
+
 def _known(values: Mapping[str, float | None]) -> list[float]:
     return [value for value in values.values() if value is not None and math.isfinite(value)]
 
@@ -234,7 +250,6 @@ def quantities(result: ResultReader) -> Numbers:
             short, given = READ_OUTS[read_out].short, _row(result, name, "by_regimen", read_out, regimen)
             for h, value in given.items():
                 yield Quantity("outcome", name, f"{short}, {h}", unit), value
-            arms = (given, _row(result, name, "by_regimen", read_out, WITHOUT))
-            size = max((abs(value) for arm in arms for value in _known(arm)), default=0.0)
+            size = _size(result, name, read_out, MG_EFFECT)
             for h, value in _row(result, name, "differences", read_out, MG_EFFECT).items():
                 yield Quantity("outcome", name, f"Mg effect on {short}, {h}", unit), resolved(value, size, LEAST_SHARE)

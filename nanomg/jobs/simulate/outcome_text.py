@@ -26,7 +26,7 @@ def with_and_without(scenario: Scenario, found: OutcomeNumbers) -> str:
     given, control = (found.typical(name, read_out, r) for r in (found.regimen, WITHOUT))
     by_mg = found.typical(name, read_out, MG_EFFECT)
     unit, what = unit_after(found.units[name]), _named(scenario, name, read_out)
-    change, over = difference_text(by_mg.values(), _size(given, control)), over_text(by_mg)
+    change, over = difference_text(by_mg.values(), found.size(name, read_out, MG_EFFECT)), over_text(by_mg)
     over += _of_subjects(found)
     with_it, without = (span_text(values.values(), 3) for values in (given, control))
     same = f"{with_it}{unit} with and without it"
@@ -44,14 +44,17 @@ def _since_baseline(found: OutcomeNumbers, name: str, read_out: str) -> str:
     if REST not in found.compared:
         return ""
     unit = unit_after(found.units[name])
-    before, rest = found.typical(name, read_out, BASELINE), found.typical(name, read_out, REST)
-    size = _size(before, found.typical(name, read_out, found.regimen))
+    before = found.typical(name, read_out, BASELINE)
+    by_doses, by_mg = (
+        difference_text(found.typical(name, read_out, of).values(), found.size(name, read_out, of))
+        if of in found.compared
+        else ""
+        for of in (REST, BASELINE_EFFECT)
+    )
     text = f"{span_text(before.values(), 3)}{unit}"
-    if BASELINE_EFFECT in found.compared:
-        change = difference_text(found.typical(name, read_out, BASELINE_EFFECT).values(), size)
-        text += f", which its own Mg changes by {change}{unit}" if change != "0" else ", the same without its Mg"
-    other = difference_text(rest.values(), size)
-    bring = f"bring {other}{unit}" if other != "0" else "make no difference"
+    if by_mg:
+        text += f", which its own Mg changes by {by_mg}{unit}" if by_mg != "0" else ", the same without its Mg"
+    bring = f"bring {by_doses}{unit}" if by_doses != "0" else "make no difference"
     return f" Compared with the baseline regimen ({text}), changes of other doses {bring}."
 
 
@@ -60,8 +63,8 @@ def given_free(scenario: Scenario, found: OutcomeNumbers) -> str:
     if not _is_apart(found) or FREE_EFFECT not in found.compared:
         return ""
     name, (read_out, _) = found.main[0], read_outs_of(found.units[found.main[0]])
-    control, by_mg = (found.typical(name, read_out, of) for of in (WITHOUT, FREE_EFFECT))
-    change, what = difference_text(by_mg.values(), _size(control)), _named(scenario, name, read_out)
+    size, what = found.size(name, read_out, FREE_EFFECT), _named(scenario, name, read_out)
+    change = difference_text(found.typical(name, read_out, FREE_EFFECT).values(), size)
     if change == "0":
         return f", and does not change {what}"
     return f", and changes {what} by {change}{unit_after(found.units[name])}"
@@ -107,7 +110,7 @@ def _outcome(scenario: Scenario, found: OutcomeNumbers) -> str:
         before, change = (found.typical(name, read_out, of) for of in (BASELINE, CHANGE))
         text += (
             f" Compared with the baseline regimen ({span_text(before.values(), 3)}{unit}) it changes "
-            f"{_WHEN[read_out]} by {difference_text(change.values(), _size(before))}{unit}."
+            f"{_WHEN[read_out]} by {difference_text(change.values(), found.size(name, read_out, CHANGE))}{unit}."
         )
     return text
 
@@ -149,9 +152,3 @@ def _named(scenario: Scenario, name: str, read_out: str) -> str:
     """A read-out of an output, within a sentence."""
     text = scenario.model.declaration(name).text
     return {END: f"{text} at the end", MEAN: f"mean {text}", HIGHEST: f"highest {text}"}[read_out]
-
-
-def _size(*values: Mapping[str, float]) -> float:
-    """How large the numbers are that a difference is between."""
-    known = [abs(v) for by in values for v in by.values() if np.isfinite(v)]
-    return max(known, default=0.0)
