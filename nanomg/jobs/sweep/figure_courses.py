@@ -47,7 +47,7 @@ def course_picture(
         drawing_style.time_axis(axis, hours, drawing_style.WIDTH)
         axis.set_ylabel(drawing_style.wrapped(f"{kept.text} {kept.label}", ROW))
         scale_y(axis, kept)
-        where = f"at {', '.join(fixed)}" if fixed else ""
+        where = ", ".join(fixed)
         drawing_style.legend(part, [*handles.values()], joined(where, varied, note))
 
     return Picture(kept.text, strip + ROW + 0.8, draw)

@@ -24,12 +24,16 @@ _BINS = 40
 
 
 def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str) -> Picture:
-    """A number over each coordinate of sampled points, with the running median, in a colour for each category."""
+    """A number over each coordinate of sampled points, in a colour for each category, sampled ones too.
+
+    The running median is drawn where no other coordinate is of doses, so that regimens are not mixed.
+    """
     columns = min(3, len(space.sampled))
     rows = math.ceil(len(space.sampled) / columns)
-    curves = by_name(kept.middle, space.named)
+    curves = _by_category_of_points(data, space, by_name(kept.middle, space.named))
     points = data.sizes["point"]
     thin = slice(None, None, max(1, len(curves) * points // _POINTS))
+    smooth = [name for name in space.sampled if not any(o.startswith("dose.") for o in space.sampled if o != name)]
     bright = [withStroke(linewidth=4.0, foreground="white")]
     looks = [{"color": COLOURS[k % len(COLOURS)], "ls": LINES[k % len(LINES)], "lw": 2.0} for k in range(len(curves))]
 
@@ -49,7 +53,7 @@ def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str)
             for look, (_, y) in zip(looks, curves, strict=True):
                 dots = {"color": look["color"], "alpha": 0.4, "mew": 0, "rasterized": points > 1000}
                 axis.plot(x[thin], y.values[thin], "o", ms=2.6, **dots)
-            for look, (_, y) in zip(looks, curves, strict=True):
+            for look, (_, y) in zip(looks if name in smooth else [], curves, strict=False):
                 median = _by_category(x, y.values) if named else _running(x, y.values)
                 axis.plot(*median, **look | ({"ls": "", "marker": "D"} if named else {}), path_effects=bright)
             as_log = not named and x.min() > 0 and x.max() > 20 * x.min() and np.median(x) < (x.min() + x.max()) / 3
@@ -60,16 +64,27 @@ def scatter_picture(data: xr.Dataset, space: Space, kept: KeptNumber, note: str)
                 drawing_style.log_axis(axis, "x")
         for i, axis in enumerate(axes[: len(space.sampled)]):
             scale_y(axis, kept, named=i == columns - 1)
-        lines = [
-            drawing_style.key(
-                **look, label=f"{drawing_style.literal(label)}, running median" if label else "running median"
-            )
-            for look, (label, _) in zip(looks, curves, strict=True)
-        ]
+        lines = []
+        for look, (label, _) in zip(looks, curves, strict=True):
+            words = [drawing_style.literal(label), "running median" if smooth else ""]
+            line = look if smooth else {"color": look["color"], "ls": "", "marker": "o", "ms": 4}
+            if text := ", ".join(filter(None, words)):
+                lines.append(drawing_style.key(**line, label=text))
         dot = drawing_style.key(ls="", marker="o", color=GREY, ms=4, label=f"{points:,} points")
         drawing_style.legend(part, [dot, *lines], note)
 
     return Picture(kept.text, ROW * rows + 0.8, draw)
+
+
+def _by_category_of_points(
+    data: xr.Dataset, space: Space, curves: Sequence[tuple[str, xr.DataArray]]
+) -> list[tuple[str, xr.DataArray]]:
+    """The curves of each category that was sampled, such as a hypothesis; points of the others are NaN."""
+    for name in space.sampled:
+        if data[name].dtype.kind not in "iuf":
+            parts = [(value, data[name] == value) for value in np.unique(data[name].values)]
+            curves = [(f"{value}{text and ', '}{text}", y.where(here)) for text, y in curves for value, here in parts]
+    return list(curves)
 
 
 def _running(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ def map_pictures(data: xr.Dataset, space: Space, kept: KeptNumber, note: str) ->
     ends = np.nanquantile(middle.values, (0.0, 1.0)) if np.isfinite(middle.values).any() else (0.0, 1.0)
     shown = at_most(middle[spread].values, _PANELS) if spread else [None]
     what = "median of the subjects" if space.subjects else "typical subject"
-    where = f"{what}{', at ' + ', '.join(fixed) if fixed else ''}"
+    where = ", ".join([what, *fixed])
     centres = middle[x].values, middle[y].values
 
     def draw(part: Any) -> None:

@@ -113,11 +113,12 @@ def by_name(values: xr.DataArray, named: Sequence[str]) -> list[tuple[str, xr.Da
 
 
 def hold_at_middle(values: xr.DataArray, dims: Sequence[str]) -> tuple[xr.DataArray, list[str]]:
-    """The values in the middle of further axes, of names at the first, and where that is."""
+    """The values in the middle of further axes, of names at the first, and where that is, in words."""
     texts = []
     for dim in dims:
         at = values[dim].isel({dim: values.sizes[dim] // 2 if values[dim].dtype.kind in "iuf" else 0})
-        texts.append(place_text(values[dim], at.values[()]))
+        text = place_text(values[dim], at.values[()])
+        texts.append(f"at {text}" if values[dim].dtype.kind in "iuf" else text)
         values = values.sel({dim: at})
     return values, texts
 

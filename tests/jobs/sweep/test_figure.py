@@ -130,3 +130,15 @@ def test_doses_that_a_sweep_varies_are_not_drawn(swept: xr.DataTree) -> None:
     other = swept["sweep"].to_dataset().drop_vars("dose.interval").rename({"dose.amount": "dose.pk.central.amount"})
     found = tree({"sweep": other, "doses": swept["doses"].to_dataset()})
     assert any("pk.depot: 100 mg × 2" in text for text in texts(plots.plot(found, ["pk.C"])))
+
+
+def test_sampled_hypotheses_have_a_colour_each_and_regimens_are_not_mixed() -> None:
+    asked = {"sample": "sobol", "points": 16, "keep": ["tumour.volume:final"]}
+    alone = nanomg.sweep(
+        "mouse-mc38-depot", vary=["dose.liposome.intratumoral.scale=0.5..2", "hypothesis=H1,H2"], **asked
+    )
+    said = " ".join(texts(plots.plot(alone.tree)))
+    assert "H1, running median" in said and "H2, running median" in said
+    scales = [f"dose.{port}.scale=0.5..2" for port in ("liposome.intratumoral", "pd1.ip")]
+    mixed = nanomg.sweep("mouse-mc38-depot", vary=scales, **asked)
+    assert "running median" not in " ".join(texts(plots.plot(mixed.tree)))
