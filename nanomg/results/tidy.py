@@ -107,8 +107,8 @@ def _without_filling(frame: DataFrame, quantities: list[str]) -> DataFrame:
 def tidy_tables(tree: xr.DataTree) -> dict[str, TidyTable]:
     """The tables of a result by name, what was computed before what was asked for.
 
-    A group with quantities along different dimensions gives several tables: the one with most quantities has the name of the
-    group, the others also that of their dimensions.
+    A group with quantities along different dimensions gives several tables. The one with most quantities, or with most
+    dimensions of those, has the name of the group; the names of the others add their dimensions.
 
     Args:
         tree: a result, as `nanomg.open` returns it.
@@ -125,7 +125,7 @@ def tidy_tables(tree: xr.DataTree) -> dict[str, TidyTable]:
         along: dict[tuple[Any, ...], list[Any]] = {}
         for name, variable in data.data_vars.items():
             along.setdefault(variable.dims, []).append(name)
-        for i, (dims, names) in enumerate(sorted(along.items(), key=lambda item: -len(item[1]))):
+        for i, (dims, names) in enumerate(sorted(along.items(), key=lambda item: (-len(item[1]), -len(item[0])))):
             name = "-".join([group, *map(str, dims)]) if i else group
             elsewhere = [coordinate for coordinate in data.coords if not set(data[coordinate].dims) <= set(dims)]
             tables[name] = TidyTable(name, data[names].drop_vars(elsewhere, errors="ignore"))

@@ -68,6 +68,13 @@ def test_units_and_meanings_are_in_the_dictionary(simulated: xr.DataTree, tmp_pa
     assert (entries["regimen"]["type"], entries["pk.C"]["type"]) == ("text", "number")
 
 
+def test_the_first_table_is_of_what_was_computed() -> None:
+    along = {"slope": (("output", "parameter"), np.ones((1, 2))), "value": ("parameter", np.ones(2))}
+    found = tidy_tables(tree({"doses": xr.Dataset({"amt": ("dose", [1.0])}), "sensitivity": xr.Dataset(along)}))
+    assert list(found) == ["sensitivity", "sensitivity-parameter", "doses"]
+    assert found["sensitivity"].dims == ["output", "parameter"]
+
+
 def test_a_status_is_in_words(tmp_path: Path) -> None:
     written = nanomg.export(varied({"subject": 3}), tmp_path / "run.csv", "sweep")
     assert [row["status"] for row in lines(written["table"])] == ["too many steps", "done", "done"]
