@@ -116,8 +116,8 @@ def tidy_tables(tree: xr.DataTree) -> dict[str, TidyTable]:
     Example:
         >>> import nanomg
         >>> table = tidy_tables(nanomg.simulate("textbook-1cpt").tree)["doses"]
-        >>> table.rows, [(column.column, column.unit) for column in table.columns()][2:4]
-        (5, [('time_h', 'h'), ('amt', '1')])
+        >>> table.rows, [(column.column, column.unit) for column in table.columns()][2:5]
+        (5, [('time_h', 'h'), ('cmt', ''), ('amt', '1')])
     """
     tables: dict[str, TidyTable] = {}
     for group in sorted(tree.children, key=lambda name: name in _ASKED):

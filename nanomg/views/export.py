@@ -48,7 +48,7 @@ def export(
         >>> run = nanomg.simulate("textbook-1cpt")
         >>> written = nanomg.export(run.tree, "run.csv", "doses", force=True)
         >>> written["table"].read_text().splitlines()[1]
-        'as given,0,0.0,100.0,0.0,pk.depot,mg'
+        'as given,0,0.0,pk.depot,100.0,mg,0.0'
     """
     target = Path(output)
     write = _writer(target)
