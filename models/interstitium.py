@@ -16,7 +16,7 @@ class Interstitium(AbstractMechanism):
     states = {
         "interstitium.well": Var("umol", "free Mg in well-perfused tumour interstitium", "Mg", role="effect"),
         "interstitium.poor": Var("umol", "free Mg in poorly perfused tumour interstitium", "Mg", role="effect"),
-        "interstitium.cell": Var("umol", "Mg in tumour cells", "Mg", role="effect"),
+        "interstitium.cell": Var("umol", "Mg in tumour cells", "Mg", role="growth"),
     }
     signals = {
         "interstitium.C_well": Var("mmol/L", "free Mg concentration, well-perfused tumour interstitium"),

@@ -40,8 +40,8 @@ Values = Mapping[str, Any]
 Ends = str | Mapping[str, Scalar] | None
 
 # What a state is to a drug whose dose is given at steady state. Only disposition states are brought to it.
-DISPOSITION = "disposition"
-ROLES = (DISPOSITION, "effect", "accumulator", "growth")
+DISPOSITION, EFFECT = "disposition", "effect"
+ROLES = (DISPOSITION, EFFECT, "accumulator", "growth")
 
 
 class Var(NamedTuple):

@@ -6,7 +6,8 @@ way, in any mechanism, or if it leads to such a state and has the mechanism of a
 A state on which none of the drug's own depends, itself included, is an accumulator (an area, an amount in urine), and is left out.
 
 A declared role comes first: `disposition` is the drug's own wherever the dose has an influence, such as an effect compartment
-that shall be at steady state as well; `effect`, `accumulator` and `growth` never are, and nothing is followed through them.
+that shall be at steady state as well; `effect`, `accumulator` and `growth` are not, and nothing is followed through them. Only a dose
+that is given at its site of action, into a state of the role `effect`, is solved with such states of that mechanism.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
-from nanomg.equations.mechanism import DISPOSITION
+from nanomg.equations.mechanism import DISPOSITION, EFFECT
 from nanomg.equations.model import Model
 from nanomg.errors import InputError
 from nanomg.library.scenario import Scenario
@@ -53,11 +54,13 @@ def disposition(model: Model, cmt: str) -> tuple[str, ...]:
     role = {name: var.role for name, var in model.states.items()}
     dosed = dosed_states(model, cmt)
     for name in dosed:
-        if role[name] not in ("", DISPOSITION):
+        if role[name] not in ("", DISPOSITION, EFFECT):
             raise InputError(f"a dose into {cmt} has no steady state, since {name} is declared as {role[name]!r}")
     open_ = {name for name in model.states if role[name] in ("", DISPOSITION)} - {*model.ramped}
-    reached = _closure(dosed, flows, open_)
     homes = {model.owner[name] for name in dosed}
+    if any(role[name] == EFFECT for name in dosed):
+        open_ |= {name for name in model.states if role[name] == EFFECT and model.owner[name] in homes}
+    reached = _closure(dosed, flows, open_)
     nearby = {name for name in open_ if model.owner.get(name) in homes}
     backwards = {b: frozenset(a for a in flows if b in flows[a]) for b in flows}
     own = reached | (_closure(reached & nearby, backwards, nearby) if reached & nearby else set())

@@ -98,6 +98,7 @@ def test_a_drugs_own_states_follow_from_its_fluxes() -> None:
 def test_a_declared_role_comes_first() -> None:
     assert disposition(Model(settles_at_its_site("disposition")), "drug.oral")[-1] == "drug.site"
     assert "drug.site" not in disposition(Model(settles_at_its_site("effect")), "drug.oral")
+    assert disposition(Model(settles_at_its_site("effect")), "drug.site") == ("drug.site",)
     with pytest.raises(InputError, match=r"a dose into drug.site has no steady state.*declared as 'growth'"):
         disposition(Model(settles_at_its_site("growth")), "drug.site")
     with pytest.raises(InputError, match="no role 'grows'"):
