@@ -6,8 +6,8 @@ way, in any mechanism, or if it leads to such a state and has the mechanism of a
 A state on which none of the drug's own depends, itself included, is an accumulator (an area, an amount in urine), and is left out.
 
 A declared role comes first: `disposition` is the drug's own wherever the dose has an influence, such as an effect compartment
-that shall be at steady state as well; `effect`, `accumulator` and `growth` are not, and nothing is followed through them. Only a dose
-that is given at its site of action, into a state of the role `effect`, is solved with such states of that mechanism.
+that shall be at steady state as well; `effect`, `accumulator` and `growth` are not, and nothing is followed through them. Only a
+dose at its site of action, into a state of the role `effect`, is solved with such states of that mechanism.
 """
 
 from __future__ import annotations
