@@ -39,7 +39,7 @@ class EventRuns:
     """Trajectories of the subjects' arms under hypotheses: `data` is (regimen, hypothesis, subject, time), `status` without time.
 
     `times` is empty if only the records were requested, or if a subject's time decreases; `close`: whether they follow every
-    dose. `seen` has the outputs in their display units at each record of all subjects, (record,), as given and under the first
+    dose. `seen` has the outputs at each record of all subjects, (record,), as given and under the first
     hypothesis; subject `i` has those from `bounds[i]` up to `bounds[i + 1]`.
     """
 
@@ -194,7 +194,7 @@ def _shown(scenario: Scenario, subjects: int) -> list[str]:
 def record_lines(
     scenario: Scenario, runs: EventRuns, further: Mapping[str, np.ndarray], table: EventTable, source: str
 ) -> Iterator[str]:
-    """The records as text of a table: the columns of the event table unchanged, each output in its display unit, and further
+    """The records as text of a table: the columns of the event table unchanged, each output in its declared unit, and further
     columns (record,).
 
     A value of a trajectory that failed is missing.
