@@ -22,15 +22,15 @@ class LFA1(AbstractMechanism):
 
     name = "lfa1"
     states = {
-        "lfa1.competence": Var("1", "Mg-set competence of T cells in the tumour relative to untreated"),
-        "lfa1.systemic": Var("1", "Mg-set competence of T cells outside the tumour relative to untreated"),
+        "lfa1.competence": Var("1", "Mg-set competence of T cells in the target tissue relative to untreated"),
+        "lfa1.systemic": Var("1", "Mg-set competence of T cells outside the target tissue relative to untreated"),
     }
     signals = {
         "lfa1.gain_H1": Var("1", "LFA-1 function relative to untreated, empirical Hill (H1)"),
         "lfa1.gain_H2": Var("1", "LFA-1 function relative to untreated, Ca-competitive (H2)"),
         "lfa1.gain_H3": Var("1", "LFA-1 function relative to untreated, near-saturated (H3)"),
         "lfa1.gain": Var("1", "LFA-1 function relative to untreated, weighted over the hypotheses"),
-        "lfa1.gain_systemic": Var("1", "the same outside the tumour, where free Mg follows that of plasma"),
+        "lfa1.gain_systemic": Var("1", "the same outside the target tissue, where free Mg follows that of plasma"),
     }
     constants = {
         "lfa1.function_H1": Var("1", "LFA-1 function at the untreated concentration, H1"),

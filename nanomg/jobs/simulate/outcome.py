@@ -33,6 +33,7 @@ from nanomg.solver.status import Status
 END, MEAN, HIGHEST = "final", "mean", "max"
 
 _MAIN = 3  # signals that are shown first
+_LEAST = 1e-9  # of the largest value: what is below is a rest of rounding, and 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,9 +113,11 @@ def _numbers(
     differences: dict[str, dict[str, np.ndarray]] = {}
     for name, unit in scenario.outputs.items():
         y = np.moveaxis(data[name], -1, 0)
+        least = _LEAST * max(np.nanmax(np.abs(y), initial=0.0), 1.0 if unit == "1" else 0.0)
         values[name], differences[name] = {}, {}
         for read_out in read_outs_of(unit):
             found = np.asarray(READ_OUTS[read_out].formula(times, y, times[0], times[-1]), float)
+            found = np.where(np.abs(found) < least, 0.0, found)
             found = np.where(status == Status.DONE, found, np.nan)
             values[name][read_out] = found
             differences[name][read_out] = np.array([found[a] - found[b] for a, b in pairs]).reshape(

@@ -156,7 +156,7 @@ def effect_tile(result: ResultReader) -> Iterator[Tile]:
     with_it, without = (span_text(_known(arm), 3) for arm in arms)
     note = f"{over_text(effect).strip()}: {with_it} with it, {without} without".removeprefix(": ")
     label = f"effect of Mg on {result.glossary.get(name, name)}, {READ_OUTS[read_out].short}"
-    yield Tile(label, Cell(difference_text(_known(effect), size), note=note), _unit(result, name))
+    yield Tile(label, Cell(difference_text(_known(effect), size), note=note), _tile_unit(result, name))
 
 
 def tiles(result: ResultReader) -> Iterator[Tile]:
@@ -171,7 +171,7 @@ def tiles(result: ResultReader) -> Iterator[Tile]:
         ]
         notes += [over_text(values).strip()] if over_text(values) else []
         label = f"{result.glossary.get(name, name)}, {READ_OUTS[first].short}"
-        yield Tile(label, Cell(span_text(_known(values)), note=", ".join(notes)), _unit(result, name))
+        yield Tile(label, Cell(span_text(_known(values)), note=", ".join(notes)), _tile_unit(result, name))
 
 
 def changed_tiles(result: ResultReader) -> Iterator[Tile]:
@@ -185,7 +185,7 @@ def changed_tiles(result: ResultReader) -> Iterator[Tile]:
     note = "; ".join(f"{text}: {span_text(span)}" for text, span in spans.items() if span)
     over = over_text(values).replace(" ", ", ", 1)
     label = f"{result.glossary.get(name, name)}, {READ_OUTS[read_out].short}{over}"
-    yield Tile(label, Cell(span_text(_known(values)), note=note), _unit(result, name))
+    yield Tile(label, Cell(span_text(_known(values)), note=note), _tile_unit(result, name))
 
 
 def _first(result: ResultReader) -> str | None:
@@ -204,6 +204,11 @@ def _row(result: ResultReader, name: str, key: str, read_out: str, of: str) -> M
 
 def _unit(result: ResultReader, name: str) -> str:
     return str(result.at("outcome", "signals", name, "unit") or "1")
+
+
+def _tile_unit(result: ResultReader, name: str) -> str:
+    unit = _unit(result, name)
+    return "" if unit == "1" else unit
 
 
 def _size(result: ResultReader, name: str, read_out: str, compared: str) -> float:

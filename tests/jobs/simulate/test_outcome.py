@@ -213,3 +213,12 @@ def test_a_table_without_an_entry_is_still_shown(run: Run) -> None:
             holder = holder[step]
         del holder[key]
         assert [*page.blocks(ResultReader.of_summary(kind, less))]
+
+
+def test_a_rest_of_rounding_is_0_and_the_lung_is_no_tumour() -> None:
+    """At the end no lung cell makes virus any more: the solver leaves 1e-30 of them."""
+    run = nanomg.simulate("mouse-influenza")
+    ends = run.summary["outcome"]["signals"]["influenza.infected"]["by_regimen"]["final"][AS_GIVEN]
+    assert set(ends.values()) == {0.0} and float(run.tree["simulation"]["influenza.infected"][..., -1].max()) > 0.0
+    texts = [str(run.tree["simulation"][name].attrs["long_name"]) for name in run.summary["outcome"]["signals"]]
+    assert not any("tumour" in text for text in [*texts, run.summary["verdict"]])
