@@ -1,25 +1,30 @@
 """The user's cache folder: files that nanomg reuses in later processes. Everything in it can be made again.
 
-It holds compiled programs (nanomg.compute.program_store) and tables, which are JSON files of earlier results: the
-conversions of units, the outlines of source files. Its content is trusted, so it is read only from a folder that belongs
-to the user and that nobody else may write to. `NANOMG_CACHE` names another folder, or is `off`.
+It holds compiled programs (nanomg.compute.program_store) and tables, which are JSON of earlier results: the conversions of
+units, the outlines of source files. Its content is trusted. So the folder must belong to the user, nobody else may write to
+it, and the same holds of each file, which others may have left there before: it is judged once it is open, by owner, mode and
+links, and by a checksum with its name. `NANOMG_CACHE` names another folder, or is `off`.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import json
 import os
 import stat
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from nanomg import sealed
 
 TABLE, PART = ".table", ".part"  # how the names of a table and of a half-written file end
+_NAME = "name"  # what a file says that it is called, so that none stands for another
 
 
 def folder() -> Path | None:
@@ -54,21 +59,54 @@ def trusted(create: bool = True) -> Path | None:
     if status.st_uid != os.geteuid():
         fault = "it belongs to another user"
     elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        fault = "others may write to it (chmod go-w makes it yours)"
+        fault = "others may write to it; clear it (nanomg cache --clear), then make it yours (chmod go-w)"
     else:
         return place
     warnings.warn(f"nothing is stored in {str(place)!r}: {fault}", stacklevel=2)
     return None
 
 
-def write(place: Path, name: str, content: bytes) -> None:
+def open_own(path: Path) -> BinaryIO:
+    """A file of the folder, open for reading. Raises `PermissionError` where it is not a file of the user's alone.
+
+    A link is not followed, and a named pipe is not waited for.
+    """
+    flags = [getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")]
+    file = os.fdopen(os.open(path, os.O_RDONLY | sum(flags)), "rb")
+    status = os.fstat(file.fileno())
+    alone = stat.S_ISREG(status.st_mode)
+    if hasattr(os, "geteuid"):
+        others = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        # one that is just being replaced has no name left
+        alone = alone and status.st_uid == os.geteuid() and not others and status.st_nlink <= 1
+    if not alone:
+        file.close()
+        raise PermissionError(errno.EPERM, "this is not a file of the user's alone", str(path))
+    return file
+
+
+def read(place: Path, name: str) -> tuple[dict[str, Any], bytes] | None:
+    """What a file of the folder says of itself and its content; None where it is missing, damaged or may be of others."""
+    try:
+        with open_own(place / name) as file:
+            about, body = sealed.unseal(file.read())
+            if about.pop(_NAME, None) != name:
+                return None
+            # the descriptor rather than the name, which may be another file by now
+            os.utime(file.fileno() if os.utime in os.supports_fd else place / name)
+    except (OSError, sealed.Damaged):
+        return None
+    return about, body
+
+
+def write(place: Path, name: str, about: Mapping[str, Any], body: bytes) -> None:
     """Write a file of the folder, whole or not at all. A full or read-only disk is no error."""
     part = None
     try:
         handle, text = tempfile.mkstemp(suffix=PART, dir=place)
         part = Path(text)
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.write(sealed.seal({**about, _NAME: name}, body))
         part.replace(place / name)
     except OSError:
         if part is not None:
@@ -118,10 +156,12 @@ class ValueTable:
 
     def _read(self) -> dict[str, Any]:
         place = trusted(create=False)
+        entry = read(place, self._file) if place is not None else None
+        if entry is None or entry[0].get("version") != self._version():
+            return {}
         try:
-            content = json.loads((place / self._file).read_bytes()) if place is not None else {}
-            return dict(content["values"]) if content["version"] == self._version() else {}
-        except (OSError, ValueError, KeyError, TypeError):
+            return dict(json.loads(entry[1]))
+        except (ValueError, TypeError, RecursionError):
             return {}
 
     def save(self) -> None:
@@ -131,6 +171,5 @@ class ValueTable:
         values = {**self._read(), **self._values}
         if len(values) > self._most:
             values = {key: value for key, value in values.items() if key in self._used}
-        text = json.dumps({"version": self._version(), "values": values}, ensure_ascii=False)
-        write(place, self._file, text.encode())
+        write(place, self._file, {"version": self._version()}, json.dumps(values, ensure_ascii=False).encode())
         self._changed = False

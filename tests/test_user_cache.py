@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nanomg import user_cache
+from nanomg import sealed, user_cache
 
 
 @pytest.fixture
@@ -47,10 +49,30 @@ def test_a_full_table_keeps_what_was_used_last(folder: Path) -> None:
     assert [last.get(key, lambda: 0) for key in "abcd"] == [1, 0, 0, 2]
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": "1"}', b'{"version": "1", "values": 3}'])
-def test_a_damaged_table_is_made_again(folder: Path, content: bytes) -> None:
-    folder.mkdir(0o700)
-    (folder / "numbers.table").write_bytes(content)
+def saved(folder: Path, value: int) -> Path:
+    """A table in which `a` has a value."""
+    table = user_cache.ValueTable("numbers", lambda: "1")
+    table.get("a", lambda: value)
+    table.save()
+    return folder / "numbers.table"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: content[:-1],
+        lambda content: content.partition(b"\n")[2],
+        lambda content: content.replace(b'{"a": 5}', b'{"a": 6}'),
+        lambda content: content.replace(b'"version": "1"', b'"version": "2"'),
+        lambda content: sealed.seal({"name": "numbers.table", "version": "1"}, b"3"),
+        lambda content: sealed.seal({"name": "other.table", "version": "1"}, b'{"a": 5}'),
+        lambda content: b"[" * 100_000,
+    ],
+)
+def test_a_damaged_table_is_made_again(folder: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = saved(folder, 5)
+    path.write_bytes(damage(path.read_bytes()))
     table = user_cache.ValueTable("numbers", lambda: "1")
     assert table.get("a", lambda: 1) == 1
     table.save()
@@ -58,9 +80,51 @@ def test_a_damaged_table_is_made_again(folder: Path, content: bytes) -> None:
 
 
 def test_a_table_of_a_folder_that_others_write_to_is_not_believed(folder: Path) -> None:
-    user_cache.ValueTable("numbers", lambda: "1").save()
-    folder.mkdir(0o700, exist_ok=True)
-    (folder / "numbers.table").write_text('{"version": "1", "values": {"a": 5}}')
+    saved(folder, 5)
     folder.chmod(0o777)
-    with pytest.warns(UserWarning, match="others may write to it"):
+    with pytest.warns(UserWarning, match=r"others may write to it; clear it \(nanomg cache --clear\)"):
         assert user_cache.ValueTable("numbers", lambda: "1").get("a", lambda: 1) == 1
+
+
+def of_another(path: Path) -> None:
+    """Give a file to another user, as root can."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    os.chown(path, 65534, -1)
+
+
+def link_to_elsewhere(path: Path) -> None:
+    path.rename(path.with_suffix(".other"))
+    path.symlink_to(path.with_suffix(".other"))
+
+
+def named_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        of_another,
+        lambda path: path.chmod(0o620),
+        lambda path: path.chmod(0o602),
+        lambda path: os.link(path, path.with_suffix(".second")),
+        link_to_elsewhere,
+        named_pipe,
+    ],
+    ids=["of another user", "the group writes", "others write", "two names", "a link", "a named pipe"],
+)
+def test_what_others_may_have_left_in_a_folder_is_not_believed(folder: Path, left: Callable[[Path], object]) -> None:
+    path = saved(folder, 5)
+    assert user_cache.read(folder, path.name) is not None
+    left(path)
+    assert folder.stat().st_mode & 0o777 == 0o700  # safe by now
+    assert user_cache.read(folder, path.name) is None
+    assert user_cache.ValueTable("numbers", lambda: "1").get("a", lambda: 1) == 1
+
+
+def test_no_file_stands_for_another(folder: Path) -> None:
+    path = saved(folder, 5)
+    path.rename(folder / "letters.table")
+    assert user_cache.read(folder, "letters.table") is None

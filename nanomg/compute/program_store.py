@@ -1,21 +1,19 @@
 """Compiled programs in the user's cache folder: what an entry holds, how it is written and read.
 
-An entry is one line of JSON that describes it, followed by the program as pickled by nanomg.compute.programs. Reading a
-pickle can run anything, so entries are taken only from a folder that nanomg.user_cache trusts.
+An entry is one line of JSON that describes it, with a checksum, followed by the program as JAX or LLVM wrote it. To load a
+program is to run code, so entries are taken only as nanomg.user_cache reads them: from files of the user's alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nanomg import user_cache
+from nanomg import sealed, user_cache
 
 MOST_ENTRIES = 1000
 MOST_BYTES = 1_000_000_000
@@ -34,21 +32,10 @@ class Entry(NamedTuple):
     used: float
 
 
-def read(key: str) -> bytes | None:
-    """The program stored under `key`; None if it is missing or damaged."""
+def read(key: str) -> tuple[Mapping[str, Any], bytes] | None:
+    """What is said of the program under `key`, and the program; None if it is missing, damaged or may be of others."""
     place = user_cache.trusted()
-    if place is None:
-        return None
-    path = place / (key + _ENTRY)
-    try:
-        head, _, body = path.read_bytes().partition(b"\n")
-        about = json.loads(head)
-        if about["sha256"] != hashlib.sha256(body).hexdigest():
-            return None
-        os.utime(path)
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return body
+    return None if place is None else user_cache.read(place, key + _ENTRY)
 
 
 def write(key: str, about: Mapping[str, Any], body: bytes) -> None:
@@ -56,8 +43,7 @@ def write(key: str, about: Mapping[str, Any], body: bytes) -> None:
     place = user_cache.trusted()
     if place is None:
         return
-    head = json.dumps({**about, "sha256": hashlib.sha256(body).hexdigest()}, ensure_ascii=False).encode()
-    user_cache.write(place, key + _ENTRY, head + b"\n" + body)
+    user_cache.write(place, key + _ENTRY, about, body)
     _trim()
 
 
@@ -68,11 +54,10 @@ def entries() -> list[Entry]:
 
 def _head(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            about = json.loads(file.readline(_LONGEST_HEAD))
-    except (OSError, ValueError):
-        about = None
-    return about if isinstance(about, dict) else {}
+        with user_cache.open_own(path) as file:
+            return sealed.described(file.readline(_LONGEST_HEAD))
+    except OSError:
+        return {}
 
 
 def clear() -> tuple[int, int]:
@@ -90,7 +75,7 @@ def _files(suffix: str) -> list[tuple[Path, os.stat_result]]:
     with contextlib.suppress(OSError):
         for path in place.glob(f"*{suffix}") if place is not None else ():
             with contextlib.suppress(OSError):
-                files.append((path, path.stat()))
+                files.append((path, path.lstat()))
     return sorted(files, key=lambda entry: -entry[1].st_mtime)
 
 

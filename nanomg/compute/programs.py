@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import functools
 import logging
-import pickle
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 from jax.experimental import serialize_executable
 
 from nanomg import user_cache
-from nanomg.compute import compilation, process, program_key, program_store
+from nanomg.compute import compilation, process, program_key, program_store, result_tree
 
 process.prepare_jax()
 
 log = logging.getLogger(__name__)
 _settings: Any = jax.config
 _MOST = 128  # programs in memory: a large one is 400 pieces of mapped memory, and Linux grants a process 65,530
+_RESULT = "result"  # what an entry says of the tree of results
 before_loading: list[Callable[[bytes], None]] = []  # what needs to look at a stored program first
 _used: OrderedDict[tuple[Any, Any], None] = OrderedDict()  # function and signature, the one used last at the end
 _bookkeeping = threading.RLock()  # held while the two lists of programs in memory change
@@ -108,27 +108,28 @@ class Program(Generic[P, T]):
         except program_key.Unnameable as reason:
             log.debug("%s is not stored: %s", self.name, reason)
             return None, None
-        if (body := program_store.read(key)) is not None:
+        if (stored := program_store.read(key)) is not None:
             try:
-                run = _loaded(body)
+                run = _loaded(*stored, len(leaves))
                 result = jax.block_until_ready(run(leaves))  # an incomplete program fails only here
-            except Exception as error:  # whatever pickle and XLA raise
+            except Exception as error:  # whatever JAX and XLA raise
                 log.debug("%s cannot be loaded: %r", self.name, error)
             else:
                 log.debug("loaded %s", self.name)
                 return run, result
         began = time.perf_counter()
         with compilation.announced(self.name, subject):
-            run, body = self._compile(fixed, tree, leaves)
+            run, stored = self._compile(fixed, tree, leaves)
         seconds = time.perf_counter() - began
         log.debug("compiled %s in %.1f s", self.name, seconds)
-        if body is not None:
-            program_store.write(
-                key, {"program": self.name, "of": subject, "arguments": types, "seconds": round(seconds, 2)}, body
-            )
+        if stored is not None:
+            about = {"program": self.name, "of": subject, "arguments": types, "seconds": round(seconds, 2)}
+            program_store.write(key, {**about, **stored[0]}, stored[1])
         return run, run(leaves)
 
-    def _compile(self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]) -> tuple[Executable, bytes | None]:
+    def _compile(
+        self, fixed: tuple[Any, ...], tree: Any, leaves: list[Any]
+    ) -> tuple[Executable, tuple[dict[str, Any], bytes] | None]:
         structure: Any = None
 
         # flat on both sides: a loaded program cannot rebuild classes in the tree of its arguments
@@ -143,21 +144,31 @@ class Program(Generic[P, T]):
         flat.__name__ = self.function.__name__
         compiled = jax.jit(flat).lower(*leaves).compile()
         run = _runner(compiled, structure)
-        example = jax.tree.unflatten(structure, range(structure.num_leaves))
         try:
-            return run, pickle.dumps((example, serialize_executable.serialize(compiled)))
+            example = jax.tree.unflatten(structure, range(structure.num_leaves))
+            described = {_RESULT: result_tree.described(example)}
+            program, inputs, outputs = serialize_executable.serialize(compiled)
+            if (inputs, outputs) != _flat(len(leaves), structure.num_leaves):
+                raise result_tree.Undescribed("arguments and results are no lists")
+            return run, (described, program)
         except Exception as error:  # a backend or a program that cannot be serialised
             log.debug("%s cannot be stored: %r", self.name, error)
             return run, None
 
 
-def _loaded(body: bytes) -> Executable:
+def _loaded(about: Mapping[str, Any], program: bytes, arguments: int) -> Executable:
+    structure: Any = jax.tree.structure(result_tree.made(about[_RESULT]))
     for look in before_loading:
-        look(body)
-    example, (program, arguments, results) = pickle.loads(body)
-    here = jax.devices()[:1]
-    compiled = serialize_executable.deserialize_and_load(program, arguments, results, execution_devices=here)
-    return _runner(compiled, jax.tree.structure(example))
+        look(program)
+    flat, here = _flat(arguments, structure.num_leaves), jax.devices()[:1]
+    compiled = serialize_executable.deserialize_and_load(program, *flat, execution_devices=here)
+    return _runner(compiled, structure)
+
+
+def _flat(arguments: int, results: int) -> tuple[Any, Any]:
+    """The trees of a program's arguments and results: as many leaves side by side."""
+    given = tuple(range(arguments)), dict[str, Any]()
+    return jax.tree.structure(given), jax.tree.structure([*range(results)])
 
 
 def _runner(compiled: Any, structure: Any) -> Executable:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import sys
 import textwrap
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import serialize_executable
 
 from nanomg import user_cache
 from nanomg.cli.main import app
@@ -69,8 +71,10 @@ def fresh() -> compute_programs.Program:
         lambda body: b"",
         lambda body: body.replace(b'"sha256"', b'"sha257"', 1),
         lambda body: body[:-8] + bytes(8),
+        lambda body: body.replace(b'"seconds"', b'"minutes"', 1),
+        lambda body: body.partition(b"\n")[2],
     ],
-    ids=["cut short", "empty", "another layout", "altered"],
+    ids=["cut short", "empty", "without its checksum", "altered", "altered description", "without a description"],
 )
 def test_a_damaged_entry_is_replaced(kept: Path, damage: Callable[[bytes], bytes]) -> None:
     expected = fresh()(3, VALUES)
@@ -85,9 +89,44 @@ def test_a_damaged_entry_is_replaced(kept: Path, damage: Callable[[bytes], bytes
 def test_an_entry_that_cannot_be_loaded_is_replaced(kept: Path) -> None:
     expected = fresh()(3, VALUES)
     (entry,) = program_store.entries()
-    program_store.write(entry.path.stem, entry.about, b"no pickle")
+    program_store.write(entry.path.stem, entry.about, b"no program")
     assert_same(fresh()(3, VALUES), expected)
-    assert program_store.read(entry.path.stem) != b"no pickle"
+    assert stored(entry.path.stem) != b"no program"
+
+
+def test_reading_an_entry_reads_no_pickle_of_ours(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = fresh()(3, VALUES)
+    monkeypatch.setattr(pickle, "loads", lambda *_: pytest.fail("a pickle is read"))
+    monkeypatch.setattr(jax, "jit", lambda *_, **__: pytest.fail("compiled again"))
+    assert_same(fresh()(3, VALUES), expected)
+
+
+def test_an_entry_of_another_user_runs_nothing(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    expected = fresh()(3, VALUES)
+    (entry,) = kept.iterdir()
+    os.chown(entry, 65534, -1)
+    monkeypatch.setattr(serialize_executable, "deserialize_and_load", lambda *_, **__: pytest.fail("it is loaded"))
+    assert_same(fresh()(3, VALUES), expected)
+    assert [path.stat().st_uid for path in kept.iterdir()] == [0]
+    assert program_store.entries()[0].about["program"].endswith("scaled")
+
+
+def test_an_entry_under_another_key_is_not_run(kept: Path) -> None:
+    fresh()(3, VALUES)
+    (entry,) = kept.iterdir()
+    assert stored(entry.stem)
+    entry.rename(kept / f"{'0' * 64}.program")
+    assert program_store.read("0" * 64) is None
+
+
+def stored(key: str) -> bytes:
+    entry = program_store.read(key)
+    assert entry is not None
+    return entry[1]
 
 
 def assert_same(found: dict[str, jax.Array], expected: dict[str, jax.Array]) -> None:
@@ -217,7 +256,7 @@ def test_the_least_recently_used_go_first(kept: Path, monkeypatch: pytest.Monkey
     for age, key in enumerate(("a", "b", "c")):
         program_store.write(key, {}, b"x")
         os.utime(kept / f"{key}.program", (1000.0 + age, 1000.0 + age))
-    assert program_store.read("a") == b"x"
+    assert stored("a") == b"x"
     program_store.write("d", {}, b"x")
     assert {entry.path.stem for entry in program_store.entries()} == {"a", "c", "d"}
     monkeypatch.setattr(program_store, "MOST_BYTES", sum(entry.bytes for entry in program_store.entries()) - 1)

@@ -120,11 +120,12 @@ def _introduce(kernel: Kernel) -> None:
 
 def _load(key: str) -> bool:
     """Take code from disk into memory, if it is there."""
-    code = program_store.read(key)
-    if code is not None:
-        _codes[key] = machine.MachineCode(code, handler.SHARED)
-        log.debug("loaded code of %d bytes", len(code))
-    return code is not None
+    stored = program_store.read(key)
+    if stored is None:
+        return False
+    _codes[key] = machine.MachineCode(stored[1], handler.SHARED)
+    log.debug("loaded code of %d bytes", len(stored[1]))
+    return True
 
 
 def introduce_called(program: bytes) -> None:
