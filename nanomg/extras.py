@@ -7,6 +7,7 @@ import importlib.util
 from nanomg.errors import InputError
 
 EXTRAS = {
+    "cryptography": "cluster",
     "distributed": "cluster",
     "openpyxl": "tables",
     "pyarrow": "tables",

@@ -1,5 +1,8 @@
 """Work in pieces on a Dask cluster: processes of this machine, or a scheduler that others have started.
 
+Whoever may speak to a scheduler can run anything on its workers. Those of this machine speak TLS among themselves, with a
+certificate that lives in their memory alone, so that other users of the machine are turned away.
+
 The data that all pieces share is a separate task, so it is sent to each worker once and made again if a worker that held it dies.
 A few pieces for each worker are submitted at a time, so memory does not grow with their number; a worker that dies is
 replaced by its nanny and its pieces are computed again, by its replacement or by others.
@@ -24,12 +27,14 @@ Result = TypeVar("Result")
 _AHEAD = 2  # pieces for each worker: one that it works at and one that waits
 _DEATHS = 10  # workers that may die at one piece before the piece is to blame
 _WAIT = 30  # [s] for a scheduler to answer
+_KINDS = ("tcp", "tls", "ws", "wss", "ucx")  # of addresses
 _SAME = ("nanomg", "jax", "jaxlib", "numpy")  # packages that change results with their version
 
 
 def check_installed() -> None:
     """Raise `InputError` where Dask's part for clusters is not installed."""
-    extras.need("distributed", "--workers, --scheduler")
+    for package in ("distributed", "cryptography"):
+        extras.need(package, "--workers, --scheduler")
 
 
 def map_pieces(
@@ -74,6 +79,7 @@ def map_pieces(
 _SETTINGS = {
     "distributed.scheduler.allowed-failures": _DEATHS,
     "distributed.admin.large-graph-warning-threshold": "1 GB",
+    **{f"distributed.{server}.http.routes": [] for server in ("scheduler", "worker")},  # pages that anyone may read
     "distributed.worker.memory.target": False,  # pieces are small: nothing is to be spilled to disk
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,  # programs do not release memory: a paused worker would wait for ever
@@ -145,20 +151,28 @@ def _client(distributed: Any, workers: int | None, scheduler: str | None) -> Ite
             _quiet_loop(distributed) as loop,
             distributed.LocalCluster(
                 loop=loop,
+                security=distributed.Security.temporary(),
                 n_workers=workers,
                 threads_per_worker=1,
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
                 env=_ENVIRONMENT,
             ) as cluster,
-            distributed.Client(cluster, set_as_default=False) as client,
+            distributed.Client(cluster, security=cluster.security, set_as_default=False) as client,
         ):
             yield client
         return
     from distributed.comm.addressing import parse_address, parse_host_port
 
+    kind, place = parse_address(scheduler)
+    if kind not in _KINDS:
+        raise InputError(
+            f"a scheduler's address begins with {', '.join(_KINDS[:-1])} or {_KINDS[-1]}, not {kind!r}", scheduler
+        )
     try:
-        parse_host_port(parse_address(scheduler)[1])  # a client that cannot start takes a minute to end
+        port = parse_host_port(place)[1]  # a client that cannot start takes a minute to end
+        if not 0 < port < 1 << 16:
+            raise ValueError(f"there is no port {port}")
         client = distributed.Client(scheduler, timeout=_WAIT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError(f"no Dask scheduler answers there ({' '.join(str(error).split())})", scheduler) from None

@@ -8,6 +8,7 @@ import operator
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -121,11 +122,59 @@ def test_some_workers_are_needed_and_they_take_no_gpu(folder: Path, monkeypatch:
         sweep_run.run_prepared(with_workers(todo, 2))
 
 
-@pytest.mark.parametrize("address", ["nowhere", "tcp://127.0.0.1:1", "tcp://no.such.host.invalid:8786"])
+@pytest.mark.parametrize(
+    "address", ["nowhere", "tcp://127.0.0.1:1", "tcp://127.0.0.1:99999", "tcp://no.such.host.invalid:8786"]
+)
 def test_an_address_without_a_scheduler_is_one_sentence(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nanomg.compute.cluster._WAIT", 0.5)
     with pytest.raises(InputError, match=f"^{address}: no Dask scheduler answers there"):
         list(cluster.map_pieces(operator.mul, 2, [1, 2], scheduler=address))
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:8786", "inproc://a", "file:///tmp"])
+def test_an_address_of_another_kind_is_one_sentence_at_once(address: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"begins with tcp, tls, ws, wss or ucx, not"):
+        list(cluster.map_pieces(operator.mul, 2, [1, 2], scheduler=address))
+    assert time.monotonic() - began < 20.0  # [s] for Dask's import on a busy machine
+
+
+def test_workers_of_this_machine_speak_to_nobody_without_their_certificate() -> None:
+    unsure = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # another user of the machine, who believes anyone
+    unsure.check_hostname, unsure.verify_mode = False, ssl.CERT_NONE
+    work = cluster.map_pieces(operator.mul, 2, range(100), workers=1)
+    assert next(work) == (0, 0)
+    this = psutil.Process()
+    processes = [this, *this.children(recursive=True)]
+    open_to = {c.laddr for p in processes for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    assert len(open_to) >= 3  # of the scheduler, the worker and its nanny
+    pages = 0
+    for place in open_to:
+        assert place.ip == "127.0.0.1"
+        with socket.create_connection(place, 10) as plain:
+            plain.sendall(b"GET /info/main/workers.html HTTP/1.0\r\n\r\n")
+            told = answer(plain)
+        if told.startswith(b"HTTP/"):  # Dask's pages say what runs; none is there
+            pages += 1
+            assert told.startswith(b"HTTP/1.1 404")
+            continue
+        with (
+            socket.create_connection(place, 10) as plain,
+            contextlib.suppress(ssl.SSLError),
+            unsure.wrap_socket(plain) as wrapped,
+        ):
+            assert answer(wrapped) == b""
+    assert len(open_to) - pages >= 3
+    work.close()
+
+
+def answer(connection: socket.socket) -> bytes:
+    """What is said to someone without a certificate."""
+    connection.settimeout(10)
+    try:
+        return connection.recv(1000)
+    except ConnectionResetError:
+        return b""
 
 
 def test_a_worker_with_other_versions_is_refused() -> None:
