@@ -25,6 +25,7 @@ from nanomg.cli import (
     export,
     feasibility,
     help_pages,
+    interrupts,
     list,
     nca,
     optimize,
@@ -122,11 +123,19 @@ def app() -> NoReturn:
     atexit.register(gc.freeze)
     _open_streams()
     warnings.formatwarning = _plain_warning
+    with interrupts.handled():
+        sys.exit(_run())
+
+
+def _run() -> int:
+    """The exit code of the command."""
     try:
         for job, command in other_commands(sys.argv[1:3]):
             help_pages.add(commands, "Run", job.name, command, ())
         code = commands(args=sys.argv[1:] or ["--help"], prog_name="nanomg", standalone_mode=False)
         sys.stdout.flush()
+    except KeyboardInterrupt:  # before or after a command: Typer makes it the code below
+        code = Interrupted.exit_code
     except NanomgError as error:
         _fail(error.message, error.where, error.exit_code)
     except _UsageError as error:
@@ -141,9 +150,9 @@ def app() -> NoReturn:
         if error.errno == errno.EPIPE:  # the reader, such as `head`, has all it wants
             sys.exit(1)
         _fail(f"the output cannot be printed ({error.strerror})", None, InputError.exit_code)
-    if code == Interrupted.exit_code:  # Typer makes Ctrl-C this code
+    if code == Interrupted.exit_code:
         _fail("interrupted", None, code)
-    sys.exit(code)
+    return int(code or 0)
 
 
 def _open_streams() -> None:
@@ -162,10 +171,17 @@ def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:
 
 
 def _fail(message: str, where: str | None, code: int) -> NoReturn:
+    interrupts.ignore()
     message = "\n  ".join(one_line(" ".join(line.split())) for line in message.splitlines())
     if "--json" in sys.argv:
         line = json.dumps({"error": message, "where": where}, ensure_ascii=False)
     else:
         line = f"nanomg: {message}" if where is None else f"nanomg: {where}: {message}"
-    typer.echo(line, err=True)
+    with contextlib.suppress(OSError):  # nobody reads it
+        typer.echo(line, err=True)
+    if code == Interrupted.exit_code and interrupts.received:
+        # threads of XLA and of kernels may still compute; to take down what they use would crash
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(128 + interrupts.received)
     sys.exit(code)

@@ -6,7 +6,7 @@
 | JAX's own cache on disk is off | at the same time, unless `NANOMG_CACHE` is `off` | the whole process |
 | programs are compiled one at a time | while one is compiled | threads of nanomg |
 | XLA and LLVM know the kernels of models by name | from when one is compiled or loaded | the whole process |
-| Ctrl-C waits for the end of a write | while a part of a sweep is written | the main thread alone |
+| Ctrl-C, SIGTERM and SIGHUP wait for the end of a write | while a part of a sweep is written | the main thread alone |
 | `__main__` is not run again by new processes | while workers of `--workers` live | the whole process |
 | Ctrl-C is blocked | while the thread of a cluster starts | the calling thread, and threads that it starts |
 | free memory goes back to the system | between parts of a sweep | the whole process |
@@ -15,7 +15,7 @@ Threads never undo and redo these changes independently of each other, so one pr
 many threads. What is shared elsewhere has a lock or is the command line's alone: the registry of units (nanomg.units), the import
 of library files (nanomg.library.library), tables that are written when the process ends (nanomg.user_cache), and garbage
 collection, which the command line makes rarer (nanomg.cli.main). Only figures are drawn by one thread at a
-time, as matplotlib asks.
+time, as matplotlib asks. The command line handles SIGINT, SIGTERM and SIGHUP itself (nanomg.cli.interrupts).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from types import FrameType
 from typing import Any
 
 from nanomg import user_cache
+from nanomg.errors import InputError
 
 compiling = threading.RLock()  # held while a program is compiled or loaded: threads share what the first of them makes
 
@@ -46,6 +47,7 @@ def prepare_jax() -> None:
     import jax
 
     settings: Any = jax.config
+    check_platform()
     settings.update("jax_enable_x64", True)  # amounts span ten decades; float32 is a choice to make, not a default
     if user_cache.folder() is not None and settings.jax_enable_compilation_cache:
         settings.update("jax_enable_compilation_cache", False)
@@ -53,6 +55,23 @@ def prepare_jax() -> None:
             from jax.experimental.compilation_cache import compilation_cache
 
             compilation_cache.reset_cache()
+
+
+def check_platform() -> None:
+    """Raise `InputError` where JAX is asked to compute on what it does not find here."""
+    import jax
+
+    settings: Any = jax.config
+    asked = settings.jax_platforms
+    if not asked or asked == "cpu":
+        return
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):
+        raise InputError(
+            f"JAX cannot compute on {asked!r} here; set it to cpu, to cuda where there is a GPU, or to nothing",
+            "JAX_PLATFORMS",
+        ) from None
 
 
 def cores() -> int:
@@ -74,19 +93,25 @@ def trim() -> None:
 
 @contextlib.contextmanager
 def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C wait for the end of the body. Only the main thread gets it, so in other threads there is nothing to do."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+    """Let Ctrl-C, and signals that are handled as it is, wait for the end of the body.
+
+    Only the main thread gets them, so in other threads there is nothing to do.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     late: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda *arguments: late.append(arguments))
+    for number in handlers:
+        signal.signal(number, lambda *arguments: late.append(arguments))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
-    for arguments in late[:1]:
-        handler(*arguments)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    for number, frame in late[:1]:
+        handlers[number](number, frame)
 
 
 @contextlib.contextmanager

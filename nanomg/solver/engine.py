@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from nanomg.compute import process
 from nanomg.errors import InputError, unknown
 
 NATIVE, JAX = "native", "jax"
@@ -68,4 +69,5 @@ def _hindrance() -> str:
         return "needs llvmlite, which is not installed"
     import jax
 
+    process.check_platform()
     return "" if jax.default_backend() == "cpu" else "runs on CPUs alone, and JAX computes on a GPU here"

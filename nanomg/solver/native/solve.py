@@ -28,14 +28,21 @@ def solved(problem: Problem, inputs: KernelInputs, precision: str) -> KernelResu
     addresses = [np.array([a.ctypes.data for a in some], np.uint64) for some in (operands, results)]
     sizes = np.array(arrays.sizes(inputs), np.int64)
     given = [a.ctypes.data for a in (*addresses, sizes)]
-    _share(lambda queue: run(given[0], given[1], given[2], queue), -(-len(inputs.y0) // width))
+
+    def work(queue: ctypes.c_int64, held: object = (operands, results, addresses, sizes)) -> None:
+        run(given[0], given[1], given[2], ctypes.addressof(queue))
+
+    _share(work, -(-len(inputs.y0) // width))
     return results
 
 
-def _share(work: Callable[[int], None], groups: int) -> None:
-    """Do the work here, and at the same time in further threads: as many as have lanes to take and a core to run on."""
+def _share(work: Callable[[ctypes.c_int64], None], groups: int) -> None:
+    """Do the work here, and at the same time in further threads: as many as have lanes to take and a core to run on.
+
+    The work holds all memory that it uses: an interrupt may end this function, at any moment, before its threads.
+    """
     queue = ctypes.c_int64(0)
-    do = functools.partial(work, ctypes.addressof(queue))
+    do = functools.partial(work, queue)
     more = _take(groups - 1)
     try:
         helpers = _helpers(do, more)
