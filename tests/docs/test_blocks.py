@@ -134,8 +134,8 @@ def shell_lines() -> list[Any]:
 @pytest.mark.parametrize("line", shell_lines())
 def test_a_shell_line_is_read(line: str) -> None:
     words = shlex.split(line, comments=True)
-    environment = [word for word in words if re.fullmatch(r"[A-Z_]+=\S*", word)]
-    program, *arguments = words[len(environment) :] or [""]
+    environment = [word for word in words if re.fullmatch(r"(export|[A-Z_${a-z}]+=\S*)", word)]
+    program, *arguments = words[len(environment) :] or ["export"]
     if program == "nanomg":
         read_command(arguments)
     elif program == "make":
@@ -146,7 +146,7 @@ def test_a_shell_line_is_read(line: str) -> None:
         names = {f'"{option}"' for option in options}
         assert all(name in script or f'"{name[3:]}' in script for name in names), names
     else:
-        assert program in {"pip", "dask", "for", "done", "printf"}
+        assert program in {"pip", "dask", "export", "for", "done", "openssl", "printf", "umask"}
         assert (
             subprocess.run(
                 ["bash", "-n"], input=line.replace("; do", "; do :; done") if program == "for" else "", text=True
