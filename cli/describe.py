@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nanomg.equations.mechanism import AbstractMechanism, Port, Var
     from nanomg.library.card import Card, Parameter
     from nanomg.library.library import Library
-    from nanomg.library.scenario import Scenario
+    from nanomg.library.scenario import Limit, ObjectiveTerm, Scenario
 
 _VALUE = ("value", "unit", "low", "high", "basis", "source", "place", "note", "card")
 _ROW = ("quantity", "use", "unit", "value", "low", "high", "sd", "source", "place", "species", "quality", "reason")
@@ -183,8 +183,8 @@ def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
         ],
         "regimen": describe(scenario.doses, unit),
         "windows": [dataclasses.asdict(window) | {"unit": model.unit(window.name)} for window in scenario.windows],
-        "objective": [dataclasses.asdict(term) for term in scenario.terms],
-        "limits": [dataclasses.asdict(limit) | {"unit": model.unit(limit.signal)} for limit in scenario.limits],
+        "objective": [_term(term, scenario) for term in scenario.terms],
+        "limits": [_limit(limit, model.unit(limit.signal)) for limit in scenario.limits],
         "free": [dataclasses.asdict(free) | {"unit": model.unit(free.cmt)} for free in scenario.free],
         "outputs": {
             name: {"unit": unit, "text": model.declaration(name).text} for name, unit in scenario.outputs.items()
@@ -193,6 +193,30 @@ def _describe_scenario(scenario: Scenario) -> dict[str, Any]:
             name: {"text": model.parameters[name].text, "values": [_value(parameter)]}
             for name, parameter in scenario.parameters.items()
         },
+    }
+
+
+def _term(term: ObjectiveTerm, scenario: Scenario) -> dict[str, Any]:
+    """A term as it is, with the unit and the level as the scenario writes them."""
+    written = scenario.config["file"]["objective"][term.name]
+    levelled = {"level": term.level if "level" in written else None, "unit": written.get("unit", "")}
+    return dataclasses.asdict(term) | levelled
+
+
+def _limit(limit: Limit, unit: str) -> dict[str, Any]:
+    from nanomg.analysis.readouts import READ_OUTS
+    from nanomg.library.scenario import MAX, MIN
+
+    limited = READ_OUTS[limit.statistic].unit(unit) if limit.statistic else unit
+    return {
+        "name": limit.name,
+        "signal": limit.signal,
+        "statistic": limit.statistic,
+        "level": limit.level if limit.statistic and READ_OUTS[limit.statistic].level else None,
+        "level_unit": unit,
+        "minimum": limit.bound if limit.side == MIN else None,
+        "maximum": limit.bound if limit.side == MAX else None,
+        "unit": limited,
     }
 
 

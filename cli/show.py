@@ -147,6 +147,13 @@ def _print_population(described: Mapping[str, Any]) -> None:
     render.section("Plausible", ("", "between", "unit"), "lll", rows=rules)
 
 
+def _statistic(described: Mapping[str, Any], unit: str) -> str:
+    """The statistic of a term or a limit, with its level and the function that is applied to it."""
+    level = "" if described["level"] is None else f" {format_number(described['level'])} {unit_text(unit)}"
+    function = f", {described['function']}" if described.get("function") else ""
+    return f"{described['statistic']}{level}{function}"
+
+
 def _or_empty(number: float | None) -> str:
     return "" if number is None else format_number(number)
 
@@ -203,15 +210,24 @@ def _print_treatment(described: Mapping[str, Any]) -> None:
         ("", "statistic", "of", "weight"),
         "lllr",
         [
-            (t["name"], t["statistic"], t["signal"] or t["cmt"], format_number(t["weight"]))
+            (t["name"], _statistic(t, t["unit"]), t["signal"] or t["cmt"], format_number(t["weight"]))
             for t in described["objective"]
         ],
     )
     render.section(
         "Limits",
-        ("", "signal", "at most", "unit"),
-        "llrl",
-        [(c["name"], c["signal"], format_number(c["maximum"]), unit_text(c["unit"])) for c in described["limits"]],
+        ("", "signal", "statistic", "at least", "at most", "unit"),
+        "lllrrl",
+        [
+            (
+                c["name"],
+                c["signal"],
+                _statistic(c, c["level_unit"]),
+                *(format_number(c[side]) if c[side] is not None else "" for side in ("minimum", "maximum")),
+                unit_text(c["unit"]),
+            )
+            for c in described["limits"]
+        ],
     )
     render.section(
         "Free doses",

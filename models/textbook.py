@@ -1,4 +1,4 @@
-"""Compartment models of the textbook, with first-order absorption and first-order elimination.
+"""Compartment models of the textbook, with first-order absorption and first-order elimination, and an indirect response.
 
 They have closed forms to check a solve against, and take a table of doses as it is usually written: the states in this order are
 compartments 1 (depot), 2 (central), 3 and 4 (peripheral), each with its own bioavailability, lag, and modelled rate and duration.
@@ -107,3 +107,27 @@ class ThreeCompartments(TwoCompartments):
     Tlag_peripheral2: Scalar = lag("peripheral2")
     rate_peripheral2: Scalar = rate("peripheral2")
     duration_peripheral2: Scalar = duration("peripheral2")
+
+
+class InhibitedTurnover(AbstractMechanism):
+    """A response whose production the drug inhibits: the indirect response model I of Dayneka, Garg and Jusko."""
+
+    name = "response"
+    states = {"response.R": Var("percent", "response, of its normal value")}
+    signals = {"response.inhibition": Var("1", "share of the response's production that is inhibited")}
+    reads = ("pk.C",)
+
+    R0: Scalar = param("percent", "response without drug")
+    kout: Scalar = param("1/h", "loss of the response")
+    Imax: Scalar = param("1", "largest inhibition of the response's production", at_most=1.0)
+    IC50: Scalar = param("mg/L", "concentration for half of the largest inhibition")
+
+    def initial(self, x):
+        return {"response.R": self.R0}
+
+    def evaluate(self, x):
+        return {"response.inhibition": self.Imax * x["pk.C"] / (x["pk.C"] + self.IC50)}
+
+    def fluxes(self, x):
+        yield Flux(None, "response.R", self.kout * self.R0 * (1.0 - x["response.inhibition"]))
+        yield Flux("response.R", None, self.kout * x["response.R"])

@@ -171,6 +171,33 @@ def time_above(t: Any, y: Any, start: Any, stop: Any, level: Any) -> Any:
     return xp.sum(_steps(xp, _like(t, y), start, stop) * share, 0)
 
 
+def time_below(t: Any, y: Any, start: Any, stop: Any, level: Any) -> Any:
+    """How long the curve is at or below `level` [h]."""
+    return stop - start - time_above(t, y, start, stop, level)
+
+
+def area_above(t: Any, y: Any, start: Any, stop: Any, level: Any) -> Any:
+    """The area between the curve and a `level` below it [unit × h]."""
+    return auc(t, y, start, stop) - level * (stop - start) + area_below(t, y, start, stop, level)
+
+
+def area_below(t: Any, y: Any, start: Any, stop: Any, level: Any) -> Any:
+    """The area between the curve and a `level` above it [unit × h]."""
+    xp = _arrays(t, y)
+    a, b = y[:-1], y[1:]
+    low = xp.minimum(a, b)
+    crossed = (xp.maximum(a, b) > level) & (low < level)
+    # the part of an interval that is below the level, and the mean of the curve in that part
+    falls = crossed & (a > level) & (b > 0)
+    high, middle, last = (xp.where(falls, value, safe) for value, safe in ((a, 4.0), (level, 2.0), (b, 1.0)))
+    curved = xp.log(middle / last) / xp.log(high / last)
+    straight = (level - low) / xp.where(crossed, abs(a - b), 1.0)
+    share = xp.where(falls, curved, xp.where(crossed, straight, 1.0 * (low < level)))
+    top = xp.where(crossed, level, xp.maximum(a, b))
+    mean = xp.where(crossed & ~falls, (level + low) / 2, heights(xp.where(a > b, top, a), xp.where(a > b, b, top)))
+    return xp.sum(_steps(xp, _like(t, y), start, stop) * share * (level - mean), 0)
+
+
 def highest_day(t: Any, y: Any, start: Any, stop: Any) -> Any:
     """The highest mean over 24 h, or over all of a shorter window; the 24 h begin or end at one of the times."""
     xp = _arrays(t, y)
@@ -230,6 +257,9 @@ READ_OUTS: Mapping[str, ReadOut] = {
     "auc": ReadOut(auc, "area under the curve", "AUC [× h]", AREA),
     "max 24 h mean": ReadOut(highest_day, "highest mean over 24 h", "highest 24 h mean"),
     "time above": ReadOut(time_above, "time above a level", "time above", "h", level=True),
+    "time below": ReadOut(time_below, "time at or below a level", "time below", "h", level=True),
+    "area above": ReadOut(area_above, "area above a level", "area above [× h]", AREA, level=True),
+    "area below": ReadOut(area_below, "area below a level", "area below [× h]", AREA, level=True),
     "half-life": ReadOut(half_life, "half-life of the log-linear regression", "half-life", "h"),
     "slope": ReadOut(slope, "slope of the logarithm", "slope", "1/h", signed=True),
     "change": ReadOut(change, "change relative to the start", "change", "1", along=False, signed=True),

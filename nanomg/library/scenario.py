@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nanomg.analysis.readouts import AREA, CURVE, WHOLE_COURSE
+from nanomg.analysis.readouts import AREA, CURVE, READ_OUTS, WHOLE_COURSE
 from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.quantities import DosedUnit, per_body
@@ -18,10 +18,16 @@ from nanomg.equations.model import Model
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Card, Parameter
 
+MAX, MIN = "max", "min"  # sides of a limit
+
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveTerm:
-    """One term of an objective: `statistic` of `signal` (or of the doses into `cmt`) times `weight`."""
+    """One term of an objective: a `function` of the `statistic` of `signal` (or of the doses into `cmt`) times `weight`.
+
+    The signal is divided by `amount`, which converts it to the unit of the term, that of `level`, too; without a `function` the
+    statistic itself counts.
+    """
 
     name: str
     statistic: str
@@ -29,15 +35,28 @@ class ObjectiveTerm:
     signal: str = ""
     cmt: str = ""
     amount: float = 1.0
+    level: float = 0.0
+    function: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Limit:
-    """A signal that must stay at or below `maximum` [unit of the signal]."""
+    """A signal, or the `statistic` of one, that must stay at or below `bound`, or at or above it where `side` is `MIN`.
+
+    `bound` and `level` are in the unit of the model, `bound` in that of the statistic.
+    """
 
     name: str
     signal: str
-    maximum: float
+    bound: float
+    side: str = MAX
+    statistic: str = ""
+    level: float = 0.0
+
+    @property
+    def sign(self) -> float:
+        """1 for an upper limit, -1 for a lower one."""
+        return -1.0 if self.side == MIN else 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,10 +187,11 @@ def counted_in(
     return DosedUnit(unit, parameters[mass].to("mg/umol").value if mass else None, weight, surface)
 
 
-_SMOOTH = tuple(name for name, readout in WHOLE_COURSE.items() if readout.smooth)
+_SMOOTH = {name: one for name, one in READ_OUTS.items() if one.smooth and (one.level or name in WHOLE_COURSE)}
 STATISTICS = (  # of an objective's terms: read-outs with a slope, logarithms of those that grow with the signal; of doses
     *_SMOOTH,
-    *(f"log {name}" for name in _SMOOTH if WHOLE_COURSE[name].kind in (CURVE, AREA)),
+    *(f"log {name}" for name, one in _SMOOTH.items() if one.kind in (CURVE, AREA) and not one.level),
     "amount",
     "visits",
 )
+LIMITED = tuple(_SMOOTH)  # statistics that may be limited

@@ -21,11 +21,13 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nanomg import units
+from nanomg.analysis import expression
+from nanomg.analysis.readouts import READ_OUTS
 from nanomg.dosing.dose import Window
 from nanomg.dosing.dose_tables import changes_of, parse_records, replace_doses
 from nanomg.dosing.quantities import LookUp, amount_in
@@ -36,7 +38,17 @@ from nanomg.files import named
 from nanomg.library import event_layout
 from nanomg.library.card import Card, Origin, Parameter, merge
 from nanomg.library.library import Library
-from nanomg.library.scenario import STATISTICS, FreeDose, Limit, ObjectiveTerm, Scenario, counted_in
+from nanomg.library.scenario import (
+    LIMITED,
+    MAX,
+    MIN,
+    STATISTICS,
+    FreeDose,
+    Limit,
+    ObjectiveTerm,
+    Scenario,
+    counted_in,
+)
 from nanomg.library.toml import Reader, load_toml
 
 _KEYS = {
@@ -159,7 +171,7 @@ def _build(
             spans = f"{one.start:g} to {one.stop:g} h and {other.start:g} to {other.stop:g} h"
             raise InputError(f"two windows of {one.name!r} overlap: {spans}", f"{where}, [[input]]")
     terms = _terms(model, file.get("objective", {}), port, f"{where}, [objective]")
-    limits = tuple(_limit(model, entry, f"{where}, [[limit]]") for entry in file.tables("limit"))
+    limits = tuple(limit for entry in file.tables("limit") for limit in _limits(model, entry, f"{where}, [[limit]]"))
     free = tuple(_free(port, entry, horizon, f"{where}, [[free]]") for entry in file.tables("free"))
     if len({entry.cmt for entry in free}) < len(free):
         raise InputError("a port has two [[free]] tables; one for each port is allowed", where)
@@ -307,24 +319,35 @@ def _terms(model: Model, objective: Any, port: LookUp, where: str) -> tuple[Obje
     if not isinstance(objective, Mapping):
         raise InputError("[objective] is a table of terms", where)
     terms = []
+    common = {"statistic", "weight", "function"}
     for name, table in objective.items():
         at = f"{where}, {name}"
-        entry = Reader(table, at, {"signal", "cmt", "statistic", "weight", "amount", "unit"}, {"statistic", "weight"})
+        entry = Reader(table, at, {*common, "signal", "cmt", "amount", "unit", "level"}, {"statistic", "weight"})
         statistic = entry.one_of("statistic", STATISTICS)
         weight = units.parse_quantity(entry["weight"], "1", f"{at}, weight")
+        function = expression.checked(entry.text("function"), at) if "function" in entry else ""
         if statistic in ("amount", "visits"):
-            entry = Reader(table, at, {"cmt", "statistic", "weight", "amount"}, {"cmt", "amount"})
+            entry = Reader(table, at, {*common, "cmt", "amount"}, {"cmt", "amount"})
             cmt = entry.text("cmt")
             amount = amount_in(entry["amount"], port(cmt), "amount", at)
             if not amount > 0:
                 raise entry.error("amount must be above 0")
-            terms.append(ObjectiveTerm(name, statistic, weight, cmt=cmt, amount=amount))
+            terms.append(ObjectiveTerm(name, statistic, weight, cmt=cmt, amount=amount, function=function))
         else:
-            entry = Reader(table, at, {"signal", "statistic", "weight", "unit"}, {"signal", "unit"})
-            signal = _signal(model, entry)
-            amount = units.convert(1.0, entry.text("unit"), model.unit(signal), at)
-            terms.append(ObjectiveTerm(name, statistic, weight, signal=signal, amount=amount))
+            levelled = _levelled(statistic)
+            entry = Reader(table, at, {*common, "signal", "unit", *levelled}, {"signal", "unit", *levelled})
+            signal, unit = _signal(model, entry), entry.text("unit")
+            amount = units.convert(1.0, unit, model.unit(signal), at)
+            level = units.parse_quantity(entry["level"], unit, f"{at}, level") if levelled else 0.0
+            terms.append(
+                ObjectiveTerm(name, statistic, weight, signal=signal, amount=amount, level=level, function=function)
+            )
     return tuple(terms)
+
+
+def _levelled(statistic: str) -> set[str]:
+    """The key that a statistic needs for its level, if it has one."""
+    return {"level"} if statistic in READ_OUTS and READ_OUTS[statistic].level else set()
 
 
 def _signal(model: Model, entry: Reader) -> str:
@@ -335,11 +358,27 @@ def _signal(model: Model, entry: Reader) -> str:
     return name
 
 
-def _limit(model: Model, table: Mapping[str, Any], where: str) -> Limit:
-    entry = Reader(table, where, {"name", "signal", "max"}, {"name", "signal", "max"})
+def _limits(model: Model, table: Mapping[str, Any], where: str) -> Iterator[Limit]:
+    """The upper limit, the lower one, or both of a table."""
+    entry = Reader(table, where, {"name", "signal", "statistic", "level", MAX, MIN}, {"name", "signal"})
+    statistic = entry.one_of("statistic", LIMITED) if "statistic" in entry else ""
+    levelled = _levelled(statistic)
+    entry = Reader(table, where, {"name", "signal", "statistic", MAX, MIN, *levelled}, {"name", "signal", *levelled})
     name, signal = entry.text("name"), _signal(model, entry)
-    maximum = Reader({name: entry["max"]}, where).positive(name, model.unit(signal))
-    return Limit(name, signal, maximum)
+    unit = model.unit(signal)
+    level = units.parse_quantity(entry["level"], unit, f"{where}, {name}, level") if levelled else 0.0
+    limited = READ_OUTS[statistic].unit(unit) if statistic else unit
+    sides = [side for side in (MAX, MIN) if side in entry]
+    if not sides:
+        raise entry.error(f"the limit {name!r} needs max, min or both")
+    bounds = []
+    for side in sides:
+        bound = units.parse_quantity(entry[side], limited, f"{where}, {name}")
+        title = name if len(sides) == 1 else f"{name}, {side}"
+        bounds.append(bound)
+        yield Limit(title, signal, bound, side, statistic, level)
+    if bounds != sorted(bounds, reverse=True):
+        raise entry.error(f"min is above max in the limit {name!r}")
 
 
 def _free(port: LookUp, table: Mapping[str, Any], horizon: float, where: str) -> FreeDose:

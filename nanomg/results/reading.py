@@ -137,11 +137,13 @@ def _until(rows: Sequence[_Row]) -> list[float]:
 
 
 def limits_of(name: str, config: Mapping[str, Any], unit: str) -> list[tuple[float, str]]:
-    """The limits that a scenario sets to a signal: the value in this unit, and what it is."""
+    """The limits that a scenario sets to a signal at every time: the value in this unit, and what it is."""
     found = []
     for limit in config.get("limit", ()):
-        if limit.get("signal") == name:
-            written, written_unit = units.split_quantity(str(limit["max"]))
-            value = written * units.convert_shown(written_unit, unit)
-            found.append((value, f"limit {format_number(value, 3)}: {limit.get('name', name)}"))
+        if limit.get("signal") == name and not limit.get("statistic"):
+            for side in ("max", "min"):
+                if side in limit:
+                    written, written_unit = units.split_quantity(str(limit[side]))
+                    value = written * units.convert_shown(written_unit, unit)
+                    found.append((value, f"limit {format_number(value, 3)}: {limit.get('name', name)}"))
     return found

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from nanomg import jobs, units
+from nanomg.analysis.readouts import AREA, CURVE, READ_OUTS
 from nanomg.errors import InputError
 from nanomg.formatting import format_number
 from nanomg.page import event_tables
 from nanomg.page.blocks import Caution
 from nanomg.page.result import ResultReader
 from nanomg.results import file, parts
-from nanomg.results.limits import EXCEEDED, UNKNOWN, state_of_limit
+from nanomg.results.limits import EXCEEDED, UNKNOWN, slack_of, state_of_limit
 
 # what the read-outs of nanomg.models.safety mean for a reader
 GRADE, LOW, MARGIN = "safety.grade", "safety.low", "safety.margin_"
 _FLAG = 0.5
+_BEYOND = {"max": "exceeded", "min": "not reached"}  # an upper limit, a lower one
 
 
 def cautions(result: ResultReader) -> list[Caution]:
@@ -117,47 +119,68 @@ def _limits(result: ResultReader) -> Iterator[Caution]:
         if limit.get("signal") not in courses:
             yield Caution(f"Whether the limit {name} is kept is not known: the file has no time course.")
             continue
-        try:
-            allowed, unit = units.split_quantity(str(limit.get("max")))
-            found = _reached(courses[limit["signal"]], allowed, unit)
-        except InputError as error:
-            yield Caution(f"Whether the limit {name} is kept is not known: {error}.")
-            continue
-        if passing := [row for row in found if row.state == EXCEEDED]:
-            chosen = found[0] in passing
-            row = found[0] if chosen else max(passing, key=lambda row: row.highest)
-            where = "The" if chosen else f"Under {row.hypothesis} the"
-            yield Caution(
-                f"{where} limit {name} of {format_number(allowed)} {unit} is exceeded: "
-                f"{format_number(row.highest)} {unit} is reached."
-            )
-        elif any(row.state == UNKNOWN for row in found):
-            yield Caution(f"Whether the limit {name} is kept is not known: a trajectory failed.")
-        else:
-            kept.append(name)
+        states = set()
+        for side in (side for side in _BEYOND if side in limit):
+            try:
+                allowed, unit = units.split_quantity(str(limit[side]))
+                found = _reached(courses[limit["signal"]], limit, side, allowed, unit)
+            except InputError as error:
+                states.add(UNKNOWN)
+                yield Caution(f"Whether the limit {name} is kept is not known: {error}.")
+                continue
+            if passing := [row for row in found if row.state == EXCEEDED]:
+                states.add(EXCEEDED)
+                chosen = found[0] in passing
+                row = found[0] if chosen else min(passing, key=lambda row: row.slack)
+                where = "The" if chosen else f"Under {row.hypothesis} the"
+                yield Caution(
+                    f"{where} limit {name} of {format_number(allowed)} {unit} is {_BEYOND[side]}: "
+                    f"{format_number(row.value)} {unit} is reached."
+                )
+            elif any(row.state == UNKNOWN for row in found):
+                states.add(UNKNOWN)
+                yield Caution(f"Whether the limit {name} is kept is not known: a trajectory failed.")
+        kept += [] if states else [name]
     if kept:
         yield Caution(f"No limit is exceeded ({'; '.join(kept)}).", True)
 
 
 class _Reached(NamedTuple):
-    """The highest value under a hypothesis, and what becomes of a limit by it."""
+    """What counts against a limit under a hypothesis, its distance to the limit, and what becomes of the limit by it."""
 
     hypothesis: str
-    highest: float
+    value: float
+    slack: float
     state: str
 
 
-def _reached(course: xr.DataArray, allowed: float, unit: str) -> list[_Reached]:
+def _reached(course: xr.DataArray, limit: Mapping[str, Any], side: str, allowed: float, unit: str) -> list[_Reached]:
     """What is reached under each hypothesis, the chosen one first, over subjects and time; unknown where a trajectory failed
     and none that was solved passes the limit."""
-    scale = units.convert_shown(str(course.attrs["units"]), unit)
+    shown = str(course.attrs["units"])
+    name = str(limit.get("statistic") or side)
+    if name not in READ_OUTS:
+        raise InputError(f"the statistic {name!r} is not known")
+    readout = READ_OUTS[name]
+    level: tuple[float, ...] = ()
+    if readout.level:
+        written, level_unit = units.split_quantity(str(limit.get("level")))
+        level = (written / units.convert_shown(shown, level_unit),)
+    limited = {CURVE: shown, AREA: f"{shown} h".strip()}.get(readout.kind, readout.kind)
+    scale = units.convert_shown(limited, unit)
+    worst = np.fmax if side == "max" else np.fmin
+    times = course["time"].values
     found = []
     for hypothesis in course["hypothesis"].values:
-        values = course.sel(hypothesis=hypothesis)
-        highest = scale * float(values.max())
-        state = state_of_limit(allowed, allowed - highest)
-        known = state == EXCEEDED or bool(values.notnull().all())
-        found.append(_Reached(str(hypothesis), highest, state if known else UNKNOWN))
+        courses = course.sel(hypothesis=hypothesis).transpose("time", ...).values
+        values = scale * readout.formula(times, courses, times[0], times[-1], *level)
+        if not limit.get("statistic"):  # also what a failed trajectory reached before it failed
+            values = scale * worst.reduce(courses, None)
+        value = float(worst.reduce(values, None))
+        slack = slack_of(allowed, value, side)
+        state = state_of_limit(allowed, slack)
+        known = state == EXCEEDED or bool(np.isfinite(courses).all())
+        found.append(_Reached(str(hypothesis), value, slack, state if known else UNKNOWN))
     return found
 
 

@@ -195,7 +195,8 @@ def test_toml_is_read_by_its_reader(text: str, tmp_path: Path) -> None:
         scenario = scenario_file.load("human-nsclc-pembrolizumab", LIBRARY)
         assert population_file.load_population(str(path), LIBRARY, scenario).covariates
     elif keys & {"objective", "limit", "free"}:
-        name = "mouse-mc38-depot" if "intratumoral" in text else "human-nsclc-iv-mgso4"
+        names = {"intratumoral": "mouse-mc38-depot", "response.R": "warfarin", "": "human-nsclc-iv-mgso4"}
+        name = next(name for word, name in names.items() if word in text)
         (key,) = keys
         shipped = LIBRARY.scenarios[name].read_text("utf-8")
         others = [part for part in re.split(r"^(?=\[)", shipped, flags=re.M) if not re.match(rf"\[+{key}\b", part)]

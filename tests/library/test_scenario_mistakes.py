@@ -103,7 +103,43 @@ WRONG_GOALS = {
     ),
     "limit without unit": ('max = "1.36 mmol/L"', "max = 1.26", r"\[\[limit\]\].*1\.26 lacks its unit; 'mmol/L'"),
     "limit of another dimension": ('max = "1.36 mmol/L"', 'max = "1.26 mL"', r"'mL' cannot be converted to 'mmol/L'"),
-    "limit of zero": ('max = "1.36 mmol/L"', 'max = "0 mmol/L"', r"above 0"),
+    "limit without a bound": ('max = "1.36 mmol/L"', "", r"the limit 'local tolerance.*needs max, min or both"),
+    "limits that exclude each other": (
+        'max = "1.36 mmol/L"',
+        'max = "1.36 mmol/L"\nmin = "2 mmol/L"',
+        r"min is above max in the limit 'local tolerance",
+    ),
+    "unknown statistic of a limit": (
+        'max = "1.36 mmol/L"',
+        'statistic = "area over"\nmax = "1.36 mmol/L"',
+        r"no statistic 'area over'; did you mean 'area above'",
+    ),
+    "statistic of a limit without its level": (
+        'max = "1.36 mmol/L"',
+        'statistic = "time above"\nmax = "1 h"',
+        r"the key 'level' is missing",
+    ),
+    "limit in the unit of the signal instead of the area": (
+        'max = "1.36 mmol/L"',
+        'statistic = "auc"\nmax = "1 mmol/L"',
+        r"'mmol/L' cannot be converted to 'mmol/L h'",
+    ),
+    "level where there is none": (
+        'statistic = "log mean"',
+        'level = "1 mm^3", statistic = "log mean"',
+        r"no key 'level'",
+    ),
+    "function of nothing": ('statistic = "log mean"', 'function = "2 + 3", statistic = "log mean"', "not depend on x"),
+    "function of another name": (
+        'statistic = "log mean"',
+        'function = "exp(y)", statistic = "log mean"',
+        "not a function",
+    ),
+    "program as a function": (
+        'statistic = "log mean"',
+        'function = "__import__(\'os\').getpid() + x", statistic = "log mean"',
+        "is not a function of x: numbers, x,",
+    ),
     "unknown statistic": (
         'statistic = "log mean"',
         'statistic = "logmean"',

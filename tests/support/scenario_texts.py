@@ -60,5 +60,5 @@ def check(found: scenario.Scenario) -> None:
     assert [d.time for d in found.doses] == sorted(d.time for d in found.doses)
     assert all(w.start < w.stop and math.isfinite(w.value) for w in found.windows)
     assert all(math.isfinite(t.weight) and 0 < t.amount < math.inf for t in found.terms)
-    assert all(0 < limit.maximum < math.inf for limit in found.limits)
+    assert all(math.isfinite(limit.bound) and limit.side in ("max", "min") for limit in found.limits)
     assert all(0 <= f.amount[0] <= f.amount[1] and 0 <= f.time[0] <= f.time[1] <= found.horizon for f in found.free)

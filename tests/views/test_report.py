@@ -225,7 +225,7 @@ def test_an_optimum_says_what_was_before(file: Path, tmp_path: Path, monkeypatch
 
     page = changed(file, tmp_path / "x.h5", dress)
     assert "Regimen “optimum”" in page.text and "Regimen “baseline”" in page.text
-    assert "baseline: 2.5" in page.text and "its maximum of 3 steps" in page.text and "--steps 6" in page.text
+    assert "baseline: 2.5" in page.text and "before it converged" in page.text and "--steps 6" in page.text
     assert "Another value of the limit “level”: it is active at 4 mg/L." in page.text
 
 

@@ -98,9 +98,11 @@ def _limits(group: xr.Dataset) -> Picture:
     if not count:
         return style.message("Limits at the optimum", "The scenario sets no limits.")
     limit, value, slack = (group[key].values for key in ("limit", "value", "slack"))
+    size = group["size"].values if "size" in group else np.abs(limit)
     at_most = np.abs(slack - (limit - value)) <= np.abs(slack - (value - limit))
     with np.errstate(divide="ignore", invalid="ignore"):
         used = np.where(at_most, value / limit, limit / value)
+        used = np.where((limit > 0) & (value >= 0), used, 1.0 - slack / size)  # no share of 0, nor of a negative number
     unit = [units.unit_text(str(u)) for u in group.constraint_unit.values]
 
     def draw(part: Any) -> None:
@@ -108,7 +110,7 @@ def _limits(group: xr.Dataset) -> Picture:
         for i, share in enumerate(used):
             if not np.isfinite(share):
                 continue
-            state = state_of_limit(float(limit[i]), float(slack[i])) or _ROOM
+            state = state_of_limit(float(limit[i]), float(slack[i]), float(size[i])) or _ROOM
             axis.barh(i, 100 * share, 0.62, **_STATES[state])
         axis.axvline(100.0, color="black", lw=1.0, ls=LINES[1])
         names = [

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg.results.kinds import BASELINE, OPTIMUM
+from nanomg.results.limits import size_of
 
 if TYPE_CHECKING:
     from nanomg.jobs.optimize import search
@@ -26,6 +27,8 @@ def optimization(outcome: search.Outcome, constraints: list[dict[str, Any]]) -> 
         key: (("constraint",), np.array([c[key] for c in constraints], float), {"long_name": key, "units": "1"})
         for key in ("limit", "value", "slack")
     }
+    sizes = np.array([size_of(c) for c in constraints], float)
+    limits["size"] = (("constraint",), sizes, {"long_name": "what slack is relative to", "units": "1"})
     terms = np.array(list(outcome.terms.values())).reshape(-1, 2)
     return xr.Dataset(
         {

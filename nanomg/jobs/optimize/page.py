@@ -15,7 +15,7 @@ from nanomg.page.blocks import Block, Caution, Cell, Table, Text, Tile, Tiles, n
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
 from nanomg.results.kinds import BASELINE, OPTIMUM
-from nanomg.results.limits import ACTIVE, EXCEEDED, state_of_limit
+from nanomg.results.limits import ACTIVE, EXCEEDED, size_of, slack_by_hypothesis, state_of
 from nanomg.units import convert_shown, factor, unit_text
 
 _AT_BOUND = 0.01  # share of the range between two bounds: a dose that is closer to one of them is at it
@@ -60,10 +60,9 @@ def _kept_limits(result: ResultReader) -> Cell:
     """Whether every limit is kept under the hypothesis of the search, and under which others one is exceeded."""
     first, exceeding = "", set()
     for c in result.at("constraints") or ():
-        reached = c.get("value_by_hypothesis") or {}
-        first = next(iter(reached), first)
-        slack = {h: None if value is None else c["limit"] - value for h, value in reached.items()}
-        exceeding |= {h for h, left in slack.items() if h != first and state_of_limit(c["limit"], left) == EXCEEDED}
+        slack = slack_by_hypothesis(c)
+        first = next(iter(slack), first)
+        exceeding |= {h for h, left in slack.items() if h != first and state_of(c, left) == EXCEEDED}
     note = f"under {first}; one is exceeded under {', '.join(sorted(exceeding))}" if exceeding else ""
     return Cell({True: "all kept", False: "NOT KEPT"}.get(result.at("feasible"), MISSING), note=note)
 
@@ -81,10 +80,11 @@ def _at_baseline(result: ResultReader, name: str) -> str:
 def _search(result: ResultReader) -> Iterator[Text]:
     """How the search ended, what it took, and how far its starts agree."""
     state = {True: "every limit kept", False: "NOT FEASIBLE"}.get(result.at("feasible"), "limits not known")
-    state += "" if result.at("converged") else ", stopped before convergence"
+    unfinished = result.at("converged") is False and result.at("feasible") is not False
+    state += ", stopped before convergence" if unfinished else ""
     effort = f"{result.at('evaluations')} evaluations in {format_number(result.at('seconds'), 3)} s"
     yield Text(f"Search: {state}, {effort}, KKT residual {format_number(result.at('kkt_residual'), 2)}", "note")
-    if result.at("converged") is False:
+    if unfinished:
         yield Text(_unfinished(result), "note")
     starts = result.at("starts") or ()
     if ends := [s["objective"] for s in starts if s["feasible"]]:
@@ -97,8 +97,8 @@ def _unfinished(result: ResultReader) -> str:
     """What it means that a search has not converged, and how to continue."""
     steps = result.at("evaluations") // len(result.at("starts"))
     return (
-        f"The search stopped before it converged: it reached its maximum of {steps} steps while amounts and times could still be "
-        f"improved. A better regimen may exist; --steps {2 * steps} searches for longer."
+        f"The search stopped before it converged: amounts and times could still be improved. A better regimen may exist; "
+        f"--steps {2 * steps} searches for longer."
     )
 
 
@@ -106,21 +106,18 @@ def _limits(result: ResultReader) -> Table:
     rows = []
     for i, c in enumerate(result.at("constraints") or ()):
         limit, value, slack = (result.cell("constraints", i, key) for key in ("limit", "value", "slack"))
-        rows.append((c["name"], limit, value, slack._replace(text=format_number(_rounded(c))), c["unit"], state(c)))
+        if c.get("side") == "min":
+            limit = limit._replace(text=f"≥ {limit.text}")
+        rows.append((c["name"], limit, value, slack._replace(text=format_number(_rounded(c))), c["unit"], state_of(c)))
     return Table(("", "limit", "value", "slack", "unit", ""), "prrrul", rows, "Limits at the optimum")
 
 
 def _rounded(constraint: Mapping[str, Any]) -> float | None:
     """The slack as far as limit and value, of four digits each, determine it."""
-    slack, limit = constraint["slack"], abs(constraint["limit"] or 0.0)
+    slack, limit = constraint["slack"], size_of(constraint)
     if slack is None or not math.isfinite(slack) or not limit:
         return slack
     return round(slack, 3 - math.floor(math.log10(limit)))
-
-
-def state(constraint: Mapping[str, Any]) -> str:
-    """Whether a limit is active (the optimum is at it) or exceeded; empty where there is slack."""
-    return state_of_limit(constraint.get("limit"), constraint.get("slack"))
 
 
 def _paired(optimum: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]]) -> Iterator[Sequence[Any]]:
@@ -137,7 +134,7 @@ def _paired(optimum: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str
 def changes(result: ResultReader) -> Iterator[str]:
     """What would change the optimum."""
     for c in result.at("constraints") or ():
-        if state(c) == ACTIVE:
+        if state_of(c) == ACTIVE:
             level = f"{format_number(c['limit'])} {unit_text(c['unit'])}"
             yield f"Another value of the limit “{c['name']}”: it is active at {level}."
     ends = [s["objective"] for s in result.at("starts") or () if s.get("feasible") and s.get("objective") is not None]
@@ -153,7 +150,7 @@ def warnings(result: ResultReader) -> Iterator[Caution]:
     """A search without a feasible regimen, one that stopped early, and doses at their bounds."""
     if result.at("feasible") is False:
         yield Caution("No regimen was found that keeps every limit: the one shown is the nearest to it.")
-    if result.at("converged") is False:
+    elif result.at("converged") is False:
         yield Caution(_unfinished(result))
     if result.file.get("free"):
         yield from _bounds(result)
@@ -188,7 +185,7 @@ def asked(result: ResultReader) -> Iterator[Block]:
     terms = [
         (
             name,
-            str(term.get("statistic", "")),
+            " ".join(str(term[key]) for key in ("statistic", "level", "function") if key in term),
             result.name(str(term.get("signal") or term.get("cmt"))),
             number_cell(term.get("weight")),
         )

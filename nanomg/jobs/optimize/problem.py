@@ -1,27 +1,30 @@
 """Dose amounts and dose times that minimise an objective under limits.
 
-A scenario's `[objective]` is a sum of terms, its `[[limit]]` tables keep a signal below a maximum at all times, its `[[free]]`
-tables say which doses may change, between which bounds, how far apart and how much in all. The bounds, intervals and totals
-are kept exactly by projection; the limits by an augmented Lagrangian, one multiplier for each limit and each time at which it
-is evaluated (the regular grid, and times after every dose that move with the dose). The search itself is in
+A scenario's `[objective]` is a sum of terms, its `[[limit]]` tables keep a signal, or a statistic of it, below or above a bound;
+`[[free]]` tables say which doses may change, between which bounds, how far apart and how much in all. The bounds,
+intervals and totals are kept exactly by projection; the limits by an augmented Lagrangian, one multiplier for each limit and each
+time at which it is evaluated (the regular grid, and times after every dose that move with the dose). The search itself is in
 nanomg.jobs.optimize.search.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nanomg.analysis.readouts import WHOLE_COURSE
+from nanomg.analysis import expression
+from nanomg.analysis.readouts import READ_OUTS
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.equations.model import RISE
 from nanomg.errors import InputError
-from nanomg.library.scenario import FreeDose, Limit, ObjectiveTerm, Scenario
+from nanomg.jobs.optimize import limits as optimize_limits
+from nanomg.jobs.optimize.limits import AppliedLimit
+from nanomg.library.scenario import FreeDose, ObjectiveTerm, Scenario
 from nanomg.simulation import arms, dose_course
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.lanes import PROBES
@@ -38,7 +41,7 @@ class DosingSpec(NamedTuple):
     free: tuple[FreeDose, ...]
     members: tuple[tuple[int, ...], ...]  # doses of each entry of `free`
     terms: tuple[ObjectiveTerm, ...]
-    limits: tuple[Limit, ...]
+    limits: tuple[AppliedLimit, ...]
     regular: int  # output times on the regular grid; the rest follow doses
 
     @property
@@ -65,10 +68,10 @@ class Order(NamedTuple):
 class Evaluation(NamedTuple):
     """Per lane: objective, its terms (term, lane), relative excess over each limit (limit, time, lane), status."""
 
-    objective: jax.Array
-    terms: jax.Array
-    excess: jax.Array
-    status: jax.Array
+    objective: Any
+    terms: Any
+    excess: Any
+    status: Any
 
 
 # ---------------------------------------------------------------- variables
@@ -88,7 +91,7 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, varied)
     regular = np.append(np.arange(0.0, scenario.horizon, scenario.every), scenario.horizon)
     edges = sum(1 if bolus else 2 for bolus in plan.bolus)  # the start of a dose, and the end of an infusion
-    design = DosingSpec(plan, scenario.free, members, scenario.terms, scenario.limits, len(regular))
+    design = DosingSpec(plan, scenario.free, members, scenario.terms, optimize_limits.applied(scenario), len(regular))
     output = np.concatenate([regular, np.zeros(edges * len(PROBES))])
     lanes = simulation_lanes.lanes_for(plan, scenario.values, scenario.doses, scenario.windows, output, batch)
     problem = DosingProblem(design, scenario, lanes)
@@ -103,6 +106,11 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
                 f"{len(doses)} doses into {entry.cmt!r} at the least amount exceed the total", scenario.name
             )
     return problem
+
+
+def amounts_of(design: DosingSpec) -> np.ndarray:
+    """Which variables are amounts (variable,)."""
+    return np.concatenate([np.repeat([True, False], len(members)) for members in design.members])
 
 
 def encode(design: DosingSpec, doses: Sequence[Dose]) -> np.ndarray:
@@ -192,21 +200,10 @@ def evaluate(design: DosingSpec, lanes: Lanes, z: Any, order: Order, rtol: Any) 
     x |= _rises(design, lanes, placed, order, rtol, x)
     shape = y[:, 0].shape
     times = jnp.take_along_axis(placed.output, order.outputs, 0)
-
-    def term(t: ObjectiveTerm) -> jax.Array:
-        if t.cmt:
-            doses = placed.amount[np.array([i for i, c in enumerate(design.plan.cmt) if c == t.cmt], int)] / t.amount
-            return t.weight * jnp.sum(doses if t.statistic == "amount" else -jnp.expm1(-doses), 0)
-        signal = jnp.take_along_axis(jnp.broadcast_to(x[t.signal], shape), order.outputs, 0) / t.amount
-        readout = WHOLE_COURSE[t.statistic.removeprefix("log ")]
-        value = readout.formula(times, signal, times[0], times[-1])
-        return t.weight * (jnp.log(value) if t.statistic.startswith("log ") else value)
-
-    terms = jnp.stack([term(t) for t in design.terms])
-    excess = jnp.stack(
-        [jnp.broadcast_to(x[limit.signal], shape) / limit.maximum - 1.0 for limit in design.limits]
-        or [jnp.full(shape, -1.0)]
-    )
+    course = lambda name: jnp.broadcast_to(x[name], shape)
+    ordered = lambda name: jnp.take_along_axis(course(name), order.outputs, 0)
+    terms = jnp.stack([_term(t, design.plan.cmt, placed.amount, times, ordered) for t in design.terms])
+    excess = jnp.stack([_excess(x, times, course, ordered) for x in design.limits] or [jnp.full(shape, -1.0)])
     return Evaluation(jnp.where(good, terms.sum(0), jnp.inf), terms, excess, solved.status)
 
 
@@ -214,39 +211,104 @@ def _rises(
     design: DosingSpec, lanes: Lanes, placed: Lanes, order: Order, rtol: Any, x: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The rises that objective and limits name: quantities `x` less those of the same regimen without its Mg."""
-    named = dict.fromkeys([*(t.signal for t in design.terms), *(limit.signal for limit in design.limits)])
-    rises = [name for name in named if design.plan.model.is_rise(name)]
+    rises = [name for name in _named(design) if design.plan.model.is_rise(name)]
     if not rises:
         return {}
-    stay = np.array([not arms.carries(design.plan.model, cmt) for cmt in design.plan.cmt], float)
-    given = placed._replace(amount=placed.amount * stay[:, None])
+    given = placed._replace(amount=placed.amount * _stays(design))
     solved = simulation_lanes.trajectory(design.plan, given, order.edges, rtol)
     without = simulation_lanes.observables(design.plan.model, lanes.values, solved.y, solved.forcing)
     return {name: x[name.removesuffix(RISE)] - without[name.removesuffix(RISE)] for name in rises}
 
 
-def lagrangian(evaluation: Evaluation, multiplier: jax.Array, penalty: jax.Array, scale: jax.Array) -> jax.Array:
-    """The augmented Lagrangian of each lane, with the objective counted in `scale`; `multiplier` (limit, time, lane)."""
+def _named(design: DosingSpec) -> list[str]:
+    """The quantities that objective and limits name, each once."""
+    signals = [*(t.signal for t in design.terms if t.signal), *(limit.signal for limit in design.limits)]
+    return list(dict.fromkeys(signals))
+
+
+def _stays(design: DosingSpec) -> np.ndarray:
+    """1 for the doses that the arm without Mg keeps, 0 for the others (dose, 1)."""
+    return np.array([not arms.carries(design.plan.model, cmt) for cmt in design.plan.cmt], float)[:, None]
+
+
+def _term(t: ObjectiveTerm, cmt: tuple[str, ...], amount: Any, times: Any, ordered: Callable[[str], Any]) -> Any:
+    """A term (lane,) of amounts (dose, lane), times and courses in order of time (time, lane)."""
+    if t.cmt:
+        doses = amount[np.array([i for i, c in enumerate(cmt) if c == t.cmt], int)] / t.amount
+        value = jnp.sum(doses if t.statistic == "amount" else -jnp.expm1(-doses), 0)
+    else:
+        readout = READ_OUTS[t.statistic.removeprefix("log ")]
+        level = (t.level,) if readout.level else ()
+        value = readout.formula(times, ordered(t.signal) / t.amount, times[0], times[-1], *level)
+        value = jnp.log(value) if t.statistic.startswith("log ") else value
+    return t.weight * (expression.evaluate(t.function, value) if t.function else value)
+
+
+def _excess(limit: AppliedLimit, times: Any, course: Callable[[str], Any], ordered: Callable[[str], Any]) -> Any:
+    """The relative excess (time, lane) over a limit; one on a number of the whole course is in the row of the first time."""
+    values = course(limit.signal)
+    if not limit.statistic:
+        return limit.excess(values)
+    reached = limit.reading(times, ordered(limit.signal))
+    return jnp.full(values.shape, -1.0).at[0].set(limit.excess(reached))
+
+
+def evaluate_finely(problem: DosingProblem, z: np.ndarray, every: float) -> Evaluation:
+    """Evaluate a regimen `z` (variable,) on a regular grid `every` so many hours; concrete, for one lane."""
+    design, scenario = problem.design, problem.scenario
+    placed = place(design, widen(problem.lanes, 1), jnp.asarray(z)[:, None])
+    grid = np.append(np.arange(0.0, scenario.horizon, every), scenario.horizon)
+    times = np.union1d(grid, np.asarray(placed.output)[:, 0])
+    amount, time = np.asarray(placed.amount), np.asarray(placed.time)
+    lanes = simulation_lanes.lanes_for(
+        design.plan, scenario.values, scenario.doses, scenario.windows, times, amount=amount, time=time
+    )
+    names = _named(design)
+    rises = [name for name in names if scenario.model.is_rise(name)]
+    plain = list(dict.fromkeys(name.removesuffix(RISE) if name in rises else name for name in names))
+    solved = simulation_lanes.run(design.plan, lanes, simulation_lanes.TIGHT)
+    courses = simulation_lanes.observe(design.plan, lanes, solved, plain)
+    if rises:
+        given = lanes._replace(amount=amount * _stays(design))
+        paired = simulation_lanes.run(design.plan, given, simulation_lanes.TIGHT)
+        without = simulation_lanes.observe(design.plan, given, paired, plain)
+        courses |= {name: courses[name.removesuffix(RISE)] - without[name.removesuffix(RISE)] for name in rises}
+    read = courses.__getitem__
+    terms = np.stack([np.asarray(_term(t, design.plan.cmt, amount, times[:, None], read)) for t in design.terms])
+    excess = [np.asarray(_excess(x, times[:, None], read, read)) for x in design.limits]
+    return Evaluation(terms.sum(0), terms, np.stack(excess or [np.full((1, 1), -1.0)]), np.asarray(solved.status))
+
+
+class Weights(NamedTuple):
+    """What a sum of objective and excesses counts: an augmented Lagrangian, and a plain sum that may stand alone.
+
+    Where `objective` and `penalty` are 0 only the plain sum is left.
+    """
+
+    objective: Any  # (lane,)
+    multiplier: Any  # (limit, time, lane)
+    penalty: Any
+    plain: Any  # (limit, time, lane) of the excesses
+
+
+def lagrangian(evaluation: Evaluation, weights: Weights) -> jax.Array:
+    """The weighted sum of each lane (lane,)."""
+    multiplier, penalty = weights.multiplier, weights.penalty
     raised = jnp.maximum(0.0, multiplier + penalty * evaluation.excess)
-    return evaluation.objective / scale + jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * penalty)
+    safe = jnp.where(penalty > 0, penalty, 1.0)
+    augmented = jnp.where(penalty > 0, jnp.sum(raised**2 - multiplier**2, (0, 1)) / (2.0 * safe), 0.0)
+    return weights.objective * evaluation.objective + augmented + jnp.sum(weights.plain * evaluation.excess, (0, 1))
 
 
 @programs.compiled(0)
 def gradient(
-    design: DosingSpec,
-    lanes: Lanes,
-    z: jax.Array,
-    order: Order,
-    multiplier: jax.Array,
-    penalty: jax.Array,
-    scale: jax.Array,
-    rtol: jax.Array,
+    design: DosingSpec, lanes: Lanes, z: jax.Array, order: Order, weights: Weights, rtol: jax.Array
 ) -> tuple[jax.Array, Evaluation]:
     """Gradient (variable, lane) of each lane's Lagrangian, and the evaluation."""
 
     def total(z: jax.Array) -> tuple[jax.Array, Evaluation]:
         evaluation = evaluate(design, lanes, z, order, rtol)
-        value = lagrangian(evaluation, multiplier, penalty, scale)
+        value = lagrangian(evaluation, weights)
         return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0)), evaluation
 
     slope, evaluation = jax.grad(total, has_aux=True)(z)
@@ -289,7 +351,7 @@ def regimen_of(problem: DosingProblem, z: np.ndarray) -> tuple[Dose, ...]:
     lanes = widen(problem.lanes, 1)
     amount, time = decode(problem.design, jnp.asarray(z)[:, None], jnp.asarray(lanes.amount), jnp.asarray(lanes.time))
     doses = problem.scenario.doses
-    largest = {f.cmt: f.amount[1] for f in problem.scenario.free}
+    least = {f.cmt: 0.0 if f.amount[0] > 0 else 1e-3 * f.amount[1] for f in problem.scenario.free}
     candidates = [Dose(float(time[i, 0]), float(amount[i, 0]), d.cmt, d.duration) for i, d in enumerate(doses)]
-    given = [d for d in candidates if d.amt > 1e-3 * largest.get(d.cmt, 0.0)]
+    given = [d for d in candidates if d.amt > least.get(d.cmt, 0.0)]
     return tuple(sorted(given, key=lambda d: d.time))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,19 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nanomg import files, units
+from nanomg.analysis.readouts import READ_OUTS
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError
 from nanomg.jobs.optimize import group as optimize_group
+from nanomg.jobs.optimize import limits as optimize_limits
 from nanomg.jobs.optimize.request import OptimizeRequest
 from nanomg.jobs.optimize.summary import OptimizeSummary
 from nanomg.jobs.request import about_scenario, on_engine, origin
 from nanomg.jobs.simulate import group, measures, verdict
 from nanomg.jobs.simulate import outcome as simulate_outcome
 from nanomg.library.library import Library
-from nanomg.library.scenario import Scenario, dosed_unit
+from nanomg.library.scenario import MAX, MIN, Scenario, dosed_unit
 from nanomg.results import groups as results_groups
 from nanomg.results.kinds import BASELINE, BASELINE_WITHOUT, OPTIMUM
-from nanomg.results.limits import EXCEEDED, state_of_limit
+from nanomg.results.limits import EXCEEDED, size_of, slack_by_hypothesis, slack_of, state_of
 from nanomg.results.run import Run, finish
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation import lanes
@@ -124,11 +127,12 @@ def run(
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 
     outcome = search.find_optimum(chosen, steps or search.STEPS, request.seed, checkpoint, request.resume, progress)
+    chosen = dataclasses.replace(chosen, every=outcome.every)
     arms = simulation_arms.run_arms(chosen, _arms(chosen, outcome), lanes.TIGHT)
     numbers = simulate_outcome.of_arms(chosen, arms, OPTIMUM)
     mg, sentence = verdict.judge(chosen, arms, OPTIMUM, numbers)
     constraints = _constraints(chosen, arms, outcome.doses)
-    feasible = outcome.feasible and not any(state_of_limit(c["limit"], c["slack"]) == EXCEEDED for c in constraints)
+    feasible = outcome.feasible and not any(state_of(c) == EXCEEDED for c in constraints)
     if not feasible:
         sentence = f"No regimen was found that keeps every limit. {sentence}"
     sentence += _under_other_hypotheses(constraints)
@@ -177,16 +181,22 @@ def _arms(scenario: Scenario, outcome: search.Outcome) -> dict[str, tuple[Dose, 
 
 def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[dict[str, Any]]:
     """Every limit, bound on volume, total and interval with what the optimum reaches."""
-    rows = []
+    rows: list[dict[str, Any]] = []
 
-    def add(name: str, limit: float, value: float, unit: str, at_most: bool = True) -> None:
-        slack = limit - value if at_most else value - limit
-        rows.append({"name": name, "limit": limit, "value": value, "slack": slack, "unit": unit})
+    def add(name: str, limit: float, value: float, unit: str, side: str = MAX, size: float | None = None) -> None:
+        size = abs(limit) if size is None else size
+        slack = slack_of(limit, value, side)
+        rows.append({"name": name, "limit": limit, "value": value, "slack": slack, "unit": unit} | {"side": side})
+        rows[-1] |= {} if size == abs(limit) else {"size": size}
 
     for limit in scenario.limits:
-        highest = {h: float(arms.pick(limit.signal, OPTIMUM, h).max()) for h in arms.hypotheses}
-        add(limit.name, limit.maximum, highest[arms.hypotheses[0]], scenario.model.unit(limit.signal))
-        rows[-1]["value_by_hypothesis"] = highest
+        unit = scenario.model.unit(limit.signal)
+        limited = READ_OUTS[limit.statistic].unit(unit) if limit.statistic else unit
+        courses = {h: arms.pick(limit.signal, OPTIMUM, h) for h in arms.hypotheses}
+        reached = {h: optimize_limits.reached(limit, arms.times, course) for h, course in courses.items()}
+        first, size = reached[arms.hypotheses[0]], optimize_limits.size_of(limit, scenario)
+        add(limit.name, limit.bound, first, limited, limit.side, size)
+        rows[-1]["value_by_hypothesis"] = reached
     for free in scenario.free:
         given = [d for d in doses if d.cmt == free.cmt]
         amounts, unit = [d.amt for d in given] or [0.0], dosed_unit(scenario.model, free.cmt)
@@ -201,7 +211,7 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
                 free.interval,
                 float(np.diff([d.time for d in given]).min()),
                 "h",
-                at_most=False,
+                MIN,
             )
     return rows
 
@@ -210,10 +220,9 @@ def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
     """A sentence on limits that hold under the hypothesis of the search and not under another."""
     sentences = ""
     for row in constraints:
-        limit = row["limit"]
-        values = row.get("value_by_hypothesis", {})
-        over = {h: v / limit - 1.0 for h, v in values.items() if state_of_limit(limit, limit - v) == EXCEEDED}
-        if over and state_of_limit(limit, row["slack"]) != EXCEEDED:
-            worst = max(over, key=lambda h: over[h])
-            sentences += f" Under {worst} the limit {row['name']!r} is passed by {100 * over[worst]:.1f} %."
+        excess = {h: -slack for h, slack in slack_by_hypothesis(row).items() if state_of(row, slack) == EXCEEDED}
+        if excess and state_of(row) != EXCEEDED:
+            worst = max(excess, key=lambda h: excess[h])
+            share = 100 * excess[worst] / size_of(row)
+            sentences += f" Under {worst} the limit {row['name']!r} is passed by {share:.1f} %."
     return sentences

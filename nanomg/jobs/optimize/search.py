@@ -21,10 +21,10 @@ import optax
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
 from nanomg.errors import InputError, SimulationError
-from nanomg.jobs.optimize import descent
+from nanomg.jobs.optimize import descent, refinement
 from nanomg.jobs.optimize import problem as optimize_problem
 from nanomg.jobs.optimize.descent import Descent
-from nanomg.jobs.optimize.problem import DosingProblem, DosingSpec, Evaluation, project, regimen_of
+from nanomg.jobs.optimize.problem import DosingProblem, DosingSpec, Evaluation, Weights, project, regimen_of
 from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.solver.status import Status
@@ -35,7 +35,7 @@ STEPS = 96
 EXPLORE = 0.4  # share of the steps that Adam takes
 RATE = 0.08  # of Adam, in units of each variable's range; it falls to a tenth
 INNER = 8  # steps between two updates of the multipliers
-TOLERANCE = 1e-2  # of the KKT residual, objective in spreads among random regimens, variables in their ranges
+ENOUGH = 3e-2  # residual, with the objective in spreads among random regimens, at which a refinement takes over
 PENALTY, PENALTY_GROWTH, PENALTY_MAX = 20.0, 1.3, 60.0
 EXACT = 10.0  # spreads of the objective that an excess of the whole limit is worth, where points are compared
 SHRINK = (1.0, 0.999, 0.998, 0.995, 0.99, 0.98, 0.96, 0.92)  # of all amounts, to end inside every limit
@@ -53,6 +53,7 @@ class Outcome(NamedTuple):
     terms: dict[str, tuple[float, float]]  # baseline, optimum
     starts: np.ndarray
     start_doses: list[tuple[Dose, ...]]
+    every: float  # [h] of the regular grid of times on which the optimum was found
     history: np.ndarray  # (step, start, 3): objective, largest excess, KKT residual
     evaluations: int
     seconds: float
@@ -115,21 +116,24 @@ def _initial(problem: DosingProblem, optimizer: Any, seed: int) -> _State:
     )
 
 
+def _weights(state: _State, multiplier: jax.Array, penalty: jax.Array) -> Weights:
+    return Weights(jnp.broadcast_to(1.0 / state.scale, STARTS), multiplier, penalty, jnp.zeros_like(multiplier))
+
+
 def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int) -> _State:
     """Evaluate the trial of every start once, and decide on the next."""
     design, lanes = problem.design, problem.lanes
     order = optimize_problem.edge_order(design, lanes, state.z)
     rtol = jnp.asarray(optimize_problem.RTOL)
-    slope, evaluation = optimize_problem.gradient(
-        design, lanes, state.z, order, state.multiplier, state.penalty, state.scale, rtol
-    )
+    weights = _weights(state, state.multiplier, state.penalty)
+    slope, evaluation = optimize_problem.gradient(design, lanes, state.z, order, weights, rtol)
     residual = _residual(design, state.z, slope, evaluation, state.multiplier)
     row = np.stack(
         [np.asarray(evaluation.objective), np.asarray(evaluation.excess.max((0, 1))), np.asarray(residual)], -1
     )
     history = np.concatenate([state.history, row[None]])
     # of two points that are nearly as good, the one that meets the conditions of an optimum is the better one
-    reached = merit(evaluation, state.scale) + jnp.minimum(residual, TOLERANCE)
+    reached = merit(evaluation, state.scale) + jnp.minimum(residual, ENOUGH)
     better = reached < state.merit
     state = state._replace(
         best=jnp.where(better, state.z, state.best),
@@ -145,7 +149,7 @@ def _advance(problem: DosingProblem, optimizer: Any, state: _State, explore: int
         point = state.z
     else:
         fresh = state.step == explore or state.step % INNER == 0
-        value = optimize_problem.lagrangian(evaluation, multiplier, penalty, state.scale)
+        value = optimize_problem.lagrangian(evaluation, weights)
         course = descent.advance(design, course, state.z, slope, value, fresh)
         point = course.z
         # a changed Lagrangian is first evaluated where the last one stopped
@@ -187,54 +191,72 @@ def find_optimum(
         leader = int(jnp.argmin(state.merit))
         if progress is not None:
             progress(state.step, steps, {"objective": float(row[leader, 0]), "excess": float(row[leader, 1])})
-        if state.step > explore + INNER and state.residual[leader] < TOLERANCE:
+        if state.step > explore + INNER and state.residual[leader] < ENOUGH:
             break
-    return _conclude(problem, state, clock.perf_counter() - began)
+    return _conclude(problem, state, began)
 
 
-def _conclude(problem: DosingProblem, state: _State, seconds: float) -> Outcome:
-    """Pull the best point of each start just inside its limits, look at all at tight tolerance, and take the best."""
+def _conclude(problem: DosingProblem, state: _State, began: float) -> Outcome:
+    """Pull the best point of each start just inside its limits, look at all at tight tolerance, and refine the best."""
     design, scenario = problem.design, problem.scenario
-    amounts = np.zeros(design.size, bool)
-    at = 0
-    for members in design.members:
-        amounts[at : at + len(members)] = True
-        at += 2 * len(members)
     z = np.repeat(np.asarray(state.best), len(SHRINK), 1)
-    z[amounts] *= np.tile(SHRINK, STARTS)
+    z[optimize_problem.amounts_of(design)] *= np.tile(SHRINK, STARTS)
     lowest = np.asarray(project(design, jnp.asarray(z)))
     baseline = optimize_problem.encode(design, scenario.doses)[:, None]
-    evaluation = optimize_problem.evaluate_many(problem, np.concatenate([baseline, lowest], 1), simulation_lanes.TIGHT)
+    points = np.concatenate([baseline, lowest], 1)
+    evaluation = optimize_problem.evaluate_many(problem, points, simulation_lanes.TIGHT)
     solved = np.asarray(evaluation.status) == Status.DONE
     if not solved[1:].any():
         reason = Status(int(evaluation.status[1])).reason
         raise SimulationError(f"every trajectory of the search failed: {reason}", scenario.name)
+    rank, *_ = _ranked(evaluation)
+    # of each start the best inside every limit, else the least outside
+    columns = 1 + np.arange(STARTS) * len(SHRINK) + rank[1:].reshape(STARTS, -1).argmin(1)
+    winner = int(rank[columns].argmin())
+    chosen = [0, *columns]
+    points, evaluation = points[:, chosen], jax.tree.map(lambda a: a[..., np.array(chosen)], evaluation)
+    taken = problem, refinement.refine(problem, points[:, 1 + winner])
+    evaluations = taken[1].evaluations
+    for _ in range(refinement.GRIDS):
+        if (finer := refinement.with_finer_grid(*taken)) is None:
+            break
+        taken = finer, refinement.refine(finer, taken[1].z)
+        evaluations += taken[1].evaluations
+    refined, at = taken[1], 1 + winner
+    if taken[0] is not problem:
+        problem = taken[0]
+        evaluation = optimize_problem.evaluate_many(problem, points, simulation_lanes.TIGHT)
+    rank, objective, excess = _ranked(evaluation)
+    terms, better = np.array(evaluation.terms), _ranked(refined.evaluation)
+    converged = bool(refined.converged and better[0] <= rank[at])
+    if better[0] <= rank[at]:
+        points[:, at], terms[:, at] = refined.z, refined.evaluation.terms
+        objective[at], excess[at] = better[1:]
+    regimens = [regimen_of(problem, point) for point in points[:, 1:].T]
+    return Outcome(
+        doses=regimens[winner],
+        baseline=scenario.doses,
+        objective=float(objective[at]),
+        baseline_objective=float(objective[0]),
+        terms={t.name: (float(terms[i, 0]), float(terms[i, at])) for i, t in enumerate(design.terms)},
+        starts=np.stack([objective, excess], 1)[1:],
+        start_doses=regimens,
+        every=problem.scenario.every,
+        history=state.history,
+        evaluations=state.step * STARTS + evaluations,
+        seconds=clock.perf_counter() - began,
+        residual=refined.residual,
+        converged=converged,
+        feasible=bool(excess[at] <= 0.0),
+    )
+
+
+def _ranked(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """By what regimens are ranked, least first, their objective and their largest excess, each (regimen,)."""
+    solved = np.asarray(evaluation.status) == Status.DONE
     objective = np.where(solved, np.asarray(evaluation.objective), np.inf)
     excess = np.where(solved, np.maximum(np.asarray(evaluation.excess.max((0, 1))), 0.0), np.inf)
-    # of each start the best inside every limit, else the least outside
-    ranked = np.where(excess > 0.0, 1e12 * (1.0 + excess), objective)[1:].reshape(STARTS, -1)
-    columns = 1 + np.arange(STARTS) * len(SHRINK) + ranked.argmin(1)
-    starts = np.stack([objective[columns], excess[columns]], 1)
-    winner = int(ranked.min(1).argmin())
-    column = int(columns[winner])
-    names = [t.name for t in design.terms]
-    terms = np.asarray(evaluation.terms)
-    residual = float(state.residual[winner])
-    return Outcome(
-        doses=regimen_of(problem, lowest[:, column - 1]),
-        baseline=scenario.doses,
-        objective=float(objective[column]),
-        baseline_objective=float(objective[0]),
-        terms={name: (float(terms[i, 0]), float(terms[i, column])) for i, name in enumerate(names)},
-        starts=starts,
-        start_doses=[regimen_of(problem, lowest[:, c - 1]) for c in columns],
-        history=state.history,
-        evaluations=state.step * STARTS,
-        seconds=seconds,
-        residual=residual,
-        converged=residual < TOLERANCE,
-        feasible=bool(starts[winner, 1] <= 0.0),
-    )
+    return np.where(excess > 0.0, 1e12 * (1.0 + excess), objective), objective, excess
 
 
 # ---------------------------------------------------------------- checkpoints

@@ -28,6 +28,10 @@ class ConstraintValue(JsonRecord):
     value: Number = field(metadata=about("value of the optimum"))
     slack: Number = field(metadata=about("distance to the limit, negative where it is exceeded"))
     unit: str = field(metadata=about("unit"))
+    side: str | None = field(default=None, metadata=about("max: an upper limit; min: a lower one", optional=True))
+    size: Number | None = field(
+        default=None, metadata=about("what slack is relative to, if not the limit", optional=True)
+    )
     value_by_hypothesis: Mapping[str, Number] | None = field(
         default=None, metadata=about("value under each LFA-1 hypothesis", optional=True)
     )

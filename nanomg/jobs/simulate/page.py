@@ -225,9 +225,14 @@ def _signed(value: float) -> str:
 def asked(result: ResultReader) -> Iterator[Block]:
     """The limits that were to be kept."""
     limits = result.file.get("limit", ())
-    rows = [(str(x.get("name", "")), result.name(str(x.get("signal"))), str(x.get("max"))) for x in limits]
+    rows = []
+    for x in limits:
+        level = f" {x['level']}" if "level" in x else ""
+        statistic = f", {x['statistic']}{level}" if "statistic" in x else ""
+        on = f"{result.name(str(x.get('signal')))}{statistic}"
+        rows.append((str(x.get("name", "")), on, *(str(x.get(side, "")) for side in ("min", "max"))))
     if rows:
-        yield Table(("limit", "on", "at most"), "ppr", rows, "Limits")
+        yield Table(("limit", "on", "at least", "at most"), "pprr", rows, "Limits")
 
 
 def quantities(result: ResultReader) -> Numbers:

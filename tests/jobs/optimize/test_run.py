@@ -150,7 +150,7 @@ def test_optimum_keeps_every_limit_and_presses_on_one(outcome, main_scenario):
     lanes = simulation_lanes.lanes_for(plan, main_scenario.values, outcome.doses, (), times)
     solved = simulation_lanes.run(plan, lanes, simulation_lanes.TIGHT)
     highest = [
-        simulation_lanes.observe(plan, lanes, solved, [x.signal])[x.signal].max() / x.maximum
+        simulation_lanes.observe(plan, lanes, solved, [x.signal])[x.signal].max() / x.bound
         for x in main_scenario.limits
     ]
     assert max(highest) <= 1 + 1e-4
