@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nanomg.errors import visible
 from nanomg.formatting import format_number
 
 Progress = Callable[[int, int, Mapping[str, Any]], None]
@@ -24,13 +25,13 @@ _GAP, _INDENT = 2, 2  # columns between two cells, and before a row that goes on
 def paragraph(text: str, style: str | None = None) -> None:
     """Running text, broken at the edge of a terminal and nowhere else."""
     lines = textwrap.wrap(text.replace(" %", _PERCENT), _edge(), break_long_words=False, break_on_hyphens=False)
-    _stdout().print("\n".join(lines).replace(_PERCENT, " %"), style=style)
+    _stdout().print("\n".join(map(visible, lines)).replace(_PERCENT, " %"), style=style)
 
 
 def table(headers: Sequence[str], align: str, rows: Iterable[Sequence[str]], prose: bool = False) -> None:
     """Columns aligned by `align` ("l" or "r" each). On a terminal that is too narrow a row goes on in further, indented lines,
     and the last column of `prose` is broken by words; elsewhere a row is one line."""
-    cells = [[str(header) for header in headers], *([str(cell) for cell in row] for row in rows)]
+    cells = [[str(header) for header in headers], *([visible(str(cell)) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     edge = _edge()
     console = _stdout()

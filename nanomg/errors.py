@@ -22,14 +22,25 @@ def one_line(text: str, most: int = _LONGEST) -> str:
         'a b\\\\x1b[2J'
     """
     line = " ".join(text[:most].splitlines() + text[-most:].splitlines() if len(text) > 2 * most else text.splitlines())
-    if not (line.isascii() and line.isprintable()):
-        hidden = lambda letter: unicodedata.category(letter) in ("Cc", "Cs") or letter in _REORDERING
-        line = "".join(repr(letter)[1:-1] if hidden(letter) else letter for letter in line)
+    line = visible(line)
     coded = line.encode()
     if len(coded) <= most:
         return line
     start, end = coded[: most * 3 // 4], coded[-most // 8 :]
     return f"{start.decode(errors='ignore')} … {end.decode(errors='ignore')}"
+
+
+def visible(text: str) -> str:
+    """Text from outside in which control characters are written out, so that a terminal shows and does not obey them.
+
+    Example:
+        >>> visible("\\x1b[2J")
+        '\\\\x1b[2J'
+    """
+    if text.isprintable():
+        return text
+    hidden = lambda letter: unicodedata.category(letter) in ("Cc", "Cs") or letter in _REORDERING
+    return "".join(repr(letter)[1:-1] if hidden(letter) else letter for letter in text)
 
 
 class NanomgError(Exception):

@@ -31,7 +31,7 @@ from matplotlib.ticker import (
 )
 
 from nanomg import files, formatting
-from nanomg.errors import InputError
+from nanomg.errors import InputError, visible
 from nanomg.units import SUPERSCRIPTS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -43,6 +43,7 @@ MAP = "cividis"  # its lightness rises evenly, in grey as well
 WIDTH = 9.0  # [inch] of a figure
 FORMATS = ("png", "svg", "pdf")
 _DOTS = 150  # [1/inch]
+_LONGEST_TITLE = 300  # letters
 _DAYS_FROM = 72.0  # [h] a longer course is drawn in days
 _STEPS = (0.25, 0.5, 1.0, 2.0, 3.0, 6.0, 12.0, 24.0)  # [h] or [d] between ticks of a time axis
 _WEEKS = (7.0, 14.0, 28.0, 56.0, 84.0, 168.0, 364.0)  # [d]
@@ -100,7 +101,7 @@ def sheet(pictures: Sequence[Picture], title: str = "") -> Figure:
 
 def _heading(title: str, width: float, size: float, colour: str) -> Picture:
     """A line of text, or two, over what follows."""
-    text = wrapped(title, 0.9 * width)
+    text = wrapped(visible(textwrap.shorten(title, _LONGEST_TITLE, placeholder="…")), 0.9 * width)
     draw = lambda part: part.text(0.01, 0.5, text, va="center", fontsize=size, weight="bold", color=colour)
     return Picture(title, 0.06 + 0.022 * size * (text.count("\n") + 1), draw)
 

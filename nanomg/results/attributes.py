@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nanomg import units
@@ -39,8 +39,29 @@ def json_object(attributes: Mapping[Any, Any], name: str, where: str = "this res
     text = attributes.get(name, "{}")
     try:
         found = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise InputError(f"the file is damaged: its {name} is not a JSON object", where)
+    for key, value in found.items():
+        if not _SHAPES.get(name, lambda key, value: True)(key, value):
+            raise InputError(f"the file is damaged: {key!r} of its {name} is not what a run writes", where)
     return found
+
+
+def _of_config(key: str, value: Any) -> bool:
+    """Whether an entry of a configuration is of the kind that a run writes."""
+    if key == "parameters":
+        pairs = value.values() if isinstance(value, dict) else (None,)
+        return all(isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str) for pair in pairs)
+    if key == "file":
+        tables = [value.get(name, []) for name in _TABLES] if isinstance(value, dict) else [None]
+        return all(isinstance(rows, list) and all(isinstance(row, dict) for row in rows) for rows in tables)
+    return isinstance(value, dict if key in ("set", "request") else list if key == "dose" else object)
+
+
+_TABLES = ("dose", "input", "limit", "free")  # of a scenario, lists of tables
+_SHAPES: dict[str, Callable[[str, Any], bool]] = {
+    CONFIG: _of_config,
+    VERSIONS: lambda key, value: isinstance(value, str),
+}

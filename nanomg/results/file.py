@@ -300,6 +300,9 @@ def read_attributes(path: StrPath, older: bool = False) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             attributes = {key: _from_hdf5(value) for key, value in file.attrs.items()}
+        for value in attributes.values():
+            if isinstance(value, str):
+                value.encode()  # HDF5 marks what is not UTF-8
     except InputError:
         raise
     except Exception as error:  # HDF5 and h5py raise many kinds for bytes that make no sense
@@ -326,7 +329,11 @@ def read_groups(path: StrPath) -> list[str]:
     import h5py
 
     with h5py.File(_head(path), "r") as file:
-        return [str(name) for name, entry in file.items() if isinstance(entry, h5py.Group)]
+        return [
+            str(name)
+            for name in file
+            if file.get(name, getclass=True, getlink=True) is h5py.HardLink and isinstance(file[name], h5py.Group)
+        ]
 
 
 def _from_hdf5(value: Any) -> Any:

@@ -44,6 +44,8 @@ def _check_dataset(name: str, entry: object, where: str) -> None:
     is_scale = (
         entry.attrs.get("CLASS") is not None and entry.ndim == 1
     )  # of a dimension without a variable, which has no numbers
+    if not is_scale and entry.ndim and "DIMENSION_LIST" not in entry.attrs:
+        raise InputError(f"the dimensions of {name!r} have no names", where)
     if not is_scale and entry.nbytes > max(_SMALL, _RATIO * entry.id.get_storage_size()):
         raise InputError(f"{name!r} holds fewer numbers than it declares", where)
 

@@ -57,6 +57,10 @@ def plot(
         >>> nanomg.plot(run.tree, ["pk.C"]).savefig("concentration.png")
     """
     asked, job = Asked(tuple(signals), log, by, everything), jobs.job_of(tree)
+    if job.groups[0] in job.missing(tree.children):
+        raise InputError(
+            f"the file is of {job.name} and has no {job.groups[0].partition('|')[0]}, so there is nothing to draw"
+        )
     for given, word, name in (
         (asked.signals, "SIGNAL", "signals"),
         (log is not None, "--log" if log else "--linear", "log"),
