@@ -41,13 +41,11 @@ def _check_dataset(name: str, entry: object, where: str) -> None:
         raise InputError(f"{name!r} is neither a group nor a variable", where)
     if entry.is_virtual or entry.external:
         raise InputError(f"the numbers of {name!r} lie in other files", where)
-    is_scale = (
-        entry.attrs.get("CLASS") is not None and entry.ndim == 1
-    )  # of a dimension without a variable, which has no numbers
-    if not is_scale and entry.ndim and "DIMENSION_LIST" not in entry.attrs:
-        raise InputError(f"the dimensions of {name!r} have no names", where)
+    is_scale = "CLASS" in entry.attrs and entry.ndim == 1  # of a dimension; without a variable it has no numbers
     if not is_scale and entry.nbytes > max(_SMALL, _RATIO * entry.id.get_storage_size()):
         raise InputError(f"{name!r} holds fewer numbers than it declares", where)
+    if not is_scale and entry.ndim and "DIMENSION_LIST" not in entry.attrs:
+        raise InputError(f"the dimensions of {name!r} have no names", where)
 
 
 def _address(group: h5py.Group) -> int:

@@ -124,6 +124,7 @@ SENTENCES = {
     "time NaN": "times of /simulation are not numbers in order",
     "time infinite": "times of /simulation are not numbers in order",
     "time backwards": "times of /simulation are not numbers in order",
+    "no scales": "have no names",
     "schema as text": "schema version of this result file is 'two'",
 }
 
