@@ -161,7 +161,19 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr(simulate_run, "simulate", run_of(SIMULATED, calls))
     arguments = ("--set", "a.b=1 L/h", "--dose", "c: 1 mg", "-o", "run.h5", "--force", "--json")
-    events = ("--events", "doses.csv", "--records", "out.csv")
+    events = (
+        "--events",
+        "doses.csv",
+        "--records",
+        "out.csv",
+        "--add",
+        "TAD",
+        "--error",
+        "y: 10 %",
+        "--seed",
+        "7",
+        "--sort",
+    )
     code, out, err = program("simulate", "s", *arguments)
     assert (code, err) == (0, "")
     assert json.loads(out) == SIMULATED
@@ -172,8 +184,13 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
         "set": {"a.b": "1 L/h"},
         "dose": ("c: 1 mg",),
         "events": None,
+        "ignore": "",
+        "sort": False,
         "output": Path("run.h5"),
         "records": None,
+        "add": (),
+        "error": (),
+        "seed": 0,
         "series": None,
         "precision": "float64",
         "engine": "auto",
@@ -181,7 +198,8 @@ def test_simulate_hands_its_options_on(program: Program, monkeypatch: pytest.Mon
         "command": "nanomg simulate s --set 'a.b=1 L/h' --dose 'c: 1 mg' -o run.h5 --force --json",
     }
     program("simulate", "s", *events)
-    assert calls[1].items() >= {"events": Path("doses.csv"), "records": Path("out.csv")}.items()
+    expected = {"events": Path("doses.csv"), "records": Path("out.csv"), "add": ("TAD",), "error": ("y: 10 %",)}
+    assert calls[1].items() >= (expected | {"seed": 7, "sort": True}).items()
 
 
 def test_optimize_hands_its_options_on(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

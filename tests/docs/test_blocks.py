@@ -8,6 +8,7 @@ import dataclasses
 import importlib
 import importlib.util
 import inspect
+import itertools
 import re
 import shlex
 import subprocess
@@ -134,7 +135,7 @@ def shell_lines() -> list[Any]:
 @pytest.mark.parametrize("line", shell_lines())
 def test_a_shell_line_is_read(line: str) -> None:
     words = shlex.split(line, comments=True)
-    environment = [word for word in words if re.fullmatch(r"(export|[A-Z_${a-z}]+=\S*)", word)]
+    environment = list(itertools.takewhile(lambda word: re.fullmatch(r"(export|[A-Z_${a-z}]+=\S*)", word), words))
     program, *arguments = words[len(environment) :] or ["export"]
     if program == "nanomg":
         read_command(arguments)
