@@ -9,29 +9,28 @@ from __future__ import annotations
 
 from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 
-
 class Engager(AbstractMechanism):
     """One-compartment engager by vein and the T cells of any specificity that a tumour holds."""
 
     name = "engager"
     states = {
-        "engager.central": Var("mg", "engager in the body", "engager"),
+        "engager.central": Var("ng", "engager in the body", "engager"),
         "engager.tcell": Var("Mcell", "T cells in the tumour", "bystander T cell"),
     }
     signals = {
-        "engager.C": Var("mg/mL", "engager concentration in plasma"),
+        "engager.C": Var("ng/mL", "engager concentration in plasma"),
         "engager.bridge": Var("1", "share of possible bridges between T cell and target"),
         "engager.effect": Var("1", "killing relative to its maximum"),
         "engager.engaged": Var("Mcell", "T cells in the tumour that meet a target and are switched on"),
         "engager.kill": Var("Mcell/h", "tumour cells killed by engaged T cells"),
     }
-    ports = {"engager.iv": Port("mg", "engager into a vein", {"engager.central": 1.0})}
+    ports = {"engager.iv": Port("ng", "engager into a vein", {"engager.central": 1.0})}
     reads = ("tumour.viable", "tumour.mass", "tumour.mass_0")
     absent = {"lfa1.competence": 1.0}
 
     CL: Scalar = param("mL/h", "clearance")
     V: Scalar = param("mL", "volume of distribution")
-    MW: Scalar = param("mg/umol", "molar mass")
+    MW: Scalar = param("ng/umol", "molar mass")
     Kp: Scalar = param("1", "tumour interstitial over plasma concentration")
     Kd_target: Scalar = param("mmol/L", "dissociation constant of the arm for the tumour cell")
     Kd_tcell: Scalar = param("mmol/L", "dissociation constant of the arm for the T cell")

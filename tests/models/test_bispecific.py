@@ -11,7 +11,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import load
 from nanomg.simulation import lanes as simulation_lanes
 
-MOLAR = 54.0  # mg/umol
+MOLAR = 54e6  # ng/umol
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_infusion_goes_to_rate_over_clearance_and_falls_with_the_half_life(patie
     found = simulation_lanes.observe(
         plan, lanes, simulation_lanes.run(plan, lanes), ("engager.C", "tumour.viable", "engager.effect")
     )
-    C = 1e9 * found["engager.C"][:, 0]  # pg/mL
+    C = 1e3 * found["engager.C"][:, 0]  # pg/mL
     assert C[1] == pytest.approx(9e6 / 24 / 2000, rel=1e-4)
     assert C[2] == pytest.approx(112e6 / 24 / 2000, rel=1e-4)
     assert np.log(C[4] / C[5]) / 4 == pytest.approx(2000 / 5000, rel=1e-3)
