@@ -43,7 +43,7 @@ def replace_doses(records: Iterable[Mapping[str, Any]], texts: Iterable[str], po
     """The `[[dose]]` tables with the doses of lines such as `"liposome.iv: 1 mg q 7 d x 3"` in place of those into the same port.
 
     Doses into other ports stay. `"liposome.iv: none"` removes the doses of a port, `"reset: none"` the resets without a dose.
-    Raises `InputError` for doses of a drug into a port that had none, while those into another port of the drug would stay.
+    Raises `InputError` for doses of a drug into one port while those into another port of the drug would stay.
     """
     texts = list(texts)
     lines = [parse_dose_line(text, port) for text in texts]
@@ -57,7 +57,7 @@ def replace_doses(records: Iterable[Mapping[str, Any]], texts: Iterable[str], po
     for text, line in zip(texts, lines, strict=True):
         drug = line.cmt.partition(".")[0]
         also = [cmt for cmt in dosed if cmt not in replaced and cmt.partition(".")[0] == drug]
-        if also and line.series and line.cmt not in dosed:
+        if also and line.series:
             raise InputError(
                 f"the scenario gives {drug} by {also[0]!r} as well; remove those doses with '{also[0]}: none', or repeat them",
                 f"dose {text!r}",
