@@ -77,6 +77,11 @@ def has_free_mg(model: Model) -> bool:
     return SERUM in model.owner or CONCENTRATION in model.owner
 
 
+def any_mg(model: Model, doses: Sequence[Dose]) -> bool:
+    """Whether any dose brings Mg that the model can tell from other drugs."""
+    return has_free_mg(model) and any(carries(model, dose.cmt) for dose in doses)
+
+
 def without_mg(model: Model, doses: Sequence[Dose]) -> tuple[Dose, ...]:
     """The regimen with every dose that brings Mg left out."""
     return tuple(d for d in doses if not carries(model, d.cmt))
@@ -110,7 +115,7 @@ def given_free(scenario: Scenario, doses: Sequence[Dose]) -> tuple[Dose, ...] | 
 def arms_of(scenario: Scenario, doses: Sequence[Dose], name: str = AS_GIVEN) -> dict[str, tuple[Dose, ...]]:
     """A regimen with its paired arms."""
     arms = {name: tuple(doses)}
-    if has_free_mg(scenario.model) and any(carries(scenario.model, d.cmt) for d in doses):
+    if any_mg(scenario.model, doses):
         arms[WITHOUT] = without_mg(scenario.model, doses)
         if (free := given_free(scenario, doses)) is not None:
             arms[FREE] = free

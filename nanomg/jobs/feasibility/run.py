@@ -201,7 +201,7 @@ def _check(scenario: Scenario, draws: int, seed: int, chunk: int) -> None:
     for name in (CONCENTRATION, POOR, SERUM, DONNAN):
         if name not in scenario.model.owner:
             raise InputError(f"the model has no {name!r}, so the rise of tumour free Mg is not defined", where)
-    given = any(arms.carries(scenario.model, d.cmt) for d in scenario.doses)
+    given = arms.any_mg(scenario.model, scenario.doses)
     if not given and not (scenario.subjects and event_arms.brings_mg(scenario, scenario.subjects)):
         raise InputError("no dose within the horizon contains Mg, so there is no rise", where)
 

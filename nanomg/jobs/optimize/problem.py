@@ -85,7 +85,7 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
             "this scenario has no [objective] or no [[free]] doses, so there is nothing to optimise", scenario.name
         )
     named = [*(term.signal for term in scenario.terms), *(limit.signal for limit in scenario.limits)]
-    if any(map(scenario.model.is_rise, named)) and not any(arms.carries(scenario.model, d.cmt) for d in scenario.doses):
+    if any(map(scenario.model.is_rise, named)) and not arms.any_mg(scenario.model, scenario.doses):
         raise InputError("no dose contains Mg, so no quantity rises over the arm without it", scenario.name)
     members = tuple(tuple(i for i, d in enumerate(scenario.doses) if d.cmt == f.cmt) for f in scenario.free)
     plan = simulation_lanes.plan_for(scenario.model, scenario.doses, varied)

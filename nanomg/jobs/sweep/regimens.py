@@ -51,7 +51,7 @@ def brings_mg(scenario: Scenario) -> bool:
     """Whether any dose contains Mg."""
     if scenario.subjects:
         return event_arms.brings_mg(scenario, scenario.subjects)
-    return any(arms.carries(scenario.model, dose.cmt) for dose in scenario.doses)
+    return arms.any_mg(scenario.model, scenario.doses)
 
 
 class Regimens(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nanomg
 from nanomg.errors import InputError
 from nanomg.jobs.sweep import axes, regimens
 from nanomg.library import scenario_file
@@ -190,3 +191,10 @@ def test_the_arm_without_mg_keeps_what_brings_none(mouse: Scenario, textbook: Sc
     np.testing.assert_array_equal(found.amount[~brings, 0], found.amount[~brings, 1])
     with pytest.raises(InputError, match="no dose of this regimen contains Mg"):
         axes.lay_out([], textbook, paired=True)
+
+
+def test_a_payload_of_another_drug_is_not_taken_for_mg() -> None:
+    """Liposomal doxorubicin: the model holds no Mg, so there is no arm without it, alone or next to the regimen."""
+    for asked in ({"paired": True}, {"keep": ["drug.free.rise:max"]}):
+        with pytest.raises(InputError, match="no dose of this regimen contains Mg"):
+            nanomg.sweep("mouse-doxorubicin", vary=["dose.scale=0.5,1"], **asked)
