@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from nanomg.data.series import Line
+from nanomg.dosing.bad_rows import BadRow, refused
 from nanomg.dosing.cell_values import beyond_quantification, number_of, quantification_limit
 from nanomg.dosing.table_cells import MISSING, TableCells
 from nanomg.dosing.table_source import read_text
@@ -17,6 +19,7 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".dat", ".tab", ".gz", ".xlsx")
 MISSING_CELLS = MISSING | {"NaN", "nan", "na", "N/A", "n/a"}
 _ABOVE = re.compile(r">|A|U", re.IGNORECASE)  # how a value begins that is above a limit
 _COMMA = re.compile(r"[<>=\s]*[-+]?[0-9]*,[0-9]+(?:[eE][-+]?[0-9]+)?")
+_NUMBERS = ("TIME", "MDV", "EVID", "AMT", "DOSE", "RATE", "DUR", "II", "ADDL", "SS", "LLOQ", "SD")
 _FLAGS = {"": False, ".": False, "NA": False, "0": False, "N": False, "NO": False, "FALSE": False}
 _FLAGS |= {"1": True, "Y": True, "YES": True, "TRUE": True, "BLQ": True, "BLOQ": True, "BQL": True}
 
@@ -55,11 +58,40 @@ def read_measured_table(path: Path) -> MeasuredTable:
                 cells = tuple(cell.replace(",", ".") if _COMMA.fullmatch(cell) else cell for cell in cells)
             rows.append((number, dict(zip(table.header, cells, strict=True))))
     if table.misfits:
-        line, count = next(iter(table.misfits.items()))
-        raise InputError(f"line {line} has {count} cells under {len(table.header)} columns", source)
+        raise refused(table.misfit_rows, len(table.misfits), source)
     if not rows:
         raise InputError("the table has no rows", source)
     return MeasuredTable([name for name in table.header if not (table.commented and name in ("C", "c"))], rows)
+
+
+def check_cells(rows: Sequence[Line], column: Mapping[str, str], source: str) -> None:
+    """Refuse all cells that cannot be read, together; `column` is what each of TIME, DV and so on is called in the table."""
+    readers: dict[str, Callable[[str, str], object]] = {name: optional_number for name in _NUMBERS if name in column}
+    readers |= {"BLQ": is_flagged} if "BLQ" in column else {}
+    bad: list[BadRow] = []
+    for number, row in rows:
+        wrong = len(bad)
+        for name, read in readers.items():
+            _note(bad, number, column[name], row, read)
+        if len(bad) == wrong and not _is_event(row, column):
+            _note(bad, number, column["DV"], row, measured_value)
+    if bad:
+        raise refused(bad, len({entry.row for entry in bad}), source)
+
+
+def _note(
+    bad: list[BadRow], number: int, name: str, row: Mapping[str, str], read: Callable[[str, str], object]
+) -> None:
+    try:
+        read("" if row[name] in MISSING_CELLS else row[name], "")
+    except InputError as error:
+        bad.append(BadRow(number, name, error.message))
+
+
+def _is_event(row: Mapping[str, str], column: Mapping[str, str]) -> bool:
+    """Whether a row is a dose or another event, in which DV means nothing."""
+    evid, amount = (optional_number(row.get(column.get(name, ""), ""), "") for name in ("EVID", "AMT"))
+    return evid > 0 or amount > 0
 
 
 def measured_value(text: str, where: str) -> MeasuredValue:

@@ -12,6 +12,7 @@ import numpy as np
 from nanomg import units
 from nanomg.analysis.quantification import BLQ_RULES, BlqRule, apply_blq_rule
 from nanomg.data.measured_cells import (
+    check_cells,
     finite_number,
     is_flagged,
     measured_value,
@@ -110,6 +111,7 @@ def read_profiles(
         )
     for unit, option in zip(given, ("--unit", "--time-unit", "--dose-unit"), strict=True):
         units.checked(unit, option)
+    check_cells(rows, column, source)
     by_id: dict[str, list[Line]] = {}
     for line, row in rows:
         by_id.setdefault(label_of(row[column["ID"]]) if "ID" in column else "1", []).append((line, row))
@@ -148,7 +150,7 @@ def _cell(row: Mapping[str, str], column: Mapping[str, str], name: str) -> str:
 
 def _number(line: Line, column: Mapping[str, str], name: str, source: str) -> float:
     """A number, NaN if it is missing or there is no such column."""
-    at = f"{source}, line {line[0]}, column {column.get(name, name)}"
+    at = f"{source}, row {line[0]}, column {column.get(name, name)}"
     return optional_number(_cell(line[1], column, name), at)
 
 
@@ -167,12 +169,12 @@ def _doses(lines: Sequence[Line], column: Mapping[str, str], source: str) -> lis
             if rate < 0:
                 raise InputError(
                     "a modelled rate or duration cannot be analysed; give the duration in a column DUR",
-                    f"{source}, line {line[0]}, column {column['RATE']}",
+                    f"{source}, row {line[0]}, column {column['RATE']}",
                 )
             if not (0 <= read("ADDL") < MOST_DOSES and read("ADDL") % 1 == 0):
                 raise InputError(
                     f"ADDL must be a whole number from 0 to {MOST_DOSES - 1}, not {read('ADDL'):g}",
-                    f"{source}, line {line[0]}, column {column['ADDL']}",
+                    f"{source}, row {line[0]}, column {column['ADDL']}",
                 )
             duration = read("DUR") or (amount / rate if rate > 0 else 0.0)
             times = time + read("II") * np.arange(int(read("ADDL")) + 1)
@@ -182,7 +184,7 @@ def _doses(lines: Sequence[Line], column: Mapping[str, str], source: str) -> lis
         amounts = {_number(line, column, "DOSE", source) for line in lines}
         amounts = {amount for amount in amounts if math.isfinite(amount)}
         if len(amounts) > 1:
-            at = f"{source}, line {lines[0][0]}, column {column['DOSE']}"
+            at = f"{source}, row {lines[0][0]}, column {column['DOSE']}"
             raise InputError("a subject has several values; the column holds its one dose, at time 0", at)
         found = [ProfileDose(0.0, amount) for amount in amounts]
     return found
@@ -195,12 +197,12 @@ def _samples(
     times, values, below, limits = [], [], [], []
     for line in lines:
         number, row = line
-        at = f"{source}, line {number}, column {column['DV']}"
+        at = f"{source}, row {number}, column {column['DV']}"
         evid, mdv = (_number(line, column, name, source) for name in ("EVID", "MDV"))
         if evid > 0 or _is_dose(line, column, source):
             continue
         sample = measured_value(row[column["DV"]], at)
-        flagged = is_flagged(_cell(row, column, "BLQ"), f"{source}, line {number}, column {column.get('BLQ')}")
+        flagged = is_flagged(_cell(row, column, "BLQ"), f"{source}, row {number}, column {column.get('BLQ')}")
         if mdv > 0 and not (sample.below or flagged):
             continue
         stated = _number(line, column, "LLOQ", source)
@@ -210,7 +212,7 @@ def _samples(
         is_below = sample.below or flagged or sample.value < limit
         if is_below and blq == "LLOQ/2" and not math.isfinite(limit):
             raise InputError("the limit of quantification is not known; write <0.5, or give --lloq", at)
-        time = finite_number(row[column["TIME"]], f"{source}, line {number}, column {column['TIME']}")
+        time = finite_number(row[column["TIME"]], f"{source}, row {number}, column {column['TIME']}")
         times.append(time)
         values.append(0.0 if is_below else sample.value)
         below.append(is_below)

@@ -12,6 +12,7 @@ import numpy as np
 
 from nanomg.data.measured_cells import (
     MISSING_CELLS,
+    check_cells,
     finite_number,
     is_flagged,
     measured_value,
@@ -27,10 +28,12 @@ from nanomg.dosing.table_source import table_of
 from nanomg.errors import InputError
 from nanomg.library import event_doses, scenario_file
 from nanomg.library.library import Library
+from nanomg.library.scenario import Scenario
 from nanomg.simulation import event_times
 
 _OWN = ("SIGNAL", "UNIT", "SD", "RUN")  # columns beside those of every table of measured values
 _DOSES = ("AMT", "RATE", "DUR", "II", "ADDL", "SS")
+_PLACES = ("CMT", "COMPARTMENT", "UNTIL")  # columns of doses that no other table of measured values has
 _KINDS = ("CMT", "DVID")  # columns that tell apart what was measured
 
 
@@ -43,6 +46,7 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
     """
     (header, rows), where = read_measured_table(path), str(path)
     column = columns_by_name(header, where) | {c.upper(): c for c in header if c.upper() in _OWN}
+    check_cells(rows, column, where)
     samples = [line for line in rows if _is_sample(line, column, where)]
     if not samples:
         raise InputError("the table has no sample", where)
@@ -64,7 +68,7 @@ def study_of_table(path: Path, scenario: str, free: Sequence[FreeParameter], lib
     dosed = _with_doses(runs, named_rows, column, path, library)
     regimen = [_regimen(name, run, runs[name]) for name, run in dosed.items()]
     data = [
-        datum_of(_entry(line, column, run_of(line[1]), shown, path), dosed, f"{where}, line {line[0]}")
+        datum_of(_entry(line, column, run_of(line[1]), shown, path), dosed, f"{where}, row {line[0]}")
         for line in samples
     ]
     notes = [*filter(None, regimen), *_notes(header, column, data)]
@@ -83,7 +87,7 @@ def _entry(
     if not signal and len(shown[run]) != 1:
         all_shown = ", ".join(shown[run]) or "none"
         raise InputError(
-            f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", f"{where}, line {number}"
+            f"name the signal in a column 'signal'; scenario {run!r} shows {all_shown}", f"{where}, row {number}"
         )
     signal = signal or next(iter(shown[run]))
     time = finite_number(row[column["TIME"]], _at(number, column, "TIME", where))
@@ -107,7 +111,7 @@ def _cell(row: Mapping[str, str], column: Mapping[str, str], name: str) -> str:
 
 
 def _at(line: int, column: Mapping[str, str], name: str, where: str) -> str:
-    return f"{where}, line {line}, column {column.get(name, name)}"
+    return f"{where}, row {line}, column {column.get(name, name)}"
 
 
 def _is_sample(line: Line, column: Mapping[str, str], where: str) -> bool:
@@ -189,8 +193,15 @@ def _with_doses(
         if scenario.bound and others:
             names = ", ".join(sorted(scenario.bound))
             raise InputError(f"subjects cannot be pooled where parameters follow columns ({names})", where)
-        found[run] = dataclasses.replace(runs[run], scenario=scenario)
+        found[run] = dataclasses.replace(runs[run], scenario=_read_once(scenario))
     return found
+
+
+def _read_once(scenario: Scenario) -> Scenario:
+    """The scenario without what the reading of its doses says of samples, which `_notes` says of the whole table."""
+    if scenario.reading is None:
+        return scenario
+    return dataclasses.replace(scenario, reading=dataclasses.replace(scenario.reading, unused=(), unquantified=0))
 
 
 def _regimen(name: str, run: ObservedRun, before: ObservedRun) -> str:
@@ -212,7 +223,7 @@ def _notes(header: Sequence[str], column: Mapping[str, str], data: Sequence[Datu
         notes.append(
             f"Samples below the limit of quantification: {below}; each counts only as far as its prediction is above the limit."
         )
-    used = {column[name] for name in column if name != "DOSE"} | {name for name in header if name.upper() == "CMT"}
+    used = {column[name] for name in column if name != "DOSE"} | {name for name in header if name.upper() in _PLACES}
     if unused := [name for name in header if name not in used]:
         notes.append(f"Columns that were not used: {', '.join(unused)}.")
     return notes

@@ -102,8 +102,8 @@ def test_the_last_of_many_doses_whose_interval_is_sampled(tmp_path: Path) -> Non
         ("TIME,DV,CONC 1,2,3", UNITS, {}, "columns DV and CONC are the same, keep one"),
         ("TIME,DV 1,2", UNITS, {"value": "plasma"}, "there is no column 'plasma'"),
         ("TIME,DV 1,>9", UNITS, {}, "'>9' is above a limit of quantification, which is not understood"),
-        ("TIME,DV 1,2,3", UNITS, {}, "line 2 has 3 cells under 2 columns"),
-        ("TIME,DV 1,high", UNITS, {}, "line 2, column DV: 'high' is not a number"),
+        ("TIME,DV 1,2,3", UNITS, {}, "row 2: there are 3 cells under 2 columns"),
+        ("TIME,DV 1,high", UNITS, {}, "row 2, column DV: 'high' is not a number"),
         ("ID,TIME,DV 7,1,2 7,1,3", UNITS, {}, "subject 7: there are two values at one time (1)"),
         ("TIME,DV,BLQ 1,2,maybe", UNITS, {}, "column BLQ: 'maybe' is not 0 or 1"),
         ("TIME,DV 1,BLQ 2,3", UNITS, {"blq": "LLOQ/2"}, "the limit of quantification is not known; write <0.5"),
@@ -127,3 +127,17 @@ def test_a_mistake_is_one_sentence(
     with pytest.raises(InputError) as raised:
         read(tmp_path, table, given, **how)
     assert sentence in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_all_rows_that_cannot_be_read_are_listed(tmp_path: Path) -> None:
+    """Cells of DV in rows with doses mean nothing."""
+    with pytest.raises(InputError) as raised:
+        read(tmp_path, "TIME,DV,AMT,BLQ 0,none,5,. x,2,.,0 2,high,.,0 3,1,y,maybe 4,>9,.,. 5,.,.,.")
+    assert str(raised.value).splitlines()[0].endswith("plasma.csv: 4 rows of the table cannot be used:")
+    assert str(raised.value).splitlines()[1:] == [
+        "  row 3, column TIME: 'x' is not a number",
+        "  row 4, column DV: 'high' is not a number",
+        "  row 5, column AMT: 'y' is not a number",
+        "  row 5, column BLQ: 'maybe' is not 0 or 1",
+        "  row 6, column DV: '>9' is above a limit of quantification, which is not understood; leave it out",
+    ]

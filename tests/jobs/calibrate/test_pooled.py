@@ -102,13 +102,21 @@ def test_missing_values_and_what_is_no_sample_are_skipped(folder: Path, library:
         ("TIME,DV,CMT 1,2,1 1,3,2", "the samples are of several kinds (CMT 1, 2); name each in a column 'signal'"),
         ("ID,TIME,DV,AMT 1,0,.,70 1,1,2,. 2,0,.,80 2,1,2,.", "subjects 1 and 2 have different doses"),
         ("TIME,DV,AMT 0,.,70", "the table has no sample"),
-        ("TIME,DV 1,high", "line 2, column DV: 'high' is not a number"),
+        ("TIME,DV 1,high", "row 2, column DV: 'high' is not a number"),
     ],
 )
 def test_a_mistake_is_one_sentence(folder: Path, library: Library, table: str, sentence: str) -> None:
     with pytest.raises(InputError) as raised:
         read(folder, table, library)
     assert sentence in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_what_is_said_of_a_table_with_doses_is_said_once(folder: Path, library: Library) -> None:
+    """BLQ is used, and a value below the limit is fitted: the reading of the doses says nothing else."""
+    study = read(folder, "ID,TIME,DV,AMT,CMT,BLQ,WT 1,0,.,70,2,0,60 1,1,2,.,.,0,60 1,9,<0.5,.,.,1,60", library)
+    (run,) = study.runs.values()
+    assert study.notes[2:] == ("Columns that were not used: WT.",)
+    assert run.scenario.reading is not None and run.scenario.reading.notes == ()
 
 
 def calibrate(program: Program, folder: Path, data: Path, *more: str) -> dict:
