@@ -1,13 +1,15 @@
-"""Files written whole or not at all, files that keep their first error, and locks on folders."""
+"""Files written whole or not at all and by one run at a time, files that keep their first error, and locks on folders."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,8 +19,9 @@ fcntl: Any = None
 with contextlib.suppress(ImportError):  # of Windows
     import fcntl
 
-TEMPORARY = ".nanomg-"  # how the name of a half-written file begins
+TEMPORARY = ".nanomg-"  # how the names of a half-written file and of its lock begin
 _LOCK = "lock"
+_reserved: ContextVar[frozenset[Path]] = ContextVar("reserved", default=frozenset())  # what this run alone writes
 
 
 StrPath = str | os.PathLike[str]
@@ -91,18 +94,84 @@ def replacing(path: StrPath, scratch: Path | None = None) -> Iterator[BinaryIO]:
     Until then it is in the folder `scratch` of the same file system, or in the folder of `path`. `OSError` becomes `InputError`.
     """
     target, where = Path(os.path.realpath(path)), str(path)
-    temporary = (scratch or target.parent) / f"{TEMPORARY}{uuid.uuid4().hex}.tmp"
+    with reserved(path):
+        # where the target is this run's alone, a killed one has left at most this name
+        mark = _mark(target) if target in _reserved.get() else uuid.uuid4().hex
+        temporary = (scratch or target.parent) / f"{TEMPORARY}{mark}.tmp"
+        try:
+            temporary.unlink(missing_ok=True)
+            with temporary.open("x+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            _sync_folder(target.parent)
+        except OSError as error:
+            raise InputError(f"the file cannot be written ({error.strerror})", where) from None
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def reserved(*paths: StrPath | None) -> Iterator[None]:
+    """Let no other run write these files until the body ends, whether they exist or not; None is no file.
+
+    A lock lies beside each. It ends with the process, and a killed process leaves an empty file, which the next run removes.
+    Where there can be no lock, such as in a folder that does not exist, there is none. Raises `InputError` where another run,
+    of this process or another, has reserved one of them.
+    """
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            if path is not None:
+                stack.enter_context(_reserved_alone(path))
+        yield
+
+
+@contextlib.contextmanager
+def _reserved_alone(path: StrPath) -> Iterator[None]:
+    target = Path(os.path.realpath(path))
+    lock = None if target in _reserved.get() else _lock_beside(target, str(path))
+    if lock is None:
+        yield
+        return
+    _reserved.set(_reserved.get() | {target})
     try:
-        with temporary.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        _sync_folder(target.parent)
-    except OSError as error:
-        raise InputError(f"the file cannot be written ({error.strerror})", where) from None
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        _reserved.set(_reserved.get() - {target})
+        _give_up(_lock_of(target), lock)
+
+
+def _lock_beside(target: Path, where: str) -> int | None:
+    """The lock on a file, None where there can be none."""
+    place = _lock_of(target)
+    while True:
+        try:
+            lock = os.open(place, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        except OSError:
+            return None
+        try:
+            _take(lock)
+        except (BlockingIOError, PermissionError):
+            os.close(lock)
+            message = "another run is writing this file; wait until it ends, or name another file"
+            raise InputError(message, where) from None
+        except OSError:  # a file system without locks
+            _give_up(place, lock)
+            return None
+        if os.fstat(lock).st_nlink:
+            return lock
+        os.close(lock)  # a run that ended meanwhile has removed the file
+
+
+def _lock_of(target: Path) -> Path:
+    return target.parent / f"{TEMPORARY}{_mark(target)}.lock"
+
+
+def _mark(target: Path) -> str:
+    """A short name for a file among those of its folder, as its own may be as long as a name can be."""
+    return hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -205,12 +274,15 @@ def _take(lock: int) -> None:
 
 def unlock_folder(folder: Path, lock: int) -> None:
     """Give up the lock, and the folder if there is nothing else in it."""
-    if (
-        fcntl is None
-    ):  # Windows keeps the name of an open file; elsewhere the name goes before another process can lock the file
+    _give_up(folder / _LOCK, lock, folder.rmdir)
+
+
+def _give_up(place: Path, lock: int, also: Callable[[], None] = lambda: None) -> None:
+    """Remove the file of a lock and let the lock go, and meanwhile do something else that may fail."""
+    if fcntl is None:  # Windows keeps the name of an open file; elsewhere the name goes before others can lock the file
         os.close(lock)
     with contextlib.suppress(OSError):
-        (folder / _LOCK).unlink()
-        folder.rmdir()
+        place.unlink()
+        also()
     if fcntl is not None:
         os.close(lock)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
-from nanomg import schema
+from nanomg import files, schema
 from nanomg.dosing import table_source
 from nanomg.dosing.event_record import Subject
 from nanomg.errors import InputError
@@ -89,6 +89,10 @@ class JobRequest(Strict):
         left_out = {entry.name for entry in dataclasses.fields(self) if entry.metadata.get("execution")}
         values = self.to_json() | ({} if scenario is None else {"scenario": scenario.name})
         return {key: value for key, value in values.items() if key not in left_out}
+
+    def written(self) -> tuple[File | None, ...]:
+        """The files that the job writes."""
+        return (self.output,)
 
     def shelves(self, library: Library | None = None) -> Library:
         """The library that the request is about; one that was built already may be given."""
@@ -187,11 +191,11 @@ class RegimenRequest(EventsRequest):
 
 
 def on_engine(run: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
-    """A job's `run` that solves with the engine of its request."""
+    """A job's `run` that solves with the engine of its request, and alone writes the files of its request."""
 
     @functools.wraps(run)
     def running(request: R, *args: P.args, **kwargs: P.kwargs) -> T:
-        with engine.using(request.engine):
+        with engine.using(request.engine), files.reserved(*request.written()):
             return run(request, *args, **kwargs)
 
     return running

@@ -33,5 +33,9 @@ class CalibrateRequest(JobRequest):
         default=None, metadata=about("card to write with the fitted values (TOML)", execution=True)
     )
 
+    def written(self) -> tuple[File | None, ...]:
+        """The files that the job writes."""
+        return self.output, self.card_out
+
 
 Request = CalibrateRequest

@@ -119,11 +119,9 @@ def run(
     chosen = request.resolved(library)
     chosen.needs_movable_doses("optimisation")
     checkpoint = path.with_name(path.name + ".checkpoint") if path else None
-    if checkpoint is not None and not request.resume:
-        if checkpoint.exists() and not request.force:
-            message = "an unfinished search is there: continue it with --resume, or discard it with --force"
-            raise InputError(message, str(checkpoint))
-        checkpoint.unlink(missing_ok=True)
+    if checkpoint is not None and checkpoint.exists() and not (request.resume or request.force):
+        message = "an unfinished search is there: continue it with --resume, or discard it with --force"
+        raise InputError(message, str(checkpoint))
     from nanomg.jobs.optimize import search  # with Optax, which nothing else needs
 
     outcome = search.find_optimum(chosen, steps or search.STEPS, request.seed, checkpoint, request.resume, progress)

@@ -8,7 +8,6 @@ counts as one.
 from __future__ import annotations
 
 import time as clock
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,8 @@ import optax
 
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose
-from nanomg.errors import InputError, SimulationError
+from nanomg.errors import SimulationError
+from nanomg.jobs.optimize import checkpoint as search_checkpoint
 from nanomg.jobs.optimize import descent, refinement
 from nanomg.jobs.optimize import problem as optimize_problem
 from nanomg.jobs.optimize.descent import Descent
@@ -181,13 +181,16 @@ def find_optimum(
     explore = int(EXPLORE * steps) // INNER * INNER or min(steps, INNER)
     optimizer = optax.adam(optax.cosine_decay_schedule(RATE, explore, alpha=0.1), b1=0.7, b2=0.9)
     state = _initial(problem, optimizer, seed)
+    identity = {} if checkpoint is None else search_checkpoint.identity_of(scenario, steps, seed)
     if resume and checkpoint is not None:
-        state = _read(checkpoint, problem, state, steps, seed)
+        leaves, structure = jax.tree.flatten(state)
+        state = jax.tree.unflatten(structure, search_checkpoint.read_state(checkpoint, identity, leaves))
+        state = state._replace(step=int(state.step))
     while state.step < steps:
         state = _advance(problem, optimizer, state, explore)
         row = state.history[-1]
         if checkpoint is not None:
-            _write(checkpoint, state, steps, seed, scenario.config_hash)
+            search_checkpoint.write_state(checkpoint, identity, jax.tree.leaves(state))
         leader = int(jnp.argmin(state.merit))
         if progress is not None:
             progress(state.step, steps, {"objective": float(row[leader, 0]), "excess": float(row[leader, 1])})
@@ -257,31 +260,3 @@ def _ranked(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     objective = np.where(solved, np.asarray(evaluation.objective), np.inf)
     excess = np.where(solved, np.maximum(np.asarray(evaluation.excess.max((0, 1))), 0.0), np.inf)
     return np.where(excess > 0.0, 1e12 * (1.0 + excess), objective), objective, excess
-
-
-# ---------------------------------------------------------------- checkpoints
-def _write(path: Path, state: _State, steps: int, seed: int, config_hash: str) -> None:
-    leaves: dict[str, Any] = {f"leaf_{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as file:
-        np.savez(file, plan=np.array([steps, seed]), config=np.array(config_hash), **leaves)
-    temporary.replace(path)
-
-
-def _read(path: Path, problem: DosingProblem, like: _State, steps: int, seed: int) -> _State:
-    if not path.exists():
-        raise InputError("there is no checkpoint to resume from", str(path))
-    count, structure = len(jax.tree.leaves(like)), jax.tree.structure(like)
-    try:
-        with np.load(path) as saved:
-            same = str(saved["config"]) == problem.scenario.config_hash and list(saved["plan"]) == [steps, seed]
-            leaves = [saved[f"leaf_{i}"] for i in range(count)]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"this checkpoint cannot be read ({error})", str(path)) from None
-    if not same:
-        raise InputError(
-            "this checkpoint belongs to another scenario, --steps or --seed; repeat its command, or discard it with --force",
-            str(path),
-        )
-    state = jax.tree.unflatten(structure, leaves)
-    return state._replace(step=int(state.step))

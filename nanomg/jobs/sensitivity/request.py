@@ -34,5 +34,9 @@ class SensitivityRequest(RegimenRequest):
     seed: int = field(default=0, metadata=about("seed of the samples", least=0))
     figure: File | None = field(default=None, metadata=about("tornado diagram to write (PNG)", execution=True))
 
+    def written(self) -> tuple[File | None, ...]:
+        """The files that the job writes."""
+        return self.output, self.figure
+
 
 Request = SensitivityRequest

@@ -43,5 +43,9 @@ class SimulateRequest(EventsRequest):
         name = None if self.events is None else Path(self.events_source).name
         return {**super().recorded(scenario), "events": name}
 
+    def written(self) -> tuple[File | None, ...]:
+        """The files that the job writes."""
+        return self.output, self.records
+
 
 Request = SimulateRequest

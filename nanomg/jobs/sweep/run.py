@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from nanomg import files
 from nanomg.compute import cluster, process
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.record_columns import columns_of
@@ -138,7 +139,8 @@ def run_prepared(
     if request.workers is not None and todo.batch.choice.platform == "gpu":
         raise InputError("worker processes compute on the CPU; remove --workers, or use --device cpu", "--workers")
     if request.output is not None:
-        at, summary = _swept(todo, Path(request.output), command, progress)
+        with files.reserved(request.output):
+            at, summary = _swept(todo, Path(request.output), command, progress)
         return Run(summary, at, lambda: file.open(at) if read else xr.DataTree())
     if request.resume or request.parts:
         raise InputError("name the output file; without it nothing is written", "--output")
