@@ -93,6 +93,11 @@ class ColumnNames:
         return [] if name in self.place else [c for c in self.unused if _resembles(c, name)]
 
 
+def holds_time(name: str) -> bool:
+    """Whether a column of this name holds times."""
+    return _ALIASES.get(name.upper()) in CLOCKED
+
+
 def _resembles(column: str, name: str) -> bool:
     """Whether a column has a name that makes one think of another, as `DOSE` or `AMT (mg)` do of AMT."""
     return column in _ALIKE.get(name, ()) or re.split(r"[^A-Z0-9]", column, maxsplit=1)[0] == name

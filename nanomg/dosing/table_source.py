@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nanomg import extras
+from nanomg.dosing.column_names import holds_time
 from nanomg.errors import InputError
 
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
@@ -35,6 +36,7 @@ _FORMATS = {  # by how a file begins, or how its name ends
     ".parquet": "a Parquet file",
     ".feather": "a Feather file",
 }
+_HOURS = ("h", "hr", "hour", "hours")
 FRAME = "events"  # the name of a table that came from no file
 
 
@@ -63,15 +65,30 @@ def read_text(path: str | os.PathLike[str], kind: str = "event table") -> str:
 
 def is_frame(source: Any) -> bool:
     """Whether this is a pandas frame or an xarray dataset."""
-    return hasattr(source, "to_csv") or hasattr(source, "to_dataframe")
+    pandas, xarray = hasattr(source, "to_csv"), hasattr(source, "to_dataframe")
+    return (pandas and hasattr(source, "columns")) or (xarray and hasattr(source, "data_vars"))
 
 
 def text_of_frame(frame: Any) -> str:
-    """The rows of a pandas frame or an xarray dataset as text of an event table; a named index becomes a column."""
+    """The rows of a pandas frame or an xarray dataset as text of an event table; a named index becomes a column.
+
+    Raises `InputError` for a dataset that is no table, and for times that are not numbers of hours.
+    """
     if not hasattr(frame, "to_csv"):
-        frame = frame.to_dataframe()
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index()
+        for name, variable in frame.variables.items():
+            unit = str(variable.attrs.get("units", "h"))
+            if holds_time(str(name)) and unit not in _HOURS:
+                raise InputError(f"{name} has the attribute units = {unit!r}; give it in hours", FRAME)
+        try:
+            frame = frame.to_dataframe()
+        except ValueError as error:
+            raise InputError(f"the dataset cannot be made a table ({error})", FRAME) from None
+    levels = {name: name not in frame.columns for name in frame.index.names if name is not None}
+    if any(levels.values()):
+        frame = frame.reset_index([name for name, new in levels.items() if new])
+    for name, kind in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(kind, "kind", "") == "m":
+            raise InputError(f"{name} holds durations (timedelta); write them as numbers of hours", FRAME)
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
@@ -82,10 +99,12 @@ def table_of(source: str | os.PathLike[str] | Mapping[str, str]) -> dict[str, st
             raise InputError("an event table is a path, a frame, or name and text", "events")
         return dict(source)
     if not isinstance(source, str | os.PathLike):
-        raise InputError(
-            f"an event table is a path, a pandas frame or an xarray dataset, not {type(source).__name__}", "events"
-        )
+        raise InputError(f"an event table is a path, a pandas frame or an xarray dataset, not {_kind(source)}", "events")
     return {"name": Path(source).name, "text": read_text(source)}
+
+
+def _kind(source: Any) -> str:
+    return f"{type(source).__module__}.{type(source).__qualname__}".removeprefix("builtins.")
 
 
 def _of_workbook(content: bytes, source: str) -> str:

@@ -17,7 +17,7 @@ from nanomg.dosing import cell_values, event_table
 from nanomg.dosing.column_names import TableLayout
 from nanomg.dosing.event_record import Subject
 from nanomg.dosing.table_reading import TableReading
-from nanomg.dosing.table_source import is_frame, read_text, text_of_frame
+from nanomg.dosing.table_source import is_frame, read_text, table_of, text_of_frame
 from nanomg.errors import InputError
 
 
@@ -330,3 +330,25 @@ def test_frames_and_datasets() -> None:
     for text in (text_of_frame(frame), text_of_frame(frame.set_index(["ID", "TIME"])), text_of_frame(data)):
         ((subject,), _) = understood(text)
         assert [(r.time, r.amt, r.cmt) for r in subject.records] == [(0.0, 5.0, "pk.central"), (0.1 + 0.2, 0.0, "")]
+    kept = frame.set_index("ID", drop=False)
+    assert text_of_frame(kept) == text_of_frame(frame)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (pd.DataFrame({"TIME": pd.to_timedelta([0, 10], unit="h")}), "TIME holds durations .* numbers of hours"),
+        (xr.Dataset({"TIME": ("row", [0.0, 60.0], {"units": "min"})}), "TIME has the attribute units = 'min'"),
+        (xr.Dataset({"TIME": 0.0}), "the dataset cannot be made a table"),
+    ],
+)
+def test_frames_that_leave_a_doubt_are_refused(source: pd.DataFrame | xr.Dataset, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        text_of_frame(source)
+
+
+@pytest.mark.parametrize("source", [pd.Series([1.0], name="TIME"), xr.DataArray([1.0, 2.0])])
+def test_one_column_is_no_table(source: pd.Series | xr.DataArray) -> None:
+    assert not is_frame(source)
+    with pytest.raises(InputError, match=r"a pandas frame or an xarray dataset, not (pandas|xarray)"):
+        table_of(source)
