@@ -160,6 +160,23 @@ def test_a_reset_after_the_horizon(tmp_path: Path) -> None:
     assert "a reset at 72 h is after the horizon" in complaint(SMALL, tmp_path, doses=("reset at 3 d",))
 
 
+@pytest.mark.parametrize(("hours", "late"), [(47.9, False), (48.0, False), (48.1, True), (60.0, True), (95.9, True)])
+def test_a_dose_is_given_up_to_the_horizon_and_not_after(hours: float, late: bool, tmp_path: Path) -> None:
+    """The horizon is two days: 48 h, whether the scenario or an option gives the dose, or the optimiser may move it there."""
+    free = '[objective]\nMg = { signal = "magnesium.total", unit = "mM", statistic = "mean", weight = 1.0 }\n'
+    free += f'[[free]]\ncmt = "magnesium.iv"\namount = ["0 umol", "9 umol"]\ntime = ["0 h", "{hours} h"]\n'
+    ways: list[tuple[str, tuple[str, ...]]] = [
+        (SMALL.replace('"1 h"', f'"{hours} h"'), ()),
+        (SMALL, (f"magnesium.iv: 1 umol at {hours} h",)),
+        (SMALL + free, ()),
+    ]
+    for text, doses in ways:
+        if late:
+            assert "the horizon" in complaint(text, tmp_path, doses=doses)
+        else:
+            loaded(text, tmp_path, doses=doses)
+
+
 def test_an_unknown_scenario_names_the_nearest() -> None:
     with pytest.raises(InputError, match=r"no scenario 'mouse-mc38-dept'; did you mean 'mouse-mc38-depot'"):
         scenario_file.load("mouse-mc38-dept", LIBRARY)

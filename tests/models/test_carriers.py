@@ -173,6 +173,22 @@ def test_chains_of_the_peg_lipid_set_the_stay_in_blood(library: Library) -> None
     assert 2 < half[2] < 8
 
 
+def test_payload_leaks_wherever_it_circulates_and_particles_do_not(library: Library) -> None:
+    """In closed form: where nothing takes particles up, payload in both forms or spaces is the dose times exp(-k_leak t)."""
+    model = Model(StaticTumour, Liposome, LNP)
+    values = values_of(library, model, *SMALL[:3], "lnp", "lnp-c14", "lnp-mouse")
+    values |= {"liposome.Vmax": 0.0, "liposome.K_ext": 0.0, "liposome.k12": 0.3, "liposome.k21": 0.1}
+    values |= {"lnp.k_basal": 0.0, "lnp.k_liver": 0.0, "lnp.K_ext": 0.0}
+    values |= {"liposome.k_leak": 0.05, "lnp.k_leak": 0.05}
+    names = tuple(f"liposome.{which}_{space}" for which in "MN" for space in ("plasma", "peripheral"))
+    doses = (Dose(0.0, 1.0, "liposome.iv"), Dose(0.0, 1.0, "lnp.iv"))
+    found = courses(model, values, doses, (*names, "lnp.plasma", "lnp.shed"), times=TIMES)
+    left = np.exp(-0.05 * TIMES)[1:]
+    for spaces, share in ((names[:2], left), (names[2:], 1.0), (("lnp.plasma", "lnp.shed"), left)):
+        circulating = sum(found[name][:, 0] for name in spaces)
+        assert circulating[1:] == pytest.approx(circulating[0] * share, rel=1e-4)
+
+
 # ---------------------------------------------------------------- organs, clearance, trigger
 def test_organs_hold_what_was_measured(library: Library) -> None:
     """Liver 19.3 (SD 2.8), spleen 18.8 (4.2), tumour 5.5 (3.0) % of the dose per g at 24 h (Harrington 2000).

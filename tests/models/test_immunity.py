@@ -237,6 +237,18 @@ def test_clearance_of_nivolumab_falls_to_three_quarters(library: Library) -> Non
     assert clearance[66] / clearance[0] == pytest.approx(np.exp(-0.295 / 2), rel=0.01)  # 1410 h after the first dose
 
 
+@pytest.mark.parametrize("name", ["pd1", "pdl1"])
+def test_occupancy_is_that_of_the_antibody_that_enters_the_tumour(name: str, library: Library) -> None:
+    """Langmuir: half of the targets are occupied where the interstitial concentration, Kp of that in plasma, is Kd."""
+    model = Model(library.mechanism({"pd1": "AntiPD1", "pdl1": "AntiPDL1"}[name]))
+    x = dict.fromkeys(model.parameters, 1.0) | dict.fromkeys(model.states, 1.0)
+    x |= {f"{name}.V": 4.0, f"{name}.MW": 150.0, f"{name}.Kd": 2e-6, f"{name}.Kp": 0.25}
+    for times, share in ((0.0, 0.0), (1.0, 0.5), (3.0, 0.75), (9.0, 0.9)):
+        plasma = times * 2e-6 / 0.25 * 150.0  # mg/mL
+        found = model.evaluate(model.derive(x) | {f"{name}.central": plasma * 4.0})
+        assert float(found[f"{name}.RO"]) == pytest.approx(share, rel=1e-12)
+
+
 def test_an_antibody_against_the_ligand_opens_the_checkpoint_too(library: Library) -> None:
     scenario = without(load("human-nsclc-atezolizumab", library), library, "Magnesium", "Interstitium", "LFA1")
     scenario = dataclasses.replace(scenario, horizon=42 * DAY)

@@ -195,6 +195,20 @@ def test_drugs_lower_serum_magnesium_while_they_act(name: str) -> None:
     assert loses == (name != "ppi")
 
 
+@pytest.mark.parametrize(("drug", "share"), [("diuretic", 0.1), ("cisplatin", 0.2), ("anti_egfr", 0.3)])
+def test_each_drug_takes_its_own_share_of_the_renal_threshold(drug: str, share: float) -> None:
+    """Urine is GFR times splay times softplus of what is filtered above the threshold that is left, over the splay."""
+    x = HUMAN.derive(values() | {"magnesium.e_diuretic": 0.1, "magnesium.e_cisplatin": 0.2, "magnesium.e_egfr": 0.3})
+    x.update(zip(HUMAN.states, HUMAN.initial(x), strict=True))
+    x |= {name: var.default for name, var in HUMAN.inputs.items()}
+    for effect in (0.0, 0.5, 1.0):
+        found = {name: float(value) for name, value in HUMAN.evaluate({**x, f"magnesium.{drug}": effect}).items()}
+        filtered = found["magnesium.ionised"] + found["magnesium.complexed"]
+        above = filtered - (1.0 - effect * share) * float(x["magnesium.threshold"])
+        urine = x["magnesium.GFR"] * x["magnesium.splay"] * np.logaddexp(0.0, above / x["magnesium.splay"])
+        assert found["magnesium.urine"] == pytest.approx(urine, rel=1e-9)
+
+
 def test_low_magnesium_diet_of_the_mouse_takes_days_to_weeks() -> None:
     """Mechanism: the kidney saves within a day, muscle and bone give for weeks. Rat, 32 d: plasma Mg down by 66 %."""
     found = course(("mouse",), window=Window("magnesium.diet", 0.04, 0.0, 32 * DAY), hours=32 * DAY)
@@ -266,6 +280,13 @@ def test_clearance_of_infused_magnesium(total: float, clearance: float) -> None:
     found = HUMAN.evaluate({**x, **state, **{name: var.default for name, var in HUMAN.inputs.items()}})
     above = float(found["magnesium.urine"]) - values()["magnesium.intake"]
     assert units.convert(above / (total - 0.85), "mL/h", "L/h") == pytest.approx(clearance, rel=0.03)
+
+
+def test_a_share_of_a_dose_into_muscle_arrives() -> None:
+    """In closed form: the depot is the bioavailable share of the dose times exp(-ka t). Salinger 2013: 86.2 %."""
+    found = course((), [Dose(0.0, 10 * G, "magnesium.im")], hours=12.0)
+    depot = 0.862 * 10 * G * np.exp(-values()["magnesium.ka_im"] * found["time"][1:])
+    assert found["magnesium.muscle"][1:] == pytest.approx(depot, rel=1e-4)
 
 
 def test_muscle_matches_vein() -> None:

@@ -134,6 +134,27 @@ def test_the_fisher_matrix_is_that_of_the_residuals(fitted, folder, library):
     np.testing.assert_allclose(data["fisher"] / np.outer(scale, scale), exact / np.outer(scale, scale), atol=2e-3)
 
 
+@pytest.mark.parametrize("centre", [0.5, 4.0])
+def test_a_prior_pulls_a_fit_towards_its_centre(centre, folder, library):
+    """C is in proportion to F: ln F is the mean of that of the data (2) and that of the prior, weighted by 1 / variance."""
+    text = (folder / "pk.toml").read_text()
+    header, fit = text[: text.index("[run.oral]")], text[text.index("[fit]") : text.index("[fit.free]")]
+    run_of_bolus = (
+        text[text.index("[run.bolus]") : text.index("[[series]]")] + 'set = { "pk.CL" = "5 L/h", "pk.V" = "40 L" }\n'
+    )
+    series = '[[series]]\nrun = "bolus"\nsignal = "pk.C"\nwhere = { route = "bolus" }\nerror = 0.1\n'
+    free = f'[fit.free]\n"pk.F_central" = {{ low = "0.1", high = "10", prior = {{ value = "{centre}", cv = 0.05 }} }}\n'
+    (folder / "prior.toml").write_text(header.replace("pk.csv", "double.csv") + run_of_bolus + series + fit + free)
+    k, times = TRUE["pk.CL"] / TRUE["pk.V"], (1.0, 6.0)
+    lines = [f"bolus,{t},{2 * 100 / TRUE['pk.V'] * np.exp(-k * t)}" for t in times]
+    (folder / "double.csv").write_text("route,h,mg\n" + "\n".join(lines) + "\n")
+    study = studies.read(folder / "prior.toml", folder, library, "textbook")
+    found = calibrate_problem.search(calibrate_problem.problem_of(study, library.card("textbook")), 1, 0)
+    data, prior = len(times) / 0.1**2, 1 / np.log1p(0.05**2)
+    expected = (data * np.log(2.0) + prior * np.log(centre)) / (data + prior)
+    assert found.z == pytest.approx([expected], abs=1e-4)
+
+
 def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
     """Of a dose by mouth only CL/F and V/F are known."""
     free = [studies.free_option(text) for text in ("pk.F_depot=0.1..1", "pk.CL=0.5 L/h..50 L/h", "pk.V=5..500 L")]

@@ -135,6 +135,16 @@ def test_nothing_to_optimise_is_said(main_scenario):
         optimize_problem.problem_of(dataclasses.replace(main_scenario, free=()))
 
 
+def test_the_interval_of_an_optimum_is_the_shortest_between_its_doses(small):
+    """12, 2 and 31 h apart, where 3 h are the least: short of them by one."""
+    scenario = dataclasses.replace(small, free=(dataclasses.replace(small.free[0], interval=3.0),))
+    doses = [Dose(time, 0.05, "pk.no") for time in (1.0, 1.5)]
+    doses += [Dose(time, 0.05, "pd1.ip") for time in (0.0, 12.0, 14.0, 45.0)]
+    rows = {row["name"]: row for row in optimize_run._constraints(scenario, None, doses)}
+    assert (rows["interval, pd1.ip"]["value"], rows["interval, pd1.ip"]["slack"]) == (2.0, -1.0)
+    assert rows["total, pd1.ip"]["value"] == pytest.approx(0.2) and rows["total, pd1.ip"]["slack"] == pytest.approx(0.1)
+
+
 def test_doses_that_cannot_be_spaced_are_refused(main_scenario):
     tight = tuple(dataclasses.replace(f, interval=500.0) for f in main_scenario.free)
     with pytest.raises(InputError, match="do not fit"):

@@ -174,6 +174,10 @@ def test_properties_act_together(textbook: Scenario) -> None:
 def test_a_dose_after_the_horizon_and_a_bolus_that_lasts_are_refused(textbook: Scenario, mouse: Scenario) -> None:
     with pytest.raises(InputError, match="after the horizon"):
         doses_at(textbook, "dose.interval=100 h,200 h")
+    # of three doses from 1 h on, every 83.5 h, the last is at the horizon
+    assert doses_at(textbook, "dose.interval=24,83.5 h").time.max() == textbook.horizon == 168.0
+    with pytest.raises(InputError, match="at 169 h, after the horizon of 168 h"):
+        doses_at(textbook, "dose.interval=24,84 h")
     with pytest.raises(InputError, match="a bolus has none"):
         doses_at(mouse, "dose.pd1.ip.duration=1,2 h")
 
