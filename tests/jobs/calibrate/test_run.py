@@ -134,25 +134,39 @@ def test_the_fisher_matrix_is_that_of_the_residuals(fitted, folder, library):
     np.testing.assert_allclose(data["fisher"] / np.outer(scale, scale), exact / np.outer(scale, scale), atol=2e-3)
 
 
+def with_prior(folder, library, centre):
+    """A fit of F alone, with a prior of CV 5 %, to two concentrations after twice the dose that the run has."""
+    text = (folder / "pk.toml").read_text()
+    header, fit = text[: text.index("[run.oral]")], text[text.index("[fit]") : text.index("[fit.free]")]
+    bolus = text[text.index("[run.bolus]") : text.index("[[series]]")]
+    bolus += 'set = { "pk.CL" = "5 L/h", "pk.V" = "40 L" }\n'
+    series = '[[series]]\nrun = "bolus"\nsignal = "pk.C"\nwhere = { route = "bolus" }\nerror = 0.1\n'
+    free = f'[fit.free]\n"pk.F_central" = {{ low = "0.1", high = "10", prior = {{ value = "{centre}", cv = 0.05 }} }}\n'
+    (folder / "prior.toml").write_text(header.replace("pk.csv", "double.csv") + bolus + series + fit + free)
+    lines = [f"bolus,{t},{200 / 40 * np.exp(-5 / 40 * t)}" for t in (1.0, 6.0)]
+    (folder / "double.csv").write_text("route,h,mg\n" + "\n".join(lines) + "\n")
+    study = studies.read(folder / "prior.toml", folder, library, "textbook")
+    return calibrate_problem.problem_of(study, library.card("textbook"))
+
+
 @pytest.mark.parametrize("centre", [0.5, 4.0])
 def test_a_prior_pulls_a_fit_towards_its_centre(centre, folder, library):
     """C is in proportion to F: ln F is the mean of that of the data (2) and that of the prior, weighted by 1 / variance."""
-    text = (folder / "pk.toml").read_text()
-    header, fit = text[: text.index("[run.oral]")], text[text.index("[fit]") : text.index("[fit.free]")]
-    run_of_bolus = (
-        text[text.index("[run.bolus]") : text.index("[[series]]")] + 'set = { "pk.CL" = "5 L/h", "pk.V" = "40 L" }\n'
-    )
-    series = '[[series]]\nrun = "bolus"\nsignal = "pk.C"\nwhere = { route = "bolus" }\nerror = 0.1\n'
-    free = f'[fit.free]\n"pk.F_central" = {{ low = "0.1", high = "10", prior = {{ value = "{centre}", cv = 0.05 }} }}\n'
-    (folder / "prior.toml").write_text(header.replace("pk.csv", "double.csv") + run_of_bolus + series + fit + free)
-    k, times = TRUE["pk.CL"] / TRUE["pk.V"], (1.0, 6.0)
-    lines = [f"bolus,{t},{2 * 100 / TRUE['pk.V'] * np.exp(-k * t)}" for t in times]
-    (folder / "double.csv").write_text("route,h,mg\n" + "\n".join(lines) + "\n")
-    study = studies.read(folder / "prior.toml", folder, library, "textbook")
-    found = calibrate_problem.search(calibrate_problem.problem_of(study, library.card("textbook")), 1, 0)
-    data, prior = len(times) / 0.1**2, 1 / np.log1p(0.05**2)
-    expected = (data * np.log(2.0) + prior * np.log(centre)) / (data + prior)
-    assert found.z == pytest.approx([expected], abs=1e-4)
+    found = calibrate_problem.search(with_prior(folder, library, centre), 1, 0)
+    data, prior = 2 / 0.1**2, 1 / np.log1p(0.05**2)
+    assert found.z == pytest.approx([(data * np.log(2.0) + prior * np.log(centre)) / (data + prior)], abs=1e-4)
+
+
+def test_candidates_for_a_start_are_ranked_by_the_same_residuals(folder, library, monkeypatch):
+    """Three standard deviations above the centre of a prior, by the function that ranks and by that with slopes."""
+    monkeypatch.setattr(least_squares, "fit", lambda values, slopes, *_, **__: (values, slopes))
+    values, slopes = calibrate_problem.search(with_prior(folder, library, 4.0), 1, 0)
+    sd = np.sqrt(np.log1p(0.05**2))
+    z = np.array([np.log(4.0) + 3.0 * sd])
+    expected = [*[(z[0] - np.log(2.0)) / 0.1] * 2, 3.0]
+    for residual in (values(z[None])[0], slopes(z)[0]):
+        assert residual == pytest.approx(expected, rel=1e-4)
+    assert slopes(z)[1][:, 0] == pytest.approx([10.0, 10.0, 1.0 / sd], rel=1e-4)
 
 
 def test_a_scale_and_a_volume_are_told_to_be_inseparable(folder, library):
