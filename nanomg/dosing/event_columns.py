@@ -242,10 +242,11 @@ def _since_first(raw: RawTable) -> RawTable:
 
 # ---------------------------------------------------------------- what rows mean
 class Meaning(NamedTuple):
-    """The records of a table, and which of its rows can be used by themselves."""
+    """The records of a table, which of its rows can be used by themselves, and whether a dose names no compartment."""
 
     columns: Columns
     sound: np.ndarray
+    unplaced: bool
 
 
 def meaning_of(raw: RawTable, names: ColumnNames, default: str) -> Meaning:
@@ -259,6 +260,7 @@ def meaning_of(raw: RawTable, names: ColumnNames, default: str) -> Meaning:
     evid = np.where(np.isnan(raw.read("EVID")), (amt != 0) | (rate != 0), number("EVID"))
     doses, cmt = (evid == 1) | (evid == 4), raw.given.get("CMT", np.full(count, -1))
     targets = dict(raw.names)
+    unplaced = bool((doses & (cmt < 0) & ((amt > 0) | (rate != 0))).any())
     if (doses & (cmt < 0)).any():
         cmt = np.where(doses & (cmt < 0), targets.setdefault(default, len(targets)), cmt)
     at_rate = (rate > 0) | (rate == -1)
@@ -300,4 +302,4 @@ def meaning_of(raw: RawTable, names: ColumnNames, default: str) -> Meaning:
         names=tuple(targets),
         covariates={name: raw.given[f" {name}"] for name in names.covariates},
     )
-    return Meaning(columns, sound)
+    return Meaning(columns, sound, unplaced)

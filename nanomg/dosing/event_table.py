@@ -52,7 +52,8 @@ def read_events(text: str, source: str, model: Model, layout: TableLayout) -> tu
         table.header, f"{source}, row {table.header_row}", source, layout, tuple(model.parameters)
     )
     raw = event_columns.read_raw(table, names, layout, lambda text: event_row.target_of(text, model))
-    columns, sound = event_columns.meaning_of(raw, names, next(iter(model.states)))
+    first = next(iter(model.states))
+    columns, sound, unplaced = event_columns.meaning_of(raw, names, first)
     if not sound.all() or table.misfits:
         raise _refused(table, raw, names, sound, model)
     _check_order(raw, names, source, layout)
@@ -63,10 +64,10 @@ def read_events(text: str, source: str, model: Model, layout: TableLayout) -> tu
         Subject(raw.labels[who], Rows(columns, int(start), int(stop)), names.bound, source)
         for who, start, stop in zip(raw.who[starts], bounds, bounds[1:], strict=False)
     )
-    return subjects, _reading(table, raw, names)
+    return subjects, _reading(table, raw, names, first if unplaced and len(model.states) > 1 else "")
 
 
-def _reading(table: TableCells, raw: RawTable, names: ColumnNames) -> TableReading:
+def _reading(table: TableCells, raw: RawTable, names: ColumnNames, unplaced: str) -> TableReading:
     dates = [c for c in column_names.DATES if c in names.columns and c != raw.date and c not in names.bound.values()]
     return TableReading(
         source=table.source,
@@ -74,6 +75,8 @@ def _reading(table: TableCells, raw: RawTable, names: ColumnNames) -> TableReadi
         unused=(*names.unused, *dates),
         alike=tuple(names.alike("AMT")),
         amounts="AMT" in names.place,
+        unplaced=unplaced,
+        sites=tuple(names.alike("CMT")),
         rows=len(raw.who),
         comments=table.skipped,
         unquantified=raw.unquantified,

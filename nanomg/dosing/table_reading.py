@@ -19,7 +19,8 @@ class TableReading:
     """How an event table was read.
 
     Of its `columns`, `unused` changed nothing, and `alike` are those of them that may be meant for AMT, which has a column where
-    there are `amounts`. `comments` are rows that were skipped. `unquantified` values of DV are beyond a limit of quantification.
+    there are `amounts`. Doses without CMT go into the state `unplaced`; `sites` are columns that may be meant for CMT.
+    `comments` are rows that were skipped. `unquantified` values of DV are beyond a limit of quantification.
     `clock` says how times are written if not as numbers, `date` is the column of dates that they are joined with, and `ambiguous`
     a date in it that could be read in two ways. `dosed` subjects of all `subjects` are given a dose.
     """
@@ -29,6 +30,8 @@ class TableReading:
     unused: tuple[str, ...]
     alike: tuple[str, ...]
     amounts: bool
+    unplaced: str
+    sites: tuple[str, ...]
     rows: int
     comments: int
     unquantified: int
@@ -75,6 +78,13 @@ class TableReading:
         if self.unused:
             more = f" and {len(self.unused) - _SHOWN} more" if len(self.unused) > _SHOWN else ""
             yield f"Columns of {self.name} that were not used: {', '.join(self.unused[:_SHOWN])}{more}."
+        if self.unplaced:
+            hint = (
+                f'; if {self.sites[0]} names the compartments, write CMT = "{self.sites[0]}" under [columns]'
+                if self.sites
+                else ""
+            )
+            yield f"Doses without a compartment (CMT) go into {self.unplaced}, the first state of the model{hint}."
         if self.comments:
             yield f"{self.comments:,} {'row was' if self.comments == 1 else 'rows were'} skipped as comments."
         if self.unquantified:

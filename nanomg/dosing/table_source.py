@@ -99,7 +99,9 @@ def table_of(source: str | os.PathLike[str] | Mapping[str, str]) -> dict[str, st
             raise InputError("an event table is a path, a frame, or name and text", "events")
         return dict(source)
     if not isinstance(source, str | os.PathLike):
-        raise InputError(f"an event table is a path, a pandas frame or an xarray dataset, not {_kind(source)}", "events")
+        raise InputError(
+            f"an event table is a path, a pandas frame or an xarray dataset, not {_kind(source)}", "events"
+        )
     return {"name": Path(source).name, "text": read_text(source)}
 
 

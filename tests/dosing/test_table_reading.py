@@ -267,10 +267,22 @@ def test_a_dose_of_nothing_changes_nothing() -> None:
 
 
 # ---------------------------------------------------------------- what is said of a table
+FIRST = "Doses without a compartment (CMT) go into pk.depot, the first state of the model."
+
+
 @pytest.mark.parametrize(
     ("text", "warnings", "notes"),
     [
-        ("ID,TIME,AMT,WT,SEX,DATE\n1,0,5,70,F,x\n", (), ("Columns of doses.csv that were not used: WT, SEX, DATE.",)),
+        ("ID,TIME,AMT,WT,SEX,DATE\n1,0,5,70,F,x\n", (), ("Columns of doses.csv that were not used: WT, SEX, DATE.", FIRST)),
+        (
+            "TIME,AMT,ROUTE\n0,5,iv\n",
+            (),
+            (
+                "Columns of doses.csv that were not used: ROUTE.",
+                f'{FIRST[:-1]}; if ROUTE names the compartments, write CMT = "ROUTE" under [columns].',
+            ),
+        ),
+        ("TIME,AMT,CMT\n0,5,2\n1,.,.\n2,0,.\n", (), ()),
         ("ID,TIME,DV\n1,0,5\n2,0,5\n", ("No subject of doses.csv was given a dose: there is no column AMT.",), ()),
         (
             "TIME,DOSE\n0,5\n",
@@ -279,7 +291,7 @@ def test_a_dose_of_nothing_changes_nothing() -> None:
             ("Columns of doses.csv that were not used: DOSE.",),
         ),
         ("TIME,EVID,AMT\n0,1,0\n", ("The only subject of doses.csv was given no dose.",), ()),
-        ("TIME,RATE,SS,AMT\n0,5,1,0\n", (), ()),
+        ("TIME,RATE,SS,AMT\n0,5,1,0\n", (), (FIRST,)),
     ],
 )  # fmt: skip
 def test_what_a_user_should_know(text: str, warnings: tuple[str, ...], notes: tuple[str, ...]) -> None:
