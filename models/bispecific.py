@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from nanomg import AbstractMechanism, Flux, Port, Scalar, Var, param
 
+
 class Engager(AbstractMechanism):
     """One-compartment engager by vein and the T cells of any specificity that a tumour holds."""
 
