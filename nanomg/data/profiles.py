@@ -96,3 +96,8 @@ def _last(start: set[float], times: np.ndarray, tau: float) -> float:
     end = float(times.max(initial=0.0))
     sampled = [time for time in start if time + tau <= end * (1.0 + _SAME)]
     return max(sampled or start, default=0.0)
+
+
+def curve_name(labels: Mapping[str, str]) -> str:
+    """What distinguishes a curve from others: IDs and arms as they are, the values of an axis after its name."""
+    return ", ".join(f"{axis} {text.removesuffix('.0')}" if "." in axis else text for axis, text in labels.items())

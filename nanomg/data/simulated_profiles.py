@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from nanomg import units
-from nanomg.data.profiles import Profile, ProfileDose, Profiles, profile_of
+from nanomg.data.profiles import ProfileDose, Profiles, profile_of
 from nanomg.errors import InputError, unknown
 from nanomg.results import file, reading
 from nanomg.results.doubt import interprets
@@ -178,8 +178,3 @@ def axes_of(path: Path, signal: str | None) -> list[str]:
         return []
     C = _signal(tree["sweep"].to_dataset(), signal, reading.outputs_of(tree), str(path))
     return [str(name) for name in C.coords if name != "time"]
-
-
-def labels_text(profile: Profile) -> str:
-    """What distinguishes a profile from others."""
-    return ", ".join(profile.labels.values())

@@ -21,7 +21,7 @@ from nanomg.analysis.quantification import BLQ_RULES, BlqRule
 from nanomg.data import profile_table, simulated_profiles
 from nanomg.data.measured_cells import TABLE_ENDINGS
 from nanomg.data.profile_table import TableUnits
-from nanomg.data.profiles import Profile, Profiles, jumps
+from nanomg.data.profiles import Profile, Profiles, curve_name, jumps
 from nanomg.errors import InputError, unknown
 from nanomg.formatting import format_number, percent
 from nanomg.page.blocks import Block, Items, Table, Text
@@ -161,7 +161,7 @@ class ExposureTable:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return ", ".join(row["labels"].values()) or "value"
+    return curve_name(row["labels"]) or "value"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -331,7 +331,7 @@ def _baseline(part: Sequence[Profile], profiles: Profiles, given: str | None, ro
         taken = np.flatnonzero(before & np.isfinite(profile.value))
         if not taken.size:
             raise InputError(
-                f"{simulated_profiles.labels_text(profile)} has no sample before the dose; give a concentration",
+                f"{curve_name(profile.labels)} has no sample before the dose; give a concentration",
                 "--baseline",
             )
         found.append(profile.value[taken[-1]])

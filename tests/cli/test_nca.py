@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,9 @@ def test_each_curve_of_a_sweep_has_its_own_dose(program: Program, tmp_path: Path
     curves = json.loads(program("nca", path, "--json").out)["curves"]
     assert [curve["labels"] for curve in curves][1] == {"dose.amount": "50.0", "pk.CL": "8.0"}
     assert [curve["CLFO"] for curve in curves] == pytest.approx([2, 8, 2, 8], rel=0.12)  # a sample every 2 h
+    header = next(line for line in program("nca", path).out.splitlines() if "pk.CL" in line)
+    names = [f"dose.amount {amount}, pk.CL {CL}" for amount in (50, 200) for CL in (2, 8)]
+    assert re.split("  +", header.strip()) == [*names, "unit"]
 
 
 def test_curves_of_several_routes_are_not_mixed(program: Program, tmp_path: Path) -> None:
