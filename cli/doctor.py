@@ -68,6 +68,10 @@ def _show(found: Mapping[str, Any]) -> None:
         return
     render.paragraph("")
     render.paragraph(_sentence(finding), style="bold")
+    if finding["impossible"]:
+        for line in finding["impossible"][1:9]:
+            render.paragraph(f"It follows that {line}.")
+        return
     state = finding["state"]
     per_hour = f"{state['unit']}/h" if state["unit"] not in ("", "1") else "1/h"
     terms = [
@@ -90,6 +94,8 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     who = f"Subject {finding['subject']}, {finding['regimen']}, {finding['hypothesis']}"
     if finding["solved_alone"]:
         return f"{who}: {finding['reason']} in its block; alone it is solved to the end, so run it with fewer others."
+    if finding["impossible"]:
+        return f"{who}: {finding['reason']}: {finding['impossible'][0]}."
     state = finding["state"]
     if finding["alone"] == Status.NO_STEADY_STATE.reason:
         named = f"{state['name']} ({state['text']})"

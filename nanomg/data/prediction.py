@@ -110,6 +110,8 @@ class Predictor:
         self.rows, self.free = tuple(rows), tuple(free)
         measures = dict.fromkeys(m for row in rows for m in (row.measure, row.against) if m is not None)
         runs = dict.fromkeys(m.run for m in measures)
+        for run in runs:
+            check_possible(run.scenario, where=f"run {run.name!r}")
         for name in free:
             known = {p for run in runs for p in run.scenario.parameters}
             if name not in known:

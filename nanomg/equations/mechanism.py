@@ -50,14 +50,18 @@ class Var(NamedTuple):
     `substance` is what a state holds, for balances: a name, or a mapping from substance to the amount of it per unit of state
     (a number, or the name of a parameter or constant). None: the state is a read-out that holds nothing. `role` is what a state is
     to a drug at steady state, one of `ROLES`; empty: as its fluxes say (`nanomg.simulation.disposition`).
+
+    Parameters, constants and states are amounts, volumes, rates, concentrations and shares, which are not negative: values that make
+    one of them negative describe no possible body or particle. `signed` declares a state or constant that may be negative by nature.
     """
 
     unit: str
     text: str
     substance: str | Mapping[str, float | str] | None = None
     default: float = 0.0
-    at_most: float = math.inf  # of a parameter; none may be negative
+    at_most: float = math.inf  # of a parameter or constant
     role: str = ""  # of a state
+    signed: bool = False  # of a state or constant
 
 
 class Port(NamedTuple):

@@ -23,6 +23,7 @@ from nanomg.library.library import Library
 from nanomg.library.scenario import Scenario
 from nanomg.library.scenario_file import load
 from nanomg.models import library as find_library
+from nanomg.population.plausibility import check_possible
 from nanomg.schema import AsJson, File, Strict, Texts, about
 from nanomg.simulation.disposition import solved_and_held
 from nanomg.solver import engine
@@ -115,7 +116,9 @@ class ScenarioRequest(JobRequest):
 
     def resolved(self, library: Library | None = None) -> Scenario:
         """The scenario that is asked for, with what is set."""
-        return resolve(self.scenario, self.set, self.dose, library, self.library)
+        scenario = resolve(self.scenario, self.set, self.dose, library, self.library)
+        check_possible(scenario)
+        return scenario
 
 
 @dataclass(frozen=True, kw_only=True)

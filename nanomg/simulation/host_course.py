@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nanomg.equations.model import Model
+from nanomg.simulation import possible
 from nanomg.solver.elementwise import elementwise
 
 
@@ -64,10 +65,11 @@ class LaneValues(Mapping[str, np.ndarray]):
 
 
 class Start(NamedTuple):
-    """Values of lanes: parameters and constants `x`, and `y0` (lane, state) the state at time 0."""
+    """Values of lanes: parameters and constants `x`, `y0` (lane, state) the state at time 0, and whether they are `impossible`."""
 
     x: LaneValues
     y0: np.ndarray
+    impossible: np.ndarray  # (lane,)
 
 
 def constants_and_start(model: Model, values: Mapping[str, Any]) -> list[Any]:
@@ -78,14 +80,33 @@ def constants_and_start(model: Model, values: Mapping[str, Any]) -> list[Any]:
 
 def start(model: Model, values: Mapping[str, Any], batch: int, engine: str) -> Start:
     """Constants and the state at time 0 of `batch` lanes from values of parameters, each a number or (lane,)."""
+    given = _given(model, values)
+    results = _at_start(model, given, engine)
+    y0 = np.ascontiguousarray(np.broadcast_to(results[:, len(model.constants) :], (batch, len(model.states))))
+    x = LaneValues(model, given, results)
+    flat = {name: value[:, 0] if isinstance(value, np.ndarray) else value for name, value in given.items()}
+    impossible = np.broadcast_to(possible.impossible(model, flat, results), batch)
+    if impossible.any():
+        y0 = np.where(impossible[:, None], np.nan, y0)  # so that they take no step
+    return Start(x, y0, impossible)
+
+
+def at_start(model: Model, values: Mapping[str, Any], engine: str) -> np.ndarray:
+    """Constants and amounts at time 0 (lane or 1, quantity) from values of parameters, each a number or (lane,)."""
+    return _at_start(model, _given(model, values), engine)
+
+
+def _given(model: Model, values: Mapping[str, Any]) -> dict[str, float | np.ndarray]:
     given: dict[str, float | np.ndarray] = dict(model.absent)
     for name in (*model.parameters, *model.ramped):
         value = values[name]
         given[name] = value if type(value) is float else number_or_column(value)
+    return given
+
+
+def _at_start(model: Model, given: Mapping[str, Any], engine: str) -> np.ndarray:
     evaluate = elementwise(constants_and_start, len(model.constants) + len(model.states), model)
-    results = evaluate(given, engine)[:, 0]
-    y0 = results[:, len(model.constants) :]
-    return Start(LaneValues(model, given, results), np.ascontiguousarray(np.broadcast_to(y0, (batch, y0.shape[1]))))
+    return evaluate(given, engine)[:, 0]
 
 
 def number_or_column(value: Any) -> float | np.ndarray:

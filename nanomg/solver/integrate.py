@@ -2,7 +2,8 @@
 
 The state is (state, batch). Every turn of the loop takes one step in each unfinished lane: lanes differ in their time
 and step size, so none waits for another and each is solved as if it were alone. A lane that cannot keep the
-tolerance at the smallest step is frozen (h = 0), reported in `status` and NaN from then on. The reverse pass goes through the
+tolerance at the smallest step, or in which a state falls below 0 by more than some tolerances of its largest size, is frozen
+(h = 0), reported in `status` and NaN from then on. The reverse pass goes through the
 recorded turns with the step's adjoint: the gradient of the discrete solution with the step sizes held fixed.
 
 After an event (a dose, an infusion's start or end, a change of an input) the step that was good after the last one is tried: the
@@ -20,7 +21,7 @@ import numpy as np
 
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.native import traced
-from nanomg.solver.problem import Inputs, Problem, Solution, Stop, rates_of
+from nanomg.solver.problem import Inputs, Problem, Solution, Stop, rates_of, slack
 from nanomg.solver.rosenbrock import METHODS, StepPoint, step, step_adjoint
 from nanomg.solver.sparsity import structure_of
 from nanomg.solver.status import Status
@@ -103,6 +104,7 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
     y0, length, count = inputs.y0, inputs.intervals.length, inputs.intervals.used
     dtype, (states, batch), last = y0.dtype, y0.shape, len(length) - 1
     slots = _slots(problem, inputs) if record else 0
+    below = (slack(problem)[:, None] * inputs.rtol).astype(dtype)
     book = _Record(
         jnp.zeros((slots, states, batch), dtype),
         jnp.zeros((slots, batch), jnp.int32),
@@ -144,7 +146,10 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
         # an interval of length zero takes no step: only its jump, which cannot fail
         fails = alive & tiny & ~(own <= 1) & (whole > 0)
         moves = alive & ((own <= 1) | tiny) & ~fails
-        done = moves & reaches
+        peak = jnp.maximum(peak, jnp.where(moves, jnp.abs(y1), 0.0))
+        above = y1 + below * peak
+        sinks = moves & (whole > 0) & (above < 0).any(0)
+        done = moves & reaches & ~sinks
         if record:
             new = _Record(lanes.y, k, share, first, done, moves)
             book = jax.tree.map(lambda a, v: a.at[turn].set(v), book, new)
@@ -166,11 +171,13 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
             jnp.where(fresh & goes, jnp.maximum(h, smallest), lanes.again),
             fresh & ~goes,
             y,
-            jnp.where(moves, jnp.maximum(peak, jnp.abs(y1)), lanes.peak),
-            jnp.where(fails, jnp.where(finite, Status.STEP_TOO_SMALL, Status.NOT_FINITE), lanes.status).astype(
-                jnp.int8
+            jnp.where(moves, peak, lanes.peak),
+            jnp.select(
+                [fails & finite, fails, sinks],
+                [jnp.int8(Status.STEP_TOO_SMALL), jnp.int8(Status.NOT_FINITE), jnp.int8(Status.NEGATIVE)],
+                lanes.status,
             ),
-            jnp.where(fails, jax.lax.argmax(jnp.abs(weighted), 0, jnp.int32), lanes.worst),
+            jnp.where(fails | sinks, jax.lax.argmax(jnp.where(sinks, -above / peak, jnp.abs(weighted)), 0, jnp.int32), lanes.worst),
             lanes.accepted + moves,
             lanes.rejected + (alive & ~moves),
         )

@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nanomg.equations.model import Model
 from nanomg.solver.engine import JAX
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.rosenbrock import Rates
+
+
+SLACK = 10.0  # how many tolerances of its largest size so far a state may lie below 0
 
 
 class Problem(NamedTuple):
@@ -29,6 +33,7 @@ class Problem(NamedTuple):
     timed: tuple[str, ...] = ()  # values that change between intervals: rows of the forcing after the inputs
     wiped: tuple[tuple[int, ...], ...] = ()  # groups of rows that an interval may empty at its start
     engine: str = JAX
+    any_sign: bool = False  # states may be negative, as those that a search for a steady state tries
 
 
 class Inputs(NamedTuple):
@@ -68,6 +73,12 @@ class Solution(NamedTuple):
     accepted: jax.Array
     rejected: jax.Array
     stop: Stop
+
+
+def slack(problem: Problem) -> np.ndarray:
+    """How many tolerances of its largest size each state may lie below 0, (state,); infinitely many where it may be negative."""
+    free = [problem.any_sign or var.signed or n in problem.model.ramped for n, var in problem.model.states.items()]
+    return np.where(free, np.inf, SLACK)
 
 
 def fixed_names(problem: Problem) -> list[str]:

@@ -14,6 +14,8 @@ class Status(enum.IntEnum):
     TOO_MANY_STEPS = 3
     DEFERRED = 4
     NO_STEADY_STATE = 5
+    NEGATIVE = 6
+    IMPOSSIBLE = 7
 
     @property
     def reason(self) -> str:
@@ -28,4 +30,6 @@ _REASONS = {
     Status.TOO_MANY_STEPS: "the maximum number of steps was reached",
     Status.DEFERRED: "deferred to a separate block",
     Status.NO_STEADY_STATE: "no steady state was found",
+    Status.NEGATIVE: "a state became negative, beyond the tolerance",
+    Status.IMPOSSIBLE: "its values describe no possible body or particle",
 }

@@ -51,7 +51,7 @@ class _Search(NamedTuple):
 
 
 def _after_period(problem: Problem, inputs: Inputs) -> jax.Array:
-    return integrate.solve(problem, inputs).ends[inputs.intervals.used - 1]
+    return integrate.solve(problem._replace(any_sign=True), inputs).ends[inputs.intervals.used - 1]
 
 
 def _copies(a: jax.Array, count: int) -> jax.Array:

@@ -29,6 +29,7 @@ from nanomg.library.library import Library
 from nanomg.library.model_hash import model_hash
 from nanomg.library.scenario import Scenario, dosed_unit
 from nanomg.models import library as find_library
+from nanomg.population.plausibility import impossible_quantities
 from nanomg.results import file, parts
 from nanomg.results.attributes import CONFIG, json_object
 from nanomg.results.doubt import interprets
@@ -268,6 +269,10 @@ def _finding(scenario: Scenario, which: StoppedTrajectory, lane: _Lane, found: D
             "rate_per_h": found.rate,
         },
         "terms": [dataclasses.asdict(term) for term in found.terms],
+        "impossible": [
+            f"{name} {wrong}"
+            for name, wrong in impossible_quantities(model, {n: float(np.ravel(v)[0]) for n, v in lane.values.items()})
+        ],
         "undefined_signals": list(found.undefined),
         "outside_range": _outside(scenario, lane, owner),
     }

@@ -316,7 +316,7 @@ def test_a_lane_that_starts_with_a_state_that_is_no_number() -> None:
     plan, lanes = explosive([0.1, np.nan, np.inf])
     solved = simulation_lanes.run(plan, lanes)
     y, status = np.asarray(solved.y), np.asarray(solved.status)
-    assert status.tolist() == [Status.DONE, Status.NOT_FINITE, Status.NOT_FINITE]
+    assert status.tolist() == [Status.DONE, Status.IMPOSSIBLE, Status.IMPOSSIBLE]
     assert np.isfinite(y[..., 0]).all() and np.isnan(y[1:, :, 1:]).all()
 
 

@@ -21,6 +21,7 @@ FORWARD = (
     "fixed",  # (n,)
     "varied",  # (B, V)
     "floor",  # (B, N)
+    "slack",  # (N,) the part of its largest size by which a state may lie below 0
     "settings",  # (3,): rtol, smallest step [h], most steps
     "used",  # () i32
     "rows",  # (B, K) i32: the look that each interval ends with, or -1

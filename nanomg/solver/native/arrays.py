@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nanomg.solver.native import arguments, reused
-from nanomg.solver.problem import Problem, fixed_names
+from nanomg.solver.problem import Problem, fixed_names, slack
 
 
 class KernelInputs(NamedTuple):
@@ -59,6 +59,7 @@ def source_of(problem: Problem) -> np.ndarray:
 def operands(problem: Problem, inputs: KernelInputs, precision: str) -> list[np.ndarray]:
     """The arrays that a kernel reads, in their order; times have been subtracted before, so that no digit of a length is lost."""
     given = inputs._asdict()
+    given["slack"] = slack(problem) * inputs.rtol
     given["settings"] = np.array([inputs.rtol, problem.min_step, problem.max_steps])
     given["used"] = np.array([inputs.length.shape[1]], np.int32)
     given["source"] = source_of(problem)

@@ -105,16 +105,20 @@ class _Lanes:
         good = own.is_("<=", 1.0)
         fails = active & tiny & ~good
         moves = active & good
-        done = moves & reaches
         self._note_failures(fails, finite)
         if self.record:
             self._note_steps(moves, share, reaches)
+        lowest = f.variable(vector, 0.0)
         with f.each(self.straight.states) as i:
             before, after = f.load(rows["y"], vector, i), f.load(rows["Y"], vector, i)
             peak = f.load(rows["peak"], vector, i)
             largest = peak.larger(before.intrinsic("fabs")).larger(after.intrinsic("fabs"))
             f.store(moves.where(after, before), rows["y"], i)
             f.store(moves.where(largest, peak), rows["peak"], i)
+            lowest.set(lowest.get().smaller(self._above(after, largest, i)))
+        sinks = moves & lowest.get().is_("<", 0.0)
+        done = moves & reaches & ~sinks
+        self.r.each_lane(sinks, self._note_negative)
         grow = mathematics.exp(mathematics.log(own.larger(1e-20)) * (-0.5 / self.tableau.order)) * 0.9
         onward = used * grow.larger(0.2).smaller(5.0)
         following = done.where(h.larger(onward), onward).larger(smallest)
@@ -130,7 +134,7 @@ class _Lanes:
         self.r.set_all("rejected", rejected)
         exhausted = active & (accepted + rejected).is_(">=", self.most.spread(vector))
         self.r.each_lane(done, lambda lane: self.r.set("ended", lane, 1))
-        self.r.pending.set(self.r.bits(done | fails | exhausted))
+        self.r.pending.set(self.r.bits(done | fails | sinks | exhausted))
 
     def _error(self) -> tuple[Value, Value]:
         """The mean square of the errors in units of what is allowed, infinite unless all numbers are finite; where they are."""
@@ -169,6 +173,24 @@ class _Lanes:
             self.r.set("worst", lane, worst.get())
 
         self.r.each_lane(fails, note)
+
+    def _above(self, y: Value, peak: Value, i: Value) -> Value:
+        """How far a state is above the lowest that is tolerated."""
+        slack = self.f.load(self.arrays["slack"], self.form.real, i)
+        return y + peak * (slack.spread(self.form.vector) if y.kind == self.form.vector else slack)
+
+    def _note_negative(self, lane: Value) -> None:
+        """The status of a lane that has just become negative, and the state that is so the most for its size."""
+        f, real = self.f, self.form.real
+        self.r.set("status", lane, int(Status.NEGATIVE))
+        lowest, worst = f.variable(real, 0.0), f.variable(I64, 0)
+        with f.each(self.straight.states) as i:
+            y, peak = (f.load(self.r.place(name, i, lane), real) for name in ("y", "peak"))
+            share = self._above(y, peak, i) / peak
+            lower = share.is_("<", lowest.get())
+            worst.set(lower.where(i, worst.get()))
+            lowest.set(lower.where(share, lowest.get()))
+        self.r.set("worst", lane, worst.get())
 
     # ------------------------------------------------------------ records of steps
     def _note_steps(self, moves: Value, share: Value, reaches: Value) -> None:

@@ -90,7 +90,7 @@ def _linearised(problem: Problem, inputs: KernelInputs) -> tuple[np.ndarray, np.
         y0[1 + row, :, row] += step[:, row]
         y0[1 + states + row, :, row] += 2.0 * step[:, row]
     many = inputs.of(np.tile(np.arange(lanes), count))._replace(y0=y0.reshape(-1, states))
-    ends = solve.solved(problem, many, "float64").ends[:, 0].reshape(count, lanes, states)
+    ends = solve.solved(problem._replace(any_sign=True), many, "float64").ends[:, 0].reshape(count, lanes, states)
     once, twice = ends[1 : 1 + states], ends[1 + states :]
     columns = (4.0 * (once - ends[:1]) - (twice - ends[:1])) / (2.0 * step.T[:, :, None])
     return ends[0], np.moveaxis(columns, 0, -1)

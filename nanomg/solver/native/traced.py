@@ -13,9 +13,9 @@ from nanomg.solver.engine import NATIVE
 from nanomg.solver.native import arguments, foreign, kernel
 from nanomg.solver.native.arrays import source_of
 from nanomg.solver.native.foreign import Kernel
-from nanomg.solver.problem import Inputs, Problem, Solution, Stop
+from nanomg.solver.problem import Inputs, Problem, Solution, Stop, slack
 
-_ALONE = ("fixed", "settings", "used", "rows", "source")  # operands without an axis for the lanes
+_ALONE = ("fixed", "slack", "settings", "used", "rows", "source")  # operands without an axis for the lanes
 
 
 def solves(problem: Problem, inputs: Inputs) -> bool:
@@ -99,6 +99,7 @@ def _operands(problem: Problem, inputs: Inputs) -> dict[str, Any]:
         "fixed": inputs.fixed,
         "varied": inputs.varied,
         "floor": inputs.floor,
+        "slack": (slack(problem) * inputs.rtol).astype(dtype),
         "settings": jnp.stack([jnp.asarray(value, dtype) for value in settings]),
         "used": jnp.asarray(at.used, jnp.int32),
         "rows": np.arange(len(at.length), dtype=np.int32),  # the end of every interval is looked at
