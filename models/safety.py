@@ -18,7 +18,9 @@ class Safety(AbstractMechanism):
     """Systolic pressure behind an effect compartment; flags and margins on serum total Mg."""
 
     name = "safety"
-    states = {"safety.effect": Var("mmol/L", "serum total Mg above baseline where it lowers blood pressure", signed=True)}
+    states = {
+        "safety.effect": Var("mmol/L", "serum total Mg above baseline where it lowers blood pressure", signed=True)
+    }
     signals = {
         "safety.sbp_fall": Var("mmHg", "fall of systolic blood pressure"),
         "safety.grade": Var("1", "signs of hypermagnesaemia whose level is passed, 0 to 6"),

@@ -37,9 +37,11 @@ def named(path: StrPath) -> Path:
 
 
 def check_regular(path: Path, where: str) -> None:
-    """Raise an `InputError` for a device or a pipe, which might be read without end; a missing file is not looked at."""
+    """Raise an `InputError` for a folder, and for a device or a pipe, which might be read without end; not for a missing file."""
+    if path.is_dir():
+        raise InputError("this is a folder; name a file in it", where)
     if path.exists() and not path.is_file():
-        raise InputError("this is not a regular file", where)
+        raise InputError("this is a device or a pipe, not a regular file", where)
 
 
 def check_output(path: StrPath, force: bool = False) -> Path:

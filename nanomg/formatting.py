@@ -77,3 +77,32 @@ def format_factor(effect: float | None) -> str:
 def capital(text: str) -> str:
     """Text as it begins a sentence."""
     return text[:1].upper() + text[1:]
+
+
+_RUN = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run
+
+
+def harmless_cell(text: str) -> str:
+    """The text of a cell of a CSV file, with an apostrophe in front where a spreadsheet would run it as a formula.
+
+    Args:
+        text: What the cell holds; a number, also with a decimal comma, stays as it is.
+
+    Returns:
+        The cell.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> from nanomg.formatting import harmless_cell
+        >>> [harmless_cell(text) for text in ("=1+1", "-2.5", "subject 1")]
+        ["'=1+1", '-2.5', 'subject 1']
+    """
+    if len(text) < 2 or not text.startswith(_RUN):
+        return text
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return f"'{text}"
+    return text

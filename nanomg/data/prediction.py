@@ -27,6 +27,7 @@ from nanomg.dosing.event_record import subject_of
 from nanomg.equations.model import Model, stack
 from nanomg.errors import InputError, unknown
 from nanomg.library.card import Origin
+from nanomg.population.plausibility import check_possible
 from nanomg.simulation import action_order, event_times, layout
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.dose_course import edges

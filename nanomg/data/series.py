@@ -15,6 +15,7 @@ import numpy as np
 from nanomg import units
 from nanomg.analysis.readouts import SPREAD, WINDOWED, spread_of
 from nanomg.errors import InputError, unknown
+from nanomg.files import check_regular
 from nanomg.library.toml import Reader
 
 MEANS: dict[str, Callable[[np.ndarray], float]] = {
@@ -326,6 +327,7 @@ class Series(NamedTuple):
 
 def read_csv(path: Path) -> list[Line]:
     """The rows of a CSV file by column, each with its line's number. Raises `InputError` for a file that is missing or no table."""
+    check_regular(path, str(path))
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from nanomg.dosing.table_cells import TableCells
+from nanomg.formatting import harmless_cell
 
 
 def with_columns(table: TableCells, rows: np.ndarray, added: Mapping[str, np.ndarray]) -> Iterator[str]:
@@ -45,6 +46,8 @@ def _texts(column: np.ndarray, table: TableCells) -> list[str]:
 
 def _joined(table: TableCells, rows: Iterator[Sequence[str]] | list[tuple[str, ...]] | list[Sequence[str]]) -> str:
     """Rows as lines of text."""
+    if table.separator != " ":  # which no spreadsheet opens as a table
+        rows = [tuple(map(harmless_cell, row)) for row in rows]
     if not table.quoted:
         return "".join([f"{table.separator.join(row)}\n" for row in rows])
     text = io.StringIO()

@@ -17,6 +17,7 @@ from typing import Any
 from nanomg import extras
 from nanomg.dosing.column_names import holds_time
 from nanomg.errors import InputError
+from nanomg.files import check_regular, named
 
 _ZIP, _GZIP = b"PK\x03\x04", b"\x1f\x8b"
 _FORMATS = {  # by how a file begins, or how its name ends
@@ -43,6 +44,7 @@ FRAME = "events"  # the name of a table that came from no file
 def read_text(path: str | os.PathLike[str], kind: str = "event table") -> str:
     """The text of the table of this kind in a file. Raises `InputError` for one that cannot be read, or has another format."""
     source = str(path)
+    check_regular(named(path), source)
     try:
         content = Path(path).read_bytes()
         if content.startswith(_GZIP) and Path(path).suffix.lower() != ".rds":

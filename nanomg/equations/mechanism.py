@@ -51,8 +51,9 @@ class Var(NamedTuple):
     (a number, or the name of a parameter or constant). None: the state is a read-out that holds nothing. `role` is what a state is
     to a drug at steady state, one of `ROLES`; empty: as its fluxes say (`nanomg.simulation.disposition`).
 
-    Parameters, constants and states are amounts, volumes, rates, concentrations and shares, which are not negative: values that make
-    one of them negative describe no possible body or particle. `signed` declares a state or constant that may be negative by nature.
+    Parameters, constants and states are amounts, volumes, rates, concentrations and shares, which are not negative: values
+    that make one of them negative describe no possible body or particle. `signed` declares a state or constant that may be
+    negative by nature.
     """
 
     unit: str

@@ -82,7 +82,9 @@ class Model:
         if ledger:
             for substance in sorted({s for var in self.states.values() for s in _contents(var)}):
                 for end in (INLET, OUTLET):
-                    self.states[f"ledger.{substance}{end}"] = Var("1", f"{substance}, total{end.replace('.', ' ')}", signed=True)
+                    self.states[f"ledger.{substance}{end}"] = Var(
+                        "1", f"{substance}, total{end.replace('.', ' ')}", signed=True
+                    )
         for name in ramped:
             self.states[name] = self.parameters.pop(name)
         for name, var in self.states.items():

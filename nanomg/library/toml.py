@@ -16,6 +16,7 @@ from typing import Any
 
 from nanomg import units
 from nanomg.errors import InputError, unknown
+from nanomg.files import check_regular
 
 Signature = tuple[int, int, int]  # time of change [ns], size [bytes], inode
 
@@ -32,7 +33,7 @@ def load_toml(path: Path) -> dict[str, Any]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise InputError("this is not a regular file", str(path))
+            check_regular(path, str(path))
         if status.st_size > _LARGEST:
             raise InputError(f"the file has {status.st_size / 2**20:.0f} MB; {_LARGEST // 2**20} MB at most", str(path))
         signature = status.st_mtime_ns, status.st_size, status.st_ino

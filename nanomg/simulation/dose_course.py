@@ -14,6 +14,7 @@ import numpy as np
 from nanomg.compute import programs
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import stack
+from nanomg.simulation import possible
 from nanomg.simulation.plan import Course, Lanes, Plan, channels
 from nanomg.solver import intervals
 
@@ -54,7 +55,7 @@ def course(plan: Plan, lanes: Lanes) -> Course:
     """What the doses make of all lanes; `lanes.order` is the order of their edges (edge, lane)."""
     batch = lanes.output.shape[1]
     x = plan.model.derive(lanes.values)
-    y0 = stack(plan.model.initial(x), (batch,))
+    y0 = possible.start(plan.model, x, (batch,))
     events = events_of(plan, lanes, x)
     largest = jnp.abs(y0).at[np.array(plan.channels)].add(jnp.sum(events.amount, 0))
     looks = intervals.output_rows(lanes.order, lanes.output.shape[0])

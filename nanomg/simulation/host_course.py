@@ -65,11 +65,10 @@ class LaneValues(Mapping[str, np.ndarray]):
 
 
 class Start(NamedTuple):
-    """Values of lanes: parameters and constants `x`, `y0` (lane, state) the state at time 0, and whether they are `impossible`."""
+    """Values of lanes: parameters and constants `x`, and `y0` (lane, state) the state at time 0, NaN where that is impossible."""
 
     x: LaneValues
     y0: np.ndarray
-    impossible: np.ndarray  # (lane,)
 
 
 def constants_and_start(model: Model, values: Mapping[str, Any]) -> list[Any]:
@@ -88,7 +87,7 @@ def start(model: Model, values: Mapping[str, Any], batch: int, engine: str) -> S
     impossible = np.broadcast_to(possible.impossible(model, flat, results), batch)
     if impossible.any():
         y0 = np.where(impossible[:, None], np.nan, y0)  # so that they take no step
-    return Start(x, y0, impossible)
+    return Start(x, y0)
 
 
 def at_start(model: Model, values: Mapping[str, Any], engine: str) -> np.ndarray:

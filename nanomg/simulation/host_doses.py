@@ -63,6 +63,8 @@ def course(plan: Plan, lanes: Lanes, given: Start) -> HostCourse:
         holds[:, 0] = 0.0
         return holds
 
+    if not (possible := np.isfinite(given.y0).all(1)).all():
+        amount = np.where(possible[:, None, None], amount, 0.0)  # else the sums below meet what is no number
     rate = amount[:, ~bolus] / duration[:, ~bolus][:, :, None]
     inflow = after_edge((0, -rate), (infused, rate))
     jump = after_edge((2 * infused, amount[:, bolus]))

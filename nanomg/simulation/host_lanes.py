@@ -43,7 +43,7 @@ def trajectory(plan: Plan, lanes: Lanes, rtol: float) -> Trajectory:
         inputs, residual, first, lack = host_records.settled(plan, lanes, given, inputs)
         lost = first < len(lanes.order.back)
     solved = solve.solved(problem, inputs, plan.precision)
-    seen = _seen(plan, inputs, course, solved, looks, lost, given.impossible, residual)
+    seen = _seen(plan, inputs, course, solved, looks, lost, residual)
     if lack is None or not lost.any():
         return seen
     return seen._replace(stop=Stop(*(np.where(lost, why, end) for why, end in zip(lack, seen.stop, strict=True))))
@@ -81,7 +81,6 @@ def _seen(
     solved: KernelResults,
     looks: np.ndarray,
     lost: np.ndarray,
-    impossible: np.ndarray,
     residual: np.ndarray,
 ) -> Trajectory:
     ends = solved.ends
@@ -90,7 +89,7 @@ def _seen(
     ends[lost] = np.nan
     status = solved.status
     status[lost] = Status.NO_STEADY_STATE  # without it the rest of a lane is meaningless
-    status[impossible] = Status.IMPOSSIBLE
+    status[~np.isfinite(inputs.y0).all(1)] = Status.IMPOSSIBLE
     count = len(plan.model.inputs)
     forcing = host_course.taken(course.forcing[:, :, :count], course.looks)
     forcing = np.broadcast_to(forcing, (len(status), *forcing.shape[1:]))

@@ -18,7 +18,7 @@ from jax.sharding import Mesh, PartitionSpec
 from nanomg.compute import programs
 from nanomg.dosing.dose import Dose, Window, movable
 from nanomg.dosing.event_record import subject_of
-from nanomg.equations.model import Model, stack
+from nanomg.equations.model import Model
 from nanomg.errors import unknown
 from nanomg.simulation import (
     action_order,
@@ -28,7 +28,6 @@ from nanomg.simulation import (
     host_doses,
     host_lanes,
     layout,
-    possible,
     record_course,
 )
 from nanomg.simulation.plan import Lanes, Plan, Trajectory, with_dependants
@@ -122,11 +121,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
     batch, lanes = lanes.output.shape[-1], lanes._replace(order=order)
     problem = plan.problem
     course = (dose_course if plan.records is None else record_course).course(plan, lanes)
-    x = plan.model.derive(lanes.values)
-    at_start = stack([*(x[name] for name in plan.model.constants), *plan.model.initial(x)], (batch,)).T
-    impossible = jax.lax.stop_gradient(possible.impossible(plan.model, x, at_start))
-    course = course._replace(y0=jnp.where(impossible, jnp.nan, course.y0))
-    fixed, varied = pack(problem, x, batch)
+    fixed, varied = pack(problem, plan.model.derive(lanes.values), batch)
     size = floor(plan.model, course.largest)
     inputs = Inputs(course.y0, course.intervals, fixed, varied, size, jnp.asarray(rtol))
     lost, residual, lack = jnp.zeros(batch, bool), jnp.zeros(batch), None
@@ -144,7 +139,7 @@ def trajectory(plan: Plan, lanes: Lanes, order: Any, rtol: Any) -> Trajectory:
         y = jnp.where(lost, jnp.nan, y)
     # without its steady state the rest of a lane is meaningless
     status = jnp.where(lost, Status.NO_STEADY_STATE, solution.status)
-    status = jnp.where(impossible, Status.IMPOSSIBLE, status).astype(solution.status.dtype)
+    status = jnp.where(jnp.isfinite(course.y0).all(0), status, Status.IMPOSSIBLE).astype(solution.status.dtype)
     return Trajectory(y, forcing, course.bound, status, residual, solution.accepted, solution.rejected, stop)
 
 

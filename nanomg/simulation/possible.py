@@ -1,8 +1,9 @@
 """Which values describe a possible body or particle: one check for every way in.
 
-Parameters, constants and amounts at time 0 are finite, not negative unless they are declared `signed`, and at most what is declared;
-what has the unit of a volume is above 0; some values of the shipped science keep an order. Single runs are refused with the quantity (`nanomg.population.plausibility`),
-sampled subjects are sampled again, and lanes that a sweep or a fit leads there end as `Status.IMPOSSIBLE`.
+Parameters, constants and amounts at time 0 are finite, not negative unless they are declared `signed`, and at most what is
+declared; what has the unit of a volume is above 0; some values of the shipped science keep an order. Single runs are refused with
+the quantity (`nanomg.population.plausibility`), sampled subjects are sampled again, and lanes that a sweep or a fit leads there
+end as `Status.IMPOSSIBLE`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nanomg import units
-from nanomg.equations.model import Model
+from nanomg.equations.model import Model, stack
 from nanomg.simulation.roles import BELOW, ORDERED
 
 
@@ -50,6 +53,12 @@ def outside(model: Model, at_start: Any) -> Any:
     """Which of the constants and amounts at time 0 (lane, quantity) are impossible; arrays of NumPy or JAX."""
     least, most = limits_at_start(model)
     return ~((at_start >= least) & (at_start <= most) & (abs(at_start) < math.inf))
+
+
+def start(model: Model, x: Mapping[str, Any], shape: tuple[int, ...]) -> jax.Array:
+    """Amounts at time 0 (state, *shape) from traced parameters and constants, NaN where these are impossible."""
+    at_start = stack([*(x[name] for name in model.constants), *model.initial(x)], shape)
+    return jnp.where(impossible(model, x, at_start.T), jnp.nan, at_start[len(model.constants) :])
 
 
 def impossible(model: Model, values: Mapping[str, Any], at_start: Any) -> Any:

@@ -21,6 +21,7 @@ from nanomg.dosing import schedule
 from nanomg.dosing.schedule import Edges, Kind, Values
 from nanomg.equations.mechanism import Port
 from nanomg.equations.model import stack
+from nanomg.simulation import possible
 from nanomg.simulation.plan import Course, Lanes, Layout, Period, Plan, RecordValues
 from nanomg.solver import integrate, steady_state
 from nanomg.solver.intervals import Intervals
@@ -230,7 +231,7 @@ def _course(plan: Plan, lane: Lanes) -> Course:
         intervals = intervals._replace(
             inflow=intervals.inflow.at[:, row].set(slope), jump=intervals.jump.at[:, row].set(to)
         )
-    y0 = stack(model.initial(model.derive({**lane.values, **{n: v[0] for n, v in held.items()}})), ())
+    y0 = possible.start(model, model.derive({**lane.values, **{n: v[0] for n, v in held.items()}}), ())
     amounts = jnp.sum((jump + inflow * length)[:, None] * share, 0)
     largest = jnp.abs(y0).at[np.array(plan.channels)].add(jnp.abs(amounts))
     at_records = len(layout.looks) - len(lane.output)  # all of them or none

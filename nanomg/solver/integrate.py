@@ -177,7 +177,11 @@ def _integrate(problem: Problem, inputs: Inputs, record: bool) -> tuple[Solution
                 [jnp.int8(Status.STEP_TOO_SMALL), jnp.int8(Status.NOT_FINITE), jnp.int8(Status.NEGATIVE)],
                 lanes.status,
             ),
-            jnp.where(fails | sinks, jax.lax.argmax(jnp.where(sinks, -above / peak, jnp.abs(weighted)), 0, jnp.int32), lanes.worst),
+            jnp.where(
+                fails | sinks,
+                jax.lax.argmax(jnp.where(sinks, -above / peak, jnp.abs(weighted)), 0, jnp.int32),
+                lanes.worst,
+            ),
             lanes.accepted + moves,
             lanes.rejected + (alive & ~moves),
         )

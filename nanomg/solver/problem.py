@@ -13,7 +13,6 @@ from nanomg.solver.engine import JAX
 from nanomg.solver.intervals import Intervals
 from nanomg.solver.rosenbrock import Rates
 
-
 SLACK = 10.0  # how many tolerances of its largest size so far a state may lie below 0
 
 

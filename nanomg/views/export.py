@@ -12,6 +12,7 @@ import xarray as xr
 from nanomg import extras, files
 from nanomg.errors import InputError, unknown
 from nanomg.files import StrPath
+from nanomg.formatting import harmless_cell
 from nanomg.results import file as result_file
 from nanomg.results.tidy import TableColumn, TidyTable, tidy_tables
 
@@ -98,8 +99,14 @@ def _frame(dictionary: Iterable[TableColumn]) -> DataFrame:
 
 
 def _csv(frame: DataFrame, header: bool = True) -> bytes:
+    texts = {name: column.map(_harmless) for name, column in frame.items() if column.dtype.kind == "O"}
+    frame = frame.assign(**texts).rename(columns=harmless_cell)
     text: str = frame.to_csv(index=False, header=header, lineterminator="\n")
     return text.encode()
+
+
+def _harmless(value: Any) -> Any:
+    return harmless_cell(value) if isinstance(value, str) else value
 
 
 def _write_csv(binary: BinaryIO, tables: list[TidyTable], dictionary: list[TableColumn]) -> None:

@@ -23,7 +23,7 @@ from nanomg.data.measured_cells import TABLE_ENDINGS
 from nanomg.data.profile_table import TableUnits
 from nanomg.data.profiles import Profile, Profiles, curve_name, jumps
 from nanomg.errors import InputError, unknown
-from nanomg.formatting import format_number, percent
+from nanomg.formatting import format_number, harmless_cell, percent
 from nanomg.page.blocks import Block, Items, Table, Text
 
 SMOOTH = 1e-6  # loss of adjusted R2 on curves without noise
@@ -112,14 +112,17 @@ class ExposureTable:
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         labels = list(self.profiles.members[0].labels)
-        writer.writerow([*labels, "PPTESTCD", "PPTEST", "PPORRES", "PPORRESU", "PPSTINT", "PPENINT", "PPREASND"])
+        writer.writerow(
+            [*map(harmless_cell, labels), "PPTESTCD", "PPTEST", "PPORRES", "PPORRESU", "PPSTINT", "PPENINT", "PPREASND"]
+        )
         for row in self.rows:
             for code, (name, unit) in self.codes.items():
                 partial = row[code] if code in PARTIAL else {"": row[code]}
                 for interval, value in partial.items():
                     start, end = _iso(interval, self.profiles.clock) if interval else ("", "")
                     shown, why = ("", row["PPREASND"]) if value is None else (repr(value), "")
-                    writer.writerow([*row["labels"].values(), code, name, shown, unit, start, end, why])
+                    line = [*row["labels"].values(), code, name, shown, unit, start, end, why]
+                    writer.writerow([harmless_cell(str(cell)) for cell in line])
         return text.getvalue().encode()
 
     def _columns(self) -> Iterator[tuple[str, list[float | None]]]:
