@@ -28,7 +28,11 @@ class Trouble(AbstractMechanism):
     """dx/dt = growth x^2 ends at 1 / growth; an oscillator of high frequency goes on, in many small steps."""
 
     name = "trouble"
-    states = {"trouble.x": Var("1", "explosive"), "trouble.u": Var("1", "position"), "trouble.v": Var("1", "velocity")}
+    states = {
+        "trouble.x": Var("1", "explosive"),
+        "trouble.u": Var("1", "position", signed=True),
+        "trouble.v": Var("1", "velocity", signed=True),
+    }
 
     growth: Scalar = param("1/h", "growth")
     frequency: Scalar = param("1/h", "frequency")
