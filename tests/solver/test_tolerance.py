@@ -20,8 +20,8 @@ class Rhythm(AbstractMechanism):
     name = "day"
     states = {
         "day.drug": Var("mg", "drug"),
-        "day.hormone": Var("mg", "hormone above its mean"),
-        "day.drive": Var("mg", "what drives the hormone, above its mean"),
+        "day.hormone": Var("mg", "hormone above its mean", signed=True),
+        "day.drive": Var("mg", "what drives the hormone, above its mean", signed=True),
     }
 
     k: Scalar = param("1/h", "elimination rate of the drug")
