@@ -80,6 +80,11 @@ def problem_of(scenario: Scenario, batch: int = 1, varied: Sequence[str] = ()) -
 
     Raises `InputError` where the scenario has no objective, or nothing free, or doses that do not fit their bounds.
     """
+    ports = [str(entry.get("cmt", "")) for entry in scenario.config.get("file", {}).get("free", ())]
+    if scenario.terms and ports and not scenario.free:
+        raise InputError(
+            f"no dose goes into a port of [[free]] ({', '.join(ports)}), so there is nothing to optimise", scenario.name
+        )
     if scenario.kind != "optimize":
         raise InputError(
             "this scenario has no [objective] or no [[free]] doses, so there is nothing to optimise", scenario.name

@@ -131,8 +131,13 @@ def test_a_failed_lane_is_infinitely_bad(small_problem, small):
 
 
 def test_nothing_to_optimise_is_said(main_scenario):
-    with pytest.raises(InputError, match="nothing to optimise"):
+    """Without doses into the ports of [[free]], as in a table of other doses; and without [[free]] in the file."""
+    with pytest.raises(
+        InputError, match=r"no dose goes into a port of \[\[free\]\] \(.*\), so there is nothing to optimise"
+    ):
         optimize_problem.problem_of(dataclasses.replace(main_scenario, free=()))
+    with pytest.raises(InputError, match=r"no \[objective\] or no \[\[free\]\] doses, so there is nothing to optimise"):
+        optimize_problem.problem_of(dataclasses.replace(main_scenario, free=(), config={}))
 
 
 def test_the_interval_of_an_optimum_is_the_shortest_between_its_doses(small):
