@@ -311,7 +311,9 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
     """The values of a configuration by their dotted names, as text."""
-    if path in _ELSEWHERE or path in _OF_REQUEST or path in _WORDS or value is None:
+    if path in _ELSEWHERE or path in _OF_REQUEST or path in _WORDS:
+        return
+    if value is None or value is False or value in ("", [], {}):  # as where an older file lacks the entry
         return
     if isinstance(value, Mapping):
         for key, entry in value.items():

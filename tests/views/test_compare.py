@@ -121,7 +121,21 @@ def test_quantities_in_the_unit_of_the_first(other: dict[str, Any]) -> None:
     assert np.isnan(value_of(found, "interstitium.C", "max")[1])
     assert np.isnan(value_of(found, "pd1.RO", "max")[0])
     assert list(dict.fromkeys(found.table.group.values)) == ["signals", "magnesium"]
-    assert value_of(found, "time above +0.02 mmol/L", "unencapsulated H2") == pytest.approx([4.2, 4.2])
+    assert value_of(found, "time above +0.02 mmol/L", "given free H2") == pytest.approx([4.2, 4.2])
+
+
+def test_an_option_at_its_default_is_none_that_an_older_file_lacks() -> None:
+    """Files of before an option was added have no entry for it."""
+    new, old = (nanomg.simulate("textbook-1cpt").tree for _ in range(2))
+    config = json.loads(old.attrs["config_json"])
+    assert config["request"]["ignore"] == "" and config["request"]["sort"] is False
+    config["request"] = {name: value for name, value in config["request"].items() if name not in ("ignore", "sort")}
+    old.attrs["config_json"] = json.dumps(config)
+    assert not nanomg.compare({"old": old, "new": new}).differences
+    config["request"]["sort"] = True
+    old.attrs["config_json"] = json.dumps(config)
+    (found,) = nanomg.compare({"old": old, "new": new}).differences
+    assert found.name == "request.sort"
 
 
 def test_a_simulation_beside_an_optimisation() -> None:
