@@ -74,10 +74,32 @@ def _retitled(table: Any, title: str) -> Table:
     return dataclasses.replace(table, caption=title)
 
 
+def _halves(table: Table) -> tuple[Table, Table]:
+    """The columns of a table that is too wide, those that are second in a table of their own."""
+    second = [table.headers.index(name) for name in table.second]
+    first = [i for i in range(len(table.headers)) if i not in second]
+    one, other = (
+        dataclasses.replace(
+            table,
+            headers=[table.headers[i] for i in columns],
+            align="".join(table.align[i] for i in columns),
+            rows=[[row[i] for i in columns] for row in table.rows],
+            spare=[name for name in table.spare if table.headers.index(name) in columns],
+            second=(),
+        )
+        for columns in (first, [0, *second])
+    )
+    return one, dataclasses.replace(other, caption="")
+
+
 def _show_table(table: Table, top: int | None) -> None:
     """A table under its caption: names in place of the texts for them, without columns that are empty."""
     most = top or min(table.most, _MOST)
     rows = [[_text(cell, kind) for cell, kind in zip(row, table.align, strict=True)] for row in table.rows[:most]]
+    if table.second and not render.fits(table.headers, rows):
+        for half in _halves(table):
+            _show_table(half, top)
+        return
     filled = [i for i in range(len(table.headers)) if any(row[i] not in ("", MISSING) for row in rows)]
     left_out = []
     for name in table.spare:

@@ -84,7 +84,8 @@ class Table:
     """Columns aligned by `align`: "l" text, "r" numbers, "u" units, "p" running text that may be broken.
 
     The most important rows come first: `most` are shown and the rest is counted, unless a page shows them to those who unfold it.
-    A terminal that is too narrow leaves out the columns under the headers `spare`, one after the other until the table fits.
+    A terminal that is too narrow leaves out the columns under the headers `spare`, one after the other until the table fits, or
+    shows those under the headers `second` as a table of their own, after the first column.
     A page shows a table next to the answer if `leads` is true.
     """
 
@@ -96,6 +97,7 @@ class Table:
     most: int = _ROWS
     on_screen: bool = True
     spare: Sequence[str] = ()
+    second: Sequence[str] = ()
     leads: bool = False
 
 

@@ -289,9 +289,9 @@ def test_summary_of_a_simulation(program: Program, tmp_path: Path) -> None:
     assert poor == ["interstitium.C_poor", "mmol/L", "0.51", "0.5123", "0.5", "12.25", "1234"]
     hours = [line.split() for line in lines if "+0.02 mmol/L" in line]
     numbers = ["h/day", "above", "+0.02", "mmol/L", "4.21", "4.2", "4.19"]
-    assert hours == [["as", "given:", *numbers], ["unencapsulated:", *numbers]]
-    assert [line.split() for line in lines if line.startswith("unencapsulated ")] == [
-        ["unencapsulated", "0.0312", "2.5", "mmol/L", "–", "10", "%"]
+    assert hours == [["as", "given:", *numbers], ["given", "free:", *numbers]]
+    assert [line.split() for line in lines if line.startswith("given free ")] == [
+        ["given", "free", "0.0312", "2.5", "mmol/L", "–", "10", "%"]
     ]
     assert max(len(line) for line in lines if str(path) not in line) <= 80
     assert all(line == line.rstrip() for line in lines)

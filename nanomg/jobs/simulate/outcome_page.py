@@ -31,20 +31,16 @@ from nanomg.results.kinds import (
 )
 from nanomg.simulation.roles import AS_SET, FREE, HYPOTHESIS_TEXTS, RELEVANT, WITHOUT
 
+GIVEN_FREE = "given free"
 _HEADERS = {
-    FREE: "given free",
+    FREE: GIVEN_FREE,
     MG_EFFECT: "Mg effect",
     FREE_EFFECT: "if free",
     BASELINE_EFFECT: "Mg effect before",
     REST: "other",
     CHANGE: "change",
 }
-_SPARE = (
-    BASELINE_WITHOUT,
-    BASELINE_EFFECT,
-    FREE_EFFECT,
-    REST,
-)  # columns that a narrow terminal leaves out, in this order
+_SPARE = BASELINE_WITHOUT, BASELINE_EFFECT, FREE_EFFECT, REST  # what the narrowest terminals leave out, in this order
 _HYPOTHESES = (
     "H1 to H3: three hypotheses on how the function of LFA-1, by which T cells hold on to a target, follows free Mg."
 )
@@ -113,8 +109,9 @@ def _table(result: ResultReader, name: str) -> Table:
             label = READ_OUTS[read_out].short
             rows.append((label if len(hypotheses) == 1 else f"{label}, {h}", *values, *differences))
     headers = ("", *(_HEADERS.get(column, column) for column in (*regimens, *compared)))
+    align = "l" + "r" * (len(headers) - 1)
     spare = [_HEADERS.get(column, column) for column in _SPARE if column in (*regimens, *compared)]
-    return Table(headers, "l" + "r" * (len(headers) - 1), rows, _caption(result, name), spare=spare)
+    return Table(headers, align, rows, _caption(result, name), spare=spare, second=headers[1 + len(regimens) :])
 
 
 def _caption(result: ResultReader, name: str) -> str:

@@ -10,6 +10,7 @@ from nanomg.analysis.readouts import READ_OUTS, SUMMARISED
 from nanomg.formatting import MISSING, bounded, format_number, percent, resolved
 from nanomg.jobs.simulate import outcome_page
 from nanomg.jobs.simulate.effect_text import LEAST_RISE, gain_text, hours_text
+from nanomg.jobs.simulate.outcome_page import GIVEN_FREE
 from nanomg.page.blocks import LARGE, Block, Cell, Items, Table, Text, Tile, Tiles
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
@@ -156,7 +157,8 @@ def mg_tables(result: ResultReader) -> Iterator[Table]:
     """The effect of Mg under each hypothesis, and the rise with where it comes from; nothing where there is none."""
     if not result.at("mg"):
         return
-    arms = {"as given": ("mg",)} | ({"unencapsulated": ("mg", "free")} if result.at("mg", "free") else {})
+    regimen = str(result.at("outcome", "regimen") or AS_GIVEN)
+    arms = {regimen: ("mg",)} | ({GIVEN_FREE: ("mg", "free")} if result.at("mg", "free") else {})
     tissue, hypotheses = tissue_of_effect(result), sorted(result.at("mg", next(iter(HOURS))) or ())
     rows: list[Sequence[Any]] = []
     for arm, path in arms.items():
@@ -184,7 +186,8 @@ def mg_tables(result: ResultReader) -> Iterator[Table]:
         )
         for arm, path in arms.items()
     ]
-    yield Table(("", "mean", "peak", "unit", "local", "from serum"), "lrrurr", rises, f"Rise of {tissue} free Mg")
+    title = f"Rise of {tissue} free Mg{_under(result).replace(', ', ', under ')}"
+    yield Table(("", "mean", "peak", "unit", "local", "from serum"), "lrrurr", rises, title)
 
 
 def _percent(result: ResultReader, *path: str) -> Cell:
@@ -245,7 +248,7 @@ def quantities(result: ResultReader) -> Numbers:
             yield Quantity("signals", name, f"{measure}{under}", signal["unit"]), resolved(signal[measure], size)
         yield Quantity("signals", name, f"AUC{under}", signal["auc_unit"]), resolved(signal["auc"], size)
     if mg := result.summary.get("mg"):
-        for arm, effect in {"": mg, "unencapsulated ": mg.get("free")}.items():
+        for arm, effect in {"": mg, f"{GIVEN_FREE} ": mg.get("free")}.items():
             if effect:
                 yield from _of_magnesium(arm, effect)
 
