@@ -257,7 +257,7 @@ def unit_text(unit: str) -> str:
 
 
 def _micro(unit: str) -> str:
-    return re.sub(r"\bu(?=[gLmM])", "µ", unit)
+    return re.sub(r"\bpercent\b", "%", re.sub(r"\bu(?=[gLmM])", "µ", unit))
 
 
 def convert_shown(unit: str, to: str) -> float:

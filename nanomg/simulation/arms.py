@@ -19,7 +19,7 @@ from nanomg.library.scenario import Scenario
 from nanomg.simulation import lanes as simulation_lanes
 from nanomg.simulation.roles import AS_GIVEN as AS_GIVEN
 from nanomg.simulation.roles import AS_SET as AS_SET
-from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, SERUM, SUBSTANCE, TUMOUR
+from nanomg.simulation.roles import CONCENTRATION, HYPOTHESES, LABEL, SERUM, SUBSTANCE, TUMOUR
 from nanomg.simulation.roles import FREE as FREE
 from nanomg.simulation.roles import WITHOUT as WITHOUT
 
@@ -70,6 +70,12 @@ def carries(model: Model, cmt: str) -> list[str]:
     reached = model.ports[cmt].into if cmt in model.ports else (cmt,) if cmt else ()
     held = {s: model.states[s].substance for s in reached}
     return [] if TUMOUR in held.values() else [s for s, what in held.items() if what == SUBSTANCE]
+
+
+def is_label(model: Model, cmt: str) -> bool:
+    """Whether a dose into `cmt` is a label of Mg, which follows it and does not add to it."""
+    reached = model.ports[cmt].into if cmt in model.ports else (cmt,) if cmt else ()
+    return any(model.states[state].substance == LABEL for state in reached)
 
 
 def has_free_mg(model: Model) -> bool:

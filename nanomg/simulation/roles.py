@@ -14,7 +14,7 @@ ORDERED = (
 
 AS_GIVEN, WITHOUT, FREE = "as given", "without Mg", "same Mg given free"  # arms
 AS_SET = "as set"  # the hypothesis of weights that mix several, or of a model without LFA-1
-SUBSTANCE, TUMOUR = "Mg", "tumour cell"
+SUBSTANCE, LABEL, TUMOUR = "Mg", "label", "tumour cell"
 CONCENTRATION, RESPONSE = "interstitium.C", "lfa1.competence"
 SERUM, DONNAN = "magnesium.ionised", "interstitium.gamma"
 HYPOTHESES = {"H1": "lfa1.w_H1", "H2": "lfa1.w_H2", "H3": "lfa1.w_H3"}

@@ -10,7 +10,7 @@ from nanomg.formatting import capital
 from nanomg.jobs.simulate.effect_text import difference_text, over_text, share_text, span_text, unit_after
 from nanomg.jobs.simulate.outcome import END, HIGHEST, MEAN, OutcomeNumbers, read_outs_of
 from nanomg.library.scenario import Scenario
-from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
+from nanomg.results.kinds import BASELINE, BASELINE_EFFECT, BASELINE_WITHOUT, CHANGE, FREE_EFFECT, MG_EFFECT, REST
 from nanomg.simulation import arms as simulation_arms
 from nanomg.simulation.arms import WITHOUT
 from nanomg.simulation.roles import CONCENTRATION, RESPONSE, SERUM, tissue_of
@@ -85,7 +85,10 @@ def without_dose(scenario: Scenario, found: OutcomeNumbers, course: Mapping[str,
         return text
     tissue = tissue_of(scenario.model.declaration(CONCENTRATION).text) if CONCENTRATION in course else ""
     drifts = SERUM in course and bool((np.abs(course[SERUM] / course[SERUM][..., :1] - 1.0) > _CHANGED).any())
-    sentences = [text, "No dose of this regimen contains Mg."]
+    if BASELINE_WITHOUT in found.regimens:
+        return f"{text} The {found.regimen} gives no Mg."
+    label = any(simulation_arms.is_label(scenario.model, dose.cmt) for dose in scenario.doses)
+    sentences = [text, _LABEL if label else "No dose of this regimen contains Mg."]
     if drifts:
         changes = [f"serum ionised Mg {_extreme(course[SERUM])}"]
         changes += [f"free Mg in the {tissue} {_extreme(course[CONCENTRATION])}"] if tissue else []
@@ -109,8 +112,9 @@ def _outcome(scenario: Scenario, found: OutcomeNumbers) -> str:
         read_out = read_outs_of(found.units[name])[0]
         before, change = (found.typical(name, read_out, of) for of in (BASELINE, CHANGE))
         text += (
-            f" Compared with the baseline regimen ({span_text(before.values(), 3)}{unit}) it changes "
-            f"{_WHEN[read_out]} by {difference_text(change.values(), found.size(name, read_out, CHANGE))}{unit}."
+            f" Compared with the baseline regimen ({span_text(before.values(), 3)}{unit}), "
+            f"{_named(scenario, name, read_out)} changes by "
+            f"{difference_text(change.values(), found.size(name, read_out, CHANGE))}{unit}."
         )
     return text
 
@@ -145,6 +149,7 @@ def _listed(texts: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, (", ".join(texts[:-1]), texts[-1])))
 
 
+_LABEL = "The dose is a label, which is too little to change Mg."
 _WHEN = {END: "at the end", MEAN: "on average", HIGHEST: "at its highest"}
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 import nanomg
 from nanomg import jobs, units
+from nanomg.cli import render
 from nanomg.cli.main import commands
 from nanomg.dosing.dose import Dose
 from nanomg.jobs.simulate import outcome, outcome_text
@@ -169,6 +170,17 @@ def test_screen_json_page_and_file_show_the_same_outcome(run: Run, tmp_path: Pat
                 assert any(line[:2] == [word, h] and line[2 : 2 + len(shown)] == shown for line in lines), (name, h)
 
 
+def test_eighty_columns_show_every_number_of_the_outcome(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that is too wide is shown as two: the regimens, and the differences between them."""
+    monkeypatch.setattr(render, "_edge", lambda: 80)
+    screen = CliRunner().invoke(commands, ["summary", str(run.path)]).stdout
+    found = run.summary["outcome"]
+    assert "Not shown" not in screen
+    rows = [line.split()[2:] for line in screen.splitlines() if line.startswith(("end, H1 ", "mean, H1 "))]
+    columns = len(found["regimens"]), len(found["compared"]) - (REST in found["compared"])
+    assert (len(rows[0]), len(rows[2])) == columns if columns[0] > 3 else len(rows[0]) == sum(columns)
+
+
 def test_the_page_explains_its_words(run: Run, tmp_path: Path) -> None:
     assert run.path is not None
     nanomg.report(run.path, tmp_path / "page.html")
@@ -222,3 +234,9 @@ def test_a_rest_of_rounding_is_0_and_the_lung_is_no_tumour() -> None:
     assert set(ends.values()) == {0.0} and float(run.tree["simulation"]["influenza.infected"][..., -1].max()) > 0.0
     texts = [str(run.tree["simulation"][name].attrs["long_name"]) for name in run.summary["outcome"]["signals"]]
     assert not any("tumour" in text for text in [*texts, run.summary["verdict"]])
+
+
+def test_a_label_of_mg_is_not_called_a_dose_without_mg() -> None:
+    verdict = nanomg.simulate("human-mg28").summary["verdict"]
+    assert verdict.startswith("Exchangeable Mg") and "The dose is a label, which is too little to change Mg." in verdict
+    assert "contains Mg" not in verdict
