@@ -8,9 +8,10 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from nanomg.formatting import MISSING, format_number
+from nanomg.formatting import MISSING, format_number, resolved
 from nanomg.jobs.simulate import outcome_page
 from nanomg.jobs.simulate import page as simulation
+from nanomg.jobs.simulate.effect_text import LEAST_SHARE
 from nanomg.page.blocks import Block, Caution, Cell, Table, Text, Tile, Tiles, number_cell
 from nanomg.page.quantity import Numbers, Quantity
 from nanomg.page.result import ResultReader
@@ -30,7 +31,7 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     yield from _search(result)
     yield from outcome_page.tables(result)
     terms = result.at("terms") or {}
-    rows = [(name, *(result.cell("terms", name, key) for key in (BASELINE, OPTIMUM))) for name in terms]
+    rows = [(name, *(_term(result, name, key) for key in (BASELINE, OPTIMUM))) for name in terms]
     total = ("total", result.cell("baseline_objective"), result.cell("objective"))
     yield Table(("", BASELINE, OPTIMUM), "prr", [*rows, total], "Objective and its terms")
     yield _limits(result)
@@ -41,6 +42,13 @@ def blocks(result: ResultReader) -> Iterator[Block]:
     yield simulation.signals(result)
     yield from simulation.mg_tables(result)
     yield from outcome_page.words(result)
+
+
+def _term(result: ResultReader, name: str, regimen: str) -> Cell:
+    """A term of the objective; 0 where it is the error of the solver, compared with the other terms."""
+    cell, terms = result.cell("terms", name, regimen), result.at("terms") or {}
+    size = max((abs(term.get(regimen) or 0.0) for term in terms.values()), default=0.0)
+    return cell if cell.value is None else cell._replace(text=format_number(resolved(cell.value, size, LEAST_SHARE)))
 
 
 def _tiles(result: ResultReader) -> Iterator[Tile]:
@@ -95,7 +103,8 @@ def _search(result: ResultReader) -> Iterator[Text]:
 
 def _unfinished(result: ResultReader) -> str:
     """What it means that a search has not converged, and how to continue."""
-    steps = result.at("evaluations") // len(result.at("starts"))
+    asked = int((result.config.get("request") or {}).get("steps") or 0)
+    steps = max(asked, result.at("evaluations") // len(result.at("starts")))
     return (
         f"The search stopped before it converged: amounts and times could still be improved. A better regimen may exist; "
         f"--steps {2 * steps} searches for longer."

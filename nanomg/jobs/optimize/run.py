@@ -33,6 +33,8 @@ from nanomg.simulation.arms import Arms
 if TYPE_CHECKING:
     from nanomg.jobs.optimize import search
 
+_RESOLUTION = 0.05  # percent of a limit: a smaller excess is said to be smaller
+
 
 def optimize(
     scenario: str | Scenario,
@@ -133,7 +135,7 @@ def run(
     feasible = outcome.feasible and not any(state_of(c) == EXCEEDED for c in constraints)
     if not feasible:
         sentence = f"No regimen was found that keeps every limit. {sentence}"
-    sentence += _under_other_hypotheses(constraints)
+    sentence += under_other_hypotheses(constraints)
     summary = OptimizeSummary.of(
         {
             **about_scenario(chosen, path),
@@ -214,7 +216,7 @@ def _constraints(scenario: Scenario, arms: Arms, doses: Sequence[Dose]) -> list[
     return rows
 
 
-def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
+def under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
     """A sentence on limits that hold under the hypothesis of the search and not under another."""
     sentences = ""
     for row in constraints:
@@ -222,5 +224,7 @@ def _under_other_hypotheses(constraints: list[dict[str, Any]]) -> str:
         if excess and state_of(row) != EXCEEDED:
             worst = max(excess, key=lambda h: excess[h])
             share = 100 * excess[worst] / size_of(row)
-            sentences += f" Under {worst} the limit {row['name']!r} is passed by {share:.1f} %."
+            beyond = "missed" if row.get("side") == MIN else "exceeded"
+            by = f"{share:.1f} %" if share >= _RESOLUTION else f"less than {_RESOLUTION:g} %"
+            sentences += f" Under {worst} the limit {row['name']!r} is {beyond} by {by}."
     return sentences
