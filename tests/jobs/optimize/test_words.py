@@ -33,7 +33,7 @@ def test_the_advice_on_steps_is_more_than_what_was_asked_for() -> None:
     run = nanomg.optimize("human-nsclc-iv-mgso4", steps=3)
     reader = ResultReader(run.tree)
     reader.summary.update(converged=False, evaluations=4)
-    assert [caution.text for caution in page.warnings(reader)][0].endswith("--steps 6 searches for longer.")
+    assert next(page.warnings(reader)).text.endswith("--steps 6 searches for longer.")
 
 
 def test_a_term_below_the_error_of_the_solver_is_0() -> None:
