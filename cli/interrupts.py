@@ -23,8 +23,11 @@ received = 0  # the number of the last signal that interrupted
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Interrupt the body by these signals, unless they are ignored or have another handler. Only the main thread can."""
+def handled(to_the_end: bool = False) -> Iterator[None]:
+    """Interrupt the body by these signals, unless they are ignored or have another handler. Only the main thread can.
+
+    Where the body is all that the process does, they are ignored after it, while Python takes itself down.
+    """
     global received
     before, received = {}, 0
     if threading.current_thread() is threading.main_thread():
@@ -35,7 +38,7 @@ def handled() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)
 
 
 def ignore() -> None:

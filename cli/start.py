@@ -9,7 +9,7 @@ from nanomg.cli import interrupts
 
 def start() -> NoReturn:
     """Run the command line."""
-    with interrupts.handled():
+    with interrupts.handled(to_the_end=True):
         from nanomg.cli.main import app
 
         app()
