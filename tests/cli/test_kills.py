@@ -33,7 +33,7 @@ COMMANDS = {
     "sweep": ("sweep", "textbook-1cpt", *AXES),
     "workers": ("sweep", "textbook-1cpt", *AXES, "--workers", "2"),
     "sensitivity": ("sensitivity", "textbook-1cpt"),
-    "feasibility": ("feasibility", "mouse-mc38-depot", "--draws", "8", "--horizon", "1 d"),
+    "feasibility": ("feasibility", "mouse-mc38-depot", "--draws", "8", "--horizon", "7 d"),
     "validate": ("validate", "lnp"),
     "calibrate": (
         "calibrate",
