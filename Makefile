@@ -2,6 +2,7 @@
 # make test      the test suite, without the tests marked slow
 # make test-all  the whole test suite
 # make test-jax  the test suite without the slow tests, by the JAX engine
+# make mutants   the share of small changes of the code that a test sees, in half an hour: SAMPLE=60 SEED=1 MINUTES=30
 # make lint      style, types and import layers
 # make bench     measure speed beside other solvers, a quarter of an hour on two idle cores, and write docs/performance.md
 # make bench-sweeps  the same of sweeps, some minutes
@@ -22,7 +23,7 @@ test test-jax: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_bac
 # Each worker takes the next file, in the order of names: a long one at the end would leave the other worker idle.
 PYTEST := $(BIN)/python -P -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-jax test-all lint bench bench-sweeps figures imports units clean
+.PHONY: run test test-jax test-all mutants lint bench bench-sweeps figures imports units clean
 .DELETE_ON_ERROR:
 
 run: .venv/run.stamp
@@ -37,6 +38,25 @@ test-jax: .venv/dev.stamp
 
 test-all: test
 	$(PYTEST) -m slow
+
+# Small changes, one at a time, in a copy of what is committed; each is tested by the files that tests/mutation/covering.toml names.
+# Before any change their tests must pass. Changes that the time does not suffice for are not counted.
+SAMPLE ?= 60
+SEED ?= 1
+MINUTES ?= 30
+MUTANTS := .cache/mutants
+mutants: export XLA_FLAGS := --xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0
+mutants: export NANOMG_ENGINE := native
+mutants: export PATH := $(abspath $(BIN)):$(PATH)
+mutants: .venv/dev.stamp
+	$(BIN)/python -m pip install --quiet -c constraints.txt -r tests/mutation/requirements.txt
+	rm -rf $(MUTANTS)
+	git clone --quiet . $(MUTANTS)
+	cd $(MUTANTS) && cosmic-ray init tests/mutation/cosmic_ray.toml session.sqlite
+	cd $(MUTANTS) && python tests/mutation/sample.py session.sqlite $(SAMPLE) $(SEED)
+	cd $(MUTANTS) && python -P tests/mutation/covering.py
+	cd $(MUTANTS) && { timeout $(MINUTES)m cosmic-ray exec tests/mutation/cosmic_ray.toml session.sqlite || [ $$? = 124 ]; }
+	cd $(MUTANTS) && cr-report --surviving-only --show-diff session.sqlite && python tests/mutation/shares.py session.sqlite
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
