@@ -57,7 +57,7 @@ def test_numbers_are_given_in_any_unit_and_come_back_in_the_declared_one() -> No
     data = dict(scenario_file.load("mouse-mc38-iv", SHIPPED).config["file"])
     data["limit"] = [*data["limit"], {"name": "tumour", "signal": "tumour.volume", "max": "3000 mm^3"}]
     scenario = scenario_file.compose("limited", data, SHIPPED)
-    assert scenario.limits[-1].maximum == pytest.approx(3.0)
+    assert scenario.limits[-1].bound == pytest.approx(3.0)
     run = nanomg.sweep(
         "mouse-mc38-iv",
         vary=["dose.liposome.iv.amount=500,1000 ug"],
