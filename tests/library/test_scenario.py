@@ -78,10 +78,9 @@ def test_a_line_replaces_the_doses_into_its_port_alone(tmp_path: Path) -> None:
         return [(d.time, d.amt, d.cmt) for d in loaded(text, tmp_path, doses=lines).doses]
 
     iv, im, reset = given()
-    assert given("magnesium.iv: 1 umol at 3 h") == [im, (3.0, 1.0, "magnesium.iv"), reset]
-    assert given("magnesium.iv: 1 umol at 3 h", "magnesium.iv: 2 umol") == [
+    assert given("magnesium.iv: 1 umol at 3 h", "magnesium.im: none") == [(3.0, 1.0, "magnesium.iv"), reset]
+    assert given("magnesium.iv: 1 umol at 3 h", "magnesium.iv: 2 umol", "magnesium.im: none") == [
         (0.0, 2.0, iv[2]),
-        im,
         (3.0, 1.0, iv[2]),
         reset,
     ]

@@ -15,6 +15,7 @@ HEAVY = 3.0  # times the scenario's doses, and as many of the typical amounts th
 TYPICAL = {
     "umol": 5.0,
     "mg": 1.0,
+    "ng": 100.0,
     "Mcell": 1.0,
     "TCID50": 100.0,
 }  # a dose through a port that the scenario leaves alone, in a mouse; a human gets 1000 times it
