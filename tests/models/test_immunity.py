@@ -249,6 +249,15 @@ def test_occupancy_is_that_of_the_antibody_that_enters_the_tumour(name: str, lib
         assert float(found[f"{name}.RO"]) == pytest.approx(share, rel=1e-12)
 
 
+def test_interferon_raises_the_complexes_in_proportion(library: Library) -> None:
+    """From those without it, linearly, to the fold induction at full signal; antibody leaves the unoccupied share."""
+    model = Model(library.mechanism("Checkpoint"))
+    x = dict.fromkeys(model.parameters, 0.5) | {"checkpoint.complexes_0": 10.0, "checkpoint.fold_ifng": 5.0}
+    for ifng, occupied, complexes in ((0.0, 0.0, 10.0), (0.5, 0.0, 30.0), (1.0, 0.0, 50.0), (1.0, 0.9, 5.0)):
+        found = model.evaluate(model.derive(x) | {"tcell.ifng": ifng, "pd1.RO": occupied, "pdl1.RO": 0.0})
+        assert float(found["checkpoint.complexes"]) == pytest.approx(complexes, rel=1e-12)
+
+
 def test_an_antibody_against_the_ligand_opens_the_checkpoint_too(library: Library) -> None:
     scenario = without(load("human-nsclc-atezolizumab", library), library, "Magnesium", "Interstitium", "LFA1")
     scenario = dataclasses.replace(scenario, horizon=42 * DAY)
