@@ -54,7 +54,10 @@ class Magnesium(AbstractMechanism):
         "magnesium.ionised_0": Var("mmol/L", "serum ionised Mg at the subject's own baseline"),
         "magnesium.ionised_healthy": Var("mmol/L", "serum ionised Mg of the healthy subject"),
         "magnesium.baseline": Var("mmol/L", "serum total Mg at the subject's own baseline"),
-        "magnesium.threshold": Var("mmol/L", "ultrafilterable Mg above which the kidney excretes, without drugs"),
+        # below 0 where the intake is so high that the kidney excretes at any Mg
+        "magnesium.threshold": Var(
+            "mmol/L", "ultrafilterable Mg above which the kidney excretes, without drugs", signed=True
+        ),
     }
     inputs = {
         "magnesium.diet": Var("1", "dietary intake relative to the usual one", default=1.0),

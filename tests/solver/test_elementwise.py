@@ -71,6 +71,11 @@ def test_what_has_no_machine_code_is_left_to_jax(caplog: pytest.LogCaptureFixtur
     assert found[:, 0, 0] == pytest.approx([-0.5772156649015329, 1.2561176684318003])
 
 
+def test_a_wrong_number_of_results_is_an_error() -> None:
+    with pytest.raises(ValueError, match="several has 6 results, not 5"):
+        Elementwise(several, 5, 1.7)({"a": 1.0, "b": 2.0, "c": 3.0})
+
+
 @pytest.mark.parametrize("name", ["mouse-mc38-iv", "human-lbcl-cart", "human-mg-oral", "mouse-mc38-lnp"])
 def test_signals_of_scenarios(name: str) -> None:
     """Every signal and constant along a course, with parameters that differ between lanes, as JAX has them one lane at a time."""
@@ -80,7 +85,9 @@ def test_signals_of_scenarios(name: str) -> None:
     values: dict[str, Any] = {n: v for n, v in scenario.values.items() if n in model.parameters}
     varied = [n for n in list(values)[::4] if 0 < values[n] < 0.8 * model.parameters[n].at_most]
     values |= {n: values[n] * draw.uniform(0.8, 1.2, (lanes, 1)) for n in varied}
-    first = elementwise(at_start, len(model.states), model, ())(values)[..., : len(model.states)]
+    first = elementwise(at_start, len(model.constants) + len(model.states), model, ())(values)[
+        ..., len(model.constants) :
+    ]
     states = (np.abs(first) + 0.1) * draw.uniform(0.5, 1.5, (lanes, looks, len(model.states)))
     inputs = {n: var.default for n, var in model.inputs.items()}
     names = (*model.signals, *model.constants)

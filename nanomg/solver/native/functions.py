@@ -32,12 +32,14 @@ def function_text(
     outside: tuple[str, ...],
     inside: tuple[str, ...],
     single: tuple[str, ...],
+    count: int,
     width: int,
 ) -> str:
     """The module of a function `function(*fixed, values)`, with its numbers that change along the inner axis `inside`.
 
     Those of them that are `single` are read from arrays of single precision.
-    Raises `UnknownPrimitive` where the function uses an operation that has no machine code here.
+    Raises `UnknownPrimitive` where the function uses an operation that has no machine code here, and `ValueError` where its
+    results are not `count`.
     """
     g = Graph()
     names = *outside, *inside
@@ -49,6 +51,8 @@ def function_text(
     given = [*(g.input("p", i) for i in range(len(outside))), *(g.input("y", i) for i in range(len(inside)))]
     constants = [g.number(float(c)) for c in closed.consts]
     results = read_jaxpr(g, closed.jaxpr, constants, given)
+    if len(results) != count:
+        raise ValueError(f"{function.__name__} has {len(results)} results, not {count}")
     module = Module(Format("double", width))
     _add_loops(module, g, results, len(outside), ["float" if name in single else "double" for name in inside])
     return module.text
@@ -125,9 +129,10 @@ def _compiled(
     outside: tuple[str, ...],
     inside: tuple[str, ...],
     single: tuple[str, ...],
+    count: int,
 ) -> Callable[[Any, Any, Any, Any], None]:
     width = machine.host().lanes(np.float64)
-    (kernel,) = foreign.compiled(function_text, (function, fixed, outside, inside, single, width), {NAME: width})
+    (kernel,) = foreign.compiled(function_text, (function, fixed, outside, inside, single, count, width), {NAME: width})
     return foreign.function(kernel)
 
 
@@ -162,7 +167,7 @@ def evaluate(
     changing = tuple(name for name, a in arrays.items() if a.shape[1] > 1) if inner else None
     outside, inside, place = _order(tuple(values), changing)
     single = tuple(name for name in inside if name in arrays and arrays[name].dtype == np.float32)
-    run = _compiled(function, fixed, outside, inside, single)
+    run = _compiled(function, fixed, outside, inside, single, results)
     out = np.empty((*shape, results))
     numbers = np.array([0.0 if name in arrays else value for name, value in values.items()], float)
     operands = np.empty(len(values), np.uint64)

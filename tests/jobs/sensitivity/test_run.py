@@ -50,19 +50,22 @@ class Ishigami(AbstractMechanism):
     k: Scalar = param("1/h", "decay")
 
     def evaluate(self, x):
-        return {"ishigami.y": jnp.sin(self.x1) * (1.0 + self.b * self.x3**4) + self.a * jnp.sin(self.x2) ** 2}
+        return {
+            "ishigami.y": jnp.sin(self.x1 - jnp.pi) * (1.0 + self.b * (self.x3 - jnp.pi) ** 4)
+            + self.a * jnp.sin(self.x2 - jnp.pi) ** 2
+        }
 
     def fluxes(self, x):
         yield Flux("ishigami.rest", None, self.k * x["ishigami.rest"])
 ''',
     "cards/ishigami.toml": f"""
-title = "Arguments between -pi and pi"
+title = "Arguments between -pi and pi, pi added to each: a parameter is not negative"
 species = "any"
 
 [ishigami]
-x1 = {{ value = 0, unit = "", low = {-math.pi}, high = {math.pi}, basis = "assumed", note = "as published" }}
-x2 = {{ value = 0, unit = "", low = {-math.pi}, high = {math.pi}, basis = "assumed", note = "as published" }}
-x3 = {{ value = 0, unit = "", low = {-math.pi}, high = {math.pi}, basis = "assumed", note = "as published" }}
+x1 = {{ value = {math.pi}, unit = "", low = 0, high = {2 * math.pi}, basis = "assumed", note = "as published" }}
+x2 = {{ value = {math.pi}, unit = "", low = 0, high = {2 * math.pi}, basis = "assumed", note = "as published" }}
+x3 = {{ value = {math.pi}, unit = "", low = 0, high = {2 * math.pi}, basis = "assumed", note = "as published" }}
 a = {{ value = 7, unit = "", basis = "assumed", note = "as published" }}
 b = {{ value = 0.1, unit = "", basis = "assumed", note = "as published" }}
 k = {{ value = 1, unit = "1/h", basis = "assumed", note = "anything" }}
