@@ -108,7 +108,7 @@ def assert_equal(case: Case, name: str, count: int, back: Back, tolerance: float
         size = np.max(np.abs([expected, *like]), 0)
         assert found.shape == expected.shape
         # where terms as large as the largest cotangent cancel, what is left has their rounding
-        rounding = np.finfo(float).eps * size.max(0, initial=0.0)
+        rounding = 16 * np.finfo(float).eps * size.max(0, initial=0.0)
         np.testing.assert_array_less(np.abs(found / 2 - expected), tolerance * size + rounding + 1e-300)
 
 
