@@ -37,15 +37,25 @@ def handled(to_the_end: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
+        _forget()
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if to_the_end else handler)
 
 
 def ignore() -> None:
-    """Let no further signal interrupt what is left to do."""
+    """Let no further signal interrupt what is left to do, nor one that waits for the end of an import."""
+    _forget()
     for number in (getattr(signal, name) for name in _NAMES if hasattr(signal, name)):
         if signal.getsignal(number) is _interrupt:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _forget() -> None:
+    """Drop an interrupt that waits: what it was meant for has ended."""
+    global _since
+    if _since and hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    _since = 0.0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

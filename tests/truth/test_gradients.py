@@ -90,7 +90,7 @@ def searched(scenario: Scenario) -> Score:
         rows = []
         for entry, members in zip(problem.design.free, problem.design.members, strict=True):
             for values, (low, high) in ((at.amount, entry.amount), (at.time, entry.time)):
-                rows.append((values[np.array(members)] - low) / (high - low))
+                rows.append((values[np.array(members)] - low) / ((high - low) or 1.0))
         return jnp.concatenate(rows)
 
     def value(at: Point, order: Any) -> jax.Array:
