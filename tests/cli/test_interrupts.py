@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ for i in range(1000):
     pass
 whole = True
 """
+
+
+@pytest.fixture(autouse=True)
+def _a_lost_terminal_is_not_ignored() -> Iterator[None]:
+    """Whatever runs the tests may ignore SIGHUP, as nohup does, and processes that they start would, too."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def imported_and_waited(module: str) -> None:

@@ -198,7 +198,11 @@ def test_a_parameter_of_which_nearly_nothing_is_known_is_poorly_known(fitted, fo
 
 
 def test_a_row_to_fit_that_cannot_be_predicted_ends_the_fit_and_a_judged_one_is_counted(folder, library):
-    text = (folder / "pk.toml").read_text().replace("[run.bolus]", '[run.bolus]\nset = { "pk.V" = "1e-310 L" }')
+    text = (
+        (folder / "pk.toml")
+        .read_text()
+        .replace("[run.bolus]", '[run.bolus]\nset = { "pk.V" = "1e-300 L", "pk.CL" = "1e300 L/h" }')
+    )
     (folder / "judged.toml").write_text(text)
     (folder / "fitted.toml").write_text(text.replace('part = "judge"', 'part = "fit"'))
     outcome = SimpleNamespace(z=np.log([0.9, 5.0, 40.0]))
