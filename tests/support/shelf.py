@@ -79,4 +79,9 @@ TEXTS = (
     row(quantity="broken", run="broken", signal="pk.C", time="4 h"),
     row(quantity="not in the model", use="look", unit="bushel"),
 )  # fmt: skip
-BROKEN = '\n[run.broken]\nscenario = "textbook-1cpt"\ndose = ["pk.central: 1 mg"]\nset = { "pk.V" = "1e-300 L", "pk.CL" = "1e300 L/h" }\n'
+BROKEN = """
+[run.broken]
+scenario = "textbook-1cpt"
+dose = ["pk.central: 1 mg"]
+set = { "pk.V" = "1e-300 L", "pk.CL" = "1e300 L/h" }
+"""
